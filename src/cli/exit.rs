@@ -1,0 +1,45 @@
+//! Exit statuses, and the one line on standard error that goes with each failure.
+
+use std::io;
+use std::process::ExitCode;
+
+use exactly_once::node::NodeError;
+use exactly_once::{OpenError, StorageError};
+
+const INPUT_OR_OUTPUT: u8 = 1;
+const UNUSABLE: u8 = 3;
+const HELD: u8 = 4;
+const STORAGE: u8 = 5;
+
+/// Says on standard error what went wrong, and which status that is.
+pub(super) fn status(result: anyhow::Result<()>) -> ExitCode {
+    let Err(error) = result else {
+        return ExitCode::SUCCESS;
+    };
+    if !is_closed_output(&error) {
+        eprintln!("exactly-once: {error:#}");
+    }
+    code(&error).into()
+}
+
+fn code(error: &anyhow::Error) -> u8 {
+    if let Some(error) = error.downcast_ref::<OpenError>() {
+        return match error {
+            OpenError::HeldByWriter { .. } | OpenError::HeldByReader { .. } => HELD,
+            OpenError::Storage(_) => STORAGE,
+            _ => UNUSABLE,
+        };
+    }
+    let is_storage =
+        error.is::<StorageError>() || matches!(error.downcast_ref(), Some(NodeError::Storage(_)));
+    if is_storage { STORAGE } else { INPUT_OR_OUTPUT }
+}
+
+/// A reader that has seen enough, as in `| head`, is no news to anybody.
+fn is_closed_output(error: &anyhow::Error) -> bool {
+    let io_error = match error.downcast_ref() {
+        Some(NodeError::Output(error)) => Some(error),
+        _ => error.downcast_ref::<io::Error>(),
+    };
+    io_error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}

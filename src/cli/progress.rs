@@ -1,0 +1,64 @@
+//! The progress line of `run`: on standard error, when a person looks at it and is not typing.
+
+use std::io::{self, IsTerminal};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use exactly_once::Statistics;
+use exactly_once::node::Monitor;
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+
+const REDRAW_EVERY: Duration = Duration::from_millis(200);
+
+/// A progress line that is drawn until it is finished.
+pub(super) struct Progress {
+    drawing: Option<(Sender<()>, JoinHandle<()>)>,
+}
+
+impl Progress {
+    /// Starts drawing, if standard error is a terminal and standard input is not.
+    pub(super) fn start(monitor: &Monitor, quiet: bool) -> Self {
+        let is_wanted = !quiet && io::stderr().is_terminal() && !io::stdin().is_terminal();
+        let drawing = is_wanted.then(|| {
+            let (finished, is_finished) = channel();
+            let monitor = monitor.clone();
+            let thread = std::thread::spawn(move || {
+                let style = ProgressStyle::with_template("{spinner} {msg}");
+                let bar = ProgressBar::new_spinner()
+                    .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+                let started = Instant::now();
+                while is_finished.recv_timeout(REDRAW_EVERY) == Err(RecvTimeoutError::Timeout) {
+                    bar.set_message(line(&monitor.statistics(), started.elapsed()));
+                    bar.tick();
+                }
+                bar.finish_with_message(line(&monitor.statistics(), started.elapsed()));
+            });
+            (finished, thread)
+        });
+        Self { drawing }
+    }
+
+    /// Draws the last figures and leaves them standing.
+    pub(super) fn finish(self) {
+        if let Some((finished, thread)) = self.drawing {
+            drop(finished);
+            // A progress line that panicked is no reason to fail.
+            thread.join().unwrap_or_default();
+        }
+    }
+}
+
+fn line(statistics: &Statistics, elapsed: Duration) -> String {
+    let events = statistics.accepted + statistics.duplicates;
+    let rate = events as f64 / elapsed.as_secs_f64();
+    format!(
+        "{} events, {}/s, {} duplicates, {} conflicts, {} pending, durable to position {}",
+        HumanCount(events),
+        HumanCount(rate as u64),
+        HumanCount(statistics.duplicates),
+        HumanCount(statistics.conflicts),
+        HumanCount(statistics.pending),
+        HumanCount(statistics.durable_position),
+    )
+}

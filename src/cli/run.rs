@@ -1,0 +1,96 @@
+//! `run`: the node, from standard input to standard output.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+use exactly_once::node::{self, Monitor, Stop, Stoppable};
+use exactly_once::{Engine, Options};
+use tempfile::TempDir;
+use tracing::info;
+
+use super::Talk;
+use super::progress::Progress;
+
+/// Serve requests from standard input to standard output (the default)
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  exactly-once run --data-dir state < requests.jsonl > replies.jsonl
+  tail -f queue.jsonl | exactly-once run --data-dir state
+  echo '{\"src\":\"me\",\"dest\":\"node\",\"body\":{\"type\":\"commit\",\"msg_id\":1}}' | exactly-once")]
+pub(super) struct RunArgs {
+    /// Where the state lives; a temporary directory, removed at the end, if not given
+    #[arg(long, value_name = "DIR", env = "EXACTLY_ONCE_DATA_DIR")]
+    data_dir: Option<PathBuf>,
+    /// Refuse requests (error 11) while fewer bytes than this are free on the disk
+    #[arg(long, value_name = "BYTES", default_value_t = Options::default().min_free_bytes)]
+    min_free_bytes: u64,
+    /// Store a snapshot of the counts after this many events, for a quicker start
+    #[arg(long, value_name = "EVENTS", default_value_t = Options::default().snapshot_interval_events)]
+    snapshot_every: u64,
+}
+
+/// Runs the node until its input ends or a signal stops it.
+pub(super) fn run(args: &RunArgs, talk: Talk) -> anyhow::Result<()> {
+    let directory = StateDirectory::new(args, talk)?;
+    let options = Options {
+        min_free_bytes: args.min_free_bytes,
+        snapshot_interval_events: args.snapshot_every,
+        ..Options::default()
+    };
+    let stop = Stop::new().context("making a pipe")?;
+    stop.request_on_signals()
+        .context("setting signal handlers")?;
+    let engine = Engine::open(directory.path(), &options)?;
+    info!(directory = %directory.path().display(), statistics = ?engine.statistics(), "open");
+    let monitor = Monitor::default();
+    let progress = Progress::start(&monitor, talk.quiet);
+    let input = Stoppable::new(own(io::stdin())?, stop.clone());
+    let served = node::serve(engine, input, own(io::stdout())?, &stop, &monitor);
+    progress.finish();
+    info!(statistics = ?monitor.statistics(), "closed");
+    Ok(served?)
+}
+
+/// Standard input or output without the standard library's buffer and lock.
+fn own(stream: impl AsFd) -> anyhow::Result<File> {
+    let descriptor: OwnedFd = stream
+        .as_fd()
+        .try_clone_to_owned()
+        .context("using standard input and output")?;
+    Ok(descriptor.into())
+}
+
+/// The directory that was named, or one that goes when this does.
+enum StateDirectory {
+    Named(PathBuf),
+    Temporary(TempDir),
+}
+
+impl StateDirectory {
+    fn new(args: &RunArgs, talk: Talk) -> anyhow::Result<Self> {
+        if let Some(path) = &args.data_dir {
+            return Ok(Self::Named(path.clone()));
+        }
+        let directory = tempfile::Builder::new().prefix("exactly-once-").tempdir();
+        let directory = directory.context("making a temporary directory for the state")?;
+        if !talk.quiet {
+            eprintln!(
+                "exactly-once: the state is temporary and removed at the end; keep it with \
+                 --data-dir DIR"
+            );
+        }
+        Ok(Self::Temporary(directory))
+    }
+
+    fn path(&self) -> &std::path::Path {
+        match self {
+            Self::Named(path) => path,
+            Self::Temporary(directory) => directory.path(),
+        }
+    }
+}

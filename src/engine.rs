@@ -1,0 +1,135 @@
+//! The whole processor as a library: open a directory, hand it batches of requests, get answers
+//! that are durable.
+
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::error::{OpenError, StorageError};
+use crate::processor::Processor;
+use crate::request::{Answer, Request};
+use crate::snapshots::DEFAULT_INTERVAL_EVENTS;
+use crate::statistics::Statistics;
+use crate::store::{self, SpaceFloor, Store};
+
+/// How a state directory is used. None of this is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Requests are refused while fewer bytes than this are free on the disk; 64 MiB by default,
+    /// which is more than all groups in work can write.
+    pub min_free_bytes: u64,
+    /// Bytes that sled may use to cache pages, 64 MiB by default; it takes a few times as much.
+    pub cache_bytes: u64,
+    /// A snapshot of the counts is stored after this many events, 1,000,000 by default, or as
+    /// many as there are words if that is more. At least 1.
+    pub snapshot_interval_events: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            min_free_bytes: 64 << 20,
+            cache_bytes: 64 << 20,
+            snapshot_interval_events: DEFAULT_INTERVAL_EVENTS,
+        }
+    }
+}
+
+/// An open state directory. Only one process can have it open, and only once.
+#[derive(Debug)]
+pub struct Engine {
+    processor: Processor,
+    store: Store,
+}
+
+impl Engine {
+    /// Opens a state directory, and creates it if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], by what stands in the way; nothing was changed that matters.
+    pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Self, OpenError> {
+        let store = store::open(path.as_ref(), options.cache_bytes)?;
+        let floor = SpaceFloor::new(store.path(), options.min_free_bytes);
+        let interval = options.snapshot_interval_events.max(1);
+        let processor = Processor::open(&store, floor, interval)?;
+        Ok(Self { processor, store })
+    }
+
+    /// Carries out requests in order and returns their answers, once everything that they say
+    /// is on stable storage: neither a kill nor a power cut takes it back.
+    ///
+    /// `now` becomes the time of the checkpoints and commits among the requests, and has no
+    /// other effect.
+    ///
+    /// # Errors
+    ///
+    /// Any [`StorageError`] is final: whether requests without an answer took effect is decided
+    /// by the next open, and every further call returns [`StorageError::Stopped`].
+    pub fn submit(
+        &mut self,
+        requests: &[Request<'_>],
+        now: SystemTime,
+    ) -> Result<Vec<Answer>, StorageError> {
+        let result = self.apply_and_commit(requests, now);
+        if result.is_err() {
+            self.store.stop();
+        }
+        result
+    }
+
+    fn apply_and_commit(
+        &mut self,
+        requests: &[Request<'_>],
+        now: SystemTime,
+    ) -> Result<Vec<Answer>, StorageError> {
+        self.store.check_running()?;
+        self.processor.begin_batch(unix_ms(now))?;
+        let mut answers = Vec::with_capacity(requests.len());
+        for request in requests {
+            if Processor::needs_durable(request) || self.processor.group_is_full() {
+                self.store.commit(&self.processor.take_group()?)?;
+            }
+            answers.push(self.processor.apply(request)?);
+        }
+        self.store.commit(&self.processor.take_group()?)?;
+        Ok(answers)
+    }
+
+    /// The source position of the state: where a source that is read again has to start so that
+    /// no event is missed. `None` if [`Request::Advance`] never set one.
+    #[must_use]
+    pub fn source(&self) -> Option<&[u8]> {
+        self.processor.source()
+    }
+
+    /// Figures of this process.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        self.processor.statistics()
+    }
+
+    /// Ends cleanly, so that the next open is quick. Not needed for safety: dropping the engine,
+    /// or the process, loses nothing that was answered.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`]; what was answered stays durable all the same.
+    pub fn close(mut self) -> Result<(), StorageError> {
+        self.store.check_running()?;
+        while let Some(group) = self.processor.take_last_group()? {
+            self.store.commit(&group)?;
+        }
+        Ok(())
+    }
+
+    /// The two halves, for those who run them on threads of their own.
+    pub(crate) fn into_parts(self) -> (Processor, Store) {
+        (self.processor, self.store)
+    }
+}
+
+/// Milliseconds since 1970; 0 for a clock that is set before it.
+pub(crate) fn unix_ms(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as u64)
+}

@@ -1,0 +1,155 @@
+//! Every way in which opening, using or checking a state directory can fail.
+//!
+//! Nothing here knows the wire protocol; a refused request is a [`crate::Refusal`], not an error.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Why a state directory could not be opened.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another process is writing to the directory.
+    #[error(
+        "{} is held by process {pid}; stop that process, or use another directory",
+        path.display()
+    )]
+    HeldByWriter {
+        /// The state directory.
+        path: PathBuf,
+        /// The holder's process id, as it wrote it into the lock file.
+        pid: String,
+    },
+    /// A command that only reads, such as `dump`, holds the directory.
+    #[error(
+        "{} is being read by another command (dump, for example); wait until that one ends",
+        path.display()
+    )]
+    HeldByReader {
+        /// The state directory.
+        path: PathBuf,
+    },
+    /// The directory holds files that are not ours.
+    #[error(
+        "{} is not an exactly-once state directory ({found}); name an empty or a new directory",
+        path.display()
+    )]
+    NotOurs {
+        /// The directory that was named.
+        path: PathBuf,
+        /// What was found there.
+        found: String,
+    },
+    /// There is no state at all, and the caller asked for an existing one.
+    #[error(
+        "{} holds no state yet; name the directory that `exactly-once run` was given",
+        path.display()
+    )]
+    NoState {
+        /// The directory that was named.
+        path: PathBuf,
+    },
+    /// The directory was written in a format this program does not know.
+    #[error(
+        "{} has format {found}, and this program knows format {known}; use the program that \
+         wrote it",
+        path.display()
+    )]
+    UnknownFormat {
+        /// The state directory.
+        path: PathBuf,
+        /// The format that was found.
+        found: String,
+        /// The format that this program reads and writes.
+        known: u32,
+    },
+    /// The directory was in use, but its database is gone or empty.
+    #[error(
+        "the database of {} is {found}, though the directory was in use; restore {} from a copy, \
+         or name a new directory to start from nothing",
+        path.display(),
+        file.display()
+    )]
+    DatabaseGone {
+        /// The state directory.
+        path: PathBuf,
+        /// The database file.
+        file: PathBuf,
+        /// What was found: `missing` or `empty`.
+        found: &'static str,
+    },
+    /// The operating system refused something that opening needs.
+    #[error("{} cannot be used: {action} failed ({source}); check its owner, mode and disk", path.display())]
+    Unusable {
+        /// The file or directory in question.
+        path: PathBuf,
+        /// What was being done.
+        action: &'static str,
+        /// The operating system's reason.
+        source: io::Error,
+    },
+    /// The directory's database could not be opened or read.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// A failure of the storage below an open state directory. Every one of them is final: the
+/// process must stop, and the next start decides what took effect.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StorageError {
+    /// The database reported an error. The group in hand may or may not have become durable.
+    #[error("the database failed while {action}: {source}")]
+    Database {
+        /// What was being done.
+        action: &'static str,
+        /// The database's own error.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The database panicked. The group in hand may or may not have become durable.
+    #[error("the database panicked while {action}: {message}")]
+    Panicked {
+        /// What was being done.
+        action: &'static str,
+        /// The panic's message.
+        message: String,
+    },
+    /// The kernel could not make written data durable. The group in hand may or may not survive.
+    #[error("the database file could not be made durable: {0}")]
+    Sync(#[source] io::Error),
+    /// The disk of the state directory did not say how much of it is free.
+    #[error("the free space of the disk could not be read: {0}")]
+    Space(#[source] io::Error),
+    /// Something on disk is not what was written there.
+    #[error(
+        "{what} is damaged: expected {expected}, found {found}; restore the directory from a copy"
+    )]
+    Damaged {
+        /// The thing that is damaged.
+        what: String,
+        /// What should be there.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// An earlier call failed, so that the state in memory is ahead of the disk.
+    #[error("an earlier storage failure stopped this processor; open the directory again")]
+    Stopped,
+}
+
+impl StorageError {
+    /// A [`StorageError::Damaged`] from anything that can be shown.
+    pub(crate) fn damaged(
+        what: impl Into<String>,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) -> Self {
+        Self::Damaged {
+            what: what.into(),
+            expected: expected.into(),
+            found: found.into(),
+        }
+    }
+}

@@ -1,0 +1,374 @@
+//! Looking at the state of a resting directory, without changing a byte of it.
+//!
+//! Everything is read in one order and from what is stored: counts are a fold over the journal,
+//! not a snapshot; released outputs come from the commits. The same state gives the same records.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::error::{OpenError, StorageError};
+use crate::journal::Entry;
+use crate::request::Position;
+use crate::state::counts::Counts;
+use crate::state::position_set::PositionSet;
+use crate::state::timeline::Timeline;
+use crate::store::{Checkpoint, RestingCopy, Stored};
+
+/// A part of the state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Section {
+    /// Format, positions, timelines: the scalars and sets of the state.
+    Meta,
+    /// How many events carry each word.
+    Counts,
+    /// The saved checkpoints.
+    Checkpoints,
+    /// The commits.
+    Commits,
+    /// Released outputs, then pending ones.
+    Outputs,
+    /// Every event that was ever accepted, by position.
+    Seen,
+}
+
+impl Section {
+    /// Every section, in the order in which they are shown.
+    pub const ALL: [Self; 6] = [
+        Self::Meta,
+        Self::Counts,
+        Self::Checkpoints,
+        Self::Commits,
+        Self::Outputs,
+        Self::Seen,
+    ];
+}
+
+/// Whether an output has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutputStatus {
+    /// A commit released it.
+    Committed,
+    /// The next commit will release it.
+    Pending,
+}
+
+/// One thing that the state holds. Positions start at 1, offsets of outputs at 0.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Record<'a> {
+    /// A scalar of the state, or one of its position sets as ranges (first, last).
+    Meta {
+        /// Its name.
+        name: &'static str,
+        /// Its value.
+        value: serde_json::Value,
+    },
+    /// A word of the state.
+    Count {
+        /// The word.
+        word: &'a str,
+        /// How many events carry it, at least 1.
+        count: u64,
+    },
+    /// A saved checkpoint.
+    Checkpoint {
+        /// Its name.
+        name: &'a str,
+        /// How many events it has.
+        events: u64,
+        /// How many outputs would be pending after restoring it.
+        pending: u64,
+        /// The journal's last position when it was saved.
+        position: u64,
+        /// Its positions as ranges (first, last).
+        timeline: Vec<(u64, u64)>,
+        /// When it was saved, in milliseconds since 1970, if asked for.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        created_at_ms: Option<u64>,
+    },
+    /// A commit that released something.
+    Commit {
+        /// Its number, from 1.
+        commit: u64,
+        /// The offset of its first output.
+        first_offset: u64,
+        /// How many outputs it released.
+        outputs: u64,
+        /// When it was made, in milliseconds since 1970, if asked for.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        committed_at_ms: Option<u64>,
+    },
+    /// An output.
+    Output {
+        /// Whether it has left.
+        status: OutputStatus,
+        /// Its offset in the output log, once it has left.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        offset: Option<u64>,
+        /// The commit that released it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        commit: Option<u64>,
+        /// The event's position.
+        position: u64,
+        /// The event's id.
+        event_id: &'a str,
+        /// The event's word.
+        word: &'a str,
+        /// The count that the event's reply gave.
+        count: u64,
+    },
+    /// An event that was accepted, in the present state or in one that was left.
+    Seen {
+        /// The event's position.
+        position: u64,
+        /// The event's id.
+        event_id: &'a str,
+        /// The event's word.
+        word: &'a str,
+        /// Whether the present state has it.
+        in_state: bool,
+        /// Whether its output, or that of another event with its id, was released.
+        settled: bool,
+    },
+}
+
+/// A resting directory, open to be looked at. No writer can open it meanwhile.
+pub struct Inspection {
+    copy: RestingCopy,
+    stored: Stored,
+    timeline: PositionSet,
+    /// Whether to show what differs between two runs of the same requests.
+    with_incidentals: bool,
+}
+
+/// Takes each record in turn; its error ends the inspection.
+type Sink<'s, E> = &'s mut dyn FnMut(&Record<'_>) -> Result<(), E>;
+
+impl Inspection {
+    /// Opens a copy of a directory that nobody writes to, in the system's temporary directory.
+    ///
+    /// `with_incidentals` adds what may differ between two runs of the same requests: times,
+    /// the number of groups, the seed of the fingerprints.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], by what stands in the way.
+    pub fn open(path: impl AsRef<Path>, with_incidentals: bool) -> Result<Self, OpenError> {
+        const CACHE_BYTES: u64 = 64 << 20;
+        let copy = RestingCopy::open(path.as_ref(), CACHE_BYTES)?;
+        let stored = copy.reader().stored()?;
+        let head = &stored.record.head;
+        let timeline = Timeline::new(stored.sets.closed.clone(), Position(head.open_from));
+        let timeline = timeline.up_to(head.position());
+        Ok(Self {
+            copy,
+            stored,
+            timeline,
+            with_incidentals,
+        })
+    }
+
+    /// Calls `sink` with every record of a section, in a fixed order.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if something cannot be read, or whatever `sink` returns.
+    pub fn records<E: From<StorageError>>(
+        &self,
+        section: Section,
+        mut sink: impl FnMut(&Record<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        match section {
+            Section::Meta => self.meta(&mut sink),
+            Section::Counts => self.counts(&mut sink),
+            Section::Checkpoints => self.checkpoints(&mut sink),
+            Section::Commits => self.commits(&mut sink),
+            Section::Outputs => self.outputs(&mut sink),
+            Section::Seen => self.seen(&mut sink),
+        }
+    }
+
+    fn meta<E>(&self, sink: Sink<'_, E>) -> Result<(), E> {
+        let (head, sets) = (&self.stored.record.head, &self.stored.sets);
+        let source = |source: &Option<Vec<u8>>| {
+            source
+                .as_ref()
+                .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+                .into()
+        };
+        let mut values: Vec<(&'static str, serde_json::Value)> = vec![
+            ("format", self.stored.format.format.into()),
+            ("position", head.position.into()),
+            ("events", self.timeline.len().into()),
+            ("pending", self.unsettled(&self.timeline).len().into()),
+            ("outputs", head.outputs.into()),
+            ("last_commit", head.last_commit.into()),
+            ("source", source(&head.source)),
+            ("committed_source", source(&head.committed_source)),
+            ("timeline", serde_json::json!(ranges(&self.timeline))),
+            ("released", serde_json::json!(ranges(&sets.released))),
+            ("absorbed", serde_json::json!(ranges(&sets.absorbed))),
+        ];
+        if self.with_incidentals {
+            values.push(("groups", self.stored.record.group.into()));
+            values.push(("fingerprint_seed", self.stored.format.seed.into()));
+        }
+        values
+            .into_iter()
+            .try_for_each(|(name, value)| sink(&Record::Meta { name, value }))
+    }
+
+    fn counts<E: From<StorageError>>(&self, sink: Sink<'_, E>) -> Result<(), E> {
+        let mut counts = Counts::default();
+        self.walk(&self.timeline, |_, entry| {
+            counts.add(entry.word, 1);
+            Ok::<(), E>(())
+        })?;
+        let counts = counts.sorted();
+        counts.iter().try_for_each(|c| {
+            sink(&Record::Count {
+                word: &c.word,
+                count: c.count,
+            })
+        })
+    }
+
+    fn checkpoints<E: From<StorageError>>(&self, sink: Sink<'_, E>) -> Result<(), E> {
+        for stored in self.copy.reader().checkpoints() {
+            let (name, checkpoint) = stored?;
+            sink(&Record::Checkpoint {
+                name: &name,
+                events: checkpoint.timeline.len(),
+                pending: self.pending_of(&checkpoint)?,
+                position: checkpoint.head,
+                timeline: ranges(&checkpoint.timeline),
+                created_at_ms: self.with_incidentals.then_some(checkpoint.created_at_ms),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// How many outputs restoring a checkpoint would make pending: its unsettled positions,
+    /// less those whose id was released under another position since.
+    fn pending_of(&self, checkpoint: &Checkpoint) -> Result<u64, StorageError> {
+        let unsettled = self.unsettled(&checkpoint.timeline);
+        let mut released = PositionSet::default();
+        for commit in self.copy.reader().commits_from(checkpoint.last_commit + 1) {
+            released = released.union(&commit?.released);
+        }
+        let released = released.difference(&checkpoint.timeline);
+        let shorter_first = if released.len() < unsettled.len() {
+            [&released, &unsettled]
+        } else {
+            [&unsettled, &released]
+        };
+        let mut ids = BTreeSet::new();
+        self.walk(shorter_first[0], |_, entry| {
+            ids.insert(entry.event_id.with_text(str::to_owned));
+            Ok::<(), StorageError>(())
+        })?;
+        let mut both = BTreeSet::new();
+        if !ids.is_empty() {
+            self.walk(shorter_first[1], |_, entry| {
+                both.extend(entry.event_id.with_text(|id| ids.take(id)));
+                Ok::<(), StorageError>(())
+            })?;
+        }
+        Ok(unsettled.len() - both.len() as u64)
+    }
+
+    fn commits<E: From<StorageError>>(&self, sink: Sink<'_, E>) -> Result<(), E> {
+        for commit in self.copy.reader().commits_from(1) {
+            let commit = commit?;
+            sink(&Record::Commit {
+                commit: commit.number,
+                first_offset: commit.first_output,
+                outputs: commit.released.len(),
+                committed_at_ms: self.with_incidentals.then_some(commit.committed_at_ms),
+            })?;
+        }
+        Ok(())
+    }
+
+    fn outputs<E: From<StorageError>>(&self, sink: Sink<'_, E>) -> Result<(), E> {
+        for commit in self.copy.reader().commits_from(1) {
+            let commit = commit?;
+            let mut offset = commit.first_output;
+            self.walk(&commit.released, |position, entry| {
+                let place = Some((offset, commit.number));
+                offset += 1;
+                output(position, &entry, place, sink)
+            })?;
+        }
+        self.walk(&self.unsettled(&self.timeline), |position, entry| {
+            output(position, &entry, None, sink)
+        })
+    }
+
+    fn seen<E: From<StorageError>>(&self, sink: Sink<'_, E>) -> Result<(), E> {
+        let sets = &self.stored.sets;
+        for block in self.copy.reader().blocks_from(Position::FIRST)? {
+            let mut cursor = block?.cursor();
+            while let Some((position, entry)) = cursor.next()? {
+                entry.event_id.with_text(|event_id| {
+                    sink(&Record::Seen {
+                        position: position.0,
+                        event_id,
+                        word: entry.word,
+                        in_state: self.timeline.contains(position),
+                        settled: sets.released.contains(position)
+                            || sets.absorbed.contains(position),
+                    })
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn unsettled(&self, positions: &PositionSet) -> PositionSet {
+        let sets = &self.stored.sets;
+        positions
+            .difference(&sets.released)
+            .difference(&sets.absorbed)
+    }
+
+    fn walk<E: From<StorageError>>(
+        &self,
+        positions: &PositionSet,
+        mut f: impl FnMut(Position, Entry<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let ranges = positions.ranges();
+        ranges
+            .into_iter()
+            .try_for_each(|range| self.copy.reader().walk(range, &mut f))
+    }
+}
+
+fn ranges(positions: &PositionSet) -> Vec<(u64, u64)> {
+    positions
+        .ranges()
+        .map(|range| (range.first.0, range.last.0))
+        .collect()
+}
+
+fn output<E>(
+    position: Position,
+    entry: &Entry<'_>,
+    place: Option<(u64, u64)>,
+    sink: Sink<'_, E>,
+) -> Result<(), E> {
+    entry.event_id.with_text(|event_id| {
+        sink(&Record::Output {
+            status: place.map_or(OutputStatus::Pending, |_| OutputStatus::Committed),
+            offset: place.map(|(offset, _)| offset),
+            commit: place.map(|(_, commit)| commit),
+            position: position.0,
+            event_id,
+            word: entry.word,
+            count: entry.count,
+        })
+    })
+}

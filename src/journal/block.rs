@@ -1,0 +1,385 @@
+//! The format of a journal block: many events, packed, under one checksum.
+//!
+//! ```text
+//! block  = checksum  u64 little-endian, XXH3 of the rest seeded with the first position
+//!          version   u8, 1
+//!          entries   u16 little-endian, at least 1
+//!          entry*
+//! entry  = form      u8: 0 the id is text, 1 the id is a UUID in lower-case hyphenated text
+//!          id        form 0: varint length and UTF-8; form 1: the 16 bytes it spells
+//!          word      varint length and UTF-8
+//!          count     varint: the count of the word that the event's reply gave
+//! ```
+//!
+//! The first position of a block is its key; the others follow one by one.
+
+use uuid::Uuid;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::error::StorageError;
+use crate::request::{MAX_EVENT_ID_BYTES, MAX_WORD_BYTES, Position};
+use crate::store::varint;
+
+/// The most bytes of a block: sled keeps up to 17 entries in one page, and a page over
+/// 131,052 bytes would become a file that is never synced.
+pub(crate) const MAX_BLOCK_BYTES: usize = 6_000;
+
+const VERSION: u8 = 1;
+const CHECKSUM_BYTES: usize = 8;
+const HEADER_BYTES: usize = CHECKSUM_BYTES + 3;
+const MAX_ENTRY_BYTES: usize =
+    1 + MAX_EVENT_ID_BYTES + MAX_WORD_BYTES + 3 * varint::MAX_VARINT_BYTES;
+
+const FORM_TEXT: u8 = 0;
+const FORM_UUID: u8 = 1;
+
+/// One event as the journal has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Entry<'a> {
+    pub(crate) event_id: EventId<'a>,
+    pub(crate) word: &'a str,
+    /// The count of the word that the event's reply gave.
+    pub(crate) count: u64,
+}
+
+/// An event id in its stored form. Each text has only one form, so equal forms are equal ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EventId<'a> {
+    Text(&'a str),
+    Uuid(Uuid),
+}
+
+impl<'a> EventId<'a> {
+    /// The stored form of an id.
+    pub(crate) fn new(text: &'a str) -> Self {
+        let is_canonical = text.len() == 36 && !text.bytes().any(|b| b.is_ascii_uppercase());
+        match is_canonical.then(|| Uuid::try_parse(text)) {
+            Some(Ok(uuid)) => Self::Uuid(uuid),
+            _ => Self::Text(text),
+        }
+    }
+
+    /// Calls `f` with the id as it came in.
+    pub(crate) fn with_text<R>(&self, f: impl FnOnce(&str) -> R) -> R {
+        match self {
+            Self::Text(text) => f(text),
+            Self::Uuid(uuid) => f(uuid.hyphenated().encode_lower(&mut Uuid::encode_buffer())),
+        }
+    }
+}
+
+/// A block that still takes events.
+#[derive(Debug, Clone)]
+pub(crate) struct OpenBlock {
+    first: Position,
+    bytes: Vec<u8>,
+    /// Where each entry begins.
+    offsets: Vec<u16>,
+}
+
+impl OpenBlock {
+    /// An empty block whose first event will be at `first`.
+    pub(crate) fn new(first: Position) -> Self {
+        let mut bytes = Vec::with_capacity(MAX_BLOCK_BYTES);
+        bytes.resize(HEADER_BYTES, 0);
+        bytes[CHECKSUM_BYTES] = VERSION;
+        Self {
+            first,
+            bytes,
+            offsets: Vec::new(),
+        }
+    }
+
+    /// Opens a stored block again, to extend it.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Damaged`] if the block's bytes are not entries.
+    pub(crate) fn reopen(block: &Block) -> Result<Self, StorageError> {
+        let mut bytes = Vec::with_capacity(MAX_BLOCK_BYTES);
+        bytes.extend_from_slice(&block.bytes);
+        let mut offsets = Vec::with_capacity(block.entries.into());
+        let mut cursor = block.cursor();
+        loop {
+            let offset = cursor.offset;
+            if cursor.next()?.is_none() {
+                return Ok(Self {
+                    first: block.first,
+                    bytes,
+                    offsets,
+                });
+            }
+            offsets.push(offset as u16);
+        }
+    }
+
+    /// Whether any event might not fit any more.
+    pub(crate) fn is_full(&self) -> bool {
+        self.bytes.len() + MAX_ENTRY_BYTES > MAX_BLOCK_BYTES
+    }
+
+    /// The position that the next event gets.
+    pub(crate) fn next_position(&self) -> Position {
+        Position(self.first.0 + self.offsets.len() as u64)
+    }
+
+    /// The event at a position that the block holds.
+    pub(crate) fn entry(&self, position: Position) -> Entry<'_> {
+        let offset = self.offsets[(position.0 - self.first.0) as usize];
+        take_entry(&mut &self.bytes[offset.into()..]).expect("an open block holds what was pushed")
+    }
+
+    /// Adds an event. The block must not be full.
+    pub(crate) fn push(&mut self, entry: &Entry<'_>) {
+        self.offsets.push(self.bytes.len() as u16);
+        match &entry.event_id {
+            EventId::Text(text) => {
+                self.bytes.push(FORM_TEXT);
+                varint::put_bytes(&mut self.bytes, text.as_bytes());
+            }
+            EventId::Uuid(uuid) => {
+                self.bytes.push(FORM_UUID);
+                self.bytes.extend_from_slice(uuid.as_bytes());
+            }
+        }
+        varint::put_bytes(&mut self.bytes, entry.word.as_bytes());
+        varint::put(&mut self.bytes, entry.count);
+        assert!(
+            self.bytes.len() <= MAX_BLOCK_BYTES,
+            "a block that is not full takes any event"
+        );
+    }
+
+    /// The block as it is now, ready to be stored.
+    pub(crate) fn seal(&mut self) -> Block {
+        let entries = self.offsets.len() as u16;
+        self.bytes[CHECKSUM_BYTES + 1..HEADER_BYTES].copy_from_slice(&entries.to_le_bytes());
+        let checksum = checksum(self.first, &self.bytes);
+        self.bytes[..CHECKSUM_BYTES].copy_from_slice(&checksum.to_le_bytes());
+        Block {
+            first: self.first,
+            entries,
+            bytes: self.bytes.as_slice().into(),
+        }
+    }
+
+    /// The position of the first event.
+    pub(crate) fn first(&self) -> Position {
+        self.first
+    }
+}
+
+/// A block as it is stored, whose checksum has been made or checked.
+#[derive(Debug, Clone)]
+pub(crate) struct Block {
+    pub(crate) first: Position,
+    pub(crate) entries: u16,
+    pub(crate) bytes: std::sync::Arc<[u8]>,
+}
+
+impl Block {
+    /// Reads a stored block.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Damaged`] if the checksum, the version or the number of entries is wrong.
+    pub(crate) fn open(first: Position, bytes: &[u8]) -> Result<Self, StorageError> {
+        let damaged = |expected: &str, found: String| {
+            StorageError::damaged(
+                format!("the journal block at position {first}"),
+                expected,
+                found,
+            )
+        };
+        let Some((stored, rest)) = bytes.split_first_chunk::<CHECKSUM_BYTES>() else {
+            return Err(damaged("a checksum", format!("{} bytes", bytes.len())));
+        };
+        let (stored, computed) = (u64::from_le_bytes(*stored), checksum(first, bytes));
+        if stored != computed {
+            return Err(damaged(
+                &format!("checksum {stored:016x}"),
+                format!("{computed:016x}"),
+            ));
+        }
+        match *rest {
+            [VERSION, low, high, ..] if (low, high) != (0, 0) => {
+                let entries = u16::from_le_bytes([low, high]);
+                Ok(Self {
+                    first,
+                    entries,
+                    bytes: bytes.into(),
+                })
+            }
+            _ => Err(damaged(
+                "version 1 and an entry",
+                format!("{:02x?}", &rest[..3.min(rest.len())]),
+            )),
+        }
+    }
+
+    /// The position of the last event.
+    pub(crate) fn last(&self) -> Position {
+        Position(self.first.0 + u64::from(self.entries) - 1)
+    }
+
+    /// A cursor at the block's first event.
+    pub(crate) fn cursor(&self) -> Cursor {
+        Cursor {
+            block: self.clone(),
+            position: self.first,
+            offset: HEADER_BYTES,
+        }
+    }
+}
+
+/// A place in a block, from which events are read in order.
+#[derive(Debug, Clone)]
+pub(crate) struct Cursor {
+    block: Block,
+    position: Position,
+    offset: usize,
+}
+
+impl Cursor {
+    /// The next event and its position; `None` at the end of the block.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Damaged`] if the bytes are not an entry.
+    pub(crate) fn next(&mut self) -> Result<Option<(Position, Entry<'_>)>, StorageError> {
+        let Self {
+            block,
+            position,
+            offset,
+        } = self;
+        let at = *position;
+        if at > block.last() {
+            return Ok(None);
+        }
+        let mut rest = &block.bytes[*offset..];
+        let entry = take_entry(&mut rest).ok_or_else(|| {
+            StorageError::damaged(format!("the journal at position {at}"), "an entry", "none")
+        })?;
+        *offset = block.bytes.len() - rest.len();
+        *position = at.next();
+        Ok(Some((at, entry)))
+    }
+
+    /// Moves to a position at or after the present one, and returns its event.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Damaged`] if the block ends before the position.
+    pub(crate) fn seek(&mut self, wanted: Position) -> Result<Entry<'_>, StorageError> {
+        while self.position < wanted {
+            if self.next()?.is_none() {
+                break;
+            }
+        }
+        match self.next()? {
+            Some((_, entry)) => Ok(entry),
+            None => Err(StorageError::damaged(
+                "the journal",
+                format!("an entry at position {wanted}"),
+                "the end of its block",
+            )),
+        }
+    }
+}
+
+fn take_entry<'a>(input: &mut &'a [u8]) -> Option<Entry<'a>> {
+    let (&form, rest) = input.split_first()?;
+    *input = rest;
+    let event_id = match form {
+        FORM_TEXT => EventId::Text(varint::take_str(input)?),
+        FORM_UUID => {
+            let (bytes, rest) = input.split_first_chunk::<16>()?;
+            *input = rest;
+            EventId::Uuid(Uuid::from_bytes(*bytes))
+        }
+        _ => return None,
+    };
+    let word = varint::take_str(input)?;
+    let count = varint::take(input)?;
+    Some(Entry {
+        event_id,
+        word,
+        count,
+    })
+}
+
+fn checksum(first: Position, bytes: &[u8]) -> u64 {
+    xxh3_64_with_seed(&bytes[CHECKSUM_BYTES..], first.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn event_id() -> impl Strategy<Value = String> {
+        prop_oneof![
+            any::<u128>().prop_map(|n| Uuid::from_u128(n).to_string()),
+            any::<u128>().prop_map(|n| Uuid::from_u128(n).to_string().to_uppercase()),
+            any::<u128>().prop_map(|n| Uuid::from_u128(n).simple().to_string()),
+            "[a-f0-9-]{36}",
+            "\\PC{1,40}",
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_block_gives_back_the_bytes_that_came_in(
+            events in prop::collection::vec((event_id(), "\\PC{1,9}", any::<u64>()), 1..40),
+            first in 1..u64::MAX / 2,
+        ) {
+            let first = Position(first);
+            let mut open = OpenBlock::new(first);
+            for (id, word, count) in &events {
+                open.push(&Entry { event_id: EventId::new(id), word, count: *count });
+            }
+            let sealed = open.seal();
+            let mut cursor = Block::open(first, &sealed.bytes)?.cursor();
+            for (index, (id, word, count)) in events.iter().enumerate() {
+                let (position, entry) = cursor.next()?.expect("as many entries as were pushed");
+                prop_assert_eq!(position.0, first.0 + index as u64);
+                entry.event_id.with_text(|text| assert_eq!(text, id));
+                prop_assert_eq!((entry.word, entry.count), (&**word, *count));
+            }
+            prop_assert!(cursor.next()?.is_none());
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_or_another_key_is_found() {
+        let mut open = OpenBlock::new(Position(7));
+        open.push(&Entry {
+            event_id: EventId::new("e1"),
+            word: "hello",
+            count: 1,
+        });
+        let bytes = open.seal().bytes.to_vec();
+        assert!(Block::open(Position(7), &bytes).is_ok());
+        assert!(Block::open(Position(8), &bytes).is_err());
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(Block::open(Position(7), &flipped).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn the_longest_events_fit_until_the_block_says_it_is_full() {
+        let (id, word) = ("i".repeat(MAX_EVENT_ID_BYTES), "w".repeat(MAX_WORD_BYTES));
+        let mut open = OpenBlock::new(Position::FIRST);
+        while !open.is_full() {
+            open.push(&Entry {
+                event_id: EventId::new(&id),
+                word: &word,
+                count: u64::MAX,
+            });
+        }
+        assert_eq!(open.next_position(), Position(4));
+    }
+}

@@ -1,0 +1,228 @@
+//! The journal: every accepted event, in order, at positions that are never used twice.
+//!
+//! This is the one view through which the journal is read and extended. It joins the block that
+//! is still open, recent blocks in memory (those that are not durable yet among them), and the
+//! stored ones. It knows blocks and positions; what an event means is the processor's business.
+
+mod block;
+
+use std::collections::VecDeque;
+
+use crate::error::StorageError;
+use crate::request::Position;
+use crate::state::position_set::{PositionRange, PositionSet};
+use crate::store::Reader;
+use block::OpenBlock;
+pub(crate) use block::{Block, Cursor, Entry, EventId, MAX_BLOCK_BYTES};
+
+/// Bytes of recent blocks that are kept in memory, so that the usual duplicate, which comes soon
+/// after its first delivery, is verified without reading the store.
+const RECENT_BYTES: usize = 64 << 20;
+
+/// The journal, as the one thread that extends it sees it.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    open: OpenBlock,
+    /// Whether the open block has events that no call of `take_unwritten` has returned.
+    open_is_unwritten: bool,
+    /// Full blocks without a gap, the last of them just before the open one.
+    recent: VecDeque<Block>,
+    recent_bytes: usize,
+    unwritten: Vec<Block>,
+    /// The block that was last read from the store.
+    last_read: Option<Block>,
+    reader: Reader,
+}
+
+impl Journal {
+    /// The journal that ends at `head`, as the store has it.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if the last block cannot be read or does not end at `head`.
+    pub(crate) fn open(reader: Reader, head: Position) -> Result<Self, StorageError> {
+        let mut open = OpenBlock::new(head.next());
+        if head >= Position::FIRST {
+            let last = reader.block_at(head)?;
+            if last.last() != head {
+                let found = format!("position {}", last.last());
+                let expected = format!("position {head}");
+                return Err(StorageError::damaged(
+                    "the end of the journal",
+                    expected,
+                    found,
+                ));
+            }
+            let reopened = OpenBlock::reopen(&last)?;
+            if !reopened.is_full() {
+                open = reopened;
+            }
+        }
+        Ok(Self {
+            open,
+            open_is_unwritten: false,
+            recent: VecDeque::new(),
+            recent_bytes: 0,
+            unwritten: Vec::new(),
+            last_read: None,
+            reader,
+        })
+    }
+
+    /// The last position in use; 0 if there is none.
+    pub(crate) fn head(&self) -> Position {
+        Position(self.open.next_position().0 - 1)
+    }
+
+    /// Adds an event and returns its position.
+    pub(crate) fn append(&mut self, entry: &Entry<'_>) -> Position {
+        if self.open.is_full() {
+            self.close_block();
+        }
+        let position = self.open.next_position();
+        self.open.push(entry);
+        self.open_is_unwritten = true;
+        position
+    }
+
+    fn close_block(&mut self) {
+        let block = self.open.seal();
+        self.open = OpenBlock::new(self.open.next_position());
+        if self.open_is_unwritten {
+            self.unwritten.push(block.clone());
+            self.open_is_unwritten = false;
+        }
+        self.recent_bytes += block.bytes.len();
+        self.recent.push_back(block);
+        let durable = self.reader.durable();
+        while self.recent_bytes > RECENT_BYTES && self.recent[0].last() <= durable {
+            let oldest = self
+                .recent
+                .pop_front()
+                .expect("there are bytes, so there is a block");
+            self.recent_bytes -= oldest.bytes.len();
+        }
+    }
+
+    /// The blocks that are new or longer since the last call, the open one included.
+    pub(crate) fn take_unwritten(&mut self) -> Vec<Block> {
+        if std::mem::take(&mut self.open_is_unwritten) {
+            self.unwritten.push(self.open.seal());
+        }
+        std::mem::take(&mut self.unwritten)
+    }
+
+    /// Bytes that `take_unwritten` would return, about.
+    pub(crate) fn unwritten_bytes(&self) -> usize {
+        (self.unwritten.len() + usize::from(self.open_is_unwritten)) * MAX_BLOCK_BYTES
+    }
+
+    /// Calls `f` with the event at a position up to the head, and returns a cursor behind it
+    /// unless it is in the open block.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if the block cannot be read.
+    pub(crate) fn with_entry<R>(
+        &mut self,
+        position: Position,
+        f: impl FnOnce(Entry<'_>) -> R,
+    ) -> Result<(R, Option<Cursor>), StorageError> {
+        if position >= self.open.first() {
+            return Ok((f(self.open.entry(position)), None));
+        }
+        let mut cursor = self.block_at(position)?.cursor();
+        let result = f(cursor.seek(position)?);
+        Ok((result, Some(cursor)))
+    }
+
+    fn block_at(&mut self, position: Position) -> Result<Block, StorageError> {
+        if let Some(block) = self.recent_block_at(position) {
+            return Ok(block.clone());
+        }
+        match &self.last_read {
+            Some(block) if (block.first..=block.last()).contains(&position) => Ok(block.clone()),
+            _ => Ok(self
+                .last_read
+                .insert(self.reader.block_at(position)?)
+                .clone()),
+        }
+    }
+
+    fn recent_block_at(&self, position: Position) -> Option<&Block> {
+        let after = self.recent.partition_point(|block| block.first <= position);
+        self.recent.get(after.checked_sub(1)?)
+    }
+
+    /// Calls `f` with every event of a set of positions, in order.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if a block cannot be read, or what `f` returns.
+    pub(crate) fn walk(
+        &self,
+        positions: &PositionSet,
+        mut f: impl FnMut(Position, Entry<'_>) -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
+        let recent_from = self
+            .recent
+            .front()
+            .map_or(self.open.first(), |block| block.first);
+        let in_memory_from = |first: Position| first.max(recent_from);
+        for range in positions.ranges() {
+            if range.first < recent_from {
+                let last = range.last.min(Position(recent_from.0 - 1));
+                self.reader.walk(
+                    PositionRange {
+                        first: range.first,
+                        last,
+                    },
+                    &mut f,
+                )?;
+            }
+            let mut next = in_memory_from(range.first);
+            while next <= range.last {
+                next = self.walk_block_in_memory(next, range.last, &mut f)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Walks the events from `first` on in one block, and returns the position after them.
+    fn walk_block_in_memory(
+        &self,
+        first: Position,
+        last: Position,
+        f: &mut impl FnMut(Position, Entry<'_>) -> Result<(), StorageError>,
+    ) -> Result<Position, StorageError> {
+        if first >= self.open.first() {
+            for position in first.0..=last.0 {
+                f(Position(position), self.open.entry(Position(position)))?;
+            }
+            return Ok(last.next());
+        }
+        let block = self
+            .recent_block_at(first)
+            .expect("recent blocks reach to the open one");
+        walk_block(block, PositionRange { first, last }, f)?;
+        Ok(block.last().next())
+    }
+}
+
+/// Calls `f` with the events of a block that are in a range, in order.
+pub(crate) fn walk_block<E: From<StorageError>>(
+    block: &Block,
+    range: PositionRange,
+    f: &mut impl FnMut(Position, Entry<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut cursor = block.cursor();
+    while let Some((position, entry)) = cursor.next()? {
+        if position > range.last {
+            break;
+        }
+        if position >= range.first {
+            f(position, entry)?;
+        }
+    }
+    Ok(())
+}

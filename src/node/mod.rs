@@ -1,0 +1,264 @@
+//! The node: a pipeline that reads requests from one channel and writes replies to another.
+//!
+//! ```text
+//! input -> read and decode -> apply in memory -> commit the group, then write its replies -> output
+//!          a thread           the caller's       a thread
+//! ```
+//!
+//! While one group is being made durable, the next is applied and the one after it decoded. A
+//! group is what is already waiting, up to a limit, and is never waited for. Replies leave only
+//! behind the fdatasync of their group, as the thread that commits is the one that writes them.
+
+mod commit;
+mod stop;
+
+use std::io::{self, Read, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use crossbeam_channel::{Receiver, Select, Sender, bounded};
+use thiserror::Error;
+
+use crate::engine::{Engine, unix_ms};
+use crate::error::StorageError;
+use crate::processor::Processor;
+use crate::protocol::{Addressee, Batch, BatchReader, Body, ErrorCode, Line, ReplyWriter};
+use crate::statistics::Statistics;
+use commit::{Committer, HeldGroup};
+pub use stop::{Stop, Stoppable};
+
+/// Decoded batches that may wait: enough that the decoder is never the one that is waited for.
+const WAITING_BATCHES: usize = 4;
+
+/// A group ends when its replies reach this size, so that they stay a fixed part of memory.
+const MAX_REPLY_BYTES_A_GROUP: usize = 4 << 20;
+
+/// Why a node ended before its input did.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum NodeError {
+    /// The input could not be read. Everything read before was carried out and answered.
+    #[error("the input could not be read: {0}")]
+    Input(#[source] io::Error),
+    /// The replies could not be written. What was applied is durable.
+    #[error("the replies could not be written: {0}")]
+    Output(#[source] io::Error),
+    /// The storage failed. What was not answered may or may not have taken effect.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// What a node tells others of itself while it runs.
+#[derive(Debug, Clone, Default)]
+pub struct Monitor(Arc<Mutex<Statistics>>);
+
+impl Monitor {
+    /// The figures as of the last group.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, statistics: Statistics) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = statistics;
+    }
+}
+
+/// Serves the protocol until the input ends or `stop` is requested, and closes the engine.
+///
+/// At the end of input everything that was read is carried out, made durable and answered; a
+/// last line without a newline counts at the end of input, and not after a stop.
+///
+/// # Errors
+///
+/// [`NodeError`], once everything that can still be made durable is.
+pub fn serve(
+    engine: Engine,
+    input: impl Read + Send,
+    output: impl Write + Send,
+    stop: &Stop,
+    monitor: &Monitor,
+) -> Result<(), NodeError> {
+    let (processor, store) = engine.into_parts();
+    let (batches, decoded) = bounded(WAITING_BATCHES);
+    let (groups, held) = bounded(0);
+    std::thread::scope(|scope| {
+        let decoding = scope.spawn(|| decode(input, batches, stop));
+        let committing = scope.spawn(|| Committer::new(store, output, stop).run(held));
+        let applier = Applier {
+            processor,
+            groups,
+            decoded,
+            replies: Vec::new(),
+            writer: ReplyWriter::default(),
+            monitor,
+        };
+        let applied = applier.run();
+        if applied.is_err() {
+            stop.request();
+        }
+        let committed = committing
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let decoded = decoding
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        // The committer knows why the applier found it gone.
+        committed.and(applied).and(decoded)
+    })
+}
+
+/// Reads and decodes until the input ends, a stop is requested or nobody takes the batches.
+fn decode(input: impl Read, batches: Sender<Batch>, stop: &Stop) -> Result<(), NodeError> {
+    let mut reader = BatchReader::new(input);
+    loop {
+        match reader.read() {
+            Ok(Some(batch)) if batch.lines.is_empty() => {}
+            Ok(Some(batch)) => {
+                if batches.send(batch).is_err() {
+                    return Ok(());
+                }
+            }
+            Ok(None) => break,
+            Err(error) => return Err(NodeError::Input(error)),
+        }
+    }
+    if !stop.is_requested() {
+        // Nobody to take the last line means that another thread has failed and says so.
+        batches.send(reader.finish()).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// The stage in the middle: applies requests, and hands groups with their replies on.
+struct Applier<'a> {
+    processor: Processor,
+    groups: Sender<HeldGroup>,
+    decoded: Receiver<Batch>,
+    /// Replies of the group in hand.
+    replies: Vec<u8>,
+    writer: ReplyWriter,
+    monitor: &'a Monitor,
+}
+
+/// What the applier does next.
+enum Next {
+    Apply(Batch),
+    HandOver,
+    End,
+}
+
+impl Applier<'_> {
+    fn run(mut self) -> Result<(), NodeError> {
+        let mut holds_any = false;
+        loop {
+            match self.next(holds_any) {
+                Next::Apply(batch) => {
+                    self.apply_batch(&batch)?;
+                    holds_any = true;
+                }
+                Next::HandOver => {
+                    self.hand_over(None)?;
+                    holds_any = false;
+                }
+                Next::End => break,
+            }
+        }
+        self.hand_over(None)?;
+        while let Some(group) = self.processor.take_last_group()? {
+            let held = HeldGroup {
+                group,
+                replies: Vec::new(),
+                durable: None,
+            };
+            self.groups.send(held).map_err(|_| StorageError::Stopped)?;
+        }
+        Ok(())
+    }
+
+    /// Takes what is waiting; only when nothing is, the group in hand may go.
+    fn next(&self, holds_any: bool) -> Next {
+        if let Ok(batch) = self.decoded.try_recv() {
+            return Next::Apply(batch);
+        }
+        if !holds_any {
+            return self.decoded.recv().map_or(Next::End, Next::Apply);
+        }
+        let mut ready = Select::new();
+        let input = ready.recv(&self.decoded);
+        ready.send(&self.groups);
+        if ready.ready() != input {
+            return Next::HandOver;
+        }
+        match self.decoded.try_recv() {
+            Ok(batch) => Next::Apply(batch),
+            Err(crossbeam_channel::TryRecvError::Empty) => Next::HandOver,
+            Err(crossbeam_channel::TryRecvError::Disconnected) => Next::End,
+        }
+    }
+
+    fn apply_batch(&mut self, batch: &Batch) -> Result<(), NodeError> {
+        self.processor.begin_batch(unix_ms(SystemTime::now()))?;
+        for line in &batch.lines {
+            self.apply_line(&batch.text, line)?;
+            if self.processor.group_is_full() || self.replies.len() >= MAX_REPLY_BYTES_A_GROUP {
+                self.hand_over(None)?;
+            }
+        }
+        self.monitor.set(self.processor.statistics());
+        Ok(())
+    }
+
+    fn apply_line(&mut self, text: &str, line: &Line) -> Result<(), NodeError> {
+        let to = Addressee {
+            src: line.src.map(|src| src.of(text)),
+            msg_id: line.msg_id,
+        };
+        let Some(request) = line.body.request(text) else {
+            self.answer_alone(text, line, to);
+            return Ok(());
+        };
+        if Processor::needs_durable(&request) {
+            self.wait_until_durable()?;
+        }
+        let answer = self.processor.apply(&request)?;
+        self.writer.answer(&mut self.replies, to, &request, &answer);
+        Ok(())
+    }
+
+    /// Answers a line that is nothing for the processor.
+    fn answer_alone(&mut self, text: &str, line: &Line, to: Addressee<'_>) {
+        let out = &mut self.replies;
+        match &line.body {
+            Body::Init { node_id } => {
+                self.writer.set_node_id(node_id.of(text));
+                self.writer.init_ok(out, to);
+            }
+            Body::Malformed(why) => self.writer.error(out, to, ErrorCode::MalformedRequest, why),
+            Body::Unknown { kind } => {
+                let why = format!("type {:?} is not supported", kind.of(text));
+                self.writer.error(out, to, ErrorCode::NotSupported, &why);
+            }
+            _ => unreachable!("every other line is a request for the processor"),
+        }
+    }
+
+    fn wait_until_durable(&mut self) -> Result<(), NodeError> {
+        let (durable, wait) = bounded(1);
+        self.hand_over(Some(durable))?;
+        wait.recv().map_err(|_| StorageError::Stopped.into())
+    }
+
+    fn hand_over(&mut self, durable: Option<Sender<()>>) -> Result<(), NodeError> {
+        let group = self.processor.take_group()?;
+        let replies = std::mem::take(&mut self.replies);
+        let held = HeldGroup {
+            group,
+            replies,
+            durable,
+        };
+        self.groups
+            .send(held)
+            .map_err(|_| StorageError::Stopped.into())
+    }
+}

@@ -1,0 +1,241 @@
+//! Framing: from the bytes of a channel to batches of decoded lines, in bounded memory.
+
+use std::io::{self, Read};
+
+use memchr::{memchr, memrchr};
+
+use crate::protocol::request::{Line, MAX_LINE_BYTES, Strings, decode_line, malformed};
+
+/// Bytes asked for in one read: a few thousand requests, so that what a read costs is shared by
+/// many, and few enough to stay in a processor's cache until they are applied.
+const READ_BYTES: usize = 128 << 10;
+
+/// Lines that were read together, with the text that they refer to.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    pub(crate) text: String,
+    pub(crate) lines: Vec<Line>,
+}
+
+/// Cuts an input into lines and decodes them.
+#[derive(Debug)]
+pub(crate) struct BatchReader<R> {
+    input: R,
+    buffer: Box<[u8]>,
+    /// The begin of a line whose end has not been read.
+    unfinished: Vec<u8>,
+    /// Whether the unfinished line is over the limit, so that the rest of it is dropped.
+    is_skipping: bool,
+    lines_read: u64,
+}
+
+impl<R: Read> BatchReader<R> {
+    pub(crate) fn new(input: R) -> Self {
+        let buffer = vec![0; READ_BYTES].into_boxed_slice();
+        Self {
+            input,
+            buffer,
+            unfinished: Vec::new(),
+            is_skipping: false,
+            lines_read: 0,
+        }
+    }
+
+    /// The lines that are completed by the next read, perhaps none; `None` at the end of input.
+    ///
+    /// # Errors
+    ///
+    /// What the input returns, except interruptions.
+    pub(crate) fn read(&mut self) -> io::Result<Option<Batch>> {
+        let count = loop {
+            match self.input.read(&mut self.buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => break result?,
+            }
+        };
+        Ok((count > 0).then(|| self.complete(count)))
+    }
+
+    /// The last line, if it did not end with a newline. To be called at the end of input.
+    pub(crate) fn finish(mut self) -> Batch {
+        let rest = std::mem::take(&mut self.unfinished);
+        if self.is_skipping || !rest.is_empty() {
+            self.decode(rest)
+        } else {
+            Batch::default()
+        }
+    }
+
+    /// Decodes the lines that the first `count` bytes of the buffer complete.
+    fn complete(&mut self, count: usize) -> Batch {
+        let read = &self.buffer[..count];
+        let Some(end) = memrchr(b'\n', read) else {
+            self.unfinished.extend_from_slice(read);
+            self.drop_excess();
+            return Batch::default();
+        };
+        let mut bytes = std::mem::take(&mut self.unfinished);
+        bytes.extend_from_slice(&read[..end]);
+        self.unfinished.extend_from_slice(&read[end + 1..]);
+        self.decode(bytes)
+    }
+
+    /// Keeps no more of a line that is over the limit. A line may have `MAX_LINE_BYTES` bytes
+    /// and a carriage return.
+    fn drop_excess(&mut self) {
+        if self.is_skipping || self.unfinished.len() > MAX_LINE_BYTES + 1 {
+            self.is_skipping = true;
+            self.unfinished.clear();
+        }
+    }
+
+    /// Decodes lines, given without the newline of the last one.
+    fn decode(&mut self, bytes: Vec<u8>) -> Batch {
+        match String::from_utf8(bytes) {
+            Ok(text) => self.decode_text(text),
+            Err(error) => self.decode_bytes(error.as_bytes()),
+        }
+    }
+
+    fn decode_text(&mut self, text: String) -> Batch {
+        let mut lines = Vec::with_capacity(text.len() / 96 + 1);
+        let mut side = String::new();
+        let mut strings = Strings {
+            text: &text,
+            side: &mut side,
+        };
+        let mut start = 0;
+        loop {
+            let end = memchr(b'\n', &text.as_bytes()[start..]).map(|at| start + at);
+            let stop = end.unwrap_or(text.len());
+            lines.extend(self.decode_one(&mut strings, start, stop));
+            match end {
+                Some(end) => start = end + 1,
+                None => break,
+            }
+        }
+        let mut text = text;
+        text.push_str(&side);
+        Batch { text, lines }
+    }
+
+    /// Decodes lines of which at least one is not UTF-8: each for itself.
+    fn decode_bytes(&mut self, bytes: &[u8]) -> Batch {
+        let mut text = String::with_capacity(bytes.len());
+        let mut ends = Vec::new();
+        for line in bytes.split(|&byte| byte == b'\n') {
+            let line = std::str::from_utf8(line);
+            text.push_str(line.unwrap_or_default());
+            ends.push((text.len(), line.is_ok()));
+        }
+        let (mut lines, mut side) = (Vec::new(), String::new());
+        let mut strings = Strings {
+            text: &text,
+            side: &mut side,
+        };
+        let mut start = 0;
+        for (end, is_utf8) in ends {
+            lines.extend(if is_utf8 || self.is_skipping {
+                self.decode_one(&mut strings, start, end)
+            } else {
+                self.lines_read += 1;
+                Some(malformed(self.lines_read, "not UTF-8; send text in UTF-8"))
+            });
+            start = end;
+        }
+        text.push_str(&side);
+        Batch { text, lines }
+    }
+
+    /// Decodes one line; `None` if it is blank.
+    fn decode_one(&mut self, strings: &mut Strings<'_>, start: usize, end: usize) -> Option<Line> {
+        self.lines_read += 1;
+        let line = &strings.text[start..end];
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        if std::mem::take(&mut self.is_skipping) || line.len() > MAX_LINE_BYTES {
+            let reason =
+                format_args!("the line is longer than {MAX_LINE_BYTES} bytes; send a shorter one");
+            return Some(malformed(self.lines_read, reason));
+        }
+        if line
+            .bytes()
+            .all(|byte| matches!(byte, b' ' | b'\t' | b'\r'))
+        {
+            return None;
+        }
+        Some(decode_line(
+            strings,
+            start..start + line.len(),
+            self.lines_read,
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::request::Body;
+
+    /// Gives the input a few bytes at a time.
+    struct Trickle<'a>(&'a [u8], usize);
+
+    impl Read for Trickle<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let count = self.1.min(self.0.len()).min(buffer.len());
+            buffer[..count].copy_from_slice(&self.0[..count]);
+            self.0 = &self.0[count..];
+            Ok(count)
+        }
+    }
+
+    fn summary(input: &[u8], step: usize) -> Vec<String> {
+        let mut reader = BatchReader::new(Trickle(input, step));
+        let mut batches = Vec::new();
+        while let Some(batch) = reader.read().expect("a slice can be read") {
+            batches.push(batch);
+        }
+        batches.push(reader.finish());
+        let lines = batches
+            .iter()
+            .flat_map(|batch| batch.lines.iter().map(move |line| (batch, line)));
+        lines
+            .map(|(batch, line)| match &line.body {
+                Body::Malformed(why) => why.to_string(),
+                body => format!("{:?}", body.request(&batch.text)),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_same_lines_come_out_however_the_input_is_cut() {
+        let mut input = Vec::new();
+        for line in [
+            r#"{"body":{"type":"process","event_id":"e1","word":"h\u00e9"}}"#,
+            "",
+            " \t\r",
+            r#"{"body":{"type":"process","event_id":"\n","word":"\ud83d\ude00"}}"#,
+            "not json",
+        ] {
+            input.extend_from_slice(line.as_bytes());
+            input.push(b'\n');
+        }
+        input.extend_from_slice(b"\xff\n{\"body\":{\"type\":\"commit\"}}\r\n");
+        input.extend_from_slice("x".repeat(MAX_LINE_BYTES + 2).as_bytes());
+        input.extend_from_slice(b"\n{\"body\":{\"type\":\"rollback\"}}");
+        let whole = summary(&input, usize::MAX);
+        assert_eq!(whole.len(), 7);
+        for step in [1, 7, 4096] {
+            assert_eq!(summary(&input, step), whole, "{step} bytes at a time");
+        }
+    }
+
+    #[test]
+    fn an_endless_line_takes_no_memory() {
+        let input = vec![b'x'; 8 * MAX_LINE_BYTES];
+        let mut reader = BatchReader::new(&input[..]);
+        while reader.read().expect("a slice can be read").is_some() {
+            assert!(reader.unfinished.capacity() <= 2 * (MAX_LINE_BYTES + READ_BYTES));
+        }
+        assert_eq!(reader.finish().lines.len(), 1);
+    }
+}

@@ -1,0 +1,13 @@
+//! The wire: one JSON object a line, in both directions. The only module that knows JSON there.
+//!
+//! Requests are decoded in batches, on another thread than the one that applies them, into spans
+//! of the batch's own text: an event costs no allocation.
+
+mod batch;
+mod json;
+mod reply;
+mod request;
+
+pub(crate) use batch::{Batch, BatchReader};
+pub(crate) use reply::{Addressee, ErrorCode, ReplyWriter};
+pub(crate) use request::{Body, Line};

@@ -1,0 +1,207 @@
+//! Encoding: replies as lines, in exactly the style that the protocol prescribes.
+
+use crate::request::{Answer, Outcome, Refusal, Reply, Request, WordCount};
+
+/// Codes of error replies; they follow Maelstrom's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ErrorCode {
+    NotSupported = 10,
+    TemporarilyUnavailable = 11,
+    MalformedRequest = 12,
+    KeyDoesNotExist = 20,
+}
+
+/// Whom a reply is for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Addressee<'a> {
+    /// The sender of the request, if it could be read.
+    pub(crate) src: Option<&'a str>,
+    /// The number of the request, if it had one that could be read.
+    pub(crate) msg_id: Option<u64>,
+}
+
+/// Writes replies, and remembers how: bare, or wrapped once a node id is known.
+#[derive(Debug, Default)]
+pub(crate) struct ReplyWriter {
+    node: Option<Node>,
+}
+
+#[derive(Debug)]
+struct Node {
+    id: String,
+    next_msg_id: u64,
+}
+
+impl ReplyWriter {
+    /// Takes the id of an `init` request: from here on replies are wrapped.
+    pub(crate) fn set_node_id(&mut self, id: &str) {
+        let next_msg_id = self.node.as_ref().map_or(0, |node| node.next_msg_id);
+        self.node = Some(Node {
+            id: id.to_owned(),
+            next_msg_id,
+        });
+    }
+
+    /// Writes the reply to a request that the processor answered. A request without a number
+    /// gets one only if it was refused.
+    pub(crate) fn answer(
+        &mut self,
+        out: &mut Vec<u8>,
+        to: Addressee<'_>,
+        request: &Request<'_>,
+        answer: &Answer,
+    ) {
+        match answer {
+            Err(refusal) => self.error(out, to, code_of(refusal), &refusal.to_string()),
+            Ok(_) if to.msg_id.is_none() => {}
+            Ok(reply) => self.reply(out, to, request, reply),
+        }
+    }
+
+    fn reply(
+        &mut self,
+        out: &mut Vec<u8>,
+        to: Addressee<'_>,
+        request: &Request<'_>,
+        reply: &Reply,
+    ) {
+        match (reply, request) {
+            (Reply::Processed { count, outcome }, Request::Process { word, .. }) => {
+                self.begin(out, to, "processed");
+                string_member(out, "word", word);
+                number_member(out, "count", *count);
+                out.extend_from_slice(match outcome {
+                    Outcome::Accepted => b", \"was_duplicate\": false",
+                    _ => b", \"was_duplicate\": true",
+                });
+                if let Outcome::Conflict { original_word } = outcome {
+                    string_member(out, "original_word", original_word);
+                }
+            }
+            (Reply::CheckpointSaved, Request::Checkpoint { checkpoint_id }) => {
+                self.begin(out, to, "checkpoint_saved");
+                string_member(out, "checkpoint_id", checkpoint_id);
+            }
+            (Reply::Restored { counts }, _) => {
+                self.begin(out, to, "restored");
+                counts_member(out, counts);
+            }
+            (Reply::Committed { output_count }, _) => {
+                self.begin(out, to, "committed");
+                number_member(out, "output_count", *output_count);
+            }
+            (Reply::RolledBack { discarded_count }, _) => {
+                self.begin(out, to, "rolled_back");
+                number_member(out, "discarded_count", *discarded_count);
+            }
+            (reply, request) => unreachable!("{reply:?} never answers {request:?} on the wire"),
+        }
+        self.end(out);
+    }
+
+    /// Writes the reply to an `init` request, if it has a number.
+    pub(crate) fn init_ok(&mut self, out: &mut Vec<u8>, to: Addressee<'_>) {
+        if to.msg_id.is_some() {
+            self.begin(out, to, "init_ok");
+            self.end(out);
+        }
+    }
+
+    /// Writes an error reply, whether or not the request has a number.
+    pub(crate) fn error(
+        &mut self,
+        out: &mut Vec<u8>,
+        to: Addressee<'_>,
+        code: ErrorCode,
+        text: &str,
+    ) {
+        self.begin(out, to, "error");
+        number_member(out, "code", code as u64);
+        string_member(out, "text", text);
+        self.end(out);
+    }
+
+    fn begin(&mut self, out: &mut Vec<u8>, to: Addressee<'_>, kind: &str) {
+        if let Some(node) = &self.node {
+            out.extend_from_slice(b"{\"src\": ");
+            string(out, &node.id);
+            out.extend_from_slice(b", \"dest\": ");
+            match to.src {
+                Some(src) => string(out, src),
+                None => out.extend_from_slice(b"null"),
+            }
+            out.extend_from_slice(b", \"body\": ");
+        }
+        out.extend_from_slice(b"{\"type\": \"");
+        out.extend_from_slice(kind.as_bytes());
+        out.push(b'"');
+        if let Some(msg_id) = to.msg_id {
+            number_member(out, "in_reply_to", msg_id);
+        }
+        if let Some(node) = &mut self.node {
+            number_member(out, "msg_id", node.next_msg_id);
+            node.next_msg_id += 1;
+        }
+    }
+
+    fn end(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(if self.node.is_some() { b"}}\n" } else { b"}\n" });
+    }
+}
+
+fn code_of(refusal: &Refusal) -> ErrorCode {
+    match refusal {
+        Refusal::Empty { .. } | Refusal::TooLong { .. } => ErrorCode::MalformedRequest,
+        Refusal::UnknownCheckpoint { .. } => ErrorCode::KeyDoesNotExist,
+        Refusal::LowDisk { .. } => ErrorCode::TemporarilyUnavailable,
+    }
+}
+
+fn name(out: &mut Vec<u8>, name: &str) {
+    out.extend_from_slice(b", \"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\": ");
+}
+
+fn number_member(out: &mut Vec<u8>, member: &str, value: u64) {
+    name(out, member);
+    number(out, value);
+}
+
+fn string_member(out: &mut Vec<u8>, member: &str, value: &str) {
+    name(out, member);
+    string(out, value);
+}
+
+fn counts_member(out: &mut Vec<u8>, counts: &[WordCount]) {
+    name(out, "counts");
+    out.push(b'{');
+    for (index, WordCount { word, count }) in counts.iter().enumerate() {
+        if index > 0 {
+            out.extend_from_slice(b", ");
+        }
+        string(out, word);
+        out.extend_from_slice(b": ");
+        number(out, *count);
+    }
+    out.push(b'}');
+}
+
+fn number(out: &mut Vec<u8>, value: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// A string with exactly the escapes of Python's `json.dumps(ensure_ascii=False)`, which are
+/// also those of `serde_json`.
+fn string(out: &mut Vec<u8>, value: &str) {
+    if value
+        .bytes()
+        .any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\')
+    {
+        serde_json::to_writer(&mut *out, value).expect("a vector takes any number of bytes");
+    } else {
+        out.push(b'"');
+        out.extend_from_slice(value.as_bytes());
+        out.push(b'"');
+    }
+}

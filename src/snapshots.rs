@@ -1,0 +1,211 @@
+//! Counts snapshots: stored counts of one timeline, from which a restart or a restore starts
+//! counting instead of from nothing.
+//!
+//! A snapshot spans many blocks. A thread of its own sorts and encodes them, the groups that
+//! follow carry a few each, and the header comes last: without its header a snapshot does not
+//! exist. Kept are the latest two, and for each checkpoint the nearest one below it.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::thread::JoinHandle;
+
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::error::StorageError;
+use crate::request::WordCount;
+use crate::state::counts::sort_by_word;
+use crate::state::position_set::PositionSet;
+use crate::store::{CountsBlock, Reader, SnapshotHeader, SnapshotWrites, encode_counts};
+
+/// A snapshot is due after this many events, or as many as there are words if that is more:
+/// folding a million events takes a few tenths of a second.
+pub(crate) const DEFAULT_INTERVAL_EVENTS: u64 = 1_000_000;
+
+/// Blocks that one group carries: 384 KB, a few milliseconds of a group's time.
+const BLOCKS_A_GROUP: usize = 64;
+
+/// A clean end takes a snapshot if the tail is longer than this, or than the interval.
+const TAIL_WORTH_A_SNAPSHOT_EVENTS: u64 = 4_096;
+
+/// The snapshots of one directory.
+#[derive(Debug)]
+pub(crate) struct Snapshots {
+    reader: Reader,
+    interval_events: u64,
+    /// Finished snapshots, oldest first.
+    kept: Vec<SnapshotHeader>,
+    next_snapshot: u64,
+    stage: Stage,
+    /// Blocks of snapshots that exist no longer.
+    leftovers: VecDeque<(u64, u32)>,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Idle,
+    Encoding(JoinHandle<Result<Encoded, StorageError>>),
+    Writing(Encoded),
+}
+
+/// A snapshot on its way to the store.
+#[derive(Debug)]
+struct Encoded {
+    header: SnapshotHeader,
+    blocks: VecDeque<CountsBlock>,
+    /// The heads of the checkpoints that were stored when it was encoded.
+    checkpoint_heads: Vec<u64>,
+}
+
+impl Snapshots {
+    /// Finds the stored snapshots; what a crash left unfinished will be removed.
+    pub(crate) fn open(reader: Reader, interval_events: u64) -> Result<Self, StorageError> {
+        let mut snapshots = Self {
+            interval_events,
+            kept: Vec::new(),
+            next_snapshot: 1,
+            stage: Stage::Idle,
+            leftovers: VecDeque::new(),
+            reader: reader.clone(),
+        };
+        for (snapshot, header) in reader.snapshots()? {
+            snapshots.next_snapshot = snapshot + 1;
+            match header {
+                Some(header) => snapshots.kept.push(header),
+                None => {
+                    let blocks = reader.snapshot_blocks(snapshot)?.into_iter();
+                    snapshots
+                        .leftovers
+                        .extend(blocks.map(|number| (snapshot, number)));
+                }
+            }
+        }
+        Ok(snapshots)
+    }
+
+    /// The snapshots worth considering for a timeline with this head: the nearest one below it,
+    /// and the latest two.
+    pub(crate) fn candidates(&self, head: u64) -> impl Iterator<Item = &SnapshotHeader> {
+        let below = self.kept.iter().rev().find(|kept| kept.head <= head);
+        below.into_iter().chain(self.kept.iter().rev().take(2))
+    }
+
+    /// Whether it is time for the next snapshot.
+    pub(crate) fn is_due(&self, head: u64, words: usize) -> bool {
+        let interval = self.interval_events.max(words as u64);
+        matches!(self.stage, Stage::Idle) && head - self.last_head() >= interval
+    }
+
+    /// Whether a clean end should take a last snapshot.
+    pub(crate) fn is_due_at_the_end(&self, head: u64) -> bool {
+        let worth = self.interval_events.min(TAIL_WORTH_A_SNAPSHOT_EVENTS);
+        matches!(self.stage, Stage::Idle) && head - self.last_head() >= worth
+    }
+
+    fn last_head(&self) -> u64 {
+        self.kept.last().map_or(0, |kept| kept.head)
+    }
+
+    /// Whether there is anything left to write.
+    pub(crate) fn is_idle(&self) -> bool {
+        matches!(self.stage, Stage::Idle) && self.leftovers.is_empty()
+    }
+
+    /// Starts a snapshot of a timeline and its counts.
+    pub(crate) fn begin(&mut self, timeline: PositionSet, head: u64, mut counts: Vec<WordCount>) {
+        let snapshot = self.next_snapshot;
+        self.next_snapshot += 1;
+        let reader = self.reader.clone();
+        self.stage = Stage::Encoding(std::thread::spawn(move || {
+            sort_by_word(&mut counts);
+            let blocks = encode_counts(snapshot, &counts);
+            let mut digest = Xxh3::new();
+            blocks
+                .iter()
+                .for_each(|block| digest.update(&block.checksum().to_le_bytes()));
+            let header = SnapshotHeader {
+                snapshot,
+                timeline,
+                head,
+                blocks: blocks.len() as u32,
+                words: counts.len() as u64,
+                digest: digest.digest(),
+            };
+            let checkpoint_heads = reader.checkpoint_heads()?;
+            Ok(Encoded {
+                header,
+                blocks: blocks.into(),
+                checkpoint_heads,
+            })
+        }));
+    }
+
+    /// What the next group carries of a snapshot in work.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if the encoding thread met one.
+    pub(crate) fn take_writes(&mut self) -> Result<SnapshotWrites, StorageError> {
+        if matches!(&self.stage, Stage::Encoding(encoding) if encoding.is_finished()) {
+            self.wait()?;
+        }
+        let mut writes = SnapshotWrites::default();
+        let removed = self.leftovers.len().min(BLOCKS_A_GROUP);
+        writes
+            .removed_blocks
+            .extend(self.leftovers.drain(..removed));
+        if let Stage::Writing(encoded) = &mut self.stage {
+            let snapshot = encoded.header.snapshot;
+            let count = encoded.blocks.len().min(BLOCKS_A_GROUP);
+            writes
+                .blocks
+                .extend(encoded.blocks.drain(..count).map(|block| (snapshot, block)));
+            if encoded.blocks.is_empty() {
+                let header = encoded.header.clone();
+                let heads = std::mem::take(&mut encoded.checkpoint_heads);
+                self.stage = Stage::Idle;
+                self.kept.push(header.clone());
+                writes.finished = Some(header);
+                writes.removed = self.drop_unneeded(&heads);
+            }
+        }
+        Ok(writes)
+    }
+
+    /// Waits until a snapshot in work is encoded.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if the encoding thread met one.
+    pub(crate) fn wait(&mut self) -> Result<(), StorageError> {
+        self.stage = match std::mem::replace(&mut self.stage, Stage::Idle) {
+            Stage::Encoding(encoding) => {
+                let encoded = encoding
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                Stage::Writing(encoded?)
+            }
+            stage => stage,
+        };
+        Ok(())
+    }
+
+    /// Forgets the snapshots that nothing needs, and returns their numbers.
+    fn drop_unneeded(&mut self, checkpoint_heads: &[u64]) -> Vec<u64> {
+        let latest = self.kept.iter().rev().take(2);
+        let mut needed: BTreeSet<u64> = latest.map(|kept| kept.snapshot).collect();
+        for &head in checkpoint_heads {
+            let below = self.kept.partition_point(|kept| kept.head <= head);
+            needed.extend(below.checked_sub(1).map(|index| self.kept[index].snapshot));
+        }
+        let mut removed = Vec::new();
+        self.kept.retain(|kept| {
+            let is_needed = needed.contains(&kept.snapshot);
+            if !is_needed {
+                removed.push(kept.snapshot);
+                self.leftovers
+                    .extend((1..=kept.blocks).map(|number| (kept.snapshot, number)));
+            }
+            is_needed
+        });
+        removed
+    }
+}

@@ -1,0 +1,95 @@
+//! How many events of the state carry each word.
+//!
+//! Words are interned: each gets a number when it is first seen and keeps it for the life of
+//! the process, so that a copy of all counts is a copy of an array.
+
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::request::WordCount;
+
+/// The counts of the present state.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    numbers: HashTable<u32>,
+    words: Vec<Arc<str>>,
+    counts: Vec<u64>,
+}
+
+impl Counts {
+    /// How many events carry the word.
+    pub(crate) fn get(&self, word: &str) -> u64 {
+        self.number(word).map_or(0, |number| self.counts[number])
+    }
+
+    /// Counts one more event and returns the new count.
+    pub(crate) fn add(&mut self, word: &str, events: u64) -> u64 {
+        let number = self.number(word).unwrap_or_else(|| self.intern(word));
+        self.counts[number] += events;
+        self.counts[number]
+    }
+
+    /// Takes back one event that was counted.
+    pub(crate) fn remove(&mut self, word: &str) {
+        let number = self
+            .number(word)
+            .expect("an event that leaves the state was counted");
+        self.counts[number] = self.counts[number]
+            .checked_sub(1)
+            .expect("a word counts every event that carries it");
+    }
+
+    /// Sets every count to 0; the words keep their numbers.
+    pub(crate) fn clear(&mut self) {
+        self.counts.fill(0);
+    }
+
+    /// How many different words have been seen, those with a count of 0 included.
+    pub(crate) fn words(&self) -> usize {
+        self.words.len()
+    }
+
+    /// The counts that are not 0, in the order in which the words were first seen.
+    pub(crate) fn present(&self) -> Vec<WordCount> {
+        let pairs = self.words.iter().zip(&self.counts);
+        pairs
+            .filter(|&(_, &count)| count > 0)
+            .map(|(word, &count)| WordCount {
+                word: word.clone(),
+                count,
+            })
+            .collect()
+    }
+
+    /// The counts that are not 0, in byte order of the words.
+    pub(crate) fn sorted(&self) -> Vec<WordCount> {
+        let mut counts = self.present();
+        sort_by_word(&mut counts);
+        counts
+    }
+
+    fn number(&self, word: &str) -> Option<usize> {
+        let hash = xxh3_64(word.as_bytes());
+        self.numbers
+            .find(hash, |&n| &*self.words[n as usize] == word)
+            .map(|&n| n as usize)
+    }
+
+    fn intern(&mut self, word: &str) -> usize {
+        let number = u32::try_from(self.words.len()).expect("memory ends before 2^32 words");
+        let words = &mut self.words;
+        words.push(word.into());
+        self.counts.push(0);
+        let rehash = |&n: &u32| xxh3_64(words[n as usize].as_bytes());
+        self.numbers
+            .insert_unique(xxh3_64(word.as_bytes()), number, rehash);
+        number as usize
+    }
+}
+
+/// Puts counts in byte order of their words, the order of every reply and of every stored block.
+pub(crate) fn sort_by_word(counts: &mut [WordCount]) {
+    counts.sort_unstable_by(|a, b| a.word.as_bytes().cmp(b.word.as_bytes()));
+}

@@ -1,0 +1,61 @@
+//! Looking at a resting directory without changing a byte of it.
+//!
+//! sled has no read-only open: it zeroes the tail of its log and writes a snapshot. So it is
+//! given a copy of the files, in a temporary directory that goes when this does.
+
+use std::fs;
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use crate::error::OpenError;
+use crate::store::directory::{RestingDirectory, unusable};
+use crate::store::reader::Reader;
+use crate::store::sled_db;
+use crate::store::writer::check_format;
+
+/// A copy of a resting state directory's database, open for reading.
+pub(crate) struct RestingCopy {
+    reader: Reader,
+    /// Dropped before the directory that it is open in.
+    _db: sled::Db,
+    _copy: TempDir,
+}
+
+impl RestingCopy {
+    /// Copies the database of a directory that nobody writes to, and opens the copy.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], by what stands in the way.
+    pub(crate) fn open(path: &Path, cache_bytes: u64) -> Result<Self, OpenError> {
+        let directory = RestingDirectory::lock(path)?;
+        let temporary = std::env::temp_dir();
+        let copy = tempfile::Builder::new()
+            .prefix("exactly-once-copy-")
+            .tempdir()
+            .map_err(unusable(
+                &temporary,
+                "making a temporary directory for a copy",
+            ))?;
+        for file in directory.database_files()? {
+            if let Some(name) = file.file_name() {
+                fs::copy(&file, copy.path().join(name))
+                    .map_err(unusable(&file, "copying it to the temporary directory"))?;
+            }
+        }
+        let (db, trees) = sled_db::open(copy.path(), cache_bytes)?;
+        let reader = Reader::new(trees, Default::default());
+        check_format(&reader.stored()?.format, path)?;
+        Ok(Self {
+            reader,
+            _db: db,
+            _copy: copy,
+        })
+    }
+
+    /// The reader of the copy.
+    pub(crate) fn reader(&self) -> &Reader {
+        &self.reader
+    }
+}

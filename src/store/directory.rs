@@ -1,0 +1,363 @@
+//! The state directory around the database: its lock, its sentinel, and what must be done to
+//! its files before sled may open them.
+//!
+//! ```text
+//! lock      who writes here; locked with flock
+//! sentinel  "exactly-once FORMAT STAGE": stage `creating` until the first database is durable,
+//!           then `ready`
+//! db, conf, snap.*, blobs/   sled's own
+//! ```
+//!
+//! The sentinel is what tells an empty new directory from one whose database was lost: sled
+//! itself opens a missing or empty `db` as a fresh database, and every event would be counted
+//! a second time.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FlockOperation;
+
+use crate::error::{OpenError, StorageError};
+
+/// The format of the directory and of everything in its database.
+pub(crate) const FORMAT: u32 = 1;
+
+const LOCK: &str = "lock";
+const SENTINEL: &str = "sentinel";
+const NEW_SENTINEL: &str = "sentinel.new";
+const MAGIC: &str = "exactly-once";
+pub(super) const DATABASE: &str = "db";
+const CONFIG: &str = "conf";
+const BLOBS: &str = "blobs";
+
+/// How far a directory's life has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The first start has not made the database durable yet, so nothing was ever answered.
+    Creating,
+    /// The database exists, and has to be there at every start.
+    Ready,
+}
+
+/// What is in a directory.
+#[derive(Debug, PartialEq, Eq)]
+enum Contents {
+    Empty,
+    Ours(Stage),
+}
+
+/// A state directory that this process alone may write to, for as long as this lives.
+#[derive(Debug)]
+pub(super) struct Directory {
+    path: PathBuf,
+    stage: Stage,
+    _lock: File,
+}
+
+/// A state directory that nobody writes to, for as long as this lives.
+#[derive(Debug)]
+pub(super) struct RestingDirectory {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Directory {
+    /// Locks a directory to write to it, and creates it if it does not exist.
+    pub(super) fn lock(path: &Path) -> Result<Self, OpenError> {
+        create_directory(path)?;
+        // Looked at before anything is created in it: a foreign directory stays as it is.
+        inspect(path)?;
+        let lock = lock_exclusively(path)?;
+        let stage = match inspect(path)? {
+            Contents::Empty => {
+                write_sentinel(path, Stage::Creating)?;
+                Stage::Creating
+            }
+            Contents::Ours(stage) => stage,
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            stage,
+            _lock: lock,
+        })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes the directory's files safe for sled to open, and returns our own handle on the
+    /// database file.
+    ///
+    /// The handle is opened before sled's, so that an error of any later write-back is reported
+    /// to it, and kept for the life of the store, as every durability rests on syncing it. A
+    /// second handle is harmless: sled locks with flock, which knows handles and not processes.
+    pub(super) fn prepare(&self) -> Result<File, OpenError> {
+        match self.stage {
+            // A start that was killed here has answered nothing, so its leftovers are nothing.
+            Stage::Creating => self.remove_database()?,
+            Stage::Ready => self.check_database()?,
+        }
+        self.remove_generating_snapshots()?;
+        let path = self.path.join(DATABASE);
+        let mut options = File::options();
+        options
+            .read(true)
+            .write(true)
+            .create(self.stage == Stage::Creating);
+        let file = options
+            .open(&path)
+            .map_err(unusable(&path, "opening it to write"))?;
+        // The pages of a killed process may be in the page cache only. sled's recovery writes a
+        // snapshot that refers to them, and our first reply may rest on them.
+        file.sync_data().map_err(StorageError::Sync)?;
+        Ok(file)
+    }
+
+    /// Marks the database as created, once it is durable with all that names it.
+    pub(super) fn finish_creation(&mut self) -> Result<(), OpenError> {
+        if self.stage == Stage::Ready {
+            return Ok(());
+        }
+        // sled never syncs these. Their names must survive a power cut before anything is
+        // answered, and the sentinel must not survive without them.
+        sync(&self.path.join(CONFIG))?;
+        sync(&self.path)?;
+        match self.path.parent() {
+            Some(parent) if parent == Path::new("") => sync(Path::new("."))?,
+            Some(parent) => sync(parent)?,
+            None => {}
+        }
+        write_sentinel(&self.path, Stage::Ready)?;
+        self.stage = Stage::Ready;
+        Ok(())
+    }
+
+    fn remove_database(&self) -> Result<(), OpenError> {
+        let removed = |path: PathBuf, result: io::Result<()>| match result {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unusable(
+                &path,
+                "removing what an unfinished first start left",
+            )(error)),
+            _ => Ok(()),
+        };
+        for name in [DATABASE, CONFIG] {
+            let path = self.path.join(name);
+            removed(path.clone(), fs::remove_file(path))?;
+        }
+        let blobs = self.path.join(BLOBS);
+        removed(blobs.clone(), fs::remove_dir_all(blobs))?;
+        for path in snapshot_files(&self.path)? {
+            removed(path.clone(), fs::remove_file(path))?;
+        }
+        Ok(())
+    }
+
+    fn check_database(&self) -> Result<(), OpenError> {
+        let file = self.path.join(DATABASE);
+        let found = match fs::metadata(&file) {
+            Ok(metadata) if metadata.len() > 0 => return Ok(()),
+            Ok(_) => "empty",
+            Err(error) if error.kind() == io::ErrorKind::NotFound => "missing",
+            Err(error) => return Err(unusable(&file, "reading its size")(error)),
+        };
+        Err(OpenError::DatabaseGone {
+            path: self.path.clone(),
+            file,
+            found,
+        })
+    }
+
+    /// A process killed while sled opens leaves `snap.*.generating`, and every later open of
+    /// sled fails on it (sled issues 1527 and 1533). sled never needs such a file.
+    fn remove_generating_snapshots(&self) -> Result<(), OpenError> {
+        for path in snapshot_files(&self.path)? {
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "generating")
+            {
+                fs::remove_file(&path).map_err(unusable(&path, "removing it"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl RestingDirectory {
+    /// Locks an existing state directory against writers, without changing a byte of it.
+    pub(super) fn lock(path: &Path) -> Result<Self, OpenError> {
+        let no_state = || OpenError::NoState {
+            path: path.to_owned(),
+        };
+        match inspect(path) {
+            Ok(Contents::Ours(_)) => {}
+            Ok(Contents::Empty) => return Err(no_state()),
+            Err(OpenError::Unusable { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                return Err(no_state());
+            }
+            Err(error) => return Err(error),
+        }
+        let lock = path.join(LOCK);
+        let file = File::open(&lock).map_err(unusable(&lock, "opening it"))?;
+        if rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared).is_err() {
+            return Err(held(path, file));
+        }
+        match inspect(path)? {
+            Contents::Ours(Stage::Ready) => Ok(Self {
+                path: path.to_owned(),
+                _lock: file,
+            }),
+            _ => Err(no_state()),
+        }
+    }
+
+    /// The database's files, as they must be copied: `db`, `conf` and finished snapshots.
+    pub(super) fn database_files(&self) -> Result<Vec<PathBuf>, OpenError> {
+        let mut files = vec![self.path.join(DATABASE), self.path.join(CONFIG)];
+        let snapshots = snapshot_files(&self.path)?.into_iter();
+        files.extend(snapshots.filter(|path| path.extension().is_none_or(|e| e != "generating")));
+        Ok(files)
+    }
+}
+
+fn create_directory(path: &Path) -> Result<(), OpenError> {
+    fs::create_dir_all(path).map_err(unusable(path, "creating the directory"))
+}
+
+/// Finds out whose directory it is.
+fn inspect(path: &Path) -> Result<Contents, OpenError> {
+    let sentinel = path.join(SENTINEL);
+    match fs::read_to_string(&sentinel) {
+        Ok(text) => parse_sentinel(path, &text).map(Contents::Ours),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let reading = || unusable(path, "reading the directory");
+            for entry in fs::read_dir(path).map_err(reading())? {
+                let name = entry.map_err(reading())?.file_name();
+                if name != LOCK && name != NEW_SENTINEL {
+                    let found = format!("it holds {name:?} and no file named {SENTINEL:?}");
+                    return Err(OpenError::NotOurs {
+                        path: path.to_owned(),
+                        found,
+                    });
+                }
+            }
+            Ok(Contents::Empty)
+        }
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            let found = format!("its file {SENTINEL:?} is not text");
+            Err(OpenError::NotOurs {
+                path: path.to_owned(),
+                found,
+            })
+        }
+        Err(error) => Err(unusable(&sentinel, "reading it")(error)),
+    }
+}
+
+fn parse_sentinel(path: &Path, text: &str) -> Result<Stage, OpenError> {
+    let not_ours = || OpenError::NotOurs {
+        path: path.to_owned(),
+        found: format!(
+            "its file {SENTINEL:?} says {:?}",
+            text.chars().take(80).collect::<String>()
+        ),
+    };
+    let mut words = text.split_ascii_whitespace();
+    let (Some(MAGIC), Some(format)) = (words.next(), words.next()) else {
+        return Err(not_ours());
+    };
+    if format != FORMAT.to_string() {
+        let found = format.to_owned();
+        return Err(OpenError::UnknownFormat {
+            path: path.to_owned(),
+            found,
+            known: FORMAT,
+        });
+    }
+    match (words.next(), words.next()) {
+        (Some("creating"), None) => Ok(Stage::Creating),
+        (Some("ready"), None) => Ok(Stage::Ready),
+        _ => Err(not_ours()),
+    }
+}
+
+/// Replaces the sentinel so that a power cut leaves the old one or the new one, whole.
+fn write_sentinel(path: &Path, stage: Stage) -> Result<(), OpenError> {
+    let stage = match stage {
+        Stage::Creating => "creating",
+        Stage::Ready => "ready",
+    };
+    let (new, sentinel) = (path.join(NEW_SENTINEL), path.join(SENTINEL));
+    let write = || {
+        let mut file = File::create(&new)?;
+        writeln!(file, "{MAGIC} {FORMAT} {stage}")?;
+        file.sync_all()?;
+        fs::rename(&new, &sentinel)
+    };
+    write().map_err(unusable(&sentinel, "writing it"))?;
+    sync(path)
+}
+
+fn lock_exclusively(path: &Path) -> Result<File, OpenError> {
+    let lock = path.join(LOCK);
+    let opened = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&lock);
+    let mut file = opened.map_err(unusable(&lock, "opening it to write"))?;
+    if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        return Err(held(path, file));
+    }
+    let write = |file: &mut File| {
+        file.set_len(0)?;
+        file.rewind()?;
+        writeln!(file, "{}", std::process::id())
+    };
+    write(&mut file).map_err(unusable(&lock, "writing to it"))?;
+    Ok(file)
+}
+
+/// Who holds a lock that could not be had: the file names the last writer, and it is that one
+/// unless a reader's lock can be shared.
+fn held(path: &Path, mut lock: File) -> OpenError {
+    let path = path.to_owned();
+    if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockShared).is_ok() {
+        return OpenError::HeldByReader { path };
+    }
+    let mut pid = String::new();
+    let pid = match lock.read_to_string(&mut pid) {
+        Ok(_) if !pid.trim().is_empty() => pid.trim().to_owned(),
+        _ => "of unknown number".to_owned(),
+    };
+    OpenError::HeldByWriter { path, pid }
+}
+
+fn snapshot_files(path: &Path) -> Result<Vec<PathBuf>, OpenError> {
+    let reading = || unusable(path, "reading the directory");
+    let mut files = Vec::new();
+    for entry in fs::read_dir(path).map_err(reading())? {
+        let entry = entry.map_err(reading())?;
+        if entry.file_name().to_string_lossy().starts_with("snap.") {
+            files.push(entry.path());
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn sync(path: &Path) -> Result<(), OpenError> {
+    File::open(path)
+        .and_then(|file| file.sync_all())
+        .map_err(unusable(path, "syncing it"))
+}
+
+pub(super) fn unusable(path: &Path, action: &'static str) -> impl Fn(io::Error) -> OpenError {
+    move |source| OpenError::Unusable {
+        path: path.to_owned(),
+        action,
+        source,
+    }
+}

@@ -1,0 +1,98 @@
+//! A group: everything that becomes durable together, as the processor hands it to the store.
+
+use std::collections::BTreeMap;
+
+use crate::journal::Block;
+use crate::state::position_set::PositionSet;
+use crate::store::counts_codec::CountsBlock;
+use crate::store::record::Head;
+
+/// A saved state.
+#[derive(Debug, Clone)]
+pub(crate) struct Checkpoint {
+    pub(crate) timeline: PositionSet,
+    /// The journal's head when it was saved.
+    pub(crate) head: u64,
+    /// Whatever was released up to this commit is settled in the timeline.
+    pub(crate) last_commit: u64,
+    pub(crate) source: Option<Vec<u8>>,
+    pub(crate) committed_source: Option<Vec<u8>>,
+    pub(crate) created_at_ms: u64,
+}
+
+/// A commit: outputs released together.
+#[derive(Debug, Clone)]
+pub(crate) struct Commit {
+    pub(crate) number: u64,
+    /// The offset of the first output in the output log.
+    pub(crate) first_output: u64,
+    pub(crate) released: PositionSet,
+    pub(crate) committed_at_ms: u64,
+}
+
+/// What a counts snapshot covers.
+#[derive(Debug, Clone)]
+pub(crate) struct SnapshotHeader {
+    pub(crate) snapshot: u64,
+    pub(crate) timeline: PositionSet,
+    /// The journal's head when it was taken.
+    pub(crate) head: u64,
+    pub(crate) blocks: u32,
+    pub(crate) words: u64,
+    pub(crate) digest: u64,
+}
+
+/// The part of a group that concerns counts snapshots.
+#[derive(Debug, Default)]
+pub(crate) struct SnapshotWrites {
+    /// Blocks to write, each with its snapshot.
+    pub(crate) blocks: Vec<(u64, CountsBlock)>,
+    /// A snapshot that is complete with this group.
+    pub(crate) finished: Option<SnapshotHeader>,
+    /// Snapshots that exist no longer after this group.
+    pub(crate) removed: Vec<u64>,
+    /// Blocks of snapshots that exist no longer: snapshot and block number.
+    pub(crate) removed_blocks: Vec<(u64, u32)>,
+}
+
+impl SnapshotWrites {
+    fn is_empty(&self) -> bool {
+        self.blocks.is_empty()
+            && self.finished.is_none()
+            && self.removed.is_empty()
+            && self.removed_blocks.is_empty()
+    }
+}
+
+/// What one transaction writes.
+#[derive(Debug, Default)]
+pub(crate) struct Group {
+    pub(crate) head: Head,
+    /// Whether the head differs from that of the group before.
+    pub(crate) head_changed: bool,
+    /// New blocks, and the last one of the group before if it grew.
+    pub(crate) blocks: Vec<Block>,
+    /// The closed part of the timeline, if it changed.
+    pub(crate) closed: Option<PositionSet>,
+    /// The released positions, if they changed.
+    pub(crate) released: Option<PositionSet>,
+    /// The absorbed positions, if they changed.
+    pub(crate) absorbed: Option<PositionSet>,
+    pub(crate) checkpoints: BTreeMap<String, Checkpoint>,
+    pub(crate) commits: Vec<Commit>,
+    pub(crate) snapshots: SnapshotWrites,
+}
+
+impl Group {
+    /// Whether there is nothing to write.
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.head_changed
+            && self.blocks.is_empty()
+            && self.closed.is_none()
+            && self.released.is_none()
+            && self.absorbed.is_none()
+            && self.checkpoints.is_empty()
+            && self.commits.is_empty()
+            && self.snapshots.is_empty()
+    }
+}

@@ -1,0 +1,47 @@
+//! The durable half: the only module that knows sled.
+//!
+//! A [`Store`] belongs to the one thread that commits; any number of [`Reader`]s read what is
+//! durable beside it. What sled guarantees and what it does not has shaped every step of
+//! opening ([`directory`]) and of committing ([`writer`]).
+//!
+//! | tree | key | value |
+//! |---|---|---|
+//! | `meta` | name | [`record::Format`], [`record::Head`] |
+//! | `journal` | first position of the block, u64 big-endian | a block (see `journal::block`) |
+//! | `sets` | set, piece, each u64 big-endian | a piece of a position set ([`set_codec`]) |
+//! | `counts` | snapshot u64, block u32, both big-endian; block 0 is the header | sorted words and counts ([`counts_codec`]) |
+//! | `checkpoints` | checkpoint id | [`record::CheckpointRecord`] |
+//! | `commits` | commit number, u64 big-endian | [`record::CommitRecord`] |
+
+mod copy;
+mod counts_codec;
+mod directory;
+mod group;
+mod reader;
+mod record;
+mod set_codec;
+mod sled_db;
+mod space;
+pub(crate) mod varint;
+mod writer;
+
+use std::path::Path;
+
+use crate::error::OpenError;
+pub(crate) use copy::RestingCopy;
+pub(crate) use counts_codec::{CountsBlock, encode_counts};
+pub(crate) use group::{Checkpoint, Commit, Group, SnapshotHeader, SnapshotWrites};
+pub(crate) use reader::{Reader, Stored};
+pub(crate) use record::Head;
+pub(crate) use space::SpaceFloor;
+pub(crate) use writer::Store;
+
+/// Opens or creates the state directory, to write to it.
+///
+/// # Errors
+///
+/// [`OpenError`], by what stands in the way.
+pub(crate) fn open(path: &Path, cache_bytes: u64) -> Result<Store, OpenError> {
+    let directory = directory::Directory::lock(path)?;
+    Store::open(directory, cache_bytes)
+}

@@ -1,0 +1,152 @@
+//! The small records and their bytes: a version byte, then bincode.
+//!
+//! bincode is only named here, so that another encoding would change this file and the version.
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::error::StorageError;
+use crate::request::Position;
+
+const VERSION: u8 = 1;
+
+/// What is fixed when a directory is created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Format {
+    /// The format of everything in the database.
+    pub(crate) format: u32,
+    /// The seed of the event ids' fingerprints.
+    pub(crate) seed: u64,
+}
+
+/// The state's scalars, written with every group.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Head {
+    /// The journal's last position; 0 if there is none.
+    pub(crate) position: u64,
+    /// The first position of the timeline's open end.
+    pub(crate) open_from: u64,
+    /// The number of the last commit; 0 if there is none.
+    pub(crate) last_commit: u64,
+    /// How many outputs have been released.
+    pub(crate) outputs: u64,
+    /// The source position of the state.
+    pub(crate) source: Option<Vec<u8>>,
+    /// The source position that the last commit of this timeline held.
+    pub(crate) committed_source: Option<Vec<u8>>,
+}
+
+impl Head {
+    /// The journal's last position.
+    pub(crate) fn position(&self) -> Position {
+        Position(self.position)
+    }
+}
+
+/// A group's stored head: the state's scalars and the store's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HeadRecord {
+    /// How many groups have been committed.
+    pub(crate) group: u64,
+    /// The number that the next stored set gets.
+    pub(crate) next_set: u64,
+    pub(crate) head: Head,
+}
+
+/// A stored position set that never changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum SetRecord {
+    /// A few ranges, (first, last).
+    Ranges(Vec<(u64, u64)>),
+    /// The pieces under this number in the tree `sets`.
+    Pieces(u64),
+}
+
+/// A checkpoint as it is stored under its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CheckpointRecord {
+    pub(crate) timeline: SetRecord,
+    /// How many events the timeline has.
+    pub(crate) events: u64,
+    /// The journal's head when the checkpoint was saved.
+    pub(crate) head: u64,
+    /// Every output that was released up to this commit is settled in the timeline.
+    pub(crate) last_commit: u64,
+    pub(crate) source: Option<Vec<u8>>,
+    pub(crate) committed_source: Option<Vec<u8>>,
+    /// When it was saved, in milliseconds since 1970; it comes from the caller.
+    pub(crate) created_at_ms: u64,
+}
+
+/// A commit as it is stored under its number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CommitRecord {
+    /// The offset of its first output in the output log.
+    pub(crate) first_output: u64,
+    /// The positions it released; their outputs follow in order.
+    pub(crate) released: SetRecord,
+    /// When it was made, in milliseconds since 1970; it comes from the caller.
+    pub(crate) committed_at_ms: u64,
+}
+
+/// The header of a counts snapshot, which exists only once this is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SnapshotRecord {
+    pub(crate) timeline: SetRecord,
+    /// The journal's head when the snapshot was taken.
+    pub(crate) head: u64,
+    /// How many blocks of counts it has, numbered from 1.
+    pub(crate) blocks: u32,
+    /// How many words it has.
+    pub(crate) words: u64,
+    /// XXH3 over the blocks' checksums.
+    pub(crate) digest: u64,
+}
+
+/// The bytes of a record.
+pub(crate) fn encode<T: Serialize>(record: &T) -> Vec<u8> {
+    let mut bytes = vec![VERSION];
+    bincode::serialize_into(&mut bytes, record).expect(
+        "records hold only numbers and byte strings, and a vector takes any number of bytes",
+    );
+    bytes
+}
+
+/// Reads a record; `what` names it in an error.
+///
+/// # Errors
+///
+/// [`StorageError::Damaged`] if the bytes are not such a record.
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T, StorageError> {
+    match bytes.split_first() {
+        Some((&VERSION, rest)) => bincode::deserialize(rest)
+            .map_err(|error| StorageError::damaged(what, "a record", error.to_string())),
+        Some((version, _)) => Err(StorageError::damaged(
+            what,
+            "record version 1",
+            format!("version {version}"),
+        )),
+        None => Err(StorageError::damaged(what, "a record", "no bytes")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_comes_back_and_another_version_does_not() {
+        let record = CommitRecord {
+            first_output: 7,
+            released: SetRecord::Ranges(vec![(1, 3), (9, 9)]),
+            committed_at_ms: 1,
+        };
+        let mut bytes = encode(&record);
+        assert_eq!(
+            decode::<CommitRecord>(&bytes, "a commit").expect("it is one"),
+            record
+        );
+        bytes[0] = 2;
+        assert!(decode::<CommitRecord>(&bytes, "a commit").is_err());
+        assert!(decode::<CommitRecord>(&bytes[..0], "a commit").is_err());
+    }
+}

@@ -1,0 +1,381 @@
+//! The committing side: one transaction, one flush and one fdatasync a group.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sled::Transactional;
+use sled::transaction::{ConflictableTransactionError, TransactionError};
+
+use crate::error::{OpenError, StorageError};
+use crate::request::Position;
+use crate::state::position_set::PositionSet;
+use crate::store::directory::{Directory, FORMAT};
+use crate::store::group::{Checkpoint, Commit, Group, SnapshotHeader};
+use crate::store::reader::{self, LiveSets, Reader};
+use crate::store::record::{
+    self, CheckpointRecord, CommitRecord, Format, Head, HeadRecord, SetRecord, SnapshotRecord,
+};
+use crate::store::set_codec::{self, PieceKey};
+use crate::store::sled_db::{self, Trees, failed, guarded};
+
+/// Sets under these numbers are the live ones, written piece by piece as they change.
+pub(super) const CLOSED_SET: u64 = 1;
+pub(super) const RELEASED_SET: u64 = 2;
+pub(super) const ABSORBED_SET: u64 = 3;
+/// Sets that never change get numbers from here on.
+const FIRST_FREE_SET: u64 = 16;
+
+/// A set of at most this many ranges is stored in its record: below 1.3 KB in the worst case.
+const MAX_INLINE_RANGES: usize = 64;
+
+const COMMITTING: &str = "committing a group";
+
+/// The store of one state directory. It belongs to the thread that commits.
+#[derive(Debug)]
+pub(crate) struct Store {
+    db: sled::Db,
+    trees: Trees,
+    /// Our own handle on sled's file: sled's flush is no fsync.
+    file: File,
+    durable: Arc<AtomicU64>,
+    seed: u64,
+    record: HeadRecord,
+    /// The live sets as they are stored.
+    stored: LiveSets,
+    has_failed: bool,
+    /// Dropped last: the lock is given up when sled is done with the files.
+    directory: Directory,
+}
+
+impl Store {
+    /// Opens the database of a locked directory.
+    pub(super) fn open(mut directory: Directory, cache_bytes: u64) -> Result<Self, OpenError> {
+        let file = directory.prepare()?;
+        let (db, trees) = sled_db::open(directory.path(), cache_bytes)?;
+        let format = match reader::format(&trees)? {
+            Some(format) => format,
+            None => create(&db, &trees, &file)?,
+        };
+        check_format(&format, directory.path())?;
+        directory.finish_creation()?;
+        let record = reader::head_record(&trees)?;
+        let stored = reader::live_sets(&trees)?;
+        let durable = Arc::new(AtomicU64::new(record.head.position));
+        let has_failed = false;
+        Ok(Self {
+            db,
+            trees,
+            file,
+            durable,
+            seed: format.seed,
+            record,
+            stored,
+            has_failed,
+            directory,
+        })
+    }
+
+    /// The state's scalars as they are stored.
+    pub(crate) fn head(&self) -> &Head {
+        &self.record.head
+    }
+
+    /// The live sets as they are stored.
+    pub(crate) fn live_sets(&self) -> &LiveSets {
+        &self.stored
+    }
+
+    /// The seed of the event ids' fingerprints.
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The state directory.
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// A reader of what is durable.
+    pub(crate) fn reader(&self) -> Reader {
+        Reader::new(self.trees.clone(), Arc::clone(&self.durable))
+    }
+
+    /// Makes a group durable: when this returns `Ok`, neither a kill nor a power cut takes it
+    /// back.
+    ///
+    /// # Errors
+    ///
+    /// Any [`StorageError`] is final. Whether the group took effect is decided by the next
+    /// open, and every further call returns [`StorageError::Stopped`].
+    pub(crate) fn commit(&mut self, group: &Group) -> Result<(), StorageError> {
+        self.check_running()?;
+        if group.is_empty() {
+            return Ok(());
+        }
+        let result = self.write(group);
+        if result.is_err() {
+            self.stop();
+        }
+        result
+    }
+
+    /// Refuses every further commit: memory is ahead of the disk, and only a new open can tell
+    /// by how much.
+    pub(crate) fn stop(&mut self) {
+        self.has_failed = true;
+        // Dropping the database flushes it, which after an error in mid-commit could make half
+        // a transaction durable. A handle that is never dropped keeps it from that.
+        std::mem::forget(self.db.clone());
+    }
+
+    /// Whether no call has failed yet.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Stopped`] if one has.
+    pub(crate) fn check_running(&self) -> Result<(), StorageError> {
+        if self.has_failed {
+            Err(StorageError::Stopped)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn write(&mut self, group: &Group) -> Result<(), StorageError> {
+        let mut record = HeadRecord {
+            group: self.record.group + 1,
+            next_set: self.record.next_set,
+            head: group.head.clone(),
+        };
+        let batches = guarded(COMMITTING, || self.batches(group, &mut record))?;
+        guarded(COMMITTING, || {
+            batches.apply(&self.trees)?;
+            self.db.flush().map(drop).map_err(failed(COMMITTING))
+        })?;
+        // sled's flush is pwrite and sync_file_range: it survives a kill, not a power cut.
+        self.file.sync_data().map_err(StorageError::Sync)?;
+        self.record = record;
+        for (stored, new) in [
+            (&mut self.stored.closed, &group.closed),
+            (&mut self.stored.released, &group.released),
+            (&mut self.stored.absorbed, &group.absorbed),
+        ] {
+            if let Some(new) = new {
+                *stored = new.clone();
+            }
+        }
+        self.durable.store(group.head.position, Ordering::Release);
+        Ok(())
+    }
+
+    /// Everything the transaction will write, prepared outside of it: it holds a lock that
+    /// keeps all readers waiting.
+    fn batches(&self, group: &Group, record: &mut HeadRecord) -> Result<Batches, StorageError> {
+        let mut batches = Batches::default();
+        for block in &group.blocks {
+            batches
+                .journal
+                .insert(&block.first.0.to_be_bytes(), &*block.bytes);
+        }
+        for (set, stored, new) in [
+            (CLOSED_SET, &self.stored.closed, &group.closed),
+            (RELEASED_SET, &self.stored.released, &group.released),
+            (ABSORBED_SET, &self.stored.absorbed, &group.absorbed),
+        ] {
+            if let Some(new) = new {
+                batches.put_changed_pieces(set, stored, new);
+            }
+        }
+        for (name, checkpoint) in &group.checkpoints {
+            if let Some(old) = reader::checkpoint_record(&self.trees, name)? {
+                batches.remove_set(&self.trees, &old.timeline)?;
+            }
+            batches.put_checkpoint(name, checkpoint, record);
+        }
+        for commit in &group.commits {
+            batches.put_commit(commit, record);
+        }
+        batches.put_snapshots(&self.trees, group, record)?;
+        batches.meta.insert("head", record::encode(record));
+        Ok(batches)
+    }
+}
+
+/// Writes what a new database begins with, and makes it durable.
+fn create(db: &sled::Db, trees: &Trees, file: &File) -> Result<Format, StorageError> {
+    const ACTION: &str = "creating the database";
+    let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), FORMAT);
+    let format = Format {
+        format: FORMAT,
+        seed,
+    };
+    let head = Head {
+        open_from: Position::FIRST.0,
+        ..Head::default()
+    };
+    let record = HeadRecord {
+        group: 0,
+        next_set: FIRST_FREE_SET,
+        head,
+    };
+    let mut batches = Batches::default();
+    batches.meta.insert("format", record::encode(&format));
+    batches.meta.insert("head", record::encode(&record));
+    guarded(ACTION, || {
+        batches.apply(trees)?;
+        db.flush().map(drop).map_err(failed(ACTION))
+    })?;
+    file.sync_data().map_err(StorageError::Sync)?;
+    Ok(format)
+}
+
+pub(super) fn check_format(format: &Format, path: &Path) -> Result<(), OpenError> {
+    if format.format == FORMAT {
+        return Ok(());
+    }
+    let (path, found) = (path.to_owned(), format.format.to_string());
+    Err(OpenError::UnknownFormat {
+        path,
+        found,
+        known: FORMAT,
+    })
+}
+
+/// One batch a tree, applied in one transaction.
+#[derive(Default)]
+struct Batches {
+    meta: sled::Batch,
+    journal: sled::Batch,
+    sets: sled::Batch,
+    counts: sled::Batch,
+    checkpoints: sled::Batch,
+    commits: sled::Batch,
+}
+
+impl Batches {
+    fn apply(&self, trees: &Trees) -> Result<(), StorageError> {
+        let trees = (
+            &trees.meta,
+            &trees.journal,
+            &trees.sets,
+            &trees.counts,
+            &trees.checkpoints,
+            &trees.commits,
+        );
+        let applied = trees.transaction(|(meta, journal, sets, counts, checkpoints, commits)| {
+            meta.apply_batch(&self.meta)?;
+            journal.apply_batch(&self.journal)?;
+            sets.apply_batch(&self.sets)?;
+            counts.apply_batch(&self.counts)?;
+            checkpoints.apply_batch(&self.checkpoints)?;
+            commits.apply_batch(&self.commits)?;
+            Ok::<(), ConflictableTransactionError<()>>(())
+        });
+        applied.map_err(|error| match error {
+            TransactionError::Storage(error) => failed(COMMITTING)(error),
+            TransactionError::Abort(()) => unreachable!("the closure never aborts"),
+        })
+    }
+
+    fn put_changed_pieces(&mut self, set: u64, stored: &PositionSet, new: &PositionSet) {
+        for (piece, value) in new.pieces_changed_since(stored) {
+            let key = PieceKey { set, piece };
+            match set_codec::encode(key, value) {
+                Some(bytes) => self.sets.insert(&key.bytes(), bytes),
+                None => self.sets.remove(&key.bytes()),
+            }
+        }
+    }
+
+    /// Stores a set that never changes, in the record itself if it is small.
+    fn put_set(&mut self, set: &PositionSet, record: &mut HeadRecord) -> SetRecord {
+        let ranges: Vec<(u64, u64)> = set
+            .ranges()
+            .take(MAX_INLINE_RANGES + 1)
+            .map(|r| (r.first.0, r.last.0))
+            .collect();
+        if ranges.len() <= MAX_INLINE_RANGES {
+            return SetRecord::Ranges(ranges);
+        }
+        let number = record.next_set;
+        record.next_set += 1;
+        self.put_changed_pieces(number, &PositionSet::default(), set);
+        SetRecord::Pieces(number)
+    }
+
+    fn remove_set(&mut self, trees: &Trees, set: &SetRecord) -> Result<(), StorageError> {
+        if let SetRecord::Pieces(number) = set {
+            for key in trees.sets.scan_prefix(number.to_be_bytes()).keys() {
+                self.sets.remove(key.map_err(failed(COMMITTING))?);
+            }
+        }
+        Ok(())
+    }
+
+    fn put_checkpoint(&mut self, name: &str, checkpoint: &Checkpoint, record: &mut HeadRecord) {
+        let stored = CheckpointRecord {
+            timeline: self.put_set(&checkpoint.timeline, record),
+            events: checkpoint.timeline.len(),
+            head: checkpoint.head,
+            last_commit: checkpoint.last_commit,
+            source: checkpoint.source.clone(),
+            committed_source: checkpoint.committed_source.clone(),
+            created_at_ms: checkpoint.created_at_ms,
+        };
+        self.checkpoints.insert(name, record::encode(&stored));
+    }
+
+    fn put_commit(&mut self, commit: &Commit, record: &mut HeadRecord) {
+        let stored = CommitRecord {
+            first_output: commit.first_output,
+            released: self.put_set(&commit.released, record),
+            committed_at_ms: commit.committed_at_ms,
+        };
+        self.commits
+            .insert(&commit.number.to_be_bytes(), record::encode(&stored));
+    }
+
+    fn put_snapshots(
+        &mut self,
+        trees: &Trees,
+        group: &Group,
+        record: &mut HeadRecord,
+    ) -> Result<(), StorageError> {
+        let writes = &group.snapshots;
+        for (snapshot, block) in &writes.blocks {
+            self.counts.insert(
+                &reader::counts_key(*snapshot, block.number),
+                block.bytes.as_slice(),
+            );
+        }
+        for &snapshot in &writes.removed {
+            if let Some(old) = reader::snapshot_record(trees, snapshot)? {
+                self.remove_set(trees, &old.timeline)?;
+            }
+            self.counts.remove(&reader::counts_key(snapshot, 0));
+        }
+        for &(snapshot, number) in &writes.removed_blocks {
+            self.counts.remove(&reader::counts_key(snapshot, number));
+        }
+        if let Some(header) = &writes.finished {
+            self.put_snapshot_header(header, record);
+        }
+        Ok(())
+    }
+
+    fn put_snapshot_header(&mut self, header: &SnapshotHeader, record: &mut HeadRecord) {
+        let stored = SnapshotRecord {
+            timeline: self.put_set(&header.timeline, record),
+            head: header.head,
+            blocks: header.blocks,
+            words: header.words,
+            digest: header.digest,
+        };
+        self.counts.insert(
+            &reader::counts_key(header.snapshot, 0),
+            record::encode(&stored),
+        );
+    }
+}

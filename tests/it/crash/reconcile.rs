@@ -1,0 +1,103 @@
+//! Which states a directory may be in, as far as everything seen so far tells.
+
+use super::life::Life;
+use crate::client::dump::Dump;
+use crate::client::reply;
+use crate::oracle::Oracle;
+
+/// More than this many different states behind the same dump would make the test say little.
+const MAX_CANDIDATES: usize = 64;
+
+/// The states that agree with every reply and every dump so far: nearly always one. A dump does
+/// not show all (which of the released ids are in the state, what a checkpoint holds), so two
+/// prefixes may look the same; then both are kept until a later reply or dump tells.
+pub struct Belief {
+    candidates: Vec<Oracle>,
+}
+
+impl Belief {
+    /// The belief about a directory that does not exist yet.
+    pub fn new() -> Self {
+        Self {
+            candidates: vec![Oracle::new()],
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.candidates.len()
+    }
+
+    /// Keeps the states after a prefix of what was sent that contains everything answered and
+    /// agrees with the dump; the length of the longest such prefix.
+    pub fn reconcile(&mut self, life: &Life, dump: &Dump) -> Result<usize, String> {
+        let mut search = Search {
+            life,
+            dump,
+            found: Vec::new(),
+            longest: 0,
+            reasons: Vec::new(),
+        };
+        for candidate in self.candidates.drain(..) {
+            search.from(candidate);
+        }
+        if search.found.is_empty() {
+            return Err(search.reasons.join("\n"));
+        }
+        if search.found.len() > MAX_CANDIDATES {
+            return Err(format!("{} states look the same", search.found.len()));
+        }
+        self.candidates = search.found;
+        Ok(search.longest)
+    }
+}
+
+struct Search<'a> {
+    life: &'a Life,
+    dump: &'a Dump,
+    found: Vec<Oracle>,
+    longest: usize,
+    /// Why a candidate was dropped.
+    reasons: Vec<String>,
+}
+
+impl Search<'_> {
+    fn from(&mut self, mut oracle: Oracle) {
+        let Life { sent, replies, .. } = self.life;
+        for ((request, line), msg_id) in sent.iter().zip(replies).zip(0..) {
+            let expected = oracle.apply(request);
+            if let Err(reason) = reply::check(line, &expected, msg_id) {
+                return self.reasons.push(format!("reply {msg_id}: {reason}"));
+            }
+        }
+        let shortest = self.dump.compare(&oracle).err();
+        let found_before = self.found.len();
+        let mut matches = self.take_if_it_matches(&oracle, replies.len());
+        for (request, prefix) in sent[replies.len()..].iter().zip(replies.len() + 1..) {
+            if !oracle.apply(request).changes_nothing() {
+                matches = self.take_if_it_matches(&oracle, prefix);
+            } else if matches {
+                self.longest = self.longest.max(prefix);
+            }
+        }
+        if let (Some(reason), true) = (shortest, self.found.len() == found_before) {
+            let longest = self.dump.compare(&oracle).err().unwrap_or_default();
+            self.reasons.push(format!(
+                "no prefix of {} to {} requests gives what the dump shows\nafter those answered: \
+                 {reason}\nafter all of them: {longest}",
+                replies.len(),
+                sent.len(),
+            ));
+        }
+    }
+
+    fn take_if_it_matches(&mut self, oracle: &Oracle, prefix: usize) -> bool {
+        if !self.dump.matches(oracle) {
+            return false;
+        }
+        self.longest = self.longest.max(prefix);
+        if !self.found.contains(oracle) {
+            self.found.push(oracle.clone());
+        }
+        true
+    }
+}

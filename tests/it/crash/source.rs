@@ -1,0 +1,82 @@
+//! An at-least-once source: new events, old ones again, and now and then a control request.
+
+use crate::oracle::Request;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::collections::VecDeque;
+
+/// How far back a redelivery usually reaches.
+const RECENT: u64 = 60;
+
+pub struct Source {
+    rng: ChaCha8Rng,
+    /// Ids below this were sent before.
+    next_id: u64,
+    /// Unanswered `process` requests of earlier lives.
+    again: VecDeque<Request>,
+}
+
+impl Source {
+    pub fn new(seed: u64) -> Self {
+        // Another stream of numbers than the one that decides on the kills: how much is sent
+        // before a kill depends on timing, and must not change the kills after it.
+        let rng = ChaCha8Rng::seed_from_u64(seed ^ 0x5eed << 32);
+        Self {
+            rng,
+            next_id: 0,
+            again: VecDeque::new(),
+        }
+    }
+
+    pub fn next(&mut self) -> Request {
+        match self.rng.random_range(0..1000) {
+            0..12 => Request::Commit,
+            12..22 => Request::Checkpoint {
+                id: self.checkpoint(),
+            },
+            22..29 => Request::Restore {
+                id: self.checkpoint(),
+            },
+            29..35 => Request::Rollback,
+            _ => self.again.pop_front().unwrap_or_else(|| self.event()),
+        }
+    }
+
+    /// Takes what was not answered. Only a `process` is safe to send again.
+    pub fn redeliver(&mut self, unanswered: &[Request]) {
+        let events = unanswered
+            .iter()
+            .filter(|r| matches!(r, Request::Process { .. }));
+        self.again.extend(events.cloned());
+    }
+
+    fn checkpoint(&mut self) -> String {
+        format!("c{}", self.rng.random_range(0..5))
+    }
+
+    fn event(&mut self) -> Request {
+        let id = match self.rng.random_range(0..10) {
+            _ if self.next_id == 0 => self.new_id(),
+            0..2 => self
+                .rng
+                .random_range(self.next_id.saturating_sub(RECENT)..self.next_id),
+            2..4 => self.rng.random_range(0..self.next_id),
+            _ => self.new_id(),
+        };
+        // An id has its own word, except for the few that are sent with another one.
+        let word = if self.rng.random_bool(0.02) {
+            self.rng.random_range(0..40)
+        } else {
+            id % 20
+        };
+        Request::Process {
+            event_id: format!("event-{id}"),
+            word: format!("word-{word}"),
+        }
+    }
+
+    fn new_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id - 1
+    }
+}

@@ -1,0 +1,7 @@
+//! The tests that drive the real binary, against an oracle that shares no code with it.
+
+mod client;
+mod crash;
+mod model;
+mod oracle;
+mod protocol;

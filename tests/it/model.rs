@@ -1,0 +1,133 @@
+//! Random sequences of requests, stops and kills through the real binary, against the oracle.
+//!
+//! `EXACTLY_ONCE_SEQUENCES` says how many, `EXACTLY_ONCE_SEED` where the seeds begin, and
+//! `EXACTLY_ONCE_SEQUENCE` plays that one sequence instead, in the notation of `sequence`.
+
+pub mod play;
+pub mod reached;
+pub mod sequence;
+
+use crate::client::scratch_dir;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use reached::Reached;
+use sequence::{Step, notation, parse};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The cores of the smallest machine this suite is meant for.
+const THREADS: usize = 2;
+/// A dump costs a process, and most differences show in a reply.
+const SEQUENCES_PER_DUMP: u64 = 4;
+/// Below this, chance may leave something out.
+const ENOUGH_TO_REACH_ALL: u64 = 100;
+
+/// A number from the environment.
+pub fn setting(name: &str, default: u64) -> u64 {
+    let Ok(text) = std::env::var(name) else {
+        return default;
+    };
+    text.parse()
+        .unwrap_or_else(|_| panic!("{name} is not a number: {text:?}"))
+}
+
+#[test]
+fn random_sequences_are_answered_as_the_oracle_answers_them() {
+    if let Ok(sequence) = std::env::var("EXACTLY_ONCE_SEQUENCE") {
+        return run(&parse(&sequence), true).unwrap_or_else(|reason| panic!("{reason}"));
+    }
+    let first = setting("EXACTLY_ONCE_SEED", 1);
+    let count = setting("EXACTLY_ONCE_SEQUENCES", 300);
+    let mut reached = Reached::default();
+    on_all_threads(
+        count,
+        |number| try_seed(first + number),
+        |one| reached.add(&one),
+    );
+    println!("{count} sequences from seed {first} reached {reached}");
+    if count >= ENOUGH_TO_REACH_ALL {
+        assert_eq!(reached.missing(), Vec::<&str>::new(), "never reached");
+    }
+}
+
+/// Does the jobs `0..count` and panics with the reports of those that failed; the first failure
+/// keeps further jobs from starting.
+pub fn on_all_threads<T: Send>(
+    count: u64,
+    job: impl Fn(u64) -> Result<T, String> + Sync,
+    take: impl FnMut(T) + Send,
+) {
+    let next = AtomicU64::new(0);
+    let (take, reports) = (Mutex::new(take), Mutex::new(Vec::new()));
+    let work = || {
+        loop {
+            let number = next.fetch_add(1, Ordering::SeqCst);
+            if number >= count || !reports.lock().expect("nothing panics with it").is_empty() {
+                return;
+            }
+            match job(number) {
+                Ok(done) => take.lock().expect("nothing panics with it")(done),
+                Err(report) => reports.lock().expect("nothing panics with it").push(report),
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(work);
+        }
+    });
+    let reports = reports.into_inner().expect("nothing panics with it");
+    assert!(reports.is_empty(), "{}", reports.join("\n"));
+}
+
+/// Plays the sequence of one seed; a failure comes back as the report to print.
+fn try_seed(seed: u64) -> Result<Reached, String> {
+    let steps = sequence::random(&mut ChaCha8Rng::seed_from_u64(seed));
+    let with_dump = seed.is_multiple_of(SEQUENCES_PER_DUMP);
+    match run(&steps, with_dump) {
+        Ok(()) => Ok(Reached::by(&steps)),
+        Err(reason) => Err(report(seed, &steps, &reason)),
+    }
+}
+
+fn run(steps: &[Step], with_dump: bool) -> Result<(), String> {
+    let dir = scratch_dir();
+    let data_dir = dir.path().join("data");
+    let play = if with_dump {
+        play::play_and_dump
+    } else {
+        play::play
+    };
+    // A hang or a broken reply ends in a panic of the client; it has to name its seed too.
+    let played = catch_unwind(AssertUnwindSafe(|| play(&data_dir, steps)));
+    played
+        .unwrap_or_else(|_| Err("the client gave up, see above".to_owned()))
+        .map(|_| ())
+}
+
+fn report(seed: u64, steps: &[Step], reason: &str) -> String {
+    let (shortest, why) = shrink(steps.to_vec(), reason.to_owned());
+    format!(
+        "seed {seed} failed: {reason}\n  {}\nreplay it with\n  EXACTLY_ONCE_SEED={seed} \
+         EXACTLY_ONCE_SEQUENCES=1 cargo test --test it random_sequences\nshortest found: {why}\n  \
+         EXACTLY_ONCE_SEQUENCE='{}' cargo test --test it random_sequences",
+        notation(steps),
+        notation(&shortest),
+    )
+}
+
+/// Leaves out one step at a time as long as what remains still fails, for whatever reason.
+fn shrink(mut steps: Vec<Step>, mut reason: String) -> (Vec<Step>, String) {
+    let mut at = 0;
+    while at < steps.len() && steps.len() > 1 {
+        let mut shorter = steps.clone();
+        shorter.remove(at);
+        match run(&shorter, true) {
+            // A removal may make an earlier step superfluous too.
+            Err(why) => (steps, reason, at) = (shorter, why, 0),
+            Ok(()) => at += 1,
+        }
+    }
+    (steps, reason)
+}

@@ -1,0 +1,85 @@
+//! Plays a sequence through the real binary, each reply against the oracle.
+
+use super::sequence::Step;
+use crate::client::{Node, dump, reply};
+use crate::oracle::{Expected, Oracle, Request};
+use std::path::Path;
+
+/// A sequence that was played to its end without a difference.
+pub struct Played {
+    pub oracle: Oracle,
+    /// The last reply line.
+    pub last_reply: Option<String>,
+}
+
+/// Plays `steps` from a new state in `dir`; every stretch between two stops is one process.
+/// `msg_id` is the number of the step, from 1.
+pub fn play(dir: &Path, steps: &[Step]) -> Result<Played, String> {
+    let mut played = Played {
+        oracle: Oracle::new(),
+        last_reply: None,
+    };
+    let mut asked = Vec::new();
+    for (step, number) in steps.iter().zip(1..) {
+        match step {
+            Step::Request(request) => asked.push((number, request)),
+            stop => {
+                play_process(dir, &asked, stop, &mut played)?;
+                asked.clear();
+            }
+        }
+    }
+    play_process(dir, &asked, &Step::Stop, &mut played)?;
+    Ok(played)
+}
+
+/// As `play`, then compares a dump with the oracle.
+pub fn play_and_dump(dir: &Path, steps: &[Step]) -> Result<Played, String> {
+    let played = play(dir, steps)?;
+    dump::check(dir, &played.oracle).map_err(|reason| format!("at the end: {reason}"))?;
+    Ok(played)
+}
+
+fn play_process(
+    dir: &Path,
+    asked: &[(u64, &Request)],
+    stop: &Step,
+    played: &mut Played,
+) -> Result<(), String> {
+    let expected: Vec<Expected> = asked
+        .iter()
+        .map(|(_, request)| played.oracle.apply(request))
+        .collect();
+    let input: String = asked
+        .iter()
+        .map(|(number, r)| r.line(*number) + "\n")
+        .collect();
+    let node = Node::start(Some(dir), &[]);
+    node.send_raw(input.into_bytes());
+    let mut replies = Vec::new();
+    let ended = if *stop == Step::Kill {
+        replies.extend(asked.iter().map(|_| node.read_line()));
+        node.kill()
+    } else {
+        node.finish()
+    };
+    if *stop != Step::Kill && !ended.status.success() {
+        return Err(format!(
+            "the process ended with {}: {}",
+            ended.status, ended.stderr
+        ));
+    }
+    replies.extend(ended.unread_lines());
+    for ((line, expected), (number, _)) in replies.iter().zip(&expected).zip(asked) {
+        reply::check(line, expected, *number).map_err(|e| format!("step {number}: {e}"))?;
+    }
+    if replies.len() != asked.len() {
+        return Err(format!(
+            "{} replies to {} requests",
+            replies.len(),
+            asked.len()
+        ));
+    }
+    played.last_reply = replies.pop().or(played.last_reply.take());
+    Ok(())
+}

@@ -257,7 +257,10 @@ impl Inspection {
         let unsettled = self.unsettled(&checkpoint.timeline);
         let mut released = PositionSet::default();
         for commit in self.copy.reader().commits_from(checkpoint.last_commit + 1) {
-            released = released.union(&commit?.released);
+            commit?
+                .released
+                .ranges()
+                .for_each(|range| released.insert_range(range));
         }
         let released = released.difference(&checkpoint.timeline);
         let shorter_first = if released.len() < unsettled.len() {
@@ -338,12 +341,9 @@ impl Inspection {
     fn walk<E: From<StorageError>>(
         &self,
         positions: &PositionSet,
-        mut f: impl FnMut(Position, Entry<'_>) -> Result<(), E>,
+        f: impl FnMut(Position, Entry<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let ranges = positions.ranges();
-        ranges
-            .into_iter()
-            .try_for_each(|range| self.copy.reader().walk(range, &mut f))
+        self.copy.reader().walk(positions.ranges(), f)
     }
 }
 

@@ -1,4 +1,65 @@
-//! Counts events from an at-least-once stream exactly once, on one machine.
+//! Counts events from an at-least-once stream exactly once, across crashes and power cuts, on
+//! one machine.
+//!
+//! Events, an id and a word each, arrive over a channel that may deliver each of them more than
+//! once, and the process may be killed at any moment. An answered request is on stable storage:
+//! it is never lost and never counted twice. Checkpoints go back and forth, and an output is
+//! released at most once on any path through them.
+//!
+//! ```
+//! use std::time::SystemTime;
+//!
+//! use exactly_once::{Engine, Options, Outcome, Reply, Request};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let state = tempfile::tempdir()?;
+//! # let state = state.path();
+//! let hello = Request::Process { event_id: "e1", word: "hello" };
+//!
+//! let mut engine = Engine::open(state, &Options::default())?;
+//! let answers = engine.submit(&[hello, Request::Commit], SystemTime::now())?;
+//! // Whatever happens from here on, these answers stay true.
+//! assert_eq!(answers[0], Ok(Reply::Processed { count: 1, outcome: Outcome::Accepted }));
+//! assert_eq!(answers[1], Ok(Reply::Committed { output_count: 1 }));
+//! drop(engine);
+//!
+//! let mut engine = Engine::open(state, &Options::default())?;
+//! let answers = engine.submit(&[hello], SystemTime::now())?;
+//! assert_eq!(answers[0], Ok(Reply::Processed { count: 1, outcome: Outcome::Duplicate }));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The map
+//!
+//! Dependencies point one way, from the top of this table to its end.
+//!
+//! | module | owns | must not know |
+//! |---|---|---|
+//! | [`node`] | the pipeline from an input to an output | what a request means |
+//! | `protocol` | JSON on the wire | the disk, the state |
+//! | [`inspect`] | looking at a resting directory | how it is written |
+//! | `engine` | the processor and the store as one library call | the wire |
+//! | `processor` | order: deduplicate, apply, collect, answer | JSON, threads, the clock |
+//! | `snapshots` | stored counts, from which counting starts | what a request means |
+//! | `journal` | accepted events at positions, in blocks | what an event means |
+//! | `seen` | which positions carry an id | whether they count |
+//! | `store` | everything durable, and sled | requests and replies |
+//! | `state` | position sets, timeline, counts | the disk |
+//!
+//! # Invariants
+//!
+//! 1. No reply before its group's fdatasync has returned.
+//! 2. The state after a restart is the state after some prefix of the requests that contains
+//!    every answered one.
+//! 3. The counts are the fold of the journal over the timeline; pending is the timeline without
+//!    what is settled; settled positions stay settled; positions are never used twice.
+//! 4. An event id is in the output log at most once, whatever the path of restores, rollbacks
+//!    and crashes.
+//! 5. The same requests give the same replies and the same state: no clock, randomness or hash
+//!    order is in a reply, a count or an output.
+//! 6. Only `store` knows sled; only `protocol` knows JSON on the wire.
+
 mod engine;
 mod error;
 pub mod inspect;
@@ -15,5 +76,8 @@ mod store;
 
 pub use engine::{Engine, Options};
 pub use error::{OpenError, StorageError};
-pub use request::*;
+pub use request::{
+    Answer, MAX_CHECKPOINT_ID_BYTES, MAX_EVENT_ID_BYTES, MAX_SOURCE_BYTES, MAX_WORD_BYTES, Outcome,
+    Refusal, Reply, Request, WordCount,
+};
 pub use statistics::Statistics;

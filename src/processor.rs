@@ -301,7 +301,10 @@ impl Processor {
         let unsettled = self.state.unsettled(&checkpoint.timeline);
         let mut released = PositionSet::default();
         for commit in self.reader.commits_from(checkpoint.last_commit + 1) {
-            released = released.union(&commit?.released);
+            commit?
+                .released
+                .ranges()
+                .for_each(|range| released.insert_range(range));
         }
         let released = released.difference(&checkpoint.timeline);
         // Either side finds the same pairs, so the shorter way is taken.

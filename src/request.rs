@@ -186,15 +186,15 @@ fn check_length(member: &'static str, text: &str, max_bytes: usize) -> Result<()
 
 /// A place in the journal. Positions start at 1, grow by 1, and are never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Position(pub u64);
+pub(crate) struct Position(pub(crate) u64);
 
 impl Position {
     /// The first position of every journal.
-    pub const FIRST: Self = Self(1);
+    pub(crate) const FIRST: Self = Self(1);
 
     /// The position after this one.
     #[must_use]
-    pub const fn next(self) -> Self {
+    pub(crate) const fn next(self) -> Self {
         Self(self.0 + 1)
     }
 }

@@ -12,8 +12,7 @@ use crate::error::StorageError;
 use crate::request::Position;
 use crate::state::position_set::{PositionRange, PositionSet};
 use crate::store::Reader;
-use block::OpenBlock;
-pub(crate) use block::{Block, Cursor, Entry, EventId, MAX_BLOCK_BYTES};
+pub(crate) use block::{Block, Cursor, Entry, EventId, MAX_BLOCK_BYTES, OpenBlock};
 
 /// Bytes of recent blocks that are kept in memory, so that the usual duplicate, which comes soon
 /// after its first delivery, is verified without reading the store.
@@ -168,19 +167,21 @@ impl Journal {
             .recent
             .front()
             .map_or(self.open.first(), |block| block.first);
-        let in_memory_from = |first: Position| first.max(recent_from);
-        for range in positions.ranges() {
-            if range.first < recent_from {
-                let last = range.last.min(Position(recent_from.0 - 1));
-                self.reader.walk(
-                    PositionRange {
-                        first: range.first,
-                        last,
-                    },
-                    &mut f,
-                )?;
-            }
-            let mut next = in_memory_from(range.first);
+        let stored = positions
+            .ranges()
+            .take_while(|range| range.first < recent_from);
+        self.reader.walk(
+            stored.map(|range| PositionRange {
+                first: range.first,
+                last: range.last.min(Position(recent_from.0 - 1)),
+            }),
+            &mut f,
+        )?;
+        for range in positions
+            .ranges()
+            .skip_while(|range| range.last < recent_from)
+        {
+            let mut next = range.first.max(recent_from);
             while next <= range.last {
                 next = self.walk_block_in_memory(next, range.last, &mut f)?;
             }

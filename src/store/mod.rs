@@ -16,6 +16,8 @@
 mod copy;
 mod counts_codec;
 mod directory;
+#[cfg(test)]
+mod golden;
 mod group;
 mod reader;
 mod record;

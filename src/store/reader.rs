@@ -114,26 +114,55 @@ impl Reader {
         }))
     }
 
-    /// Calls `f` with every event of a range of durable positions, in order.
+    /// Calls `f` with every event of growing ranges of durable positions, in order.
     ///
     /// # Errors
     ///
     /// [`StorageError`] if a block cannot be read, or what `f` returns.
     pub(crate) fn walk<E: From<StorageError>>(
         &self,
-        range: PositionRange,
-        f: &mut impl FnMut(Position, Entry<'_>) -> Result<(), E>,
+        ranges: impl IntoIterator<Item = PositionRange>,
+        mut f: impl FnMut(Position, Entry<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut reached = Position(range.first.0 - 1);
-        for block in self.blocks_from(range.first)? {
-            let block = block?;
-            walk_block(&block, range, f)?;
-            reached = block.last();
-            if reached >= range.last {
-                return Ok(());
+        let mut blocks = None;
+        let mut block: Option<Block> = None;
+        for range in ranges {
+            let mut next = range.first;
+            while next <= range.last {
+                let here = match block.take() {
+                    Some(block) if next <= block.last() => block,
+                    Some(block) if next == block.last().next() => {
+                        self.next_block(&mut blocks, next)?
+                    }
+                    _ => {
+                        blocks = Some(self.blocks_from(next)?);
+                        self.next_block(&mut blocks, next)?
+                    }
+                };
+                walk_block(
+                    &here,
+                    PositionRange {
+                        first: next,
+                        last: range.last,
+                    },
+                    &mut f,
+                )?;
+                next = here.last().next();
+                block = Some(here);
             }
         }
-        Err(gap(reached.next()).into())
+        Ok(())
+    }
+
+    fn next_block(
+        &self,
+        blocks: &mut Option<impl Iterator<Item = Result<Block, StorageError>>>,
+        position: Position,
+    ) -> Result<Block, StorageError> {
+        blocks
+            .as_mut()
+            .and_then(Iterator::next)
+            .unwrap_or_else(|| Err(gap(position)))
     }
 
     /// A checkpoint that is durable.

@@ -2,6 +2,7 @@
 
 mod client;
 mod crash;
+mod library;
 mod model;
 mod oracle;
 mod protocol;

@@ -69,7 +69,8 @@ impl Pattern {
 
 /// Starts a process on `dir`, has it work on what `source` gives, and kills it.
 pub fn live(dir: &Path, pattern: Pattern, source: &mut Source) -> Result<Life, String> {
-    let node = Node::start(Some(dir), &[]);
+    // So many snapshots of the counts that kills fall into them too.
+    let node = Node::start(Some(dir), &["--snapshot-every", "40"]);
     let mut life = Life::default();
     let outcome = match pattern {
         Pattern::DuringOpen { requests, delay } => {

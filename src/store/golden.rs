@@ -1,0 +1,131 @@
+//! The bytes on disk, held against a file: if one of them changes, so must the format.
+
+use std::fmt::Write;
+
+use crate::journal::{Entry, EventId, OpenBlock};
+use crate::request::{Position, WordCount};
+use crate::state::position_set::{PositionRange, PositionSet};
+use crate::store::counts_codec::encode_counts;
+use crate::store::record::{
+    self, CheckpointRecord, CommitRecord, Format, Head, HeadRecord, SetRecord, SnapshotRecord,
+};
+use crate::store::set_codec::{self, PieceKey};
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn journal_block() -> Vec<u8> {
+    let mut block = OpenBlock::new(Position(300));
+    for (id, word, count) in [
+        ("e1", "hello", 1),
+        ("123e4567-e89b-42d3-a456-426614174000", "wörld", 300),
+        ("123E4567-E89B-42D3-A456-426614174000", "upper", u64::MAX),
+    ] {
+        block.push(&Entry {
+            event_id: EventId::new(id),
+            word,
+            count,
+        });
+    }
+    block.seal().bytes.to_vec()
+}
+
+fn pieces() -> Vec<(&'static str, Vec<u8>)> {
+    let range = |first, last| PositionRange {
+        first: Position(first),
+        last: Position(last),
+    };
+    let every_other = (0..2_000).map(|n| range(n * 2, n * 2));
+    let sets = [
+        ("full piece", PositionSet::from_ranges([range(0, 40_000)])),
+        (
+            "ranges piece",
+            PositionSet::from_ranges([range(1, 3), range(200, 30_000)]),
+        ),
+        ("bitmap piece", PositionSet::from_ranges(every_other)),
+    ];
+    let encoded = sets.into_iter().map(|(name, set)| {
+        let key = PieceKey { set: 16, piece: 0 };
+        let (_, piece) = set.pieces().next().expect("it is not empty");
+        (
+            name,
+            set_codec::encode(key, piece).expect("it is not empty"),
+        )
+    });
+    encoded.collect()
+}
+
+fn records() -> Vec<(&'static str, Vec<u8>)> {
+    let head = Head {
+        position: 9,
+        open_from: 4,
+        last_commit: 2,
+        outputs: 7,
+        source: Some(b"offset 9".to_vec()),
+        committed_source: None,
+    };
+    let ranges = SetRecord::Ranges(vec![(1, 3), (5, 9)]);
+    let checkpoint = CheckpointRecord {
+        timeline: ranges.clone(),
+        events: 8,
+        head: 9,
+        last_commit: 2,
+        source: None,
+        committed_source: Some(b"offset 3".to_vec()),
+        created_at_ms: 1_700_000_000_000,
+    };
+    let commit = CommitRecord {
+        first_output: 3,
+        released: SetRecord::Pieces(17),
+        committed_at_ms: 1_700_000_000_001,
+    };
+    let snapshot = SnapshotRecord {
+        timeline: ranges,
+        head: 9,
+        blocks: 2,
+        words: 100,
+        digest: u64::MAX - 1,
+    };
+    vec![
+        (
+            "format record",
+            record::encode(&Format {
+                format: 1,
+                seed: 42,
+            }),
+        ),
+        (
+            "head record",
+            record::encode(&HeadRecord {
+                group: 5,
+                next_set: 18,
+                head,
+            }),
+        ),
+        ("checkpoint record", record::encode(&checkpoint)),
+        ("commit record", record::encode(&commit)),
+        ("snapshot record", record::encode(&snapshot)),
+    ]
+}
+
+#[test]
+fn the_bytes_on_disk_are_those_of_the_golden_file() {
+    let counts = ["a", "b"].map(|word| WordCount {
+        word: word.into(),
+        count: 300,
+    });
+    let mut samples = vec![("journal block", journal_block())];
+    samples.extend(pieces());
+    samples.push(("counts block", encode_counts(3, &counts)[0].bytes.clone()));
+    samples.extend(records());
+    let mut found = String::new();
+    for (name, bytes) in samples {
+        writeln!(found, "{name}: {}", hex(&bytes)).expect("a string takes any text");
+    }
+    let golden = include_str!("../../data/golden/disk.txt");
+    assert_eq!(
+        found, golden,
+        "a change of these bytes is a change of the format"
+    );
+}

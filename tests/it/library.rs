@@ -1,0 +1,224 @@
+//! The library without the binary: batches in, durable answers out, typed errors.
+
+use exactly_once::inspect::{Inspection, Record, Section};
+use exactly_once::{
+    Answer, Engine, MAX_EVENT_ID_BYTES, MAX_SOURCE_BYTES, OpenError, Options, Outcome, Refusal,
+    Reply, Request, StorageError,
+};
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+fn open(dir: &Path) -> Engine {
+    Engine::open(dir, &Options::default()).expect("the directory can be opened")
+}
+
+fn submit(engine: &mut Engine, requests: &[Request<'_>]) -> Vec<Answer> {
+    engine
+        .submit(requests, SystemTime::now())
+        .expect("the storage works")
+}
+
+fn process<'a>(event_id: &'a str, word: &'a str) -> Request<'a> {
+    Request::Process { event_id, word }
+}
+
+fn checkpoint(checkpoint_id: &str) -> Request<'_> {
+    Request::Checkpoint { checkpoint_id }
+}
+
+fn restore(checkpoint_id: &str) -> Request<'_> {
+    Request::Restore { checkpoint_id }
+}
+
+fn advance(source: &str) -> Request<'_> {
+    Request::Advance {
+        source: source.as_bytes(),
+    }
+}
+
+fn accepted(count: u64) -> Answer {
+    Ok(Reply::Processed {
+        count,
+        outcome: Outcome::Accepted,
+    })
+}
+
+fn duplicate(count: u64) -> Answer {
+    Ok(Reply::Processed {
+        count,
+        outcome: Outcome::Duplicate,
+    })
+}
+
+#[test]
+fn one_batch_may_hold_every_kind_of_request() {
+    let dir = tempfile::tempdir().expect("there is room");
+    let mut engine = open(dir.path());
+    let answers = submit(
+        &mut engine,
+        &[
+            process("e1", "a"),
+            checkpoint("c"),
+            process("e2", "a"),
+            process("e2", "b"),
+            Request::Rollback,
+            restore("c"),
+            Request::Commit,
+            restore("nowhere"),
+        ],
+    );
+    let conflict = Outcome::Conflict {
+        original_word: "a".into(),
+    };
+    let unknown = Refusal::UnknownCheckpoint {
+        checkpoint_id: "nowhere".to_owned(),
+    };
+    assert_eq!(answers[..3], [accepted(1), Ok(Reply::CheckpointSaved), accepted(2)]);
+    assert_eq!(answers[3], Ok(Reply::Processed { count: 0, outcome: conflict }));
+    assert_eq!(answers[4], Ok(Reply::RolledBack { discarded_count: 2 }));
+    assert!(matches!(&answers[5], Ok(Reply::Restored { counts }) if counts.len() == 1));
+    assert_eq!(answers[6..], [Ok(Reply::Committed { output_count: 1 }), Err(unknown)]);
+}
+
+#[test]
+fn an_engine_that_is_dropped_or_closed_can_be_opened_again_at_once() {
+    let dir = tempfile::tempdir().expect("there is room");
+    for round in 0..5_u64 {
+        let mut engine = open(dir.path());
+        let id = format!("e{round}");
+        assert_eq!(submit(&mut engine, &[process(&id, "w")]), [accepted(round + 1)]);
+        if round % 2 == 0 {
+            engine.close().expect("the storage works");
+        }
+    }
+    let mut engine = open(dir.path());
+    assert_eq!(submit(&mut engine, &[process("e0", "w")]), [duplicate(5)]);
+}
+
+#[test]
+fn a_second_engine_on_the_same_directory_is_refused_by_name() {
+    let dir = tempfile::tempdir().expect("there is room");
+    let mut first = open(dir.path());
+    let second = Engine::open(dir.path(), &Options::default());
+    let pid = std::process::id().to_string();
+    assert!(matches!(second, Err(OpenError::HeldByWriter { pid: holder, .. }) if holder == pid));
+    assert_eq!(submit(&mut first, &[process("e1", "w")]), [accepted(1)]);
+}
+
+#[test]
+fn members_that_are_empty_or_too_long_are_refused_by_name_and_change_nothing() {
+    let dir = tempfile::tempdir().expect("there is room");
+    let mut engine = open(dir.path());
+    let long = "x".repeat(MAX_SOURCE_BYTES + 1);
+    let too_long = |member, max_bytes| {
+        Err(Refusal::TooLong {
+            member,
+            bytes: long.len(),
+            max_bytes,
+        })
+    };
+    let answers = submit(
+        &mut engine,
+        &[process("", "w"), process(&long, "w"), advance(&long), process("e1", "w")],
+    );
+    assert!(matches!(answers[0], Err(Refusal::Empty { member: "event_id", .. })));
+    assert_eq!(answers[1], too_long("event_id", MAX_EVENT_ID_BYTES));
+    assert_eq!(answers[2], too_long("source", MAX_SOURCE_BYTES));
+    assert_eq!(answers[3], accepted(1));
+}
+
+#[test]
+fn the_source_position_goes_with_the_state() {
+    let dir = tempfile::tempdir().expect("there is room");
+    let mut engine = open(dir.path());
+    assert_eq!(engine.source(), None);
+    submit(&mut engine, &[process("e1", "w"), advance("1"), checkpoint("c"), Request::Commit]);
+    submit(&mut engine, &[process("e2", "w"), advance("2")]);
+    assert_eq!(engine.source(), Some(&b"2"[..]));
+
+    // What a rollback discards comes again from where the last commit stood.
+    submit(&mut engine, &[Request::Rollback]);
+    assert_eq!(engine.source(), Some(&b"1"[..]));
+
+    submit(&mut engine, &[process("e2", "w"), advance("2"), Request::Commit]);
+    submit(&mut engine, &[advance("3"), checkpoint("later"), restore("c")]);
+    assert_eq!(engine.source(), Some(&b"1"[..]));
+    drop(engine);
+
+    let mut engine = open(dir.path());
+    assert_eq!(engine.source(), Some(&b"1"[..]));
+    submit(&mut engine, &[restore("later")]);
+    assert_eq!(engine.source(), Some(&b"3"[..]));
+    submit(&mut engine, &[Request::Rollback]);
+    assert_eq!(engine.source(), Some(&b"2"[..]));
+}
+
+#[test]
+fn times_come_from_the_caller_and_are_only_shown() {
+    let dir = tempfile::tempdir().expect("there is room");
+    let mut engine = open(dir.path());
+    let time = UNIX_EPOCH + Duration::from_secs(7);
+    engine.submit(&[checkpoint("c")], time).expect("the storage works");
+    engine.close().expect("the storage works");
+    let inspection = Inspection::open(dir.path(), true).expect("there is a state");
+    let mut times = Vec::new();
+    let read = inspection.records(Section::Checkpoints, |record| {
+        if let Record::Checkpoint { created_at_ms, .. } = record {
+            times.push(*created_at_ms);
+        }
+        Ok::<(), StorageError>(())
+    });
+    read.expect("the storage works");
+    assert_eq!(times, [Some(7_000)]);
+}
+
+#[test]
+fn a_floor_of_free_space_refuses_everything_until_there_is_room() {
+    let dir = tempfile::tempdir().expect("there is room");
+    let full = Options {
+        min_free_bytes: u64::MAX,
+        ..Options::default()
+    };
+    let mut engine = Engine::open(dir.path(), &full).expect("opening is not refused");
+    let requests = [process("e1", "w"), checkpoint("c"), Request::Commit, advance("1")];
+    let answers = submit(&mut engine, &requests);
+    assert!(answers.iter().all(|answer| matches!(answer, Err(Refusal::LowDisk { .. }))));
+    drop(engine);
+    let mut engine = open(dir.path());
+    assert_eq!(submit(&mut engine, &[process("e1", "w")]), [accepted(1)]);
+    assert_eq!(engine.source(), None);
+}
+
+#[test]
+fn nothing_that_is_stored_becomes_a_blob_however_long_it_is() {
+    let dir = tempfile::tempdir().expect("there is room");
+    let mut engine = Engine::open(
+        dir.path(),
+        &Options {
+            snapshot_interval_events: 500,
+            ..Options::default()
+        },
+    )
+    .expect("the directory can be opened");
+    let source = "s".repeat(MAX_SOURCE_BYTES);
+    for round in 0..40 {
+        let texts: Vec<(String, String, String)> = (0..100)
+            .map(|n| {
+                let number = round * 100 + n;
+                (
+                    format!("{number:0>512}"),
+                    format!("{number:0>1024}"),
+                    format!("{number:0>256}"),
+                )
+            })
+            .collect();
+        for (id, word, name) in &texts {
+            let requests = [process(id, word), advance(&source), checkpoint(name)];
+            submit(&mut engine, &requests[..if id.ends_with('0') { 3 } else { 2 }]);
+        }
+        submit(&mut engine, &[Request::Commit]);
+    }
+    engine.close().expect("the storage works");
+    let blobs = std::fs::read_dir(dir.path().join("blobs")).expect("sled made it");
+    assert_eq!(blobs.count(), 0);
+}

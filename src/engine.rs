@@ -9,7 +9,7 @@ use crate::processor::Processor;
 use crate::request::{Answer, Request};
 use crate::snapshots::DEFAULT_INTERVAL_EVENTS;
 use crate::statistics::Statistics;
-use crate::store::{self, SpaceFloor, Store};
+use crate::store::{self, DurablePosition, SpaceFloor, Store};
 
 /// How a state directory is used. None of this is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,6 +120,11 @@ impl Engine {
             self.store.commit(&group)?;
         }
         Ok(())
+    }
+
+    /// The last durable position, as it advances.
+    pub(crate) fn durable(&self) -> DurablePosition {
+        self.store.durable()
     }
 
     /// The two halves, for those who run them on threads of their own.

@@ -13,18 +13,19 @@ use thiserror::Error;
 pub enum OpenError {
     /// Another process is writing to the directory.
     #[error(
-        "{} is held by process {pid}; stop that process, or use another directory",
-        path.display()
+        "{} is held by {}; stop that process, or use another directory",
+        path.display(),
+        pid.map_or("another process".to_owned(), |pid| format!("process {pid}"))
     )]
     HeldByWriter {
         /// The state directory.
         path: PathBuf,
-        /// The holder's process id, as it wrote it into the lock file.
-        pid: String,
+        /// The holder's process id, if it has written it into the lock file.
+        pid: Option<u32>,
     },
-    /// A command that only reads, such as `dump`, holds the directory.
+    /// A command that only reads, such as `dump`, is copying the directory.
     #[error(
-        "{} is being read by another command (dump, for example); wait until that one ends",
+        "{} is being copied by another command (dump, for example); wait until that one ends",
         path.display()
     )]
     HeldByReader {
@@ -81,7 +82,7 @@ pub enum OpenError {
         found: &'static str,
     },
     /// The operating system refused something that opening needs.
-    #[error("{} cannot be used: {action} failed ({source}); check its owner, mode and disk", path.display())]
+    #[error("{} cannot be used: {action} failed; check its owner, mode and disk", path.display())]
     Unusable {
         /// The file or directory in question.
         path: PathBuf,
@@ -95,13 +96,15 @@ pub enum OpenError {
     Storage(#[from] StorageError),
 }
 
-/// A failure of the storage below an open state directory. Every one of them is final: the
-/// process must stop, and the next start decides what took effect.
+/// A failure of the storage below an open state directory. Every one of them is final: this
+/// engine answers nothing more, and the next open decides what took effect.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum StorageError {
     /// The database reported an error. The group in hand may or may not have become durable.
-    #[error("the database failed while {action}: {source}")]
+    #[error(
+        "the database failed while {action}; start again, and restore a copy if that fails too"
+    )]
     Database {
         /// What was being done.
         action: &'static str,
@@ -109,7 +112,10 @@ pub enum StorageError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The database panicked. The group in hand may or may not have become durable.
-    #[error("the database panicked while {action}: {message}")]
+    #[error(
+        "the database panicked while {action} ({message}); start again, and restore a copy if that \
+         fails too"
+    )]
     Panicked {
         /// What was being done.
         action: &'static str,
@@ -117,10 +123,10 @@ pub enum StorageError {
         message: String,
     },
     /// The kernel could not make written data durable. The group in hand may or may not survive.
-    #[error("the database file could not be made durable: {0}")]
+    #[error("the database file could not be made durable; check the disk, and start again")]
     Sync(#[source] io::Error),
     /// The disk of the state directory did not say how much of it is free.
-    #[error("the free space of the disk could not be read: {0}")]
+    #[error("the free space of the disk could not be read; check that it is still mounted")]
     Space(#[source] io::Error),
     /// Something on disk is not what was written there.
     #[error(
@@ -140,7 +146,7 @@ pub enum StorageError {
 }
 
 impl StorageError {
-    /// A [`StorageError::Damaged`] from anything that can be shown.
+    /// What was found damaged, what should be there, and what is.
     pub(crate) fn damaged(
         what: impl Into<String>,
         expected: impl Into<String>,

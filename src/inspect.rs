@@ -9,11 +9,11 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::error::{OpenError, StorageError};
-use crate::journal::Entry;
-use crate::request::Position;
 use crate::state::counts::Counts;
+use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
 use crate::state::timeline::Timeline;
+use crate::store::block::Entry;
 use crate::store::{Checkpoint, RestingCopy, Stored};
 
 /// A part of the state.
@@ -135,7 +135,8 @@ pub enum Record<'a> {
     },
 }
 
-/// A resting directory, open to be looked at. No writer can open it meanwhile.
+/// A copy of a resting directory, open to be looked at. No writer can open the directory until
+/// the copy is made.
 pub struct Inspection {
     copy: RestingCopy,
     stored: Stored,
@@ -160,9 +161,9 @@ impl Inspection {
         const CACHE_BYTES: u64 = 64 << 20;
         let copy = RestingCopy::open(path.as_ref(), CACHE_BYTES)?;
         let stored = copy.reader().stored()?;
-        let head = &stored.record.head;
-        let timeline = Timeline::new(stored.sets.closed.clone(), Position(head.open_from));
-        let timeline = timeline.up_to(head.position());
+        let scalars = &stored.record.scalars;
+        let timeline = Timeline::new(stored.sets.closed.clone(), scalars.open_from);
+        let timeline = timeline.up_to(scalars.position);
         Ok(Self {
             copy,
             stored,
@@ -192,7 +193,7 @@ impl Inspection {
     }
 
     fn meta<E>(&self, sink: Sink<'_, E>) -> Result<(), E> {
-        let (head, sets) = (&self.stored.record.head, &self.stored.sets);
+        let (scalars, sets) = (&self.stored.record.scalars, &self.stored.sets);
         let source = |source: &Option<Vec<u8>>| {
             source
                 .as_ref()
@@ -201,16 +202,30 @@ impl Inspection {
         };
         let mut values: Vec<(&'static str, serde_json::Value)> = vec![
             ("format", self.stored.format.format.into()),
-            ("position", head.position.into()),
+            ("position", scalars.position.0.into()),
             ("events", self.timeline.len().into()),
-            ("pending", self.unsettled(&self.timeline).len().into()),
-            ("outputs", head.outputs.into()),
-            ("last_commit", head.last_commit.into()),
-            ("source", source(&head.source)),
-            ("committed_source", source(&head.committed_source)),
+            (
+                "pending",
+                self.stored
+                    .sets
+                    .settled
+                    .missing_of(&self.timeline)
+                    .len()
+                    .into(),
+            ),
+            ("outputs", scalars.outputs.into()),
+            ("last_commit", scalars.last_commit.into()),
+            ("source", source(&scalars.source)),
+            ("committed_source", source(&scalars.committed_source)),
             ("timeline", serde_json::json!(ranges(&self.timeline))),
-            ("released", serde_json::json!(ranges(&sets.released))),
-            ("absorbed", serde_json::json!(ranges(&sets.absorbed))),
+            (
+                "released",
+                serde_json::json!(ranges(&sets.settled.released)),
+            ),
+            (
+                "absorbed",
+                serde_json::json!(ranges(&sets.settled.absorbed)),
+            ),
         ];
         if self.with_incidentals {
             values.push(("groups", self.stored.record.group.into()));
@@ -243,7 +258,7 @@ impl Inspection {
                 name: &name,
                 events: checkpoint.timeline.len(),
                 pending: self.pending_of(&checkpoint)?,
-                position: checkpoint.head,
+                position: checkpoint.position.0,
                 timeline: ranges(&checkpoint.timeline),
                 created_at_ms: self.with_incidentals.then_some(checkpoint.created_at_ms),
             })?;
@@ -254,15 +269,8 @@ impl Inspection {
     /// How many outputs restoring a checkpoint would make pending: its unsettled positions,
     /// less those whose id was released under another position since.
     fn pending_of(&self, checkpoint: &Checkpoint) -> Result<u64, StorageError> {
-        let unsettled = self.unsettled(&checkpoint.timeline);
-        let mut released = PositionSet::default();
-        for commit in self.copy.reader().commits_from(checkpoint.last_commit + 1) {
-            commit?
-                .released
-                .ranges()
-                .for_each(|range| released.insert_range(range));
-        }
-        let released = released.difference(&checkpoint.timeline);
+        let unsettled = self.stored.sets.settled.missing_of(&checkpoint.timeline);
+        let released = self.copy.reader().released_since(checkpoint)?;
         let shorter_first = if released.len() < unsettled.len() {
             [&released, &unsettled]
         } else {
@@ -306,9 +314,10 @@ impl Inspection {
                 output(position, &entry, place, sink)
             })?;
         }
-        self.walk(&self.unsettled(&self.timeline), |position, entry| {
-            output(position, &entry, None, sink)
-        })
+        self.walk(
+            &self.stored.sets.settled.missing_of(&self.timeline),
+            |position, entry| output(position, &entry, None, sink),
+        )
     }
 
     fn seen<E: From<StorageError>>(&self, sink: Sink<'_, E>) -> Result<(), E> {
@@ -322,20 +331,12 @@ impl Inspection {
                         event_id,
                         word: entry.word,
                         in_state: self.timeline.contains(position),
-                        settled: sets.released.contains(position)
-                            || sets.absorbed.contains(position),
+                        settled: sets.settled.contains(position),
                     })
                 })?;
             }
         }
         Ok(())
-    }
-
-    fn unsettled(&self, positions: &PositionSet) -> PositionSet {
-        let sets = &self.stored.sets;
-        positions
-            .difference(&sets.released)
-            .difference(&sets.absorbed)
     }
 
     fn walk<E: From<StorageError>>(

@@ -64,6 +64,7 @@ mod engine;
 mod error;
 pub mod inspect;
 mod journal;
+mod limits;
 pub mod node;
 mod processor;
 mod protocol;
@@ -76,8 +77,7 @@ mod store;
 
 pub use engine::{Engine, Options};
 pub use error::{OpenError, StorageError};
-pub use request::{
-    Answer, MAX_CHECKPOINT_ID_BYTES, MAX_EVENT_ID_BYTES, MAX_SOURCE_BYTES, MAX_WORD_BYTES, Outcome,
-    Refusal, Reply, Request, WordCount,
-};
+pub use limits::{MAX_CHECKPOINT_ID_BYTES, MAX_EVENT_ID_BYTES, MAX_SOURCE_BYTES, MAX_WORD_BYTES};
+pub use request::{Answer, Outcome, Refusal, Reply, Request};
+pub use state::counts::WordCount;
 pub use statistics::Statistics;

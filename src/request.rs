@@ -2,19 +2,12 @@
 //!
 //! These types know neither JSON nor the disk.
 
-use std::fmt;
-
-use smallvec::SmallVec;
 use thiserror::Error;
 
-/// The longest event id, in bytes of UTF-8.
-pub const MAX_EVENT_ID_BYTES: usize = 512;
-/// The longest word, in bytes of UTF-8.
-pub const MAX_WORD_BYTES: usize = 1024;
-/// The longest checkpoint name, in bytes of UTF-8.
-pub const MAX_CHECKPOINT_ID_BYTES: usize = 256;
-/// The longest source position, in bytes: it is part of a record written with every group.
-pub const MAX_SOURCE_BYTES: usize = 1024;
+use crate::limits::{
+    MAX_CHECKPOINT_ID_BYTES, MAX_EVENT_ID_BYTES, MAX_SOURCE_BYTES, MAX_WORD_BYTES,
+};
+use crate::state::counts::WordCount;
 
 /// One request, borrowed from the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,15 +55,6 @@ pub enum Outcome {
         /// The word that was counted when the id was accepted.
         original_word: Box<str>,
     },
-}
-
-/// A word and how many events of the state carry it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WordCount {
-    /// The word.
-    pub word: std::sync::Arc<str>,
-    /// The number of events, at least 1.
-    pub count: u64,
 }
 
 /// The answer to a request that was carried out.
@@ -183,27 +167,3 @@ fn check_length(member: &'static str, text: &str, max_bytes: usize) -> Result<()
         _ => Ok(()),
     }
 }
-
-/// A place in the journal. Positions start at 1, grow by 1, and are never used twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Position(pub(crate) u64);
-
-impl Position {
-    /// The first position of every journal.
-    pub(crate) const FIRST: Self = Self(1);
-
-    /// The position after this one.
-    #[must_use]
-    pub(crate) const fn next(self) -> Self {
-        Self(self.0 + 1)
-    }
-}
-
-impl fmt::Display for Position {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// A few positions: those that carry one event id. More than one is rare.
-pub(crate) type Positions = SmallVec<[Position; 2]>;

@@ -11,10 +11,13 @@ use std::thread::JoinHandle;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::error::StorageError;
-use crate::request::WordCount;
+use crate::state::counts::WordCount;
 use crate::state::counts::sort_by_word;
+use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
-use crate::store::{CountsBlock, Reader, SnapshotHeader, SnapshotWrites, encode_counts};
+use crate::store::{
+    CountsBlock, Reader, SnapshotHeader, SnapshotWrites, SpaceFloor, encode_counts,
+};
 
 /// A snapshot is due after this many events, or as many as there are words if that is more:
 /// folding a million events takes a few tenths of a second.
@@ -23,7 +26,11 @@ pub(crate) const DEFAULT_INTERVAL_EVENTS: u64 = 1_000_000;
 /// Blocks that one group carries: 384 KB, a few milliseconds of a group's time.
 const BLOCKS_A_GROUP: usize = 64;
 
-/// A clean end takes a snapshot if the tail is longer than this, or than the interval.
+/// sled's file grows by more than what is written to it; twice is an upper bound of what was seen.
+const SLED_BYTES_A_BYTE: u64 = 2;
+
+/// A clean end takes a snapshot if the tail is longer than this, or than the interval: folding
+/// so few events takes no longer than reading a snapshot.
 const TAIL_WORTH_A_SNAPSHOT_EVENTS: u64 = 4_096;
 
 /// The snapshots of one directory.
@@ -34,6 +41,8 @@ pub(crate) struct Snapshots {
     /// Finished snapshots, oldest first.
     kept: Vec<SnapshotHeader>,
     next_snapshot: u64,
+    /// Where the last snapshot was given up for want of room.
+    last_tried: Position,
     stage: Stage,
     /// Blocks of snapshots that exist no longer.
     leftovers: VecDeque<(u64, u32)>,
@@ -51,8 +60,8 @@ enum Stage {
 struct Encoded {
     header: SnapshotHeader,
     blocks: VecDeque<CountsBlock>,
-    /// The heads of the checkpoints that were stored when it was encoded.
-    checkpoint_heads: Vec<u64>,
+    /// Where the checkpoints that were stored when it was encoded were saved.
+    checkpoint_positions: Vec<Position>,
 }
 
 impl Snapshots {
@@ -62,6 +71,7 @@ impl Snapshots {
             interval_events,
             kept: Vec::new(),
             next_snapshot: 1,
+            last_tried: Position::NONE,
             stage: Stage::Idle,
             leftovers: VecDeque::new(),
             reader: reader.clone(),
@@ -81,36 +91,49 @@ impl Snapshots {
         Ok(snapshots)
     }
 
-    /// The snapshots worth considering for a timeline with this head: the nearest one below it,
+    /// The snapshots worth considering for a timeline that ends here: the nearest one below it,
     /// and the latest two.
-    pub(crate) fn candidates(&self, head: u64) -> impl Iterator<Item = &SnapshotHeader> {
-        let below = self.kept.iter().rev().find(|kept| kept.head <= head);
+    pub(crate) fn candidates(&self, position: Position) -> impl Iterator<Item = &SnapshotHeader> {
+        let below = self
+            .kept
+            .iter()
+            .rev()
+            .find(|kept| kept.position <= position);
         below.into_iter().chain(self.kept.iter().rev().take(2))
     }
 
     /// Whether it is time for the next snapshot.
-    pub(crate) fn is_due(&self, head: u64, words: usize) -> bool {
+    pub(crate) fn is_due(&self, position: Position, words: usize) -> bool {
         let interval = self.interval_events.max(words as u64);
-        matches!(self.stage, Stage::Idle) && head - self.last_head() >= interval
+        matches!(self.stage, Stage::Idle) && self.events_since(position) >= interval
     }
 
     /// Whether a clean end should take a last snapshot.
-    pub(crate) fn is_due_at_the_end(&self, head: u64) -> bool {
+    pub(crate) fn is_due_at_the_end(&self, position: Position) -> bool {
         let worth = self.interval_events.min(TAIL_WORTH_A_SNAPSHOT_EVENTS);
-        matches!(self.stage, Stage::Idle) && head - self.last_head() >= worth
+        matches!(self.stage, Stage::Idle) && self.events_since(position) >= worth
     }
 
-    fn last_head(&self) -> u64 {
-        self.kept.last().map_or(0, |kept| kept.head)
+    fn events_since(&self, position: Position) -> u64 {
+        let kept = self
+            .kept
+            .last()
+            .map_or(Position::NONE, |kept| kept.position);
+        position.0 - kept.max(self.last_tried).0
     }
 
-    /// Whether there is anything left to write.
+    /// Whether there is nothing left to write.
     pub(crate) fn is_idle(&self) -> bool {
         matches!(self.stage, Stage::Idle) && self.leftovers.is_empty()
     }
 
     /// Starts a snapshot of a timeline and its counts.
-    pub(crate) fn begin(&mut self, timeline: PositionSet, head: u64, mut counts: Vec<WordCount>) {
+    pub(crate) fn begin(
+        &mut self,
+        timeline: PositionSet,
+        position: Position,
+        mut counts: Vec<WordCount>,
+    ) {
         let snapshot = self.next_snapshot;
         self.next_snapshot += 1;
         let reader = self.reader.clone();
@@ -124,16 +147,16 @@ impl Snapshots {
             let header = SnapshotHeader {
                 snapshot,
                 timeline,
-                head,
+                position,
                 blocks: blocks.len() as u32,
                 words: counts.len() as u64,
                 digest: digest.digest(),
             };
-            let checkpoint_heads = reader.checkpoint_heads()?;
+            let checkpoint_positions = reader.checkpoint_positions()?;
             Ok(Encoded {
                 header,
                 blocks: blocks.into(),
-                checkpoint_heads,
+                checkpoint_positions,
             })
         }));
     }
@@ -143,10 +166,14 @@ impl Snapshots {
     /// # Errors
     ///
     /// [`StorageError`] if the encoding thread met one.
-    pub(crate) fn take_writes(&mut self) -> Result<SnapshotWrites, StorageError> {
+    pub(crate) fn take_writes(
+        &mut self,
+        floor: &SpaceFloor,
+    ) -> Result<SnapshotWrites, StorageError> {
         if matches!(&self.stage, Stage::Encoding(encoding) if encoding.is_finished()) {
             self.wait()?;
         }
+        self.give_up_without_room(floor)?;
         let mut writes = SnapshotWrites::default();
         let removed = self.leftovers.len().min(BLOCKS_A_GROUP);
         writes
@@ -160,14 +187,40 @@ impl Snapshots {
                 .extend(encoded.blocks.drain(..count).map(|block| (snapshot, block)));
             if encoded.blocks.is_empty() {
                 let header = encoded.header.clone();
-                let heads = std::mem::take(&mut encoded.checkpoint_heads);
+                let positions = std::mem::take(&mut encoded.checkpoint_positions);
                 self.stage = Stage::Idle;
                 self.kept.push(header.clone());
                 writes.finished = Some(header);
-                writes.removed = self.drop_unneeded(&heads);
+                writes.removed = self.drop_unneeded(&positions);
             }
         }
         Ok(writes)
+    }
+
+    /// Gives a snapshot up if writing it would leave less room than requests need: it only saves
+    /// time. The blocks that were written already are removed.
+    fn give_up_without_room(&mut self, floor: &SpaceFloor) -> Result<(), StorageError> {
+        let Stage::Writing(encoded) = &self.stage else {
+            return Ok(());
+        };
+        let bytes: usize = encoded.blocks.iter().map(|block| block.bytes.len()).sum();
+        if floor
+            .check_room_for(SLED_BYTES_A_BYTE * bytes as u64)?
+            .is_some()
+        {
+            let SnapshotHeader {
+                snapshot,
+                position,
+                blocks,
+                ..
+            } = encoded.header;
+            let written = blocks - encoded.blocks.len() as u32;
+            self.leftovers
+                .extend((1..=written).map(|number| (snapshot, number)));
+            self.last_tried = position;
+            self.stage = Stage::Idle;
+        }
+        Ok(())
     }
 
     /// Waits until a snapshot in work is encoded.
@@ -189,11 +242,11 @@ impl Snapshots {
     }
 
     /// Forgets the snapshots that nothing needs, and returns their numbers.
-    fn drop_unneeded(&mut self, checkpoint_heads: &[u64]) -> Vec<u64> {
+    fn drop_unneeded(&mut self, checkpoint_positions: &[Position]) -> Vec<u64> {
         let latest = self.kept.iter().rev().take(2);
         let mut needed: BTreeSet<u64> = latest.map(|kept| kept.snapshot).collect();
-        for &head in checkpoint_heads {
-            let below = self.kept.partition_point(|kept| kept.head <= head);
+        for &position in checkpoint_positions {
+            let below = self.kept.partition_point(|kept| kept.position <= position);
             needed.extend(below.checked_sub(1).map(|index| self.kept[index].snapshot));
         }
         let mut removed = Vec::new();
@@ -207,5 +260,15 @@ impl Snapshots {
             is_needed
         });
         removed
+    }
+}
+
+impl Drop for Snapshots {
+    /// The encoding thread has a reader, and so keeps the database open.
+    fn drop(&mut self) {
+        if let Stage::Encoding(encoding) = std::mem::replace(&mut self.stage, Stage::Idle) {
+            // What it found or how it ended matters to nobody any more.
+            encoding.join().map(drop).unwrap_or_default();
+        }
     }
 }

@@ -5,9 +5,10 @@
 pub struct Statistics {
     /// Events accepted since the start.
     pub accepted: u64,
-    /// Events found again since the start, conflicts included.
+    /// Events found again in the state since the start.
     pub duplicates: u64,
-    /// Events whose id came with another word than before, since the start.
+    /// Events whose id came with another word than it was counted or released with, since the
+    /// start.
     pub conflicts: u64,
     /// Outputs that are pending now.
     pub pending: u64,

@@ -9,7 +9,7 @@ use exactly_once::inspect::{Inspection, Record, Section};
 
 /// Show what a data directory holds, without changing a byte of it
 ///
-/// Prints JSON lines, sorted: the same state gives the same bytes. A copy is made in the
+/// Prints JSON lines or tables, sorted: the same state gives the same bytes. A copy is made in the
 /// system's temporary directory (TMPDIR) and removed, as sled cannot open a database without
 /// writing to it. While a run holds the directory, dump says which process does, and fails.
 #[derive(Debug, Args)]
@@ -128,10 +128,22 @@ fn members(record: &Record<'_>) -> anyhow::Result<Vec<(String, String)>> {
         .flatten()
         .filter(|(name, _)| *name != "type");
     let shown = |value: &serde_json::Value| match value {
-        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::String(text) => printable(text),
         other => other.to_string(),
     };
     Ok(members
         .map(|(name, value)| (name.clone(), shown(value)))
         .collect())
+}
+
+/// A text whose control characters, which could steer a terminal, are escaped.
+fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            control if control.is_control() => shown.extend(control.escape_default()),
+            other => shown.push(other),
+        }
+    }
+    shown
 }

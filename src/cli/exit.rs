@@ -5,8 +5,15 @@ use std::process::ExitCode;
 
 use exactly_once::node::NodeError;
 use exactly_once::{OpenError, StorageError};
+use thiserror::Error;
+
+/// Arguments that are each well-formed and do not go together.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub(super) struct WrongArguments(pub(super) String);
 
 const INPUT_OR_OUTPUT: u8 = 1;
+const USAGE: u8 = 2;
 const UNUSABLE: u8 = 3;
 const HELD: u8 = 4;
 const STORAGE: u8 = 5;
@@ -17,7 +24,7 @@ pub(super) fn status(result: anyhow::Result<()>) -> ExitCode {
         return ExitCode::SUCCESS;
     };
     if !is_closed_output(&error) {
-        eprintln!("exactly-once: {error:#}");
+        super::say(format_args!("{error:#}"));
     }
     code(&error).into()
 }
@@ -29,6 +36,9 @@ fn code(error: &anyhow::Error) -> u8 {
             OpenError::Storage(_) => STORAGE,
             _ => UNUSABLE,
         };
+    }
+    if error.is::<WrongArguments>() {
+        return USAGE;
     }
     let is_storage =
         error.is::<StorageError>() || matches!(error.downcast_ref(), Some(NodeError::Storage(_)));

@@ -6,11 +6,13 @@ mod exit;
 mod progress;
 mod run;
 
-use std::io;
+use std::fmt::Display;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use tracing::level_filters::LevelFilter;
+use tracing_appender::non_blocking::WorkerGuard;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -20,9 +22,10 @@ Examples:
 
 Exit status:
   0  everything that was read is done, durable and answered
-  1  the input could not be read, or nobody reads the output any more
+  1  the input could not be read or is no text, or the output could not be written
   2  the arguments are wrong
-  3  the directory cannot be used: not ours, of an unknown format, unreadable, or without state
+  3  the directory cannot be used: not ours, of an unknown format, unreadable, without state,
+     or without its database
   4  another process holds the directory
   5  the storage failed or is damaged";
 
@@ -48,41 +51,57 @@ enum Command {
     Events(events::EventsArgs),
 }
 
+/// Log lines that may wait to be written, a few megabytes.
+const WAITING_LOG_LINES: usize = 10_000;
+
 /// How much is said on standard error.
 #[derive(Debug, Clone, Copy, Args)]
 struct Talk {
     /// Say nothing on standard error but errors
     #[arg(long, short, global = true, conflicts_with = "verbose")]
     quiet: bool,
-    /// Say more on standard error; twice for much more
-    #[arg(long, short, global = true, action = ArgAction::Count)]
-    verbose: u8,
+    /// Also say on standard error how a run begins and ends
+    #[arg(long, short, global = true)]
+    verbose: bool,
 }
 
 /// Parses the arguments, does the work, and says how it ended.
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
-    start_log(cli.talk);
+    let log = start_log(cli.talk);
     let result = match cli.command {
         None => run::run(&cli.run, cli.talk),
         Some(Command::Run(args)) => run::run(&args, cli.talk),
         Some(Command::Dump(args)) => dump::run(&args),
         Some(Command::Events(args)) => events::run(&args),
     };
+    // What was logged goes before how it ended.
+    drop(log);
     exit::status(result)
 }
 
-fn start_log(talk: Talk) {
+/// Starts logging to standard error, by a thread of its own: whoever does not read standard
+/// error, or has no room for it, misses lines, and holds up nothing.
+fn start_log(talk: Talk) -> WorkerGuard {
     let level = match (talk.quiet, talk.verbose) {
         (true, _) => LevelFilter::ERROR,
-        (false, 0) => LevelFilter::WARN,
-        (false, 1) => LevelFilter::INFO,
-        (false, _) => LevelFilter::DEBUG,
+        (false, false) => LevelFilter::WARN,
+        (false, true) => LevelFilter::INFO,
     };
+    let (writer, guard) = tracing_appender::non_blocking::NonBlockingBuilder::default()
+        .buffered_lines_limit(WAITING_LOG_LINES)
+        .finish(io::stderr());
     tracing_subscriber::fmt()
         .with_max_level(level)
-        .with_writer(io::stderr)
+        .with_writer(writer)
+        .log_internal_errors(false)
         .with_target(false)
         .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
         .init();
+    guard
+}
+
+/// Says a line to people on standard error; nobody there to read it is no failure.
+fn say(line: impl Display) {
+    writeln!(io::stderr(), "exactly-once: {line}").unwrap_or_default();
 }

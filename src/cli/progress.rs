@@ -25,8 +25,8 @@ impl Progress {
             let monitor = monitor.clone();
             let thread = std::thread::spawn(move || {
                 let style = ProgressStyle::with_template("{spinner} {msg}");
-                let bar = ProgressBar::new_spinner()
-                    .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+                let style = style.expect("the template is well-formed");
+                let bar = ProgressBar::new_spinner().with_style(style);
                 let started = Instant::now();
                 while is_finished.recv_timeout(REDRAW_EVERY) == Err(RecvTimeoutError::Timeout) {
                     bar.set_message(line(&monitor.statistics(), started.elapsed()));

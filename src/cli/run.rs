@@ -1,7 +1,7 @@
 //! `run`: the node, from standard input to standard output.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
@@ -9,6 +9,7 @@ use anyhow::Context;
 use clap::Args;
 use exactly_once::node::{self, Monitor, Stop, Stoppable};
 use exactly_once::{Engine, Options};
+use rustix::event::{PollFd, PollFlags, poll};
 use tempfile::TempDir;
 use tracing::info;
 
@@ -29,8 +30,10 @@ pub(super) struct RunArgs {
     /// Refuse requests (error 11) while fewer bytes than this are free on the disk
     #[arg(long, value_name = "BYTES", default_value_t = Options::default().min_free_bytes)]
     min_free_bytes: u64,
-    /// Store a snapshot of the counts after this many events, for a quicker start
-    #[arg(long, value_name = "EVENTS", default_value_t = Options::default().snapshot_interval_events)]
+    /// Store a snapshot of the counts after this many events (or as many as there are words, if
+    /// that is more), for a quicker start
+    #[arg(long, value_name = "EVENTS", default_value_t = Options::default().snapshot_interval_events,
+          value_parser = clap::value_parser!(u64).range(1..))]
     snapshot_every: u64,
 }
 
@@ -47,10 +50,11 @@ pub(super) fn run(args: &RunArgs, talk: Talk) -> anyhow::Result<()> {
         .context("setting signal handlers")?;
     let engine = Engine::open(directory.path(), &options)?;
     info!(directory = %directory.path().display(), statistics = ?engine.statistics(), "open");
-    let monitor = Monitor::default();
+    let monitor = Monitor::new(&engine);
     let progress = Progress::start(&monitor, talk.quiet);
     let input = Stoppable::new(own(io::stdin())?, stop.clone());
-    let served = node::serve(engine, input, own(io::stdout())?, &stop, &monitor);
+    let output = Patient(own(io::stdout())?);
+    let served = node::serve(engine, input, output, &stop, &monitor);
     progress.finish();
     info!(statistics = ?monitor.statistics(), "closed");
     Ok(served?)
@@ -63,6 +67,26 @@ fn own(stream: impl AsFd) -> anyhow::Result<File> {
         .try_clone_to_owned()
         .context("using standard input and output")?;
     Ok(descriptor.into())
+}
+
+/// An output that waits for room: whoever shares a pipe may have set it not to.
+struct Patient(File);
+
+impl Write for Patient {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.0.write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    poll(&mut [PollFd::new(&self.0, PollFlags::OUT)], None)?;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// The directory that was named, or one that goes when this does.
@@ -79,9 +103,8 @@ impl StateDirectory {
         let directory = tempfile::Builder::new().prefix("exactly-once-").tempdir();
         let directory = directory.context("making a temporary directory for the state")?;
         if !talk.quiet {
-            eprintln!(
-                "exactly-once: the state is temporary and removed at the end; keep it with \
-                 --data-dir DIR"
+            super::say(
+                "the state is temporary and removed at the end; keep it with --data-dir DIR",
             );
         }
         Ok(Self::Temporary(directory))

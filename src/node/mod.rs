@@ -22,12 +22,14 @@ use thiserror::Error;
 use crate::engine::{Engine, unix_ms};
 use crate::error::StorageError;
 use crate::processor::Processor;
-use crate::protocol::{Addressee, Batch, BatchReader, Body, ErrorCode, Line, ReplyWriter};
+use crate::protocol::{Addressee, Batch, BatchReader, Line, ReplyWriter};
 use crate::statistics::Statistics;
+use crate::store::DurablePosition;
 use commit::{Committer, HeldGroup};
 pub use stop::{Stop, Stoppable};
 
-/// Decoded batches that may wait: enough that the decoder is never the one that is waited for.
+/// Decoded batches that may wait, half a megabyte: the decoder runs ahead while the applier waits
+/// for a group, and no further.
 const WAITING_BATCHES: usize = 4;
 
 /// A group ends when its replies reach this size, so that they stay a fixed part of memory.
@@ -38,36 +40,66 @@ const MAX_REPLY_BYTES_A_GROUP: usize = 4 << 20;
 #[non_exhaustive]
 pub enum NodeError {
     /// The input could not be read. Everything read before was carried out and answered.
-    #[error("the input could not be read: {0}")]
+    #[error("the input could not be read")]
     Input(#[source] io::Error),
     /// The replies could not be written. What was applied is durable.
-    #[error("the replies could not be written: {0}")]
+    #[error("the replies could not be written")]
     Output(#[source] io::Error),
     /// The storage failed. What was not answered may or may not have taken effect.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
 
-/// What a node tells others of itself while it runs.
-#[derive(Debug, Clone, Default)]
-pub struct Monitor(Arc<Mutex<Statistics>>);
+/// What a node tells others of itself while it runs, and after it.
+#[derive(Debug, Clone)]
+pub struct Monitor(Arc<MonitorState>);
+
+#[derive(Debug)]
+struct MonitorState {
+    statistics: Mutex<Statistics>,
+    durable: DurablePosition,
+}
 
 impl Monitor {
-    /// The figures as of the last group.
+    /// A monitor of an engine that is about to be served.
+    #[must_use]
+    pub fn new(engine: &Engine) -> Self {
+        let statistics = Mutex::new(engine.statistics());
+        Self(Arc::new(MonitorState {
+            statistics,
+            durable: engine.durable(),
+        }))
+    }
+
+    /// The figures as of the last requests that were read together; the durable position as of
+    /// now.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        let statistics = *self
+            .0
+            .statistics
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        Statistics {
+            durable_position: self.0.durable.get().0,
+            ..statistics
+        }
     }
 
     fn set(&self, statistics: Statistics) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = statistics;
+        *self
+            .0
+            .statistics
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = statistics;
     }
 }
 
 /// Serves the protocol until the input ends or `stop` is requested, and closes the engine.
 ///
 /// At the end of input everything that was read is carried out, made durable and answered; a
-/// last line without a newline counts at the end of input, and not after a stop.
+/// last line without a newline counts at the end of input, and not after a stop. When this
+/// returns, `stop` has been requested.
 ///
 /// # Errors
 ///
@@ -92,11 +124,9 @@ pub fn serve(
             replies: Vec::new(),
             writer: ReplyWriter::default(),
             monitor,
+            stop,
         };
         let applied = applier.run();
-        if applied.is_err() {
-            stop.request();
-        }
         let committed = committing
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -139,6 +169,14 @@ struct Applier<'a> {
     replies: Vec<u8>,
     writer: ReplyWriter,
     monitor: &'a Monitor,
+    stop: &'a Stop,
+}
+
+impl Drop for Applier<'_> {
+    /// However the applier ends, by a panic too, nobody may go on waiting for input.
+    fn drop(&mut self) {
+        self.stop.request();
+    }
 }
 
 /// What the applier does next.
@@ -215,7 +253,8 @@ impl Applier<'_> {
             msg_id: line.msg_id,
         };
         let Some(request) = line.body.request(text) else {
-            self.answer_alone(text, line, to);
+            self.writer
+                .answer_line(&mut self.replies, to, &line.body, text);
             return Ok(());
         };
         if Processor::needs_durable(&request) {
@@ -224,23 +263,6 @@ impl Applier<'_> {
         let answer = self.processor.apply(&request)?;
         self.writer.answer(&mut self.replies, to, &request, &answer);
         Ok(())
-    }
-
-    /// Answers a line that is nothing for the processor.
-    fn answer_alone(&mut self, text: &str, line: &Line, to: Addressee<'_>) {
-        let out = &mut self.replies;
-        match &line.body {
-            Body::Init { node_id } => {
-                self.writer.set_node_id(node_id.of(text));
-                self.writer.init_ok(out, to);
-            }
-            Body::Malformed(why) => self.writer.error(out, to, ErrorCode::MalformedRequest, why),
-            Body::Unknown { kind } => {
-                let why = format!("type {:?} is not supported", kind.of(text));
-                self.writer.error(out, to, ErrorCode::NotSupported, &why);
-            }
-            _ => unreachable!("every other line is a request for the processor"),
-        }
     }
 
     fn wait_until_durable(&mut self) -> Result<(), NodeError> {

@@ -81,15 +81,21 @@ impl<R> Stoppable<R> {
 
 impl<R: Read + AsFd> Read for Stoppable<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut wanted = [
-            PollFd::new(&self.input, PollFlags::IN),
-            PollFd::new(&self.stop.0.wake, PollFlags::IN),
-        ];
-        poll(&mut wanted, None)?;
-        if !wanted[1].revents().is_empty() {
-            self.stop.0.is_requested.store(true, Ordering::Release);
-            return Ok(0);
+        loop {
+            let mut wanted = [
+                PollFd::new(&self.input, PollFlags::IN),
+                PollFd::new(&self.stop.0.wake, PollFlags::IN),
+            ];
+            poll(&mut wanted, None)?;
+            if !wanted[1].revents().is_empty() {
+                self.stop.0.is_requested.store(true, Ordering::Release);
+                return Ok(0);
+            }
+            match self.input.read(buffer) {
+                // Whoever shares the input has set it not to wait, and has read it first.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return result,
+            }
         }
-        self.input.read(buffer)
     }
 }

@@ -4,10 +4,10 @@ use std::io::{self, Read};
 
 use memchr::{memchr, memrchr};
 
-use crate::protocol::request::{Line, MAX_LINE_BYTES, Strings, decode_line, malformed};
+use crate::protocol::decode::{Line, MAX_LINE_BYTES, Strings, decode_line, malformed};
 
 /// Bytes asked for in one read: a few thousand requests, so that what a read costs is shared by
-/// many, and few enough to stay in a processor's cache until they are applied.
+/// many, and few enough to stay in the CPU's cache until they are applied.
 const READ_BYTES: usize = 128 << 10;
 
 /// Lines that were read together, with the text that they refer to.
@@ -98,6 +98,7 @@ impl<R: Read> BatchReader<R> {
     }
 
     fn decode_text(&mut self, text: String) -> Batch {
+        // A `process` request with a short id has about 96 bytes.
         let mut lines = Vec::with_capacity(text.len() / 96 + 1);
         let mut side = String::new();
         let mut strings = Strings {
@@ -124,9 +125,10 @@ impl<R: Read> BatchReader<R> {
         let mut text = String::with_capacity(bytes.len());
         let mut ends = Vec::new();
         for line in bytes.split(|&byte| byte == b'\n') {
+            let length = line.len();
             let line = std::str::from_utf8(line);
             text.push_str(line.unwrap_or_default());
-            ends.push((text.len(), line.is_ok()));
+            ends.push((text.len(), line.is_ok(), length));
         }
         let (mut lines, mut side) = (Vec::new(), String::new());
         let mut strings = Strings {
@@ -134,7 +136,9 @@ impl<R: Read> BatchReader<R> {
             side: &mut side,
         };
         let mut start = 0;
-        for (end, is_utf8) in ends {
+        for (end, is_utf8, length) in ends {
+            // That a line is too long is said first, as of one whose bytes were dropped.
+            self.is_skipping |= length > MAX_LINE_BYTES + 1;
             lines.extend(if is_utf8 || self.is_skipping {
                 self.decode_one(&mut strings, start, end)
             } else {
@@ -174,7 +178,7 @@ impl<R: Read> BatchReader<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::request::Body;
+    use crate::protocol::decode::Body;
 
     /// Gives the input a few bytes at a time.
     struct Trickle<'a>(&'a [u8], usize);
@@ -221,9 +225,11 @@ mod tests {
         }
         input.extend_from_slice(b"\xff\n{\"body\":{\"type\":\"commit\"}}\r\n");
         input.extend_from_slice("x".repeat(MAX_LINE_BYTES + 2).as_bytes());
+        input.extend_from_slice(b"\n\xff");
+        input.extend_from_slice("x".repeat(MAX_LINE_BYTES + 2).as_bytes());
         input.extend_from_slice(b"\n{\"body\":{\"type\":\"rollback\"}}");
         let whole = summary(&input, usize::MAX);
-        assert_eq!(whole.len(), 7);
+        assert_eq!(whole.len(), 8);
         for step in [1, 7, 4096] {
             assert_eq!(summary(&input, step), whole, "{step} bytes at a time");
         }

@@ -1,4 +1,7 @@
-//! A strict reader of one line of JSON that allocates nothing.
+//! A strict reader of one line of JSON, which allocates nothing for what clients send.
+//!
+//! A JSON library stops at the first thing it does not like and cannot say which request it was
+//! in; it also copies strings, and has its own ideas of nesting and numbers.
 //!
 //! The grammar is that of RFC 8259. What the protocol forbids beyond it (lone surrogates, deep
 //! nesting) is noted and reading goes on, so that a reply can still say which request it was.
@@ -9,6 +12,9 @@ use smallvec::SmallVec;
 
 /// The most levels of arrays and objects, the outermost included.
 pub(super) const MAX_NESTING: usize = 128;
+
+/// From `[` to `]` and from `{` to `}` in ASCII.
+const CLOSE: u8 = 2;
 
 /// The text is not JSON: what was expected where, as a byte offset from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,7 +136,7 @@ impl<'a> Reader<'a> {
                     self.at += 1;
                     stack.push(open);
                     self.deepen();
-                    let close = open + 2;
+                    let close = open + CLOSE;
                     if self.peek() != Some(close) {
                         if open == b'{' {
                             self.key()?;
@@ -160,7 +166,7 @@ impl<'a> Reader<'a> {
     fn after_value(&mut self, stack: &mut SmallVec<[u8; 32]>) -> Syntax<bool> {
         while let Some(&open) = stack.last() {
             match self.peek() {
-                Some(close) if close == open + 2 => {
+                Some(close) if close == open + CLOSE => {
                     self.at += 1;
                     self.depth -= 1;
                     stack.pop();

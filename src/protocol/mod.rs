@@ -4,10 +4,10 @@
 //! of the batch's own text: an event costs no allocation.
 
 mod batch;
+mod decode;
 mod json;
 mod reply;
-mod request;
 
 pub(crate) use batch::{Batch, BatchReader};
-pub(crate) use reply::{Addressee, ErrorCode, ReplyWriter};
-pub(crate) use request::{Body, Line};
+pub(crate) use decode::Line;
+pub(crate) use reply::{Addressee, ReplyWriter};

@@ -1,10 +1,18 @@
 //! Encoding: replies as lines, in exactly the style that the protocol prescribes.
 
-use crate::request::{Answer, Outcome, Refusal, Reply, Request, WordCount};
+use crate::protocol::decode::Body;
+use crate::request::{Answer, Outcome, Refusal, Reply, Request};
+use crate::state::counts::WordCount;
+
+/// Every `type` of a request, as it is told to people.
+const REQUEST_TYPES: &str = "process, checkpoint, restore, commit, rollback and init";
+
+/// How much of an unknown type is shown to its sender.
+const MAX_SHOWN_CHARS: usize = 64;
 
 /// Codes of error replies; they follow Maelstrom's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ErrorCode {
+enum ErrorCode {
     NotSupported = 10,
     TemporarilyUnavailable = 11,
     MalformedRequest = 12,
@@ -34,7 +42,7 @@ struct Node {
 
 impl ReplyWriter {
     /// Takes the id of an `init` request: from here on replies are wrapped.
-    pub(crate) fn set_node_id(&mut self, id: &str) {
+    fn set_node_id(&mut self, id: &str) {
         let next_msg_id = self.node.as_ref().map_or(0, |node| node.next_msg_id);
         self.node = Some(Node {
             id: id.to_owned(),
@@ -99,22 +107,34 @@ impl ReplyWriter {
         self.end(out);
     }
 
-    /// Writes the reply to an `init` request, if it has a number.
-    pub(crate) fn init_ok(&mut self, out: &mut Vec<u8>, to: Addressee<'_>) {
-        if to.msg_id.is_some() {
-            self.begin(out, to, "init_ok");
-            self.end(out);
+    /// Writes the reply to a line that is no request to the processor.
+    pub(crate) fn answer_line(
+        &mut self,
+        out: &mut Vec<u8>,
+        to: Addressee<'_>,
+        body: &Body,
+        text: &str,
+    ) {
+        match body {
+            Body::Init { node_id } => {
+                self.set_node_id(node_id.of(text));
+                if to.msg_id.is_some() {
+                    self.begin(out, to, "init_ok");
+                    self.end(out);
+                }
+            }
+            Body::Malformed(why) => self.error(out, to, ErrorCode::MalformedRequest, why),
+            Body::Unknown { kind } => {
+                let kind: String = kind.of(text).chars().take(MAX_SHOWN_CHARS).collect();
+                let why = format!("type {kind:?} is not supported; there are {REQUEST_TYPES}");
+                self.error(out, to, ErrorCode::NotSupported, &why);
+            }
+            body => unreachable!("{body:?} is a request to the processor"),
         }
     }
 
     /// Writes an error reply, whether or not the request has a number.
-    pub(crate) fn error(
-        &mut self,
-        out: &mut Vec<u8>,
-        to: Addressee<'_>,
-        code: ErrorCode,
-        text: &str,
-    ) {
+    fn error(&mut self, out: &mut Vec<u8>, to: Addressee<'_>, code: ErrorCode, text: &str) {
         self.begin(out, to, "error");
         number_member(out, "code", code as u64);
         string_member(out, "text", text);

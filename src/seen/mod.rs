@@ -5,24 +5,28 @@
 //! fingerprint may be shared by two ids, so the caller compares the id in the journal before it
 //! believes a hit.
 
-mod recent;
+mod fingerprint_table;
 
+use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::error::StorageError;
-use crate::request::{Position, Positions};
-use recent::RecentTable;
+use crate::state::position::Position;
+use fingerprint_table::FingerprintTable;
 
 /// A 64-bit seeded hash of an event id: XXH3 (Collet, `XXH3_64bits_withSeed`), whose output is
 /// fixed by its publication and so can be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fingerprint(u64);
 
+/// A few positions: those that carry one event id. More than one is rare.
+pub(crate) type Positions = SmallVec<[Position; 2]>;
+
 /// The index of every accepted event id.
 #[derive(Debug)]
 pub(crate) struct Index {
     seed: u64,
-    recent: RecentTable,
+    known: FingerprintTable,
 }
 
 impl Index {
@@ -30,7 +34,7 @@ impl Index {
     pub(crate) fn new(seed: u64) -> Self {
         Self {
             seed,
-            recent: RecentTable::default(),
+            known: FingerprintTable::default(),
         }
     }
 
@@ -41,7 +45,7 @@ impl Index {
 
     /// Records that the event at `position` has this fingerprint.
     pub(crate) fn insert(&mut self, fingerprint: Fingerprint, position: Position) {
-        self.recent.insert(fingerprint, position);
+        self.known.insert(fingerprint, position);
     }
 
     /// Every position whose event has this fingerprint, and so every position that may carry
@@ -51,11 +55,11 @@ impl Index {
     ///
     /// [`StorageError`] when a stored part of the index cannot be read.
     pub(crate) fn candidates(&self, fingerprint: Fingerprint) -> Result<Positions, StorageError> {
-        Ok(self.recent.positions(fingerprint).collect())
+        Ok(self.known.positions(fingerprint).collect())
     }
 
     /// Bytes of memory that the index takes.
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.recent.memory_bytes()
+        self.known.memory_bytes()
     }
 }

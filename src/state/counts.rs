@@ -8,7 +8,14 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::request::WordCount;
+/// A word and how many events of the state carry it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WordCount {
+    /// The word.
+    pub word: Arc<str>,
+    /// The number of events, at least 1.
+    pub count: u64,
+}
 
 /// The counts of the present state.
 #[derive(Debug, Default)]
@@ -24,7 +31,7 @@ impl Counts {
         self.number(word).map_or(0, |number| self.counts[number])
     }
 
-    /// Counts one more event and returns the new count.
+    /// Counts more events and returns the new count.
     pub(crate) fn add(&mut self, word: &str, events: u64) -> u64 {
         let number = self.number(word).unwrap_or_else(|| self.intern(word));
         self.counts[number] += events;
@@ -47,7 +54,7 @@ impl Counts {
     }
 
     /// How many different words have been seen, those with a count of 0 included.
-    pub(crate) fn words(&self) -> usize {
+    pub(crate) fn interned_words(&self) -> usize {
         self.words.len()
     }
 
@@ -78,7 +85,8 @@ impl Counts {
     }
 
     fn intern(&mut self, word: &str) -> usize {
-        let number = u32::try_from(self.words.len()).expect("memory ends before 2^32 words");
+        let number = u32::try_from(self.words.len())
+            .expect("2^32 words would take more than 100 GB of memory");
         let words = &mut self.words;
         words.push(word.into());
         self.counts.push(0);

@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use crate::request::Position;
+use crate::state::position::Position;
 
 /// How many positions a piece covers.
 pub(crate) const PIECE_POSITIONS: u64 = 1 << 15;
@@ -28,7 +28,7 @@ pub(crate) enum Piece {
     /// Every position of the piece is in the set.
     Full,
     /// Some, but not all positions are in the set.
-    Some(Arc<Bits>),
+    Mixed(Arc<Bits>),
 }
 
 impl Piece {
@@ -39,7 +39,7 @@ impl Piece {
         } else if bits.iter().all(|&word| word == u64::MAX) {
             Self::Full
         } else {
-            Self::Some(Arc::new(bits))
+            Self::Mixed(Arc::new(bits))
         }
     }
 
@@ -48,7 +48,7 @@ impl Piece {
         match self {
             Self::Empty => 0,
             Self::Full => u64::MAX,
-            Self::Some(bits) => bits[index],
+            Self::Mixed(bits) => bits[index],
         }
     }
 
@@ -56,7 +56,7 @@ impl Piece {
         match self {
             Self::Empty => 0,
             Self::Full => PIECE_POSITIONS,
-            Self::Some(bits) => bits.iter().map(|word| u64::from(word.count_ones())).sum(),
+            Self::Mixed(bits) => bits.iter().map(|word| u64::from(word.count_ones())).sum(),
         }
     }
 
@@ -77,7 +77,7 @@ impl Piece {
     fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Empty, Self::Empty) | (Self::Full, Self::Full) => true,
-            (Self::Some(a), Self::Some(b)) => Arc::ptr_eq(a, b) || a == b,
+            (Self::Mixed(a), Self::Mixed(b)) => Arc::ptr_eq(a, b) || a == b,
             _ => false,
         }
     }
@@ -90,10 +90,10 @@ impl Piece {
         let bits = match self {
             Self::Full => return,
             Self::Empty => {
-                *self = Self::Some(Arc::new([0; PIECE_WORDS]));
+                *self = Self::Mixed(Arc::new([0; PIECE_WORDS]));
                 return self.fill(first, last);
             }
-            Self::Some(bits) => Arc::make_mut(bits),
+            Self::Mixed(bits) => Arc::make_mut(bits),
         };
         for index in first / 64..=last / 64 {
             let low = first.saturating_sub(index * 64);
@@ -125,6 +125,7 @@ pub(crate) struct PositionSet {
 
 impl PositionSet {
     /// The set of these ranges.
+    #[cfg(test)]
     pub(crate) fn from_ranges(ranges: impl IntoIterator<Item = PositionRange>) -> Self {
         let mut set = Self::default();
         for range in ranges {
@@ -151,7 +152,11 @@ impl PositionSet {
 
     /// The last position of the set; `None` if it is empty.
     pub(crate) fn last(&self) -> Option<Position> {
-        let start = self.pieces.len().checked_sub(1)? as u64 * PIECE_POSITIONS;
+        let used = self
+            .pieces
+            .iter()
+            .rposition(|piece| !matches!(piece, Piece::Empty))?;
+        let start = used as u64 * PIECE_POSITIONS;
         let mut within = (0..PIECE_POSITIONS)
             .rev()
             .map(|within| Position(start + within));
@@ -248,7 +253,7 @@ impl PositionSet {
             match (piece, wanted) {
                 (Piece::Empty, true) | (Piece::Full, false) => position = next_piece,
                 (Piece::Empty, false) | (Piece::Full, true) => return Some(position),
-                (Piece::Some(bits), _) => {
+                (Piece::Mixed(bits), _) => {
                     let within = position % PIECE_POSITIONS;
                     let word = bits[(within / 64) as usize];
                     let word = if wanted { word } else { !word } >> (within % 64);
@@ -260,6 +265,15 @@ impl PositionSet {
             }
         }
         None
+    }
+
+    /// Bytes that the set takes when it is stored, at most and about.
+    pub(crate) fn stored_bytes(&self) -> usize {
+        let mixed = self
+            .pieces
+            .iter()
+            .filter(|piece| matches!(piece, Piece::Mixed(_)));
+        self.pieces.len() + mixed.count() * size_of::<Bits>()
     }
 
     /// Every piece that is not empty, with its number, in growing order.

@@ -4,7 +4,7 @@
 //! rollback), and an open end that holds every position accepted since. The open end follows
 //! the journal's head, so accepting an event changes nothing here.
 
-use crate::request::Position;
+use crate::state::position::Position;
 use crate::state::position_set::{PositionRange, PositionSet};
 
 /// The positions of the present state.

@@ -46,7 +46,7 @@ impl RestingCopy {
         }
         let (db, trees) = sled_db::open(copy.path(), cache_bytes)?;
         let reader = Reader::new(trees, Default::default());
-        check_format(&reader.stored()?.format, path)?;
+        check_format(&reader.format()?, path)?;
         Ok(Self {
             reader,
             _db: db,

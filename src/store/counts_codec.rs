@@ -8,7 +8,8 @@
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::error::StorageError;
-use crate::request::{MAX_WORD_BYTES, WordCount};
+use crate::limits::MAX_WORD_BYTES;
+use crate::state::counts::WordCount;
 use crate::store::varint;
 
 /// The most bytes of a block, for the reason that journal blocks have the same limit.

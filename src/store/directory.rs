@@ -13,17 +13,15 @@
 //! a second time.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::FlockOperation;
-
 use crate::error::{OpenError, StorageError};
+use crate::store::lock::{LOCK, Lock};
 
 /// The format of the directory and of everything in its database.
 pub(crate) const FORMAT: u32 = 1;
 
-const LOCK: &str = "lock";
 const SENTINEL: &str = "sentinel";
 const NEW_SENTINEL: &str = "sentinel.new";
 const MAGIC: &str = "exactly-once";
@@ -52,14 +50,14 @@ enum Contents {
 pub(super) struct Directory {
     path: PathBuf,
     stage: Stage,
-    _lock: File,
+    _lock: Lock,
 }
 
 /// A state directory that nobody writes to, for as long as this lives.
 #[derive(Debug)]
 pub(super) struct RestingDirectory {
     path: PathBuf,
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Directory {
@@ -68,7 +66,7 @@ impl Directory {
         create_directory(path)?;
         // Looked at before anything is created in it: a foreign directory stays as it is.
         inspect(path)?;
-        let lock = lock_exclusively(path)?;
+        let lock = Lock::for_writing(path)?;
         let stage = match inspect(path)? {
             Contents::Empty => {
                 write_sentinel(path, Stage::Creating)?;
@@ -87,6 +85,21 @@ impl Directory {
         &self.path
     }
 
+    /// Whether the database has yet to be created.
+    pub(super) fn is_new(&self) -> bool {
+        self.stage == Stage::Creating
+    }
+
+    /// The error of a database that sled opens as an empty one.
+    pub(super) fn database_is_foreign(&self) -> OpenError {
+        let (path, file) = (self.path.clone(), self.path.join(DATABASE));
+        OpenError::DatabaseGone {
+            path,
+            file,
+            found: "not the one that was created",
+        }
+    }
+
     /// Makes the directory's files safe for sled to open, and returns our own handle on the
     /// database file.
     ///
@@ -97,7 +110,7 @@ impl Directory {
         match self.stage {
             // A start that was killed here has answered nothing, so its leftovers are nothing.
             Stage::Creating => self.remove_database()?,
-            Stage::Ready => self.check_database()?,
+            Stage::Ready => check_database(&self.path)?,
         }
         self.remove_generating_snapshots()?;
         let path = self.path.join(DATABASE);
@@ -124,11 +137,6 @@ impl Directory {
         // answered, and the sentinel must not survive without them.
         sync(&self.path.join(CONFIG))?;
         sync(&self.path)?;
-        match self.path.parent() {
-            Some(parent) if parent == Path::new("") => sync(Path::new("."))?,
-            Some(parent) => sync(parent)?,
-            None => {}
-        }
         write_sentinel(&self.path, Stage::Ready)?;
         self.stage = Stage::Ready;
         Ok(())
@@ -152,21 +160,6 @@ impl Directory {
             removed(path.clone(), fs::remove_file(path))?;
         }
         Ok(())
-    }
-
-    fn check_database(&self) -> Result<(), OpenError> {
-        let file = self.path.join(DATABASE);
-        let found = match fs::metadata(&file) {
-            Ok(metadata) if metadata.len() > 0 => return Ok(()),
-            Ok(_) => "empty",
-            Err(error) if error.kind() == io::ErrorKind::NotFound => "missing",
-            Err(error) => return Err(unusable(&file, "reading its size")(error)),
-        };
-        Err(OpenError::DatabaseGone {
-            path: self.path.clone(),
-            file,
-            found,
-        })
     }
 
     /// A process killed while sled opens leaves `snap.*.generating`, and every later open of
@@ -198,31 +191,51 @@ impl RestingDirectory {
             }
             Err(error) => return Err(error),
         }
-        let lock = path.join(LOCK);
-        let file = File::open(&lock).map_err(unusable(&lock, "opening it"))?;
-        if rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared).is_err() {
-            return Err(held(path, file));
-        }
+        let lock = Lock::for_reading(path)?;
         match inspect(path)? {
-            Contents::Ours(Stage::Ready) => Ok(Self {
+            Contents::Ours(Stage::Ready) => check_database(path).map(|()| Self {
                 path: path.to_owned(),
-                _lock: file,
+                _lock: lock,
             }),
             _ => Err(no_state()),
         }
     }
 
-    /// The database's files, as they must be copied: `db`, `conf` and finished snapshots.
+    /// The database's files, as they must be copied: `db`, `conf` and sled's finished snapshots.
     pub(super) fn database_files(&self) -> Result<Vec<PathBuf>, OpenError> {
-        let mut files = vec![self.path.join(DATABASE), self.path.join(CONFIG)];
+        let mut files = vec![self.path.join(DATABASE)];
+        // sled makes it again where it is missing.
+        files.extend(Some(self.path.join(CONFIG)).filter(|path| path.exists()));
         let snapshots = snapshot_files(&self.path)?.into_iter();
         files.extend(snapshots.filter(|path| path.extension().is_none_or(|e| e != "generating")));
         Ok(files)
     }
 }
 
+/// Creates a directory and those above it that are missing, each of them so that its name
+/// survives a power cut.
 fn create_directory(path: &Path) -> Result<(), OpenError> {
-    fs::create_dir_all(path).map_err(unusable(path, "creating the directory"))
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    create_directory(parent)?;
+    match fs::create_dir(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(unusable(path, "creating the directory")(error))
+        }
+        Err(_) if !path.is_dir() => {
+            let found = "it is a file".to_owned();
+            Err(OpenError::NotOurs {
+                path: path.to_owned(),
+                found,
+            })
+        }
+        _ => sync(parent),
+    }
 }
 
 /// Finds out whose directory it is.
@@ -299,40 +312,20 @@ fn write_sentinel(path: &Path, stage: Stage) -> Result<(), OpenError> {
     sync(path)
 }
 
-fn lock_exclusively(path: &Path) -> Result<File, OpenError> {
-    let lock = path.join(LOCK);
-    let opened = File::options()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&lock);
-    let mut file = opened.map_err(unusable(&lock, "opening it to write"))?;
-    if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-        return Err(held(path, file));
-    }
-    let write = |file: &mut File| {
-        file.set_len(0)?;
-        file.rewind()?;
-        writeln!(file, "{}", std::process::id())
+/// sled opens a missing or empty database as a fresh one.
+fn check_database(path: &Path) -> Result<(), OpenError> {
+    let file = path.join(DATABASE);
+    let found = match fs::metadata(&file) {
+        Ok(metadata) if metadata.len() > 0 => return Ok(()),
+        Ok(_) => "empty",
+        Err(error) if error.kind() == io::ErrorKind::NotFound => "missing",
+        Err(error) => return Err(unusable(&file, "reading its size")(error)),
     };
-    write(&mut file).map_err(unusable(&lock, "writing to it"))?;
-    Ok(file)
-}
-
-/// Who holds a lock that could not be had: the file names the last writer, and it is that one
-/// unless a reader's lock can be shared.
-fn held(path: &Path, mut lock: File) -> OpenError {
-    let path = path.to_owned();
-    if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockShared).is_ok() {
-        return OpenError::HeldByReader { path };
-    }
-    let mut pid = String::new();
-    let pid = match lock.read_to_string(&mut pid) {
-        Ok(_) if !pid.trim().is_empty() => pid.trim().to_owned(),
-        _ => "of unknown number".to_owned(),
-    };
-    OpenError::HeldByWriter { path, pid }
+    Err(OpenError::DatabaseGone {
+        path: path.to_owned(),
+        file,
+        found,
+    })
 }
 
 fn snapshot_files(path: &Path) -> Result<Vec<PathBuf>, OpenError> {

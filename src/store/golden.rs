@@ -2,12 +2,13 @@
 
 use std::fmt::Write;
 
-use crate::journal::{Entry, EventId, OpenBlock};
-use crate::request::{Position, WordCount};
+use crate::state::counts::WordCount;
+use crate::state::position::Position;
 use crate::state::position_set::{PositionRange, PositionSet};
+use crate::store::block::{Entry, EventId, OpenBlock};
 use crate::store::counts_codec::encode_counts;
 use crate::store::record::{
-    self, CheckpointRecord, CommitRecord, Format, Head, HeadRecord, SetRecord, SnapshotRecord,
+    self, CheckpointRecord, CommitRecord, Format, HeadRecord, Scalars, SetRecord, SnapshotRecord,
 };
 use crate::store::set_codec::{self, PieceKey};
 
@@ -57,19 +58,19 @@ fn pieces() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 fn records() -> Vec<(&'static str, Vec<u8>)> {
-    let head = Head {
-        position: 9,
-        open_from: 4,
+    let scalars = Scalars {
+        position: Position(9),
+        open_from: Position(4),
         last_commit: 2,
         outputs: 7,
         source: Some(b"offset 9".to_vec()),
         committed_source: None,
     };
-    let ranges = SetRecord::Ranges(vec![(1, 3), (5, 9)]);
+    let ranges = SetRecord::Ranges(vec![(Position(1), Position(3)), (Position(5), Position(9))]);
     let checkpoint = CheckpointRecord {
         timeline: ranges.clone(),
         events: 8,
-        head: 9,
+        position: Position(9),
         last_commit: 2,
         source: None,
         committed_source: Some(b"offset 3".to_vec()),
@@ -82,7 +83,7 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
     };
     let snapshot = SnapshotRecord {
         timeline: ranges,
-        head: 9,
+        position: Position(9),
         blocks: 2,
         words: 100,
         digest: u64::MAX - 1,
@@ -100,7 +101,7 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
             record::encode(&HeadRecord {
                 group: 5,
                 next_set: 18,
-                head,
+                scalars,
             }),
         ),
         ("checkpoint record", record::encode(&checkpoint)),

@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use crate::journal::Block;
+use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
+use crate::store::block::Block;
 use crate::store::counts_codec::CountsBlock;
-use crate::store::record::Head;
+use crate::store::record::Scalars;
 
 /// A saved state.
 #[derive(Debug, Clone)]
 pub(crate) struct Checkpoint {
     pub(crate) timeline: PositionSet,
-    /// The journal's head when it was saved.
-    pub(crate) head: u64,
+    /// The journal's last position when it was saved.
+    pub(crate) position: Position,
     /// Whatever was released up to this commit is settled in the timeline.
     pub(crate) last_commit: u64,
     pub(crate) source: Option<Vec<u8>>,
@@ -35,8 +36,8 @@ pub(crate) struct Commit {
 pub(crate) struct SnapshotHeader {
     pub(crate) snapshot: u64,
     pub(crate) timeline: PositionSet,
-    /// The journal's head when it was taken.
-    pub(crate) head: u64,
+    /// The journal's last position when it was taken.
+    pub(crate) position: Position,
     pub(crate) blocks: u32,
     pub(crate) words: u64,
     pub(crate) digest: u64,
@@ -67,9 +68,9 @@ impl SnapshotWrites {
 /// What one transaction writes.
 #[derive(Debug, Default)]
 pub(crate) struct Group {
-    pub(crate) head: Head,
-    /// Whether the head differs from that of the group before.
-    pub(crate) head_changed: bool,
+    pub(crate) scalars: Scalars,
+    /// Whether the scalars differ from those of the group before, beyond the position.
+    pub(crate) scalars_changed: bool,
     /// New blocks, and the last one of the group before if it grew.
     pub(crate) blocks: Vec<Block>,
     /// The closed part of the timeline, if it changed.
@@ -86,7 +87,7 @@ pub(crate) struct Group {
 impl Group {
     /// Whether there is nothing to write.
     pub(crate) fn is_empty(&self) -> bool {
-        !self.head_changed
+        !self.scalars_changed
             && self.blocks.is_empty()
             && self.closed.is_none()
             && self.released.is_none()

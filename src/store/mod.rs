@@ -6,24 +6,27 @@
 //!
 //! | tree | key | value |
 //! |---|---|---|
-//! | `meta` | name | [`record::Format`], [`record::Head`] |
+//! | `meta` | name | [`record::Format`], [`record::HeadRecord`] |
 //! | `journal` | first position of the block, u64 big-endian | a block (see `journal::block`) |
 //! | `sets` | set, piece, each u64 big-endian | a piece of a position set ([`set_codec`]) |
 //! | `counts` | snapshot u64, block u32, both big-endian; block 0 is the header | sorted words and counts ([`counts_codec`]) |
 //! | `checkpoints` | checkpoint id | [`record::CheckpointRecord`] |
 //! | `commits` | commit number, u64 big-endian | [`record::CommitRecord`] |
 
+pub(crate) mod block;
 mod copy;
 mod counts_codec;
 mod directory;
 #[cfg(test)]
 mod golden;
 mod group;
+mod lock;
 mod reader;
 mod record;
 mod set_codec;
 mod sled_db;
 mod space;
+mod tree;
 pub(crate) mod varint;
 mod writer;
 
@@ -33,9 +36,9 @@ use crate::error::OpenError;
 pub(crate) use copy::RestingCopy;
 pub(crate) use counts_codec::{CountsBlock, encode_counts};
 pub(crate) use group::{Checkpoint, Commit, Group, SnapshotHeader, SnapshotWrites};
-pub(crate) use reader::{Reader, Stored};
-pub(crate) use record::Head;
-pub(crate) use space::SpaceFloor;
+pub(crate) use reader::{DurablePosition, Reader, Stored};
+pub(crate) use record::Scalars;
+pub(crate) use space::{LowSpace, SpaceFloor};
 pub(crate) use writer::Store;
 
 /// Opens or creates the state directory, to write to it.

@@ -6,29 +6,26 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::error::StorageError;
-use crate::journal::{Block, Entry, walk_block};
-use crate::request::Position;
+use crate::state::position::Position;
 use crate::state::position_set::{PositionRange, PositionSet};
+use crate::state::settled::Settled;
+use crate::store::block::{Block, Entry, walk_block};
 use crate::store::counts_codec::decode_counts;
 use crate::store::group::{Checkpoint, Commit, SnapshotHeader};
 use crate::store::record::{
     self, CheckpointRecord, CommitRecord, Format, HeadRecord, SetRecord, SnapshotRecord,
 };
 use crate::store::set_codec::{self, PieceKey};
-use crate::store::sled_db::{Trees, failed};
+use crate::store::sled_db::Trees;
+use crate::store::tree::{self, Tree};
 use crate::store::writer::{ABSORBED_SET, CLOSED_SET, RELEASED_SET};
-
-const READING: &str = "reading";
 
 /// The sets that change with the state.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LiveSets {
     /// The closed part of the timeline.
     pub(crate) closed: PositionSet,
-    /// Positions whose output a commit released.
-    pub(crate) released: PositionSet,
-    /// Positions whose output was released under another position of the same id.
-    pub(crate) absorbed: PositionSet,
+    pub(crate) settled: Settled,
 }
 
 /// The scalars and the live sets, as they are stored.
@@ -39,22 +36,36 @@ pub(crate) struct Stored {
     pub(crate) sets: LiveSets,
 }
 
+/// The last position that is durable, as the store advances it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct DurablePosition(Arc<AtomicU64>);
+
+impl DurablePosition {
+    /// The last position that is durable.
+    pub(crate) fn get(&self) -> Position {
+        Position(self.0.load(Ordering::Acquire))
+    }
+
+    pub(super) fn advance(&self, position: Position) {
+        self.0.store(position.0, Ordering::Release);
+    }
+}
+
 /// Reads the store, from any thread.
 #[derive(Debug, Clone)]
 pub(crate) struct Reader {
     trees: Trees,
-    /// The last durable position.
-    durable: Arc<AtomicU64>,
+    durable: DurablePosition,
 }
 
 impl Reader {
-    pub(super) fn new(trees: Trees, durable: Arc<AtomicU64>) -> Self {
+    pub(super) fn new(trees: Trees, durable: DurablePosition) -> Self {
         Self { trees, durable }
     }
 
-    /// The last position that is durable; 0 if there is none.
+    /// The last position that is durable.
     pub(crate) fn durable(&self) -> Position {
-        Position(self.durable.load(Ordering::Acquire))
+        self.durable.get()
     }
 
     /// The stored block that holds a durable position.
@@ -63,52 +74,41 @@ impl Reader {
     ///
     /// [`StorageError`] if the block cannot be read, or there is none.
     pub(crate) fn block_at(&self, position: Position) -> Result<Block, StorageError> {
-        let found = self
-            .trees
-            .journal
-            .range(..=position.0.to_be_bytes())
-            .next_back();
-        let block = match found {
-            Some(found) => Some(decode_block(found)?),
-            None => None,
-        };
+        let found = self.trees.journal.last_up_to(position.0.to_be_bytes())?;
+        let block = found.as_ref().map(decode_block).transpose()?;
         block
             .filter(|block| block.last() >= position)
             .ok_or_else(|| gap(position))
     }
 
-    /// Every stored block from the one that holds `first` on, in order and without a gap.
+    /// Every stored block from the one that holds `first` on, in order and without a gap; the
+    /// last item is the error that a gap or a damaged block is.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if the first block cannot be found.
     pub(crate) fn blocks_from(
         &self,
         first: Position,
     ) -> Result<impl Iterator<Item = Result<Block, StorageError>> + '_, StorageError> {
-        let start = self
-            .trees
-            .journal
-            .range(..=first.0.to_be_bytes())
-            .next_back();
-        let start = match start {
-            Some(found) => decode_block(found)?.first,
-            None => first,
-        };
-        let mut expected = start;
-        let mut stored = self.trees.journal.range(start.0.to_be_bytes()..);
-        let mut has_failed = false;
+        let start = self.trees.journal.last_up_to(first.0.to_be_bytes())?;
+        let start = start.as_ref().map(decode_block).transpose()?;
+        let mut expected = start.map_or(first, |block| block.first);
+        let mut stored = Some(self.trees.journal.range(expected.0.to_be_bytes()..));
         Ok(std::iter::from_fn(move || {
-            // sled's iterators return the same error for ever.
-            if has_failed {
-                return None;
-            }
-            let block = stored.next().map(decode_block)?.and_then(|block| {
-                if block.first == expected {
-                    Ok(block)
-                } else {
-                    Err(gap(expected))
-                }
-            });
+            let entry = stored.as_mut()?.next()?;
+            let block = entry
+                .and_then(|entry| decode_block(&entry))
+                .and_then(|block| {
+                    if block.first == expected {
+                        Ok(block)
+                    } else {
+                        Err(gap(expected))
+                    }
+                });
             match &block {
                 Ok(block) => expected = block.last().next(),
-                Err(_) => has_failed = true,
+                Err(_) => stored = None,
             }
             Some(block)
         }))
@@ -180,7 +180,7 @@ impl Reader {
     fn load_checkpoint(&self, record: CheckpointRecord) -> Result<Checkpoint, StorageError> {
         Ok(Checkpoint {
             timeline: load_set(&self.trees, &record.timeline)?,
-            head: record.head,
+            position: record.position,
             last_commit: record.last_commit,
             source: record.source,
             committed_source: record.committed_source,
@@ -193,7 +193,7 @@ impl Reader {
         &self,
     ) -> impl Iterator<Item = Result<(String, Checkpoint), StorageError>> + '_ {
         self.trees.checkpoints.iter().map(|stored| {
-            let (name, bytes) = stored.map_err(failed(READING))?;
+            let (name, bytes) = stored?;
             let name = String::from_utf8(name.to_vec()).map_err(|error| {
                 StorageError::damaged("a checkpoint's name", "UTF-8", error.to_string())
             })?;
@@ -202,19 +202,38 @@ impl Reader {
         })
     }
 
-    /// The journal heads at which the durable checkpoints were saved, in growing order.
+    /// The positions that were released after a checkpoint's last commit and are not in it.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if a commit cannot be read.
+    pub(crate) fn released_since(
+        &self,
+        checkpoint: &Checkpoint,
+    ) -> Result<PositionSet, StorageError> {
+        let mut released = PositionSet::default();
+        for commit in self.commits_from(checkpoint.last_commit + 1) {
+            commit?
+                .released
+                .ranges()
+                .for_each(|range| released.insert_range(range));
+        }
+        Ok(released.difference(&checkpoint.timeline))
+    }
+
+    /// The journal's last positions when the durable checkpoints were saved, in growing order.
     ///
     /// # Errors
     ///
     /// [`StorageError`] if one cannot be read.
-    pub(crate) fn checkpoint_heads(&self) -> Result<Vec<u64>, StorageError> {
-        let mut heads = Vec::new();
-        for stored in &self.trees.checkpoints {
-            let (_, bytes) = stored.map_err(failed(READING))?;
-            heads.push(record::decode::<CheckpointRecord>(&bytes, "a checkpoint")?.head);
+    pub(crate) fn checkpoint_positions(&self) -> Result<Vec<Position>, StorageError> {
+        let mut positions = Vec::new();
+        for stored in self.trees.checkpoints.iter() {
+            let (_, bytes) = stored?;
+            positions.push(record::decode::<CheckpointRecord>(&bytes, "a checkpoint")?.position);
         }
-        heads.sort_unstable();
-        Ok(heads)
+        positions.sort_unstable();
+        Ok(positions)
     }
 
     /// The durable commits with numbers from `first` on, in order.
@@ -226,7 +245,7 @@ impl Reader {
             .commits
             .range(first.to_be_bytes()..)
             .map(|stored| {
-                let (key, bytes) = stored.map_err(failed(READING))?;
+                let (key, bytes) = stored?;
                 let number = key
                     .as_ref()
                     .try_into()
@@ -248,16 +267,24 @@ impl Reader {
             })
     }
 
+    /// What was fixed when the database was created.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if it cannot be read.
+    pub(crate) fn format(&self) -> Result<Format, StorageError> {
+        let format = format(&self.trees)?;
+        format.ok_or_else(|| StorageError::damaged("the tree meta", "a format", "nothing"))
+    }
+
     /// What the state consists of, for those who look at a resting one.
     ///
     /// # Errors
     ///
     /// [`StorageError`] if a part cannot be read.
     pub(crate) fn stored(&self) -> Result<Stored, StorageError> {
-        let format = format(&self.trees)?
-            .ok_or_else(|| StorageError::damaged("the tree meta", "a format", "nothing"))?;
         Ok(Stored {
-            format,
+            format: self.format()?,
             record: head_record(&self.trees)?,
             sets: live_sets(&self.trees)?,
         })
@@ -269,7 +296,7 @@ impl Reader {
         let mut found = Vec::new();
         let mut next = 0_u64;
         while let Some(stored) = self.trees.counts.range(counts_key(next, 0)..).next() {
-            let (key, _) = stored.map_err(failed(READING))?;
+            let (key, _) = stored?;
             let (snapshot, _) = parse_counts_key(&key)?;
             let record = snapshot_record(&self.trees, snapshot)?;
             let header = record.map(|record| self.load_snapshot_header(snapshot, &record));
@@ -287,7 +314,7 @@ impl Reader {
         Ok(SnapshotHeader {
             snapshot,
             timeline: load_set(&self.trees, &record.timeline)?,
-            head: record.head,
+            position: record.position,
             blocks: record.blocks,
             words: record.words,
             digest: record.digest,
@@ -296,12 +323,11 @@ impl Reader {
 
     /// The block numbers that are stored of a snapshot, without its header's.
     pub(crate) fn snapshot_blocks(&self, snapshot: u64) -> Result<Vec<u32>, StorageError> {
-        let keys = self
-            .trees
+        let blocks = counts_key(snapshot, 1)..=counts_key(snapshot, u32::MAX);
+        self.trees
             .counts
-            .range(counts_key(snapshot, 1)..=counts_key(snapshot, u32::MAX));
-        keys.keys()
-            .map(|key| Ok(parse_counts_key(&key.map_err(failed(READING))?)?.1))
+            .range(blocks)
+            .map(|stored| Ok(parse_counts_key(&stored?.0)?.1))
             .collect()
     }
 
@@ -323,7 +349,7 @@ impl Reader {
         };
         for number in 1..=header.blocks {
             let key = counts_key(header.snapshot, number);
-            let bytes = self.trees.counts.get(key).map_err(failed(READING))?;
+            let bytes = self.trees.counts.get(key)?;
             let bytes = bytes.ok_or_else(|| damaged(format!("block {number}"), "none".into()))?;
             let checksum = decode_counts(header.snapshot, number, &bytes, |word, count| {
                 words += 1;
@@ -367,11 +393,11 @@ fn parse_counts_key(key: &[u8]) -> Result<(u64, u32), StorageError> {
 }
 
 fn get<T: serde::de::DeserializeOwned>(
-    tree: &sled::Tree,
+    tree: &Tree,
     key: impl AsRef<[u8]>,
     what: &str,
 ) -> Result<Option<T>, StorageError> {
-    let bytes = tree.get(key).map_err(failed(READING))?;
+    let bytes = tree.get(key)?;
     bytes.map(|bytes| record::decode(&bytes, what)).transpose()
 }
 
@@ -389,8 +415,10 @@ pub(super) fn head_record(trees: &Trees) -> Result<HeadRecord, StorageError> {
 pub(super) fn live_sets(trees: &Trees) -> Result<LiveSets, StorageError> {
     Ok(LiveSets {
         closed: load_pieces(trees, CLOSED_SET)?,
-        released: load_pieces(trees, RELEASED_SET)?,
-        absorbed: load_pieces(trees, ABSORBED_SET)?,
+        settled: Settled {
+            released: load_pieces(trees, RELEASED_SET)?,
+            absorbed: load_pieces(trees, ABSORBED_SET)?,
+        },
     })
 }
 
@@ -413,30 +441,46 @@ pub(super) fn snapshot_record(
 }
 
 fn load_set(trees: &Trees, set: &SetRecord) -> Result<PositionSet, StorageError> {
-    match set {
-        SetRecord::Ranges(ranges) => Ok(PositionSet::from_ranges(ranges.iter().map(
-            |&(first, last)| PositionRange {
-                first: Position(first),
-                last: Position(last),
-            },
-        ))),
-        SetRecord::Pieces(number) => load_pieces(trees, *number),
+    let ranges = match set {
+        SetRecord::Ranges(ranges) => ranges,
+        SetRecord::Pieces(number) => return load_pieces(trees, *number),
+    };
+    let head = head_record(trees)?.scalars.position;
+    let mut set = PositionSet::default();
+    let mut after = Position::NONE;
+    for &(first, last) in ranges {
+        if !(after < first && first <= last && last <= head) {
+            let expected = format!("growing ranges up to {head}");
+            let found = format!("{first} to {last}");
+            return Err(StorageError::damaged(
+                "a stored position set",
+                expected,
+                found,
+            ));
+        }
+        set.insert_range(PositionRange { first, last });
+        after = last;
     }
+    Ok(set)
 }
 
 fn load_pieces(trees: &Trees, set: u64) -> Result<PositionSet, StorageError> {
     let mut pieces = Vec::new();
-    for stored in trees.sets.scan_prefix(set.to_be_bytes()) {
-        let (key, bytes) = stored.map_err(failed(READING))?;
-        let key = PieceKey::parse(&key)
-            .ok_or_else(|| StorageError::damaged("a key of the tree sets", "16 bytes", "others"))?;
-        pieces.push((key.piece, set_codec::decode(key, &bytes)?));
+    for stored in trees.sets.with_prefix(set) {
+        let (key, bytes) = stored?;
+        let piece_key = PieceKey::parse(&key).ok_or_else(|| {
+            StorageError::damaged(
+                "a key of the tree sets",
+                "16 bytes",
+                format!("{} bytes", key.len()),
+            )
+        })?;
+        pieces.push((piece_key.piece, set_codec::decode(piece_key, &bytes)?));
     }
     Ok(PositionSet::from_pieces(pieces))
 }
 
-fn decode_block(stored: sled::Result<(sled::IVec, sled::IVec)>) -> Result<Block, StorageError> {
-    let (key, bytes) = stored.map_err(failed(READING))?;
+fn decode_block((key, bytes): &tree::Entry) -> Result<Block, StorageError> {
     let first = key
         .as_ref()
         .try_into()
@@ -448,7 +492,7 @@ fn decode_block(stored: sled::Result<(sled::IVec, sled::IVec)>) -> Result<Block,
                 format!("{} bytes", key.len()),
             )
         })?;
-    Block::open(Position(first), &bytes)
+    Block::open(Position(first), bytes)
 }
 
 fn gap(position: Position) -> StorageError {

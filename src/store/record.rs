@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::error::StorageError;
-use crate::request::Position;
+use crate::state::position::Position;
 
 const VERSION: u8 = 1;
 
@@ -20,11 +20,11 @@ pub(crate) struct Format {
 
 /// The state's scalars, written with every group.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Head {
-    /// The journal's last position; 0 if there is none.
-    pub(crate) position: u64,
+pub(crate) struct Scalars {
+    /// The journal's last position.
+    pub(crate) position: Position,
     /// The first position of the timeline's open end.
-    pub(crate) open_from: u64,
+    pub(crate) open_from: Position,
     /// The number of the last commit; 0 if there is none.
     pub(crate) last_commit: u64,
     /// How many outputs have been released.
@@ -35,28 +35,21 @@ pub(crate) struct Head {
     pub(crate) committed_source: Option<Vec<u8>>,
 }
 
-impl Head {
-    /// The journal's last position.
-    pub(crate) fn position(&self) -> Position {
-        Position(self.position)
-    }
-}
-
-/// A group's stored head: the state's scalars and the store's own.
+/// The record `head` of the tree `meta`: the state's scalars and the store's own.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct HeadRecord {
     /// How many groups have been committed.
     pub(crate) group: u64,
     /// The number that the next stored set gets.
     pub(crate) next_set: u64,
-    pub(crate) head: Head,
+    pub(crate) scalars: Scalars,
 }
 
 /// A stored position set that never changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum SetRecord {
     /// A few ranges, (first, last).
-    Ranges(Vec<(u64, u64)>),
+    Ranges(Vec<(Position, Position)>),
     /// The pieces under this number in the tree `sets`.
     Pieces(u64),
 }
@@ -67,8 +60,8 @@ pub(crate) struct CheckpointRecord {
     pub(crate) timeline: SetRecord,
     /// How many events the timeline has.
     pub(crate) events: u64,
-    /// The journal's head when the checkpoint was saved.
-    pub(crate) head: u64,
+    /// The journal's last position when the checkpoint was saved.
+    pub(crate) position: Position,
     /// Every output that was released up to this commit is settled in the timeline.
     pub(crate) last_commit: u64,
     pub(crate) source: Option<Vec<u8>>,
@@ -92,8 +85,8 @@ pub(crate) struct CommitRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SnapshotRecord {
     pub(crate) timeline: SetRecord,
-    /// The journal's head when the snapshot was taken.
-    pub(crate) head: u64,
+    /// The journal's last position when the snapshot was taken.
+    pub(crate) position: Position,
     /// How many blocks of counts it has, numbered from 1.
     pub(crate) blocks: u32,
     /// How many words it has.
@@ -137,7 +130,7 @@ mod tests {
     fn a_record_comes_back_and_another_version_does_not() {
         let record = CommitRecord {
             first_output: 7,
-            released: SetRecord::Ranges(vec![(1, 3), (9, 9)]),
+            released: SetRecord::Ranges(vec![(Position(1), Position(3))]),
             committed_at_ms: 1,
         };
         let mut bytes = encode(&record);

@@ -10,7 +10,7 @@
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::error::StorageError;
-use crate::request::Position;
+use crate::state::position::Position;
 use crate::state::position_set::{PIECE_POSITIONS, PIECE_WORDS, Piece, PositionRange, PositionSet};
 use crate::store::varint;
 
@@ -55,7 +55,7 @@ pub(super) fn encode(key: PieceKey, piece: &Piece) -> Option<Vec<u8>> {
     let mut bytes = match piece {
         Piece::Empty => return None,
         Piece::Full => vec![FULL],
-        Piece::Some(bits) => encode_ranges(piece).unwrap_or_else(|| {
+        Piece::Mixed(bits) => encode_ranges(piece).unwrap_or_else(|| {
             let words = bits.iter().flat_map(|word| word.to_le_bytes());
             std::iter::once(BITMAP).chain(words).collect()
         }),

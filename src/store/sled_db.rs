@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::error::StorageError;
+use crate::store::tree::Tree;
 
 /// sled gives up its lock a moment after it is dropped (sled issue 1289), so a directory that
 /// was closed in this process is waited for this long.
@@ -13,12 +14,12 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 /// Every tree of the database.
 #[derive(Debug, Clone)]
 pub(super) struct Trees {
-    pub(super) meta: sled::Tree,
-    pub(super) journal: sled::Tree,
-    pub(super) sets: sled::Tree,
-    pub(super) counts: sled::Tree,
-    pub(super) checkpoints: sled::Tree,
-    pub(super) commits: sled::Tree,
+    pub(super) meta: Tree,
+    pub(super) journal: Tree,
+    pub(super) sets: Tree,
+    pub(super) counts: Tree,
+    pub(super) checkpoints: Tree,
+    pub(super) commits: Tree,
 }
 
 /// Opens the database in a directory that has been made ready for it.
@@ -48,7 +49,7 @@ pub(super) fn open(path: &Path, cache_bytes: u64) -> Result<(sled::Db, Trees), S
                 other => break other.map_err(failed(ACTION))?,
             }
         };
-        let tree = |name: &str| db.open_tree(name).map_err(failed(ACTION));
+        let tree = |name: &str| db.open_tree(name).map(Tree::new).map_err(failed(ACTION));
         let trees = Trees {
             meta: tree("meta")?,
             journal: tree("journal")?,

@@ -4,7 +4,13 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::StorageError;
-use crate::request::Refusal;
+
+/// Less is free than must be, both in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LowSpace {
+    pub(crate) free_bytes: u64,
+    pub(crate) floor_bytes: u64,
+}
 
 /// How much must stay free on the disk of the state directory.
 #[derive(Debug, Clone)]
@@ -21,18 +27,25 @@ impl SpaceFloor {
         }
     }
 
-    /// The refusal that requests get while less than the floor is free; `None` while it is not.
+    /// What is free if that is less than the floor.
     ///
     /// # Errors
     ///
     /// [`StorageError::Space`] if the disk does not answer.
-    pub(crate) fn check(&self) -> Result<Option<Refusal>, StorageError> {
+    pub(crate) fn check(&self) -> Result<Option<LowSpace>, StorageError> {
+        self.check_room_for(0)
+    }
+
+    /// As [`SpaceFloor::check`], once these bytes have been written.
+    pub(crate) fn check_room_for(&self, bytes: u64) -> Result<Option<LowSpace>, StorageError> {
         let disk = rustix::fs::statvfs(&self.path).map_err(|e| StorageError::Space(e.into()))?;
         let free_bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
         let floor_bytes = self.floor_bytes;
-        Ok((free_bytes < floor_bytes).then_some(Refusal::LowDisk {
-            free_bytes,
-            floor_bytes,
-        }))
+        Ok(
+            (free_bytes < floor_bytes.saturating_add(bytes)).then_some(LowSpace {
+                free_bytes,
+                floor_bytes,
+            }),
+        )
     }
 }

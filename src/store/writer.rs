@@ -2,20 +2,18 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use sled::Transactional;
 use sled::transaction::{ConflictableTransactionError, TransactionError};
 
 use crate::error::{OpenError, StorageError};
-use crate::request::Position;
+use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
 use crate::store::directory::{Directory, FORMAT};
 use crate::store::group::{Checkpoint, Commit, Group, SnapshotHeader};
-use crate::store::reader::{self, LiveSets, Reader};
+use crate::store::reader::{self, DurablePosition, LiveSets, Reader};
 use crate::store::record::{
-    self, CheckpointRecord, CommitRecord, Format, Head, HeadRecord, SetRecord, SnapshotRecord,
+    self, CheckpointRecord, CommitRecord, Format, HeadRecord, Scalars, SetRecord, SnapshotRecord,
 };
 use crate::store::set_codec::{self, PieceKey};
 use crate::store::sled_db::{self, Trees, failed, guarded};
@@ -39,7 +37,7 @@ pub(crate) struct Store {
     trees: Trees,
     /// Our own handle on sled's file: sled's flush is no fsync.
     file: File,
-    durable: Arc<AtomicU64>,
+    durable: DurablePosition,
     seed: u64,
     record: HeadRecord,
     /// The live sets as they are stored.
@@ -56,13 +54,15 @@ impl Store {
         let (db, trees) = sled_db::open(directory.path(), cache_bytes)?;
         let format = match reader::format(&trees)? {
             Some(format) => format,
-            None => create(&db, &trees, &file)?,
+            None if directory.is_new() => create(&db, &trees, &file)?,
+            None => return Err(directory.database_is_foreign()),
         };
         check_format(&format, directory.path())?;
         directory.finish_creation()?;
         let record = reader::head_record(&trees)?;
         let stored = reader::live_sets(&trees)?;
-        let durable = Arc::new(AtomicU64::new(record.head.position));
+        let durable = DurablePosition::default();
+        durable.advance(record.scalars.position);
         let has_failed = false;
         Ok(Self {
             db,
@@ -78,8 +78,8 @@ impl Store {
     }
 
     /// The state's scalars as they are stored.
-    pub(crate) fn head(&self) -> &Head {
-        &self.record.head
+    pub(crate) fn scalars(&self) -> &Scalars {
+        &self.record.scalars
     }
 
     /// The live sets as they are stored.
@@ -97,9 +97,14 @@ impl Store {
         self.directory.path()
     }
 
+    /// The last durable position, as it advances.
+    pub(crate) fn durable(&self) -> DurablePosition {
+        self.durable.clone()
+    }
+
     /// A reader of what is durable.
     pub(crate) fn reader(&self) -> Reader {
-        Reader::new(self.trees.clone(), Arc::clone(&self.durable))
+        Reader::new(self.trees.clone(), self.durable.clone())
     }
 
     /// Makes a group durable: when this returns `Ok`, neither a kill nor a power cut takes it
@@ -147,11 +152,11 @@ impl Store {
         let mut record = HeadRecord {
             group: self.record.group + 1,
             next_set: self.record.next_set,
-            head: group.head.clone(),
+            scalars: group.scalars.clone(),
         };
         let batches = guarded(COMMITTING, || self.batches(group, &mut record))?;
         guarded(COMMITTING, || {
-            batches.apply(&self.trees)?;
+            batches.apply(&self.trees, COMMITTING)?;
             self.db.flush().map(drop).map_err(failed(COMMITTING))
         })?;
         // sled's flush is pwrite and sync_file_range: it survives a kill, not a power cut.
@@ -159,14 +164,14 @@ impl Store {
         self.record = record;
         for (stored, new) in [
             (&mut self.stored.closed, &group.closed),
-            (&mut self.stored.released, &group.released),
-            (&mut self.stored.absorbed, &group.absorbed),
+            (&mut self.stored.settled.released, &group.released),
+            (&mut self.stored.settled.absorbed, &group.absorbed),
         ] {
             if let Some(new) = new {
                 *stored = new.clone();
             }
         }
-        self.durable.store(group.head.position, Ordering::Release);
+        self.durable.advance(group.scalars.position);
         Ok(())
     }
 
@@ -181,8 +186,8 @@ impl Store {
         }
         for (set, stored, new) in [
             (CLOSED_SET, &self.stored.closed, &group.closed),
-            (RELEASED_SET, &self.stored.released, &group.released),
-            (ABSORBED_SET, &self.stored.absorbed, &group.absorbed),
+            (RELEASED_SET, &self.stored.settled.released, &group.released),
+            (ABSORBED_SET, &self.stored.settled.absorbed, &group.absorbed),
         ] {
             if let Some(new) = new {
                 batches.put_changed_pieces(set, stored, new);
@@ -211,20 +216,20 @@ fn create(db: &sled::Db, trees: &Trees, file: &File) -> Result<Format, StorageEr
         format: FORMAT,
         seed,
     };
-    let head = Head {
-        open_from: Position::FIRST.0,
-        ..Head::default()
+    let scalars = Scalars {
+        open_from: Position::FIRST,
+        ..Scalars::default()
     };
     let record = HeadRecord {
         group: 0,
         next_set: FIRST_FREE_SET,
-        head,
+        scalars,
     };
     let mut batches = Batches::default();
     batches.meta.insert("format", record::encode(&format));
     batches.meta.insert("head", record::encode(&record));
     guarded(ACTION, || {
-        batches.apply(trees)?;
+        batches.apply(trees, ACTION)?;
         db.flush().map(drop).map_err(failed(ACTION))
     })?;
     file.sync_data().map_err(StorageError::Sync)?;
@@ -255,14 +260,14 @@ struct Batches {
 }
 
 impl Batches {
-    fn apply(&self, trees: &Trees) -> Result<(), StorageError> {
+    fn apply(&self, trees: &Trees, action: &'static str) -> Result<(), StorageError> {
         let trees = (
-            &trees.meta,
-            &trees.journal,
-            &trees.sets,
-            &trees.counts,
-            &trees.checkpoints,
-            &trees.commits,
+            trees.meta.sled(),
+            trees.journal.sled(),
+            trees.sets.sled(),
+            trees.counts.sled(),
+            trees.checkpoints.sled(),
+            trees.commits.sled(),
         );
         let applied = trees.transaction(|(meta, journal, sets, counts, checkpoints, commits)| {
             meta.apply_batch(&self.meta)?;
@@ -274,7 +279,7 @@ impl Batches {
             Ok::<(), ConflictableTransactionError<()>>(())
         });
         applied.map_err(|error| match error {
-            TransactionError::Storage(error) => failed(COMMITTING)(error),
+            TransactionError::Storage(error) => failed(action)(error),
             TransactionError::Abort(()) => unreachable!("the closure never aborts"),
         })
     }
@@ -291,10 +296,10 @@ impl Batches {
 
     /// Stores a set that never changes, in the record itself if it is small.
     fn put_set(&mut self, set: &PositionSet, record: &mut HeadRecord) -> SetRecord {
-        let ranges: Vec<(u64, u64)> = set
+        let ranges: Vec<(Position, Position)> = set
             .ranges()
             .take(MAX_INLINE_RANGES + 1)
-            .map(|r| (r.first.0, r.last.0))
+            .map(|r| (r.first, r.last))
             .collect();
         if ranges.len() <= MAX_INLINE_RANGES {
             return SetRecord::Ranges(ranges);
@@ -307,8 +312,8 @@ impl Batches {
 
     fn remove_set(&mut self, trees: &Trees, set: &SetRecord) -> Result<(), StorageError> {
         if let SetRecord::Pieces(number) = set {
-            for key in trees.sets.scan_prefix(number.to_be_bytes()).keys() {
-                self.sets.remove(key.map_err(failed(COMMITTING))?);
+            for entry in trees.sets.with_prefix(*number) {
+                self.sets.remove(entry?.0);
             }
         }
         Ok(())
@@ -318,7 +323,7 @@ impl Batches {
         let stored = CheckpointRecord {
             timeline: self.put_set(&checkpoint.timeline, record),
             events: checkpoint.timeline.len(),
-            head: checkpoint.head,
+            position: checkpoint.position,
             last_commit: checkpoint.last_commit,
             source: checkpoint.source.clone(),
             committed_source: checkpoint.committed_source.clone(),
@@ -368,7 +373,7 @@ impl Batches {
     fn put_snapshot_header(&mut self, header: &SnapshotHeader, record: &mut HeadRecord) {
         let stored = SnapshotRecord {
             timeline: self.put_set(&header.timeline, record),
-            head: header.head,
+            position: header.position,
             blocks: header.blocks,
             words: header.words,
             digest: header.digest,

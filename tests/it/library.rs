@@ -73,11 +73,23 @@ fn one_batch_may_hold_every_kind_of_request() {
     let unknown = Refusal::UnknownCheckpoint {
         checkpoint_id: "nowhere".to_owned(),
     };
-    assert_eq!(answers[..3], [accepted(1), Ok(Reply::CheckpointSaved), accepted(2)]);
-    assert_eq!(answers[3], Ok(Reply::Processed { count: 0, outcome: conflict }));
+    assert_eq!(
+        answers[..3],
+        [accepted(1), Ok(Reply::CheckpointSaved), accepted(2)]
+    );
+    assert_eq!(
+        answers[3],
+        Ok(Reply::Processed {
+            count: 0,
+            outcome: conflict
+        })
+    );
     assert_eq!(answers[4], Ok(Reply::RolledBack { discarded_count: 2 }));
     assert!(matches!(&answers[5], Ok(Reply::Restored { counts }) if counts.len() == 1));
-    assert_eq!(answers[6..], [Ok(Reply::Committed { output_count: 1 }), Err(unknown)]);
+    assert_eq!(
+        answers[6..],
+        [Ok(Reply::Committed { output_count: 1 }), Err(unknown)]
+    );
 }
 
 #[test]
@@ -86,7 +98,10 @@ fn an_engine_that_is_dropped_or_closed_can_be_opened_again_at_once() {
     for round in 0..5_u64 {
         let mut engine = open(dir.path());
         let id = format!("e{round}");
-        assert_eq!(submit(&mut engine, &[process(&id, "w")]), [accepted(round + 1)]);
+        assert_eq!(
+            submit(&mut engine, &[process(&id, "w")]),
+            [accepted(round + 1)]
+        );
         if round % 2 == 0 {
             engine.close().expect("the storage works");
         }
@@ -100,8 +115,10 @@ fn a_second_engine_on_the_same_directory_is_refused_by_name() {
     let dir = tempfile::tempdir().expect("there is room");
     let mut first = open(dir.path());
     let second = Engine::open(dir.path(), &Options::default());
-    let pid = std::process::id().to_string();
-    assert!(matches!(second, Err(OpenError::HeldByWriter { pid: holder, .. }) if holder == pid));
+    let pid = std::process::id();
+    assert!(
+        matches!(second, Err(OpenError::HeldByWriter { pid: holder, .. }) if holder == Some(pid))
+    );
     assert_eq!(submit(&mut first, &[process("e1", "w")]), [accepted(1)]);
 }
 
@@ -119,9 +136,20 @@ fn members_that_are_empty_or_too_long_are_refused_by_name_and_change_nothing() {
     };
     let answers = submit(
         &mut engine,
-        &[process("", "w"), process(&long, "w"), advance(&long), process("e1", "w")],
+        &[
+            process("", "w"),
+            process(&long, "w"),
+            advance(&long),
+            process("e1", "w"),
+        ],
     );
-    assert!(matches!(answers[0], Err(Refusal::Empty { member: "event_id", .. })));
+    assert!(matches!(
+        answers[0],
+        Err(Refusal::Empty {
+            member: "event_id",
+            ..
+        })
+    ));
     assert_eq!(answers[1], too_long("event_id", MAX_EVENT_ID_BYTES));
     assert_eq!(answers[2], too_long("source", MAX_SOURCE_BYTES));
     assert_eq!(answers[3], accepted(1));
@@ -132,7 +160,15 @@ fn the_source_position_goes_with_the_state() {
     let dir = tempfile::tempdir().expect("there is room");
     let mut engine = open(dir.path());
     assert_eq!(engine.source(), None);
-    submit(&mut engine, &[process("e1", "w"), advance("1"), checkpoint("c"), Request::Commit]);
+    submit(
+        &mut engine,
+        &[
+            process("e1", "w"),
+            advance("1"),
+            checkpoint("c"),
+            Request::Commit,
+        ],
+    );
     submit(&mut engine, &[process("e2", "w"), advance("2")]);
     assert_eq!(engine.source(), Some(&b"2"[..]));
 
@@ -140,8 +176,14 @@ fn the_source_position_goes_with_the_state() {
     submit(&mut engine, &[Request::Rollback]);
     assert_eq!(engine.source(), Some(&b"1"[..]));
 
-    submit(&mut engine, &[process("e2", "w"), advance("2"), Request::Commit]);
-    submit(&mut engine, &[advance("3"), checkpoint("later"), restore("c")]);
+    submit(
+        &mut engine,
+        &[process("e2", "w"), advance("2"), Request::Commit],
+    );
+    submit(
+        &mut engine,
+        &[advance("3"), checkpoint("later"), restore("c")],
+    );
     assert_eq!(engine.source(), Some(&b"1"[..]));
     drop(engine);
 
@@ -158,7 +200,9 @@ fn times_come_from_the_caller_and_are_only_shown() {
     let dir = tempfile::tempdir().expect("there is room");
     let mut engine = open(dir.path());
     let time = UNIX_EPOCH + Duration::from_secs(7);
-    engine.submit(&[checkpoint("c")], time).expect("the storage works");
+    engine
+        .submit(&[checkpoint("c")], time)
+        .expect("the storage works");
     engine.close().expect("the storage works");
     let inspection = Inspection::open(dir.path(), true).expect("there is a state");
     let mut times = Vec::new();
@@ -180,9 +224,18 @@ fn a_floor_of_free_space_refuses_everything_until_there_is_room() {
         ..Options::default()
     };
     let mut engine = Engine::open(dir.path(), &full).expect("opening is not refused");
-    let requests = [process("e1", "w"), checkpoint("c"), Request::Commit, advance("1")];
+    let requests = [
+        process("e1", "w"),
+        checkpoint("c"),
+        Request::Commit,
+        advance("1"),
+    ];
     let answers = submit(&mut engine, &requests);
-    assert!(answers.iter().all(|answer| matches!(answer, Err(Refusal::LowDisk { .. }))));
+    assert!(
+        answers
+            .iter()
+            .all(|answer| matches!(answer, Err(Refusal::LowDisk { .. })))
+    );
     drop(engine);
     let mut engine = open(dir.path());
     assert_eq!(submit(&mut engine, &[process("e1", "w")]), [accepted(1)]);
@@ -214,7 +267,10 @@ fn nothing_that_is_stored_becomes_a_blob_however_long_it_is() {
             .collect();
         for (id, word, name) in &texts {
             let requests = [process(id, word), advance(&source), checkpoint(name)];
-            submit(&mut engine, &requests[..if id.ends_with('0') { 3 } else { 2 }]);
+            submit(
+                &mut engine,
+                &requests[..if id.ends_with('0') { 3 } else { 2 }],
+            );
         }
         submit(&mut engine, &[Request::Commit]);
     }

@@ -1,8 +1,14 @@
 //! The tests that drive the real binary, against an oracle that shares no code with it.
 
 mod client;
+mod command;
 mod crash;
+mod directory;
+mod dump;
+mod golden;
 mod library;
 mod model;
 mod oracle;
+mod order;
 mod protocol;
+mod text;

@@ -3,12 +3,12 @@
 use std::ops::Range;
 
 use crate::protocol::json::{Excess, MAX_NESTING, RawString, Reader, SyntaxError, Value, unescape};
-use crate::request::{MAX_CHECKPOINT_ID_BYTES, MAX_EVENT_ID_BYTES, MAX_WORD_BYTES, Request};
+use crate::request::Request;
 
 /// The most bytes of a line, its end not included.
 pub(super) const MAX_LINE_BYTES: usize = 1 << 20;
 
-/// A piece of a batch's text.
+/// A piece of a batch's text, which is far below 4 GiB: a read and a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span {
     start: u32,
@@ -61,16 +61,20 @@ pub(crate) enum Body {
 impl Body {
     /// The request for the processor; `None` if the line is answered without it.
     pub(crate) fn request<'a>(&self, text: &'a str) -> Option<Request<'a>> {
-        Some(match self {
+        self.request_from(|span| span.of(text))
+    }
+
+    fn request_from<'a>(&self, text: impl Fn(Span) -> &'a str) -> Option<Request<'a>> {
+        Some(match *self {
             Self::Process { event_id, word } => Request::Process {
-                event_id: event_id.of(text),
-                word: word.of(text),
+                event_id: text(event_id),
+                word: text(word),
             },
             Self::Checkpoint { checkpoint_id } => Request::Checkpoint {
-                checkpoint_id: checkpoint_id.of(text),
+                checkpoint_id: text(checkpoint_id),
             },
             Self::Restore { checkpoint_id } => Request::Restore {
-                checkpoint_id: checkpoint_id.of(text),
+                checkpoint_id: text(checkpoint_id),
             },
             Self::Commit => Request::Commit,
             Self::Rollback => Request::Rollback,
@@ -198,7 +202,10 @@ pub(super) fn decode_line(strings: &mut Strings<'_>, range: Range<usize>, number
         Err(SyntaxError { expected, at }) => {
             return malformed(
                 number,
-                format_args!("not JSON: expected {expected} at byte {}", at + 1),
+                format_args!(
+                    "not JSON: expected {expected} at byte {}; send one JSON object a line",
+                    at + 1
+                ),
             );
         }
     };
@@ -213,9 +220,10 @@ pub(super) fn decode_line(strings: &mut Strings<'_>, range: Range<usize>, number
     let msg_id = read_msg_id(&members, line);
     let body = check_excess(&members, reader.excess)
         .and(msg_id)
-        .and_then(|_| read_body(&members, strings, &range));
-    let body =
-        body.unwrap_or_else(|reason| Body::Malformed(format!("line {number}: {reason}").into()));
+        .and_then(|_| read_body(&members, strings, &range))
+        .map_err(|reason| reason.to_string())
+        .and_then(|body| check_lengths(body, strings));
+    let body = body.unwrap_or_else(|why| Body::Malformed(format!("line {number}: {why}").into()));
     Line {
         src,
         msg_id: msg_id.ok().flatten(),
@@ -235,10 +243,6 @@ enum Problem {
     Missing,
     Repeated,
     Empty,
-    TooLong {
-        bytes: usize,
-        max_bytes: usize,
-    },
     WrongType {
         expected: &'static str,
         found: &'static str,
@@ -251,26 +255,23 @@ impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let member = self.member;
         match self.problem {
-            Problem::Missing => write!(f, "{member} is missing"),
+            Problem::Missing => write!(f, "{member} is missing; a request needs it"),
             Problem::Repeated => write!(f, "{member} is there more than once; send it once"),
             Problem::Empty => write!(f, "{member} is empty; it needs at least 1 byte"),
-            Problem::TooLong { bytes, max_bytes } => {
-                write!(
-                    f,
-                    "{member} has {bytes} bytes of UTF-8; at most {max_bytes} are allowed"
-                )
-            }
             Problem::WrongType { expected, found } => {
                 write!(f, "{member} must be {expected}, and is {found}")
             }
             Problem::LoneSurrogate => {
                 write!(
                     f,
-                    "{member} has a string with a lone surrogate, which is no character"
+                    "{member} has a string with a lone surrogate, which is no character; send pairs"
                 )
             }
             Problem::Nesting => {
-                write!(f, "{member} is nested more than {MAX_NESTING} levels deep")
+                write!(
+                    f,
+                    "{member} is nested more than {MAX_NESTING} levels deep; send it flatter"
+                )
             }
         }
     }
@@ -278,12 +279,6 @@ impl std::fmt::Display for Reason {
 
 fn read_members(reader: &mut Reader<'_>, line: &str) -> Result<Members, SyntaxError> {
     let mut members = Members::default();
-    if reader.peek() != Some(b'{') {
-        return Err(SyntaxError {
-            expected: "an object",
-            at: 0,
-        });
-    }
     let mut name = String::new();
     reader.open_object()?;
     let mut is_first = true;
@@ -388,27 +383,15 @@ fn read_body(
         Member::Found(Value::Object) => {}
         member => return Err(wrong("body", member, "an object")),
     }
-    let kind = read_text("type", &members.kind, MAX_LINE_BYTES, strings, line)?;
+    let kind = read_name("type", &members.kind, strings, line)?;
     let checkpoint_id = |strings: &mut Strings<'_>| {
         let member = &members.checkpoint_id;
-        read_text(
-            "checkpoint_id",
-            member,
-            MAX_CHECKPOINT_ID_BYTES,
-            strings,
-            line,
-        )
+        read_text("checkpoint_id", member, strings, line)
     };
     Ok(match strings.get(kind) {
         "process" => Body::Process {
-            event_id: read_text(
-                "event_id",
-                &members.event_id,
-                MAX_EVENT_ID_BYTES,
-                strings,
-                line,
-            )?,
-            word: read_text("word", &members.word, MAX_WORD_BYTES, strings, line)?,
+            event_id: read_text("event_id", &members.event_id, strings, line)?,
+            word: read_text("word", &members.word, strings, line)?,
         },
         "checkpoint" => Body::Checkpoint {
             checkpoint_id: checkpoint_id(strings)?,
@@ -419,7 +402,7 @@ fn read_body(
         "commit" => Body::Commit,
         "rollback" => Body::Rollback,
         "init" => {
-            let node_id = read_text("node_id", &members.node_id, MAX_LINE_BYTES, strings, line)?;
+            let node_id = read_name("node_id", &members.node_id, strings, line)?;
             match &members.node_ids {
                 Member::Found(Value::Array { of_strings: true }) => Body::Init { node_id },
                 member => return Err(wrong("node_ids", member, "an array of at least one string")),
@@ -429,27 +412,42 @@ fn read_body(
     })
 }
 
-/// A member that must be a string of 1 to `max_bytes` bytes.
+/// A member that must be a string; how long it may be is checked with the request.
 fn read_text(
     name: &'static str,
     member: &Member,
-    max_bytes: usize,
     strings: &mut Strings<'_>,
     line: &Range<usize>,
 ) -> Result<Span, Reason> {
-    let Member::Found(Value::String(string)) = member else {
-        return Err(wrong(name, member, "a string"));
-    };
-    let span = strings.span(line, string);
-    let problem = match (span.end - span.start) as usize {
-        0 => Problem::Empty,
-        bytes if bytes > max_bytes => Problem::TooLong { bytes, max_bytes },
-        _ => return Ok(span),
-    };
-    Err(Reason {
-        member: name,
-        problem,
-    })
+    match member {
+        Member::Found(Value::String(string)) => Ok(strings.span(line, string)),
+        _ => Err(wrong(name, member, "a string")),
+    }
+}
+
+/// A member that must be a string and not empty, and is in no request to the processor.
+fn read_name(
+    name: &'static str,
+    member: &Member,
+    strings: &mut Strings<'_>,
+    line: &Range<usize>,
+) -> Result<Span, Reason> {
+    let span = read_text(name, member, strings, line)?;
+    match strings.get(span) {
+        "" => Err(Reason {
+            member: name,
+            problem: Problem::Empty,
+        }),
+        _ => Ok(span),
+    }
+}
+
+fn check_lengths(body: Body, strings: &Strings<'_>) -> Result<Body, String> {
+    let request = body.request_from(|span| strings.get(span));
+    match request.map_or(Ok(()), |request| request.check_lengths()) {
+        Ok(()) => Ok(body),
+        Err(refusal) => Err(refusal.to_string()),
+    }
 }
 
 /// Why a member that is not of the expected type is wrong.

@@ -2,17 +2,17 @@
 
 use hashbrown::HashTable;
 
-use crate::request::Position;
 use crate::seen::Fingerprint;
+use crate::state::position::Position;
 
 /// Fingerprints in memory, 17 bytes a slot; a slot in use costs 20 to 39 bytes with the empty
 /// ones beside it, as the table doubles when it is seven eighths full.
 #[derive(Debug, Default)]
-pub(super) struct RecentTable {
+pub(super) struct FingerprintTable {
     slots: HashTable<(u64, Position)>,
 }
 
-impl RecentTable {
+impl FingerprintTable {
     /// Adds a position under a fingerprint that may be there already.
     pub(super) fn insert(&mut self, fingerprint: Fingerprint, position: Position) {
         let slot = (fingerprint.0, position);

@@ -4,15 +4,13 @@
 //! is still open, recent blocks in memory (those that are not durable yet among them), and the
 //! stored ones. It knows blocks and positions; what an event means is the processor's business.
 
-mod block;
-
 use std::collections::VecDeque;
 
 use crate::error::StorageError;
-use crate::request::Position;
+use crate::state::position::Position;
 use crate::state::position_set::{PositionRange, PositionSet};
 use crate::store::Reader;
-pub(crate) use block::{Block, Cursor, Entry, EventId, MAX_BLOCK_BYTES, OpenBlock};
+use crate::store::block::{Block, Cursor, Entry, MAX_BLOCK_BYTES, OpenBlock, walk_block};
 
 /// Bytes of recent blocks that are kept in memory, so that the usual duplicate, which comes soon
 /// after its first delivery, is verified without reading the store.
@@ -208,22 +206,4 @@ impl Journal {
         walk_block(block, PositionRange { first, last }, f)?;
         Ok(block.last().next())
     }
-}
-
-/// Calls `f` with the events of a block that are in a range, in order.
-pub(crate) fn walk_block<E: From<StorageError>>(
-    block: &Block,
-    range: PositionRange,
-    f: &mut impl FnMut(Position, Entry<'_>) -> Result<(), E>,
-) -> Result<(), E> {
-    let mut cursor = block.cursor();
-    while let Some((position, entry)) = cursor.next()? {
-        if position > range.last {
-            break;
-        }
-        if position >= range.first {
-            f(position, entry)?;
-        }
-    }
-    Ok(())
 }

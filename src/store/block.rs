@@ -17,7 +17,9 @@ use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::error::StorageError;
-use crate::request::{MAX_EVENT_ID_BYTES, MAX_WORD_BYTES, Position};
+use crate::limits::{MAX_EVENT_ID_BYTES, MAX_WORD_BYTES};
+use crate::state::position::Position;
+use crate::state::position_set::PositionRange;
 use crate::store::varint;
 
 /// The most bytes of a block: sled keeps up to 17 entries in one page, and a page over
@@ -285,6 +287,24 @@ impl Cursor {
             )),
         }
     }
+}
+
+/// Calls `f` with the events of a block that are in a range, in order.
+pub(crate) fn walk_block<E: From<StorageError>>(
+    block: &Block,
+    range: PositionRange,
+    f: &mut impl FnMut(Position, Entry<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut cursor = block.cursor();
+    while let Some((position, entry)) = cursor.next()? {
+        if position > range.last {
+            break;
+        }
+        if position >= range.first {
+            f(position, entry)?;
+        }
+    }
+    Ok(())
 }
 
 fn take_entry<'a>(input: &mut &'a [u8]) -> Option<Entry<'a>> {

@@ -1,25 +1,31 @@
 //! The one place of order: deduplicate, apply, collect what must be written, answer.
 //!
+//! This file accepts events, saves and commits; [`moves`] goes from one timeline to another.
+//!
 //! A [`Processor`] applies requests in memory, ahead of the disk, and hands out what they change
 //! as [`Group`]s. Its answers may be shown to nobody before their group is durable. It knows
 //! neither JSON nor threads nor the clock: times come from the caller and no answer depends on
 //! them.
+
+mod moves;
 
 use std::collections::BTreeMap;
 
 use tracing::warn;
 
 use crate::error::StorageError;
-use crate::journal::{Cursor, Entry, EventId, Journal};
-use crate::request::{Answer, Outcome, Position, Refusal, Reply, Request};
+use crate::journal::Journal;
+use crate::request::{Answer, Outcome, Refusal, Reply, Request};
 use crate::seen::Index;
 use crate::snapshots::Snapshots;
 use crate::state::State;
 use crate::state::counts::Counts;
+use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
 use crate::state::timeline::Timeline;
 use crate::statistics::Statistics;
-use crate::store::{Checkpoint, Commit, Group, Head, Reader, SpaceFloor, Store};
+use crate::store::block::{Cursor, Entry, EventId};
+use crate::store::{Checkpoint, Commit, Group, LowSpace, Reader, Scalars, SpaceFloor, Store};
 
 /// A transaction of more control requests than this would hold much of sled's garbage: it keeps
 /// about 1 KB a write until the commit ends.
@@ -27,7 +33,7 @@ const MAX_CONTROLS_A_GROUP: usize = 1_000;
 
 /// A group of 80 blocks reaches 176 MB/s with a real fdatasync, and is durable in 2.5 ms; more
 /// gains little.
-const MAX_JOURNAL_BYTES_A_GROUP: usize = 1 << 20;
+const MAX_BYTES_A_GROUP: usize = 1 << 20;
 
 /// The state machine: requests in, answers and groups out.
 #[derive(Debug)]
@@ -38,8 +44,8 @@ pub(crate) struct Processor {
     snapshots: Snapshots,
     reader: Reader,
     floor: SpaceFloor,
-    /// Why requests are refused at present, if they are.
-    refusal: Option<Refusal>,
+    /// What is free on the disk, while that is too little to take requests.
+    low_space: Option<LowSpace>,
     /// Behind the last event that was found again: a replay in order asks for the next one.
     replay: Option<Cursor>,
     changes: Changes,
@@ -50,12 +56,21 @@ pub(crate) struct Processor {
 /// What the requests since the last group have changed, beside the journal.
 #[derive(Debug, Default)]
 struct Changes {
-    head: bool,
+    scalars: bool,
     closed: bool,
     released: bool,
     absorbed: bool,
     checkpoints: BTreeMap<String, Checkpoint>,
     commits: Vec<Commit>,
+    /// Bytes that the sets of the checkpoints and commits take, about.
+    set_bytes: usize,
+}
+
+impl Changes {
+    fn is_empty(&self) -> bool {
+        let controls = self.checkpoints.len() + self.commits.len();
+        controls == 0 && !(self.scalars || self.closed || self.released || self.absorbed)
+    }
 }
 
 /// The earlier positions of an event id.
@@ -80,35 +95,35 @@ impl Processor {
         floor: SpaceFloor,
         snapshot_interval_events: u64,
     ) -> Result<Self, StorageError> {
-        let (reader, head, sets) = (store.reader(), store.head(), store.live_sets());
-        let timeline = Timeline::new(sets.closed.clone(), Position(head.open_from));
+        let (reader, scalars, sets) = (store.reader(), store.scalars(), store.live_sets());
+        let head = scalars.position;
+        let timeline = Timeline::new(sets.closed.clone(), scalars.open_from);
         let state = State {
             timeline,
-            released: sets.released.clone(),
-            absorbed: sets.absorbed.clone(),
+            settled: sets.settled.clone(),
             counts: Counts::default(),
             pending: 0,
-            last_commit: head.last_commit,
-            outputs: head.outputs,
-            source: head.source.clone(),
-            committed_source: head.committed_source.clone(),
+            last_commit: scalars.last_commit,
+            outputs: scalars.outputs,
+            source: scalars.source.clone(),
+            committed_source: scalars.committed_source.clone(),
         };
         let mut processor = Self {
             state,
-            journal: Journal::open(reader.clone(), head.position())?,
-            index: build_index(&reader, store.seed(), head.position())?,
+            journal: Journal::open(reader.clone(), head)?,
+            index: build_index(&reader, store.seed(), head)?,
             snapshots: Snapshots::open(reader.clone(), snapshot_interval_events)?,
             reader,
             floor,
-            refusal: None,
+            low_space: None,
             replay: None,
             changes: Changes::default(),
             now_ms: 0,
             statistics: Statistics::default(),
         };
-        let timeline = processor.state.timeline.up_to(head.position());
+        let timeline = processor.state.timeline.up_to(head);
         processor.move_counts(&PositionSet::default(), &timeline)?;
-        processor.state.pending = processor.state.unsettled(&timeline).len();
+        processor.state.pending = processor.state.settled.missing_of(&timeline).len();
         Ok(processor)
     }
 
@@ -119,7 +134,7 @@ impl Processor {
     /// [`StorageError::Space`] if the disk does not answer.
     pub(crate) fn begin_batch(&mut self, now_ms: u64) -> Result<(), StorageError> {
         self.now_ms = now_ms;
-        self.refusal = self.floor.check()?;
+        self.low_space = self.floor.check()?;
         Ok(())
     }
 
@@ -138,8 +153,15 @@ impl Processor {
         if let Err(refusal) = request.check_lengths() {
             return Ok(Err(refusal));
         }
-        if let Some(refusal) = &self.refusal {
-            return Ok(Err(refusal.clone()));
+        if let Some(LowSpace {
+            free_bytes,
+            floor_bytes,
+        }) = self.low_space
+        {
+            return Ok(Err(Refusal::LowDisk {
+                free_bytes,
+                floor_bytes,
+            }));
         }
         match *request {
             Request::Process { event_id, word } => self.process(event_id, word).map(Ok),
@@ -147,11 +169,7 @@ impl Processor {
             Request::Restore { checkpoint_id } => self.restore(checkpoint_id),
             Request::Commit => Ok(Ok(self.commit())),
             Request::Rollback => self.rollback().map(Ok),
-            Request::Advance { source } => {
-                self.state.source = Some(source.to_vec());
-                self.changes.head = true;
-                Ok(Ok(Reply::Advanced))
-            }
+            Request::Advance { source } => Ok(Ok(self.advance(source))),
         }
     }
 
@@ -173,7 +191,7 @@ impl Processor {
         });
         self.index.insert(fingerprint, position);
         if twins.is_settled {
-            self.state.absorbed.insert(position);
+            self.state.settled.absorbed.insert(position);
             self.changes.absorbed = true;
         } else {
             self.state.pending += 1;
@@ -244,15 +262,22 @@ impl Processor {
     ) -> Result<Twins, StorageError> {
         let mut twins = Twins::default();
         for position in self.index.candidates(fingerprint)? {
+            // A position that left the state and was never settled has no say. Reading it would
+            // make an id that is processed and rolled back again and again ever slower.
+            let is_present = self.state.timeline.contains(position);
+            let is_settled = self.state.settled.contains(position);
+            if !is_present && !is_settled {
+                continue;
+            }
             let (word, behind) = self.journal.with_entry(position, |entry| {
                 (entry.event_id == *wanted).then(|| Box::<str>::from(entry.word))
             })?;
             let Some(word) = word else { continue };
-            twins.is_settled |= self.state.is_settled(position);
-            if self.state.timeline.contains(position) {
+            twins.is_settled |= is_settled;
+            if is_present {
                 twins.present_word = Some(word);
                 self.replay = behind;
-            } else if self.state.released.contains(position) {
+            } else if self.state.settled.released.contains(position) {
                 twins.released_word = Some(word);
             }
         }
@@ -263,116 +288,32 @@ impl Processor {
         let head = self.journal.head();
         let checkpoint = Checkpoint {
             timeline: self.state.timeline.up_to(head),
-            head: head.0,
+            position: head,
             last_commit: self.state.last_commit,
             source: self.state.source.clone(),
             committed_source: self.state.committed_source.clone(),
             created_at_ms: self.now_ms,
         };
+        self.changes.set_bytes += checkpoint.timeline.stored_bytes();
         self.changes.checkpoints.insert(name.to_owned(), checkpoint);
         Reply::CheckpointSaved
-    }
-
-    fn restore(&mut self, name: &str) -> Result<Answer, StorageError> {
-        let Some(mut checkpoint) = self.reader.checkpoint(name)? else {
-            return Ok(Err(Refusal::UnknownCheckpoint {
-                checkpoint_id: name.to_owned(),
-            }));
-        };
-        self.absorb_released_since(&checkpoint)?;
-        self.move_to(checkpoint.timeline.clone())?;
-        self.state.source = checkpoint.source.clone();
-        self.state.committed_source = checkpoint.committed_source.clone();
-        if checkpoint.last_commit != self.state.last_commit {
-            checkpoint.last_commit = self.state.last_commit;
-            self.changes.checkpoints.insert(name.to_owned(), checkpoint);
-        }
-        Ok(Ok(Reply::Restored {
-            counts: self.state.counts.sorted(),
-        }))
-    }
-
-    /// Settles the positions of a checkpoint whose id was released under another position since
-    /// the checkpoint's last commit. Those of earlier commits were settled when it was saved.
-    fn absorb_released_since(&mut self, checkpoint: &Checkpoint) -> Result<(), StorageError> {
-        if checkpoint.last_commit == self.state.last_commit {
-            return Ok(());
-        }
-        let unsettled = self.state.unsettled(&checkpoint.timeline);
-        let mut released = PositionSet::default();
-        for commit in self.reader.commits_from(checkpoint.last_commit + 1) {
-            commit?
-                .released
-                .ranges()
-                .for_each(|range| released.insert_range(range));
-        }
-        let released = released.difference(&checkpoint.timeline);
-        // Either side finds the same pairs, so the shorter way is taken.
-        let from_released = released.len() < unsettled.len();
-        let (walked, sought) = if from_released {
-            (&released, &unsettled)
-        } else {
-            (&unsettled, &released)
-        };
-        for (position, twin) in self.pairs(walked, sought)? {
-            self.state
-                .absorbed
-                .insert(if from_released { twin } else { position });
-            self.changes.absorbed = true;
-        }
-        Ok(())
-    }
-
-    /// Every pair of a position in `walked` and one in `sought` that carry the same id.
-    fn pairs(
-        &mut self,
-        walked: &PositionSet,
-        sought: &PositionSet,
-    ) -> Result<Vec<(Position, Position)>, StorageError> {
-        if walked.is_empty() || sought.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut likely = Vec::new();
-        let index = &self.index;
-        self.journal.walk(walked, |position, entry| {
-            let fingerprint = entry.event_id.with_text(|text| index.fingerprint(text));
-            let twins = index.candidates(fingerprint)?.into_iter();
-            likely.extend(
-                twins
-                    .filter(|&t| sought.contains(t))
-                    .map(|twin| (position, twin)),
-            );
-            Ok(())
-        })?;
-        let mut pairs = Vec::new();
-        for (position, twin) in likely {
-            let (id, _) = self
-                .journal
-                .with_entry(position, |e| e.event_id.with_text(str::to_owned))?;
-            let wanted = EventId::new(&id);
-            let (is_twin, _) = self
-                .journal
-                .with_entry(twin, |entry| entry.event_id == wanted)?;
-            if is_twin {
-                pairs.push((position, twin));
-            }
-        }
-        Ok(pairs)
     }
 
     fn commit(&mut self) -> Reply {
         let pending = self
             .state
-            .unsettled(&self.state.timeline.up_to(self.journal.head()));
+            .settled
+            .missing_of(&self.state.timeline.up_to(self.journal.head()));
         let output_count = pending.len();
         debug_assert_eq!(output_count, self.state.pending);
         if self.state.committed_source != self.state.source {
             self.state.committed_source = self.state.source.clone();
-            self.changes.head = true;
+            self.changes.scalars = true;
         }
         if output_count > 0 {
             self.state.last_commit += 1;
-            self.state.released = self.state.released.union(&pending);
+            self.state.settled.released = self.state.settled.released.union(&pending);
+            self.changes.set_bytes += pending.stored_bytes();
             self.changes.commits.push(Commit {
                 number: self.state.last_commit,
                 first_output: self.state.outputs,
@@ -386,75 +327,17 @@ impl Processor {
         Reply::Committed { output_count }
     }
 
-    fn rollback(&mut self) -> Result<Reply, StorageError> {
-        let discarded_count = self.state.pending;
-        if discarded_count > 0 {
-            let timeline = self.state.timeline.up_to(self.journal.head());
-            let pending = self.state.unsettled(&timeline);
-            self.move_to(timeline.difference(&pending))?;
-        }
-        if self.state.source != self.state.committed_source {
-            self.state.source = self.state.committed_source.clone();
-            self.changes.head = true;
-        }
-        Ok(Reply::RolledBack { discarded_count })
-    }
-
-    /// Makes another timeline the present one.
-    fn move_to(&mut self, target: PositionSet) -> Result<(), StorageError> {
-        let head = self.journal.head();
-        let present = self.state.timeline.up_to(head);
-        self.move_counts(&present, &target)?;
-        self.state.pending = self.state.unsettled(&target).len();
-        self.state.timeline = Timeline::new(target, head.next());
-        self.changes.closed = true;
-        self.changes.head = true;
-        self.replay = None;
-        Ok(())
-    }
-
-    /// Turns the counts of the timeline `present` into those of `target`: from the nearest
-    /// counts that are known, the present ones or a snapshot's, over the difference.
-    fn move_counts(
-        &mut self,
-        present: &PositionSet,
-        target: &PositionSet,
-    ) -> Result<(), StorageError> {
-        let distance =
-            |from: &PositionSet| from.difference(target).len() + target.difference(from).len();
-        let target_head = target.last().map_or(0, |last| last.0);
-        let nearest = self
-            .snapshots
-            .candidates(target_head)
-            .map(|snapshot| (distance(&snapshot.timeline) + snapshot.words, snapshot))
-            .min_by_key(|(distance, _)| *distance)
-            .filter(|(snapshot_distance, _)| *snapshot_distance < distance(present));
-        let counts = &mut self.state.counts;
-        let from = match nearest {
-            None => present,
-            Some((_, snapshot)) => {
-                counts.clear();
-                self.reader.load_snapshot(snapshot, |word, count| {
-                    counts.add(word, count);
-                })?;
-                &snapshot.timeline
-            }
-        };
-        self.journal.walk(&from.difference(target), |_, entry| {
-            counts.remove(entry.word);
-            Ok(())
-        })?;
-        self.journal.walk(&target.difference(from), |_, entry| {
-            counts.add(entry.word, 1);
-            Ok(())
-        })
+    fn advance(&mut self, source: &[u8]) -> Reply {
+        self.state.source = Some(source.to_vec());
+        self.changes.scalars = true;
+        Reply::Advanced
     }
 
     /// Whether the requests since the last group are enough for one transaction.
     pub(crate) fn group_is_full(&self) -> bool {
         let controls = self.changes.checkpoints.len() + self.changes.commits.len();
-        controls >= MAX_CONTROLS_A_GROUP
-            || self.journal.unwritten_bytes() >= MAX_JOURNAL_BYTES_A_GROUP
+        let bytes = self.journal.unwritten_bytes() + self.changes.set_bytes;
+        controls >= MAX_CONTROLS_A_GROUP || bytes >= MAX_BYTES_A_GROUP
     }
 
     /// Everything that changed since the last call, to be made durable before any answer given
@@ -465,28 +348,32 @@ impl Processor {
     /// [`StorageError`] if a snapshot in work met one.
     pub(crate) fn take_group(&mut self) -> Result<Group, StorageError> {
         let head = self.journal.head();
-        if self.snapshots.is_due(head.0, self.state.counts.words()) {
+        if self
+            .snapshots
+            .is_due(head, self.state.counts.interned_words())
+        {
             self.begin_snapshot();
         }
+        self.low_space = self.floor.check()?;
         let changes = std::mem::take(&mut self.changes);
         let state = &self.state;
         Ok(Group {
-            head: Head {
-                position: head.0,
-                open_from: state.timeline.open_from().0,
+            scalars: Scalars {
+                position: head,
+                open_from: state.timeline.open_from(),
                 last_commit: state.last_commit,
                 outputs: state.outputs,
                 source: state.source.clone(),
                 committed_source: state.committed_source.clone(),
             },
-            head_changed: changes.head,
+            scalars_changed: changes.scalars,
             blocks: self.journal.take_unwritten(),
             closed: changes.closed.then(|| state.timeline.closed().clone()),
-            released: changes.released.then(|| state.released.clone()),
-            absorbed: changes.absorbed.then(|| state.absorbed.clone()),
+            released: changes.released.then(|| state.settled.released.clone()),
+            absorbed: changes.absorbed.then(|| state.settled.absorbed.clone()),
             checkpoints: changes.checkpoints,
             commits: changes.commits,
-            snapshots: self.snapshots.take_writes()?,
+            snapshots: self.snapshots.take_writes(&self.floor)?,
         })
     }
 
@@ -497,7 +384,7 @@ impl Processor {
     ///
     /// As [`Processor::take_group`].
     pub(crate) fn take_last_group(&mut self) -> Result<Option<Group>, StorageError> {
-        if self.snapshots.is_due_at_the_end(self.journal.head().0) {
+        if self.snapshots.is_due_at_the_end(self.journal.head()) {
             self.begin_snapshot();
         }
         self.snapshots.wait()?;
@@ -509,7 +396,7 @@ impl Processor {
         let head = self.journal.head();
         let timeline = self.state.timeline.up_to(head);
         self.snapshots
-            .begin(timeline, head.0, self.state.counts.present());
+            .begin(timeline, head, self.state.counts.present());
     }
 
     /// What has happened since the start, and where the state is now.
@@ -532,7 +419,7 @@ impl Processor {
 /// Reads the whole journal into a new index.
 fn build_index(reader: &Reader, seed: u64, head: Position) -> Result<Index, StorageError> {
     let mut index = Index::new(seed);
-    let mut reached = Position(0);
+    let mut reached = Position::NONE;
     for block in reader.blocks_from(Position::FIRST)? {
         let mut cursor = block?.cursor();
         while let Some((position, entry)) = cursor.next()? {

@@ -1,0 +1,171 @@
+//! Going from one timeline to another: restart, restore and rollback are one operation.
+//!
+//! Everything before a move must be durable, as a move reads checkpoints, commits and snapshots
+//! from the store.
+
+use crate::error::StorageError;
+use crate::processor::Processor;
+use crate::request::{Answer, Refusal, Reply};
+use crate::state::position::Position;
+use crate::state::position_set::PositionSet;
+use crate::state::timeline::Timeline;
+use crate::store::Checkpoint;
+use crate::store::block::EventId;
+
+impl Processor {
+    /// Makes a checkpoint's timeline the present one.
+    pub(super) fn restore(&mut self, name: &str) -> Result<Answer, StorageError> {
+        self.assert_durable();
+        let Some(mut checkpoint) = self.reader.checkpoint(name)? else {
+            let checkpoint_id = name.to_owned();
+            return Ok(Err(Refusal::UnknownCheckpoint { checkpoint_id }));
+        };
+        self.absorb_released_since(&checkpoint)?;
+        self.move_to(checkpoint.timeline.clone())?;
+        self.state.source = checkpoint.source.clone();
+        self.state.committed_source = checkpoint.committed_source.clone();
+        if checkpoint.last_commit != self.state.last_commit {
+            // What was released so far is settled in it now, and need not be looked for again.
+            checkpoint.last_commit = self.state.last_commit;
+            self.changes.checkpoints.insert(name.to_owned(), checkpoint);
+        }
+        Ok(Ok(Reply::Restored {
+            counts: self.state.counts.sorted(),
+        }))
+    }
+
+    /// Makes the timeline without its pending positions the present one.
+    pub(super) fn rollback(&mut self) -> Result<Reply, StorageError> {
+        self.assert_durable();
+        let discarded_count = self.state.pending;
+        if discarded_count > 0 {
+            let timeline = self.state.timeline.up_to(self.journal.head());
+            let pending = self.state.settled.missing_of(&timeline);
+            self.move_to(timeline.difference(&pending))?;
+        }
+        if self.state.source != self.state.committed_source {
+            self.state.source = self.state.committed_source.clone();
+            self.changes.scalars = true;
+        }
+        Ok(Reply::RolledBack { discarded_count })
+    }
+
+    fn assert_durable(&self) {
+        let is_durable = self.changes.is_empty() && self.reader.durable() == self.journal.head();
+        assert!(
+            is_durable,
+            "whoever applies a move has committed what came before it"
+        );
+    }
+
+    /// Settles the positions of a checkpoint whose id was released under another position since
+    /// the checkpoint's last commit. Those of earlier commits were settled when it was saved.
+    fn absorb_released_since(&mut self, checkpoint: &Checkpoint) -> Result<(), StorageError> {
+        if checkpoint.last_commit == self.state.last_commit {
+            return Ok(());
+        }
+        let unsettled = self.state.settled.missing_of(&checkpoint.timeline);
+        let released = self.reader.released_since(checkpoint)?;
+        // Either side finds the same pairs, so the shorter way is taken.
+        let from_released = released.len() < unsettled.len();
+        let (walked, sought) = if from_released {
+            (&released, &unsettled)
+        } else {
+            (&unsettled, &released)
+        };
+        for (position, twin) in self.pairs(walked, sought)? {
+            let absorbed = if from_released { twin } else { position };
+            self.state.settled.absorbed.insert(absorbed);
+            self.changes.absorbed = true;
+        }
+        Ok(())
+    }
+
+    /// Every pair of a position in `walked` and one in `sought` that carry the same id.
+    fn pairs(
+        &mut self,
+        walked: &PositionSet,
+        sought: &PositionSet,
+    ) -> Result<Vec<(Position, Position)>, StorageError> {
+        if walked.is_empty() || sought.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut likely = Vec::new();
+        let index = &self.index;
+        self.journal.walk(walked, |position, entry| {
+            let fingerprint = entry.event_id.with_text(|text| index.fingerprint(text));
+            let twins = index.candidates(fingerprint)?.into_iter();
+            likely.extend(
+                twins
+                    .filter(|&twin| sought.contains(twin))
+                    .map(|twin| (position, twin)),
+            );
+            Ok(())
+        })?;
+        let mut pairs = Vec::new();
+        for (position, twin) in likely {
+            let (id, _) = self
+                .journal
+                .with_entry(position, |e| e.event_id.with_text(str::to_owned))?;
+            let wanted = EventId::new(&id);
+            let (is_twin, _) = self
+                .journal
+                .with_entry(twin, |entry| entry.event_id == wanted)?;
+            if is_twin {
+                pairs.push((position, twin));
+            }
+        }
+        Ok(pairs)
+    }
+
+    /// Makes another timeline the present one.
+    fn move_to(&mut self, target: PositionSet) -> Result<(), StorageError> {
+        let head = self.journal.head();
+        let present = self.state.timeline.up_to(head);
+        self.move_counts(&present, &target)?;
+        self.state.pending = self.state.settled.missing_of(&target).len();
+        self.state.timeline = Timeline::new(target, head.next());
+        self.changes.closed = true;
+        self.changes.scalars = true;
+        self.replay = None;
+        Ok(())
+    }
+
+    /// Turns the counts of the timeline `present` into those of `target`: from the nearest
+    /// counts that are known, the present ones or a snapshot's, over the difference.
+    pub(super) fn move_counts(
+        &mut self,
+        present: &PositionSet,
+        target: &PositionSet,
+    ) -> Result<(), StorageError> {
+        let distance =
+            |from: &PositionSet| from.difference(target).len() + target.difference(from).len();
+        let end = target.last().unwrap_or(Position::NONE);
+        let nearest = self
+            .snapshots
+            .candidates(end)
+            // Reading a word of a snapshot takes about as long as folding an event.
+            .map(|snapshot| (distance(&snapshot.timeline) + snapshot.words, snapshot))
+            .min_by_key(|(distance, _)| *distance)
+            .filter(|(snapshot_distance, _)| *snapshot_distance < distance(present));
+        let counts = &mut self.state.counts;
+        let from = match nearest {
+            None => present,
+            Some((_, snapshot)) => {
+                counts.clear();
+                self.reader.load_snapshot(snapshot, |word, count| {
+                    counts.add(word, count);
+                })?;
+                &snapshot.timeline
+            }
+        };
+        self.journal.walk(&from.difference(target), |_, entry| {
+            counts.remove(entry.word);
+            Ok(())
+        })?;
+        self.journal.walk(&target.difference(from), |_, entry| {
+            counts.add(entry.word, 1);
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,31 @@
+//! Positions in the journal.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A place in the journal. Positions start at 1, grow by 1, and are never used twice.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub(crate) struct Position(pub(crate) u64);
+
+impl Position {
+    /// The first position of every journal.
+    pub(crate) const FIRST: Self = Self(1);
+
+    /// No position: the last one of a journal without events.
+    pub(crate) const NONE: Self = Self(0);
+
+    /// The position after this one.
+    #[must_use]
+    pub(crate) const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

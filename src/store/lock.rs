@@ -1,0 +1,79 @@
+//! The lock of a state directory: a file named `lock`, locked with flock, which a process that
+//! ends in any way gives up.
+
+use std::fs::File;
+use std::io::{Read, Seek, Write};
+use std::path::Path;
+
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
+
+use crate::error::OpenError;
+use crate::store::directory::unusable;
+
+/// The name of the lock file.
+pub(super) const LOCK: &str = "lock";
+
+/// A lock that is held for as long as this lives.
+#[derive(Debug)]
+pub(super) struct Lock(File);
+
+impl Lock {
+    /// Locks a directory against everybody else, and leaves word of who holds it.
+    pub(super) fn for_writing(directory: &Path) -> Result<Self, OpenError> {
+        let path = directory.join(LOCK);
+        let mut options = File::options();
+        options.read(true).write(true).create(true).truncate(false);
+        let file = options
+            .open(&path)
+            .map_err(unusable(&path, "opening it to write"))?;
+        let mut lock = Self::take(file, directory, FlockOperation::NonBlockingLockExclusive)?;
+        let mut write = || {
+            lock.0.set_len(0)?;
+            lock.0.rewind()?;
+            writeln!(lock.0, "{}", std::process::id())
+        };
+        write().map_err(unusable(&path, "writing to it"))?;
+        Ok(lock)
+    }
+
+    /// Locks a directory against writers, without changing it.
+    pub(super) fn for_reading(directory: &Path) -> Result<Self, OpenError> {
+        let path = directory.join(LOCK);
+        let file = File::open(&path).map_err(unusable(&path, "opening it"))?;
+        Self::take(file, directory, FlockOperation::NonBlockingLockShared)
+    }
+
+    fn take(file: File, directory: &Path, operation: FlockOperation) -> Result<Self, OpenError> {
+        match rustix::fs::flock(&file, operation) {
+            Ok(()) => Ok(Self(file)),
+            Err(Errno::WOULDBLOCK) => Err(held(directory, &file)),
+            Err(error) => Err(unusable(directory, "locking it")(error.into())),
+        }
+    }
+}
+
+impl Drop for Lock {
+    /// Closing the file is not enough: a child process that another thread is just starting has
+    /// a copy of it for a moment, and with it the lock.
+    fn drop(&mut self) {
+        // A lock that cannot be given up goes with the file.
+        rustix::fs::flock(&self.0, FlockOperation::Unlock).unwrap_or_default();
+    }
+}
+
+/// Who holds a lock that could not be had: the file names the last writer, and it is that one
+/// unless a reader's lock can be shared.
+fn held(directory: &Path, mut lock: &File) -> OpenError {
+    let path = directory.to_owned();
+    if rustix::fs::flock(lock, FlockOperation::NonBlockingLockShared).is_ok() {
+        return OpenError::HeldByReader { path };
+    }
+    let mut pid = String::new();
+    // Whatever cannot be read or is not there yet is no number.
+    lock.read_to_string(&mut pid).unwrap_or_default();
+    OpenError::HeldByWriter {
+        path,
+        pid: pid.trim().parse().ok(),
+    }
+}

@@ -1,0 +1,89 @@
+//! Reading one tree of the database: sled's errors and panics become ours, and iterators end.
+
+use std::ops::RangeBounds;
+
+use sled::IVec;
+
+use crate::error::StorageError;
+use crate::store::sled_db::{failed, guarded};
+
+const READING: &str = "reading";
+
+/// A key and its value.
+pub(super) type Entry = (IVec, IVec);
+
+/// One tree of the database.
+#[derive(Debug, Clone)]
+pub(super) struct Tree(sled::Tree);
+
+impl Tree {
+    pub(super) fn new(tree: sled::Tree) -> Self {
+        Self(tree)
+    }
+
+    /// sled's own handle, for a transaction.
+    pub(super) fn sled(&self) -> &sled::Tree {
+        &self.0
+    }
+
+    /// The value of a key.
+    pub(super) fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<IVec>, StorageError> {
+        guarded(READING, || self.0.get(key).map_err(failed(READING)))
+    }
+
+    /// The last entry whose key is not above this one.
+    pub(super) fn last_up_to(&self, key: [u8; 8]) -> Result<Option<Entry>, StorageError> {
+        guarded(READING, || {
+            self.0
+                .range(..=key)
+                .next_back()
+                .transpose()
+                .map_err(failed(READING))
+        })
+    }
+
+    /// The entries whose keys are in a range, in order.
+    pub(super) fn range<K: AsRef<[u8]>>(&self, keys: impl RangeBounds<K>) -> Entries {
+        Entries {
+            entries: self.0.range(keys),
+            has_failed: false,
+        }
+    }
+
+    /// The entries whose keys begin with a number, in order.
+    pub(super) fn with_prefix(&self, prefix: u64) -> Entries {
+        Entries {
+            entries: self.0.scan_prefix(prefix.to_be_bytes()),
+            has_failed: false,
+        }
+    }
+
+    /// Every entry, in order.
+    pub(super) fn iter(&self) -> Entries {
+        Entries {
+            entries: self.0.iter(),
+            has_failed: false,
+        }
+    }
+}
+
+/// Entries of a tree. sled's iterators return the same error for ever; this ends behind it.
+pub(super) struct Entries {
+    entries: sled::Iter,
+    has_failed: bool,
+}
+
+impl Iterator for Entries {
+    type Item = Result<Entry, StorageError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.has_failed {
+            return None;
+        }
+        let next = guarded(READING, || {
+            self.entries.next().transpose().map_err(failed(READING))
+        });
+        self.has_failed = next.is_err();
+        next.transpose()
+    }
+}

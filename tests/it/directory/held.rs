@@ -1,0 +1,59 @@
+//! Directories that another process holds.
+
+use super::{HELD, Snapshot, answer, event, on, reply};
+use crate::client::scratch_dir;
+use crate::command::{Live, binary};
+use rustix::fs::FlockOperation;
+use std::fs::File;
+use std::path::Path;
+
+fn start(data_dir: &Path) -> Live {
+    let mut node = Live::start(binary().arg("--data-dir").arg(data_dir));
+    let first = event("e1").line(1);
+    assert_eq!(node.ask(&first) + "\n", reply(1, false));
+    node
+}
+
+#[test]
+fn a_second_run_and_a_dump_name_the_process_that_holds_the_directory_and_leave_it_unharmed() {
+    let home = scratch_dir();
+    let data_dir = home.path().join("data");
+    let mut first = start(&data_dir);
+    let pid = format!("process {};", first.pid());
+    let before = Snapshot::of(&data_dir);
+    for command in ["run", "dump", "run"] {
+        let line = on(command, &data_dir, "").expect_refusal(HELD);
+        assert!(line.contains(&pid), "{pid} {line}");
+    }
+    assert_eq!(Snapshot::of(&data_dir), before);
+    assert_eq!(first.ask(&event("e1").line(1)) + "\n", reply(1, true));
+    assert_eq!(first.ask(&event("e2").line(1)) + "\n", reply(2, false));
+    first.finish().expect_quiet_success();
+    assert_eq!(answer(&data_dir, &[event("e2")]), reply(2, true));
+}
+
+#[test]
+fn a_directory_is_free_again_as_soon_as_its_process_is_killed() {
+    let home = scratch_dir();
+    let data_dir = home.path().join("data");
+    let first = start(&data_dir);
+    first.signal(rustix::process::Signal::KILL);
+    assert_eq!(first.wait().code, None);
+    assert_eq!(answer(&data_dir, &[event("e1")]), reply(1, true));
+}
+
+#[test]
+fn a_run_waits_for_no_reader_and_readers_do_not_hinder_each_other() {
+    let home = scratch_dir();
+    let data_dir = home.path().join("data");
+    answer(&data_dir, &[event("e1")]);
+    // As dump does it while it copies.
+    let lock = File::open(data_dir.join("lock")).expect("it is there");
+    rustix::fs::flock(&lock, FlockOperation::LockShared).expect("nobody writes");
+    let line = on("run", &data_dir, "").expect_refusal(HELD);
+    assert!(line.contains("another command"), "{line}");
+    on("dump", &data_dir, "").expect_quiet_success();
+    // Closing it is not enough: a process that another test forks just now has the handle too.
+    rustix::fs::flock(&lock, FlockOperation::Unlock).expect("it was locked");
+    assert_eq!(answer(&data_dir, &[event("e1")]), reply(1, true));
+}

@@ -1,0 +1,71 @@
+//! A run without a directory: where its state is, what it says, and that nothing remains.
+
+use super::{event, reply};
+use crate::client::scratch_dir;
+use crate::command::{Finished, Live, binary};
+use rustix::process::Signal;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn entries(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).expect("it is there");
+    entries
+        .map(|entry| entry.expect("it can be read").path())
+        .collect()
+}
+
+/// Runs a node with its temporary directory in a place of our own; `end` ends it.
+fn run_without_directory(arguments: &[&str], end: impl FnOnce(Live) -> Finished) -> Finished {
+    let home = scratch_dir();
+    let [temporary, working] = ["temporary", "working"].map(|name| home.path().join(name));
+    for directory in [&temporary, &working] {
+        fs::create_dir(directory).expect("it can be made");
+    }
+    let mut command = binary();
+    command.env("TMPDIR", &temporary).env("HOME", &working);
+    command.current_dir(&working).args(arguments);
+    let mut node = Live::start(&mut command);
+    assert_eq!(node.ask(&event("e1").line(1)) + "\n", reply(1, false));
+    let state = entries(&temporary);
+    assert_eq!(state.len(), 1, "{state:?}");
+    assert!(
+        state[0].join("db").is_file(),
+        "the state is there meanwhile"
+    );
+    let finished = end(node);
+    assert_eq!(entries(&temporary), [] as [PathBuf; 0], "nothing remains");
+    assert_eq!(entries(&working), [] as [PathBuf; 0]);
+    finished
+}
+
+#[test]
+fn without_a_directory_one_line_says_that_the_state_is_temporary_and_it_is() {
+    for arguments in [&[][..], &["run"]] {
+        let finished = run_without_directory(arguments, Live::finish);
+        assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+        assert_eq!(finished.stderr.lines().count(), 1, "{}", finished.stderr);
+        assert!(
+            finished.stderr.contains("--data-dir"),
+            "{}",
+            finished.stderr
+        );
+    }
+}
+
+#[test]
+fn without_a_directory_a_quiet_run_says_nothing() {
+    for quiet in ["--quiet", "-q"] {
+        run_without_directory(&[quiet], Live::finish).expect_quiet_success();
+    }
+}
+
+#[test]
+fn the_temporary_directory_is_gone_after_a_signal() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let finished = run_without_directory(&["--quiet"], |node| {
+            node.signal(signal);
+            node.wait()
+        });
+        finished.expect_quiet_success();
+    }
+}

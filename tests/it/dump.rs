@@ -1,0 +1,245 @@
+//! The command `dump`, and the log of conflicts: what a person sees of a state.
+
+mod conflicts;
+mod format;
+
+use crate::client::{dump, scratch_dir};
+use crate::command::{Live, binary, finish, run, spawn};
+use crate::directory::Snapshot;
+use crate::oracle::{Oracle, Request};
+use rustix::process::Signal;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::Command;
+
+const UNUSABLE: i32 = 3;
+const SECTIONS: [&str; 6] = [
+    "meta",
+    "counts",
+    "checkpoints",
+    "commits",
+    "outputs",
+    "seen",
+];
+
+#[test]
+fn a_dump_changes_no_byte_and_no_time_and_leaves_no_copy() {
+    let home = scratch_dir();
+    let (data_dir, temporary) = (home.path().join("data"), home.path().join("temporary"));
+    fs::create_dir(&temporary).expect("it can be made");
+    send(&data_dir, &requests());
+    let before = Snapshot::of(&data_dir);
+    for arguments in [
+        &[][..],
+        &["--only", "counts"],
+        &["--format", "table"],
+        &["--incidentals"],
+    ] {
+        let mut command = dump_command(&data_dir, arguments);
+        let finished = run(command.env("TMPDIR", &temporary), "");
+        assert!(!finished.expect_quiet_success().is_empty());
+        assert_eq!(Snapshot::of(&data_dir), before, "{arguments:?}");
+    }
+    let copies = fs::read_dir(&temporary).expect("it is there").count();
+    assert_eq!(copies, 0, "the copy is removed");
+}
+
+#[test]
+fn a_dump_after_a_kill_changes_nothing_and_the_next_start_finds_what_it_showed() {
+    let lines = lines(&requests());
+    for answered in [1, 20, 40] {
+        let home = scratch_dir();
+        let data_dir = home.path().join("data");
+        let mut node = start(&data_dir);
+        let (asked, in_flight) = lines.split_at(answered);
+        for line in asked {
+            node.ask(line);
+        }
+        node.send(in_flight);
+        node.signal(Signal::KILL);
+        assert_eq!(node.wait().code, None);
+        let before = Snapshot::of(&data_dir);
+        let dumped = dump_of(&data_dir, &[]);
+        assert_eq!(Snapshot::of(&data_dir), before);
+        assert_eq!(dump_of(&data_dir, &[]), dumped);
+        send(&data_dir, &[]);
+        assert_eq!(dump_of(&data_dir, &[]), dumped);
+    }
+}
+
+#[test]
+fn the_same_requests_give_the_same_bytes_however_they_were_batched() {
+    let home = scratch_dir();
+    let directory = |name: &str| home.path().join(name);
+    let (requests, mut oracle) = (requests(), Oracle::new());
+    let lines = lines(&requests);
+    let half = requests.len() / 2;
+    for request in &requests {
+        oracle.apply(request);
+    }
+
+    let mut node = start(&directory("one at a time"));
+    for line in &lines {
+        node.ask(line);
+    }
+    node.finish().expect_quiet_success();
+    send(&directory("at once"), &requests);
+    send(&directory("restarted"), &requests[..half]);
+    send(&directory("restarted"), &requests[half..]);
+    let mut node = start(&directory("killed"));
+    node.send(&lines[..half]);
+    for _ in 0..half {
+        node.read_line();
+    }
+    node.signal(Signal::KILL);
+    node.wait();
+    send(&directory("killed"), &requests[half..]);
+
+    let expected = dump_of(&directory("one at a time"), &[]);
+    dump::check(&directory("one at a time"), &oracle).unwrap_or_else(|e| panic!("{e}"));
+    for name in ["at once", "restarted", "killed"] {
+        assert_eq!(dump_of(&directory(name), &[]), expected, "{name}");
+    }
+    // Groups and times differ, so that there was something to leave out.
+    let incidentals = |name| dump_of(&directory(name), &["--incidentals"]);
+    assert_ne!(incidentals("at once"), incidentals("one at a time"));
+}
+
+#[test]
+fn each_section_alone_equals_its_part_of_the_whole() {
+    let home = scratch_dir();
+    let data_dir = home.path().join("data");
+    send(&data_dir, &requests());
+    for with in [&[][..], &["--incidentals"], &["--format", "table"]] {
+        let whole = dump_of(&data_dir, with);
+        let parts = SECTIONS.map(|section| {
+            let part = dump_of(&data_dir, &[with, &["--only", section]].concat());
+            assert!(part.lines().count() >= 2, "{section}: {part}");
+            part
+        });
+        assert_eq!(parts.concat(), whole);
+    }
+}
+
+#[test]
+fn a_directory_without_state_is_refused_and_stays_as_it_is() {
+    let home = scratch_dir();
+    let missing = home.path().join("missing");
+    let empty = home.path().join("empty");
+    fs::create_dir(&empty).expect("it can be made");
+    let before = Snapshot::of(home.path());
+    for data_dir in [missing, empty] {
+        let mut command = dump_command(&data_dir, &[]);
+        let line = run(&mut command, "").expect_refusal(UNUSABLE);
+        let path = data_dir.to_str().expect("it is UTF-8");
+        assert!(line.contains(path) && line.contains("no state"), "{line}");
+    }
+    assert_eq!(Snapshot::of(home.path()), before);
+}
+
+#[test]
+fn a_state_without_events_can_be_dumped() {
+    let home = scratch_dir();
+    let data_dir = home.path().join("data");
+    send(&data_dir, &[]);
+    let meta = dump_of(&data_dir, &["--only", "meta"]);
+    assert!(
+        meta.contains(r#"{"type":"meta","name":"events","value":0}"#),
+        "{meta}"
+    );
+    assert_eq!(dump_of(&data_dir, &[]), meta);
+}
+
+#[test]
+fn a_dump_without_a_directory_or_of_an_unknown_section_is_a_wrong_argument() {
+    for arguments in [
+        &[][..],
+        &["--data-dir", "x", "--only", "words"],
+        &["--data-dir"],
+    ] {
+        let finished = run(binary().arg("dump").args(arguments), "");
+        assert_eq!(finished.code, Some(2), "{arguments:?}");
+        assert_eq!(finished.stdout, "");
+        assert!(finished.stderr.contains("--"), "{}", finished.stderr);
+    }
+}
+
+#[test]
+fn a_dump_whose_reader_has_seen_enough_ends_quietly() {
+    let home = scratch_dir();
+    let data_dir = home.path().join("data");
+    let many: Vec<_> = (0..4_000).map(|n| event(&format!("e{n}"), "a")).collect();
+    send(&data_dir, &many);
+    for format in ["jsonl", "table"] {
+        let mut child = spawn(&mut dump_command(&data_dir, &["--format", format]));
+        // As `head -1`: far more than a pipe holds remains unread.
+        let mut reader = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        let mut line = String::new();
+        reader.read_line(&mut line).expect("a first line");
+        assert!(line.contains("meta"), "{line}");
+        drop(reader);
+        let finished = finish(child);
+        assert_eq!(finished.code, Some(1), "nobody reads the output any more");
+        assert_eq!(finished.stderr, "");
+    }
+}
+
+/// Requests after which every section has several records: events in the state and left,
+/// released, pending and discarded; more than one checkpoint and commit.
+fn requests() -> Vec<Request> {
+    let checkpoint = |id: &str| Request::Checkpoint { id: id.to_owned() };
+    let restore = |id: &str| Request::Restore { id: id.to_owned() };
+    let events = |range: std::ops::Range<usize>| {
+        range.map(|n| event(&format!("id{n}"), &format!("word{}", n % 5)))
+    };
+    let mut requests: Vec<_> = events(0..9).collect();
+    requests.extend([checkpoint("later"), Request::Commit]);
+    requests.extend(events(7..15));
+    requests.extend([checkpoint("earlier"), Request::Commit, Request::Commit]);
+    requests.extend(events(15..20));
+    requests.extend([Request::Rollback, restore("later")]);
+    requests.extend(events(3..18));
+    requests.push(checkpoint("newest"));
+    requests.extend(events(30..33));
+    requests
+}
+
+fn event(event_id: &str, word: &str) -> Request {
+    Request::Process {
+        event_id: event_id.to_owned(),
+        word: word.to_owned(),
+    }
+}
+
+fn lines(requests: &[Request]) -> Vec<String> {
+    let numbered = (1..).zip(requests);
+    numbered
+        .map(|(msg_id, request)| request.line(msg_id))
+        .collect()
+}
+
+fn start(data_dir: &Path) -> Live {
+    Live::start(binary().arg("--data-dir").arg(data_dir))
+}
+
+/// Sends requests to a node of their own, all at once, and waits for its end.
+fn send(data_dir: &Path, requests: &[Request]) {
+    let mut command = binary();
+    let input = lines(requests).join("\n");
+    let finished = run(command.arg("--data-dir").arg(data_dir), &input);
+    let replies = finished.expect_quiet_success();
+    assert_eq!(replies.lines().count(), requests.len());
+    assert!(!replies.contains(r#""code""#), "{replies}");
+}
+
+fn dump_command(data_dir: &Path, arguments: &[&str]) -> Command {
+    let mut command = binary();
+    command.args(["dump", "--data-dir"]).arg(data_dir);
+    command.args(arguments);
+    command
+}
+
+fn dump_of(data_dir: &Path, arguments: &[&str]) -> String {
+    run(&mut dump_command(data_dir, arguments), "").expect_quiet_success()
+}

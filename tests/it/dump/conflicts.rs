@@ -1,0 +1,76 @@
+//! Conflicts are told on stderr, with the words that differ.
+
+use super::{event, lines};
+use crate::client::scratch_dir;
+use crate::command::{binary, run};
+use crate::oracle::Request;
+
+/// What a node says on stderr to these requests on a new state.
+fn said(requests: &[Request], arguments: &[&str]) -> String {
+    let home = scratch_dir();
+    let mut command = binary();
+    command.arg("--data-dir").arg(home.path().join("data"));
+    let finished = run(command.args(arguments), &lines(requests).join("\n"));
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    assert_eq!(finished.stdout.lines().count(), requests.len());
+    finished.stderr
+}
+
+/// An id that is released, restored to before its event, and sent with another word.
+fn sent_again_after_release(word: &str) -> Vec<Request> {
+    let id = "before".to_owned();
+    vec![
+        Request::Checkpoint { id: id.clone() },
+        event("e7", "former"),
+        Request::Commit,
+        Request::Restore { id },
+        event("e7", word),
+    ]
+}
+
+fn expect_one_line(stderr: &str, parts: &[&str]) {
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    for part in parts {
+        assert!(stderr.contains(part), "{part}: {stderr}");
+    }
+}
+
+#[test]
+fn a_duplicate_id_with_another_word_is_told_with_both_words() {
+    let requests = [event("e7", "former"), event("e7", "latter")];
+    let parts = ["conflict", "e7", "former", "latter"];
+    expect_one_line(&said(&requests, &[]), &parts);
+}
+
+#[test]
+fn a_released_id_sent_again_after_a_restore_with_another_word_is_told_with_both_words() {
+    let requests = sent_again_after_release("latter");
+    let parts = ["conflict", "e7", "former", "latter"];
+    expect_one_line(&said(&requests, &[]), &parts);
+}
+
+#[test]
+fn the_same_word_again_is_no_conflict() {
+    assert_eq!(said(&[event("e7", "a"), event("e7", "a")], &[]), "");
+    assert_eq!(said(&sent_again_after_release("former"), &[]), "");
+}
+
+#[test]
+fn a_quiet_run_tells_no_conflict() {
+    for quiet in ["--quiet", "-q"] {
+        let duplicate = [event("e7", "former"), event("e7", "latter")];
+        assert_eq!(said(&duplicate, &[quiet]), "");
+        assert_eq!(said(&sent_again_after_release("latter"), &[quiet]), "");
+    }
+}
+
+#[test]
+fn words_cannot_forge_further_lines_of_the_log() {
+    let requests = [
+        event("e7", "former"),
+        event("e7", "latter\nWARN \u{1b}[2Jforged"),
+    ];
+    let stderr = said(&requests, &[]);
+    expect_one_line(&stderr, &["conflict", "latter"]);
+    assert!(!stderr.contains('\u{1b}'), "{stderr:?}");
+}

@@ -1,0 +1,119 @@
+//! A node whose calls on its database file are watched, held back or made to fail.
+
+use super::trace::{Stage, Step};
+use crate::client::{PATIENCE, scratch_dir};
+use crate::command::{Live, binary};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::thread;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// The directories and switches of one test.
+pub struct Bench {
+    home: TempDir,
+}
+
+impl Bench {
+    pub fn new() -> Self {
+        Self {
+            home: scratch_dir(),
+        }
+    }
+
+    pub fn data_dir(&self) -> PathBuf {
+        self.home.path().join("data")
+    }
+
+    /// Starts a node and waits for its first reply, which changes nothing, so that its start is
+    /// over.
+    pub fn start(&self) -> (Live, String) {
+        let mut command = binary();
+        // Conflicts, which the streams have, would be told on stderr.
+        command.args(["--quiet", "--data-dir"]).arg(self.data_dir());
+        command.env("LD_PRELOAD", library());
+        command.env("SHIM_TRACE", self.trace_file());
+        command.env("SHIM_GATE", self.gate());
+        command.env("SHIM_FAIL", self.failure());
+        let mut node = Live::start(&mut command);
+        let greeting = node.ask("no JSON");
+        assert!(greeting.contains(r#""code": 12"#), "{greeting}");
+        (node, greeting)
+    }
+
+    /// From here on an fdatasync of the database waits.
+    pub fn close_gate(&self) {
+        fs::write(self.gate(), "").expect("the gate can be closed");
+    }
+
+    pub fn open_gate(&self) {
+        fs::remove_file(self.gate()).expect("the gate was closed");
+    }
+
+    /// Makes the next fdatasync of the database fail, or the one that waits at the gate.
+    pub fn fail_one_sync(&self) {
+        fs::write(self.failure(), "").expect("the failure can be ordered");
+    }
+
+    /// Whether the failure that was ordered has not happened.
+    pub fn failure_is_due(&self) -> bool {
+        self.failure().exists()
+    }
+
+    pub fn trace(&self) -> Vec<Step> {
+        let text = fs::read_to_string(self.trace_file()).expect("the shim writes a trace");
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        whole.lines().map(Step::read).collect()
+    }
+
+    /// How many times an fdatasync of the database has begun.
+    pub fn syncs_begun(&self) -> usize {
+        let is_one = |step: &&Step| **step == Step::Sync(Stage::Enter);
+        self.trace().iter().filter(is_one).count()
+    }
+
+    /// Waits until an fdatasync of the database has begun for this many times.
+    pub fn wait_for_syncs(&self, wanted: usize) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.syncs_begun() < wanted {
+            assert!(Instant::now() < deadline, "no fdatasync came");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn trace_file(&self) -> PathBuf {
+        self.home.path().join("trace")
+    }
+
+    fn gate(&self) -> PathBuf {
+        self.home.path().join("gate")
+    }
+
+    fn failure(&self) -> PathBuf {
+        self.home.path().join("failure")
+    }
+}
+
+/// The compiled shim.
+///
+/// It replaces that of an earlier run in one step, as another run of the tests may use it now.
+fn library() -> &'static Path {
+    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/order/shim.rs");
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let new = directory.join(format!("order-shim-{}.so", std::process::id()));
+        let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+        let mut compile = Command::new(rustc);
+        compile.args(["--crate-type", "cdylib", "--crate-name", "shim"]);
+        compile.args(["-O", "--edition", "2024", "-o"]).arg(&new);
+        let output = compile.arg(source).output().expect("rustc can be started");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{errors}");
+        let library = directory.join("order-shim.so");
+        fs::rename(&new, &library).expect("the library can be replaced");
+        library
+    })
+}

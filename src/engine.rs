@@ -138,3 +138,50 @@ pub(crate) fn unix_ms(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_millis() as u64)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A timeline in as many pieces as it has positions makes each checkpoint of it large.
+    #[test]
+    fn checkpoints_of_a_fragmented_timeline_fill_a_group_by_their_bytes() {
+        let directory = tempfile::tempdir().expect("there is room");
+        let mut engine = Engine::open(directory.path(), &Options::default()).expect("it is new");
+        let ids: Vec<String> = (0..2_000).map(|n| format!("e{n}")).collect();
+        let mut requests = vec![Request::Checkpoint {
+            checkpoint_id: "empty",
+        }];
+        let process = |id| Request::Process {
+            event_id: id,
+            word: "w",
+        };
+        requests.extend(ids.iter().step_by(2).map(|id| process(id)));
+        requests.extend([
+            Request::Commit,
+            Request::Restore {
+                checkpoint_id: "empty",
+            },
+        ]);
+        requests.extend(ids.iter().map(|id| process(id)));
+        // What was released before stays, what is new goes: every other position is left.
+        requests.push(Request::Rollback);
+        engine
+            .submit(&requests, UNIX_EPOCH)
+            .expect("the storage works");
+        let mut processor = engine.processor;
+        let mut checkpoints = 0;
+        while !processor.group_is_full() {
+            let name = checkpoints.to_string();
+            let saved = processor.apply(&Request::Checkpoint {
+                checkpoint_id: &name,
+            });
+            assert!(saved.expect("the storage works").is_ok());
+            checkpoints += 1;
+        }
+        assert!(
+            (200..300).contains(&checkpoints),
+            "{checkpoints} of 4 KiB each"
+        );
+    }
+}

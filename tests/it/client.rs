@@ -6,8 +6,9 @@
 pub mod dump;
 pub mod reply;
 
+use crate::command::binary;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -195,17 +196,6 @@ pub fn run_with(dir: &Path, arguments: &[&str], input: &[u8]) -> (Vec<u8>, Strin
         stderr,
     } = node.finish();
     (unread, stderr, status)
-}
-
-fn binary() -> Command {
-    let mut command = Command::new(PathBuf::from(env!("CARGO_BIN_EXE_exactly-once")));
-    command.env_remove("RUST_LOG");
-    // Options that the program may take from the environment must not come from the caller's.
-    let names = std::env::vars_os().map(|(name, _)| name);
-    for name in names.filter(|name| name.to_string_lossy().starts_with("EXACTLY_ONCE_")) {
-        command.env_remove(name);
-    }
-    command
 }
 
 /// Keeps a node that is told no data directory from finding one that others use.

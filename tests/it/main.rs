@@ -11,4 +11,5 @@ mod model;
 mod oracle;
 mod order;
 mod protocol;
+mod streams;
 mod text;

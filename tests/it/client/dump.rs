@@ -1,6 +1,7 @@
 //! The reader of `exactly-once dump`, and its comparison with an oracle.
 
-use super::{PATIENCE, binary, spawn};
+use super::{PATIENCE, spawn};
+use crate::command::binary;
 use crate::oracle::{Oracle, Output};
 use serde::Deserialize;
 use std::collections::BTreeMap;

@@ -1,0 +1,128 @@
+//! Standard streams that misbehave: nobody reads the log, or the output does not wait.
+
+use crate::command::{binary, finish, run};
+use crate::oracle::Request;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
+
+fn process(msg_id: u64, event_id: &str, word: &str) -> String {
+    let request = Request::Process {
+        event_id: event_id.to_owned(),
+        word: word.to_owned(),
+    };
+    request.line(msg_id) + "\n"
+}
+
+/// One accepted event, then as many conflicts with it, each of which is logged.
+fn conflicts(count: u64) -> String {
+    let first = process(0, "e1", "word");
+    (1..=count).fold(first, |lines, n| lines + &process(n, "e1", "another"))
+}
+
+#[test]
+fn a_log_that_cannot_be_written_holds_up_no_reply() {
+    let full = File::options()
+        .write(true)
+        .open("/dev/full")
+        .expect("Linux has it");
+    let mut command = binary();
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(full);
+    let mut node = command.spawn().expect("it can be started");
+    let mut stdin = node.stdin.take().expect("it is piped");
+    let mut replies = BufReader::new(node.stdout.take().expect("it is piped")).lines();
+    // In lock step, so that each reply comes while the input is still open.
+    for line in conflicts(3).lines() {
+        writeln!(stdin, "{line}").expect("the node reads");
+        let reply = replies
+            .next()
+            .expect("there is a reply")
+            .expect("it is text");
+        assert!(reply.contains("processed"), "{reply}");
+    }
+    drop(stdin);
+    assert!(node.wait().expect("it ends").success());
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_up_no_reply() {
+    // Far more than a pipe holds.
+    const CONFLICTS: u64 = 5_000;
+    let mut command = binary();
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut node = command.spawn().expect("it can be started");
+    let mut stdin = node.stdin.take().expect("it is piped");
+    thread::spawn(move || stdin.write_all(conflicts(CONFLICTS).as_bytes()));
+    let replies = BufReader::new(node.stdout.take().expect("it is piped")).lines();
+    assert_eq!(replies.count() as u64, CONFLICTS + 1);
+    assert_eq!(finish(node).code, Some(0));
+}
+
+#[test]
+fn an_output_that_does_not_wait_for_its_reader_loses_no_reply() {
+    const EVENTS: u64 = 5_000;
+    let (mut reader, writer) = std::io::pipe().expect("there is a pipe");
+    rustix::io::ioctl_fionbio(&writer, true).expect("a pipe can be set not to wait");
+    let mut command = binary();
+    command
+        .stdin(Stdio::piped())
+        .stdout(writer)
+        .stderr(Stdio::piped());
+    let mut node = command.spawn().expect("it can be started");
+    // It holds the other end of the pipe.
+    drop(command);
+    let mut stdin = node.stdin.take().expect("it is piped");
+    let input: String = (0..EVENTS)
+        .map(|n| process(n, &format!("e{n}"), "word"))
+        .collect();
+    thread::spawn(move || stdin.write_all(input.as_bytes()));
+    // The node has met a full pipe by then, or will meet one while this reads.
+    thread::sleep(Duration::from_millis(100));
+    let mut replies = String::new();
+    reader
+        .read_to_string(&mut replies)
+        .expect("replies are text");
+    assert_eq!(replies.lines().count() as u64, EVENTS);
+    assert_eq!(finish(node).code, Some(0));
+}
+
+#[test]
+fn a_disk_without_room_for_requests_gets_no_snapshot_at_the_end_either() {
+    let home = crate::client::scratch_dir();
+    let state = home.path().join("state");
+    let with = |options: &[&str], input: &str| {
+        let finished = run(
+            binary()
+                .args(["run", "--data-dir"])
+                .arg(&state)
+                .args(options),
+            input,
+        );
+        assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+        finished.stdout
+    };
+    let events: String = (0..2_000)
+        .map(|n| process(n, &format!("e{n}"), &format!("{n:0>900}")))
+        .collect();
+    with(&[], &events);
+    let size = || state.join("db").metadata().expect("it is there").len();
+    let before = size();
+    let floor = [
+        "--min-free-bytes",
+        "9223372036854775807",
+        "--snapshot-every",
+        "1",
+    ];
+    let replies = with(&floor, &process(1, "new", "word"));
+    assert!(replies.contains(r#""code": 11"#), "{replies}");
+    // The snapshot would take 1.8 MB.
+    assert!(size() < before + 500_000, "from {before} to {}", size());
+}

@@ -20,6 +20,8 @@ const RECENT_BYTES: usize = 64 << 20;
 #[derive(Debug)]
 pub(crate) struct Journal {
     open: OpenBlock,
+    /// The group that the events since the last call of `take_unwritten` belong to.
+    group: u64,
     /// Whether the open block has events that no call of `take_unwritten` has returned.
     open_is_unwritten: bool,
     /// Full blocks without a gap, the last of them just before the open one.
@@ -32,12 +34,12 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// The journal that ends at `head`, as the store has it.
+    /// The journal that ends at `head`, as the store has it; its next events are of `group`.
     ///
     /// # Errors
     ///
     /// [`StorageError`] if the last block cannot be read or does not end at `head`.
-    pub(crate) fn open(reader: Reader, head: Position) -> Result<Self, StorageError> {
+    pub(crate) fn open(reader: Reader, head: Position, group: u64) -> Result<Self, StorageError> {
         let mut open = OpenBlock::new(head.next());
         if head >= Position::FIRST {
             let last = reader.block_at(head)?;
@@ -57,6 +59,7 @@ impl Journal {
         }
         Ok(Self {
             open,
+            group,
             open_is_unwritten: false,
             recent: VecDeque::new(),
             recent_bytes: 0,
@@ -83,7 +86,7 @@ impl Journal {
     }
 
     fn close_block(&mut self) {
-        let block = self.open.seal();
+        let block = self.open.seal(self.group);
         self.open = OpenBlock::new(self.open.next_position());
         if self.open_is_unwritten {
             self.unwritten.push(block.clone());
@@ -104,9 +107,19 @@ impl Journal {
     /// The blocks that are new or longer since the last call, the open one included.
     pub(crate) fn take_unwritten(&mut self) -> Vec<Block> {
         if std::mem::take(&mut self.open_is_unwritten) {
-            self.unwritten.push(self.open.seal());
+            self.unwritten.push(self.open.seal(self.group));
         }
         std::mem::take(&mut self.unwritten)
+    }
+
+    /// From here on events belong to the next group.
+    pub(crate) fn end_group(&mut self) {
+        self.group += 1;
+    }
+
+    /// The group that the next events belong to.
+    pub(crate) fn group(&self) -> u64 {
+        self.group
     }
 
     /// Bytes that `take_unwritten` would return, about.

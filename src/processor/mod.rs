@@ -110,7 +110,7 @@ impl Processor {
         };
         let mut processor = Self {
             state,
-            journal: Journal::open(reader.clone(), head)?,
+            journal: Journal::open(reader.clone(), head, store.next_group())?,
             index: build_index(&reader, store.seed(), head)?,
             snapshots: Snapshots::open(reader.clone(), snapshot_interval_events)?,
             reader,
@@ -357,7 +357,8 @@ impl Processor {
         self.low_space = self.floor.check()?;
         let changes = std::mem::take(&mut self.changes);
         let state = &self.state;
-        Ok(Group {
+        let group = Group {
+            number: self.journal.group(),
             scalars: Scalars {
                 position: head,
                 open_from: state.timeline.open_from(),
@@ -374,7 +375,11 @@ impl Processor {
             checkpoints: changes.checkpoints,
             commits: changes.commits,
             snapshots: self.snapshots.take_writes(&self.floor)?,
-        })
+        };
+        if !group.is_empty() {
+            self.journal.end_group();
+        }
+        Ok(group)
     }
 
     /// The groups of a clean end: what is left, and a last snapshot if the tail is long. `None`

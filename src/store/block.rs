@@ -4,6 +4,7 @@
 //! block  = checksum  u64 little-endian, XXH3 of the rest seeded with the first position
 //!          version   u8, 1
 //!          entries   u16 little-endian, at least 1
+//!          group     u64 little-endian: the group that the block was last written with
 //!          entry*
 //! entry  = form      u8: 0 the id is text, 1 the id is a UUID in lower-case hyphenated text
 //!          id        form 0: varint length and UTF-8; form 1: the 16 bytes it spells
@@ -28,7 +29,7 @@ pub(crate) const MAX_BLOCK_BYTES: usize = 6_000;
 
 const VERSION: u8 = 1;
 const CHECKSUM_BYTES: usize = 8;
-const HEADER_BYTES: usize = CHECKSUM_BYTES + 3;
+const HEADER_BYTES: usize = CHECKSUM_BYTES + 1 + 2 + 8;
 const MAX_ENTRY_BYTES: usize =
     1 + MAX_EVENT_ID_BYTES + MAX_WORD_BYTES + 3 * varint::MAX_VARINT_BYTES;
 
@@ -152,15 +153,18 @@ impl OpenBlock {
         );
     }
 
-    /// The block as it is now, ready to be stored.
-    pub(crate) fn seal(&mut self) -> Block {
+    /// The block as it is now, ready to be stored with a group.
+    pub(crate) fn seal(&mut self, group: u64) -> Block {
         let entries = self.offsets.len() as u16;
-        self.bytes[CHECKSUM_BYTES + 1..HEADER_BYTES].copy_from_slice(&entries.to_le_bytes());
+        let header = &mut self.bytes[CHECKSUM_BYTES + 1..HEADER_BYTES];
+        header[..2].copy_from_slice(&entries.to_le_bytes());
+        header[2..].copy_from_slice(&group.to_le_bytes());
         let checksum = checksum(self.first, &self.bytes);
         self.bytes[..CHECKSUM_BYTES].copy_from_slice(&checksum.to_le_bytes());
         Block {
             first: self.first,
             entries,
+            group,
             bytes: self.bytes.as_slice().into(),
         }
     }
@@ -176,6 +180,8 @@ impl OpenBlock {
 pub(crate) struct Block {
     pub(crate) first: Position,
     pub(crate) entries: u16,
+    /// The group that the block was last written with.
+    pub(crate) group: u64,
     pub(crate) bytes: std::sync::Arc<[u8]>,
 }
 
@@ -203,19 +209,15 @@ impl Block {
                 format!("{computed:016x}"),
             ));
         }
-        match *rest {
-            [VERSION, low, high, ..] if (low, high) != (0, 0) => {
-                let entries = u16::from_le_bytes([low, high]);
-                Ok(Self {
-                    first,
-                    entries,
-                    bytes: bytes.into(),
-                })
-            }
-            _ => Err(damaged(
-                "version 1 and an entry",
-                format!("{:02x?}", &rest[..3.min(rest.len())]),
-            )),
+        let header = rest.first_chunk::<{ HEADER_BYTES - CHECKSUM_BYTES }>();
+        match header {
+            Some(&[VERSION, low, high, ref group @ ..]) if (low, high) != (0, 0) => Ok(Self {
+                first,
+                entries: u16::from_le_bytes([low, high]),
+                group: u64::from_le_bytes(*group),
+                bytes: bytes.into(),
+            }),
+            header => Err(damaged("version 1 and an entry", format!("{header:02x?}"))),
         }
     }
 
@@ -359,7 +361,7 @@ mod tests {
             for (id, word, count) in &events {
                 open.push(&Entry { event_id: EventId::new(id), word, count: *count });
             }
-            let sealed = open.seal();
+            let sealed = open.seal(5);
             let mut cursor = Block::open(first, &sealed.bytes)?.cursor();
             for (index, (id, word, count)) in events.iter().enumerate() {
                 let (position, entry) = cursor.next()?.expect("as many entries as were pushed");
@@ -379,7 +381,7 @@ mod tests {
             word: "hello",
             count: 1,
         });
-        let bytes = open.seal().bytes.to_vec();
+        let bytes = open.seal(5).bytes.to_vec();
         assert!(Block::open(Position(7), &bytes).is_ok());
         assert!(Block::open(Position(8), &bytes).is_err());
         for bit in 0..bytes.len() * 8 {

@@ -29,7 +29,7 @@ fn journal_block() -> Vec<u8> {
             count,
         });
     }
-    block.seal().bytes.to_vec()
+    block.seal(5).bytes.to_vec()
 }
 
 fn pieces() -> Vec<(&'static str, Vec<u8>)> {

@@ -68,6 +68,8 @@ impl SnapshotWrites {
 /// What one transaction writes.
 #[derive(Debug, Default)]
 pub(crate) struct Group {
+    /// The group's number: that of the group before that wrote anything, plus 1.
+    pub(crate) number: u64,
     pub(crate) scalars: Scalars,
     /// Whether the scalars differ from those of the group before, beyond the position.
     pub(crate) scalars_changed: bool,
@@ -87,8 +89,12 @@ pub(crate) struct Group {
 impl Group {
     /// Whether there is nothing to write.
     pub(crate) fn is_empty(&self) -> bool {
+        self.blocks.is_empty() && self.has_only_events()
+    }
+
+    /// Whether there is nothing to write but blocks of the journal.
+    pub(crate) fn has_only_events(&self) -> bool {
         !self.scalars_changed
-            && self.blocks.is_empty()
             && self.closed.is_none()
             && self.released.is_none()
             && self.absorbed.is_none()

@@ -406,10 +406,19 @@ pub(super) fn format(trees: &Trees) -> Result<Option<Format>, StorageError> {
     get(&trees.meta, "format", "the record of the format")
 }
 
+/// The state's scalars: those of the last transaction, brought forward to the journal's end, as a
+/// group of one block writes nothing but the block.
 pub(super) fn head_record(trees: &Trees) -> Result<HeadRecord, StorageError> {
     let what = "the record of the head";
     let record = get(&trees.meta, "head", what)?;
-    record.ok_or_else(|| StorageError::damaged(what, "a record", "nothing"))
+    let mut record: HeadRecord =
+        record.ok_or_else(|| StorageError::damaged(what, "a record", "nothing"))?;
+    let last = trees.journal.last_up_to([u8::MAX; 8])?;
+    if let Some(last) = last.as_ref().map(decode_block).transpose()? {
+        record.scalars.position = record.scalars.position.max(last.last());
+        record.group = record.group.max(last.group);
+    }
+    Ok(record)
 }
 
 pub(super) fn live_sets(trees: &Trees) -> Result<LiveSets, StorageError> {

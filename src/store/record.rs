@@ -18,7 +18,7 @@ pub(crate) struct Format {
     pub(crate) seed: u64,
 }
 
-/// The state's scalars, written with every group.
+/// The state's scalars.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Scalars {
     /// The journal's last position.
@@ -35,7 +35,8 @@ pub(crate) struct Scalars {
     pub(crate) committed_source: Option<Vec<u8>>,
 }
 
-/// The record `head` of the tree `meta`: the state's scalars and the store's own.
+/// The record `head` of the tree `meta`: the state's scalars and the store's own, as of the last
+/// group that was more than a block of events.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct HeadRecord {
     /// How many groups have been committed.

@@ -32,20 +32,22 @@
 //!
 //! # The map
 //!
-//! Dependencies point one way, from the top of this table to its end.
+//! A module uses only those below it in this table.
 //!
 //! | module | owns | must not know |
 //! |---|---|---|
 //! | [`node`] | the pipeline from an input to an output | what a request means |
-//! | `protocol` | JSON on the wire | the disk, the state |
+//! | `protocol` | JSON on the wire | the disk, the processor |
 //! | [`inspect`] | looking at a resting directory | how it is written |
 //! | `engine` | the processor and the store as one library call | the wire |
 //! | `processor` | order: deduplicate, apply, collect, answer | JSON, threads, the clock |
 //! | `snapshots` | stored counts, from which counting starts | what a request means |
-//! | `journal` | accepted events at positions, in blocks | what an event means |
+//! | `journal` | accepted events at positions, in memory and stored | what an event means |
+//! | `store` | everything durable, its formats, and sled | requests and replies |
 //! | `seen` | which positions carry an id | whether they count |
-//! | `store` | everything durable, and sled | requests and replies |
-//! | `state` | position sets, timeline, counts | the disk |
+//! | `request` | requests, replies, refusals | how they arrive or are kept |
+//! | `state` | positions, sets of them, timeline, counts | the disk |
+//! | `statistics`, `limits`, `error` | figures, limits, failures | everything else |
 //!
 //! # Invariants
 //!
@@ -58,7 +60,7 @@
 //!    and crashes.
 //! 5. The same requests give the same replies and the same state: no clock, randomness or hash
 //!    order is in a reply, a count or an output.
-//! 6. Only `store` knows sled; only `protocol` knows JSON on the wire.
+//! 6. Only `store` knows sled; only `protocol` knows the JSON of requests and replies.
 
 mod engine;
 mod error;

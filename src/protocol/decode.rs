@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use crate::protocol::json::{Excess, MAX_NESTING, RawString, Reader, SyntaxError, Value, unescape};
+use crate::protocol::json::{Excess, RawString, Reader, SyntaxError, Value, unescape};
+use crate::protocol::reason::{Problem, Reason};
 use crate::request::Request;
 
 /// The most bytes of a line, its end not included.
@@ -228,52 +229,6 @@ pub(super) fn decode_line(strings: &mut Strings<'_>, range: Range<usize>, number
         src,
         msg_id: msg_id.ok().flatten(),
         body,
-    }
-}
-
-/// Why a line is malformed: a member and what is wrong with it.
-#[derive(Debug, Clone, Copy)]
-struct Reason {
-    member: &'static str,
-    problem: Problem,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Problem {
-    Missing,
-    Repeated,
-    Empty,
-    WrongType {
-        expected: &'static str,
-        found: &'static str,
-    },
-    LoneSurrogate,
-    Nesting,
-}
-
-impl std::fmt::Display for Reason {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let member = self.member;
-        match self.problem {
-            Problem::Missing => write!(f, "{member} is missing; a request needs it"),
-            Problem::Repeated => write!(f, "{member} is there more than once; send it once"),
-            Problem::Empty => write!(f, "{member} is empty; it needs at least 1 byte"),
-            Problem::WrongType { expected, found } => {
-                write!(f, "{member} must be {expected}, and is {found}")
-            }
-            Problem::LoneSurrogate => {
-                write!(
-                    f,
-                    "{member} has a string with a lone surrogate, which is no character; send pairs"
-                )
-            }
-            Problem::Nesting => {
-                write!(
-                    f,
-                    "{member} is nested more than {MAX_NESTING} levels deep; send it flatter"
-                )
-            }
-        }
     }
 }
 

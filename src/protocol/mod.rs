@@ -6,6 +6,7 @@
 mod batch;
 mod decode;
 mod json;
+mod reason;
 mod reply;
 
 pub(crate) use batch::{Batch, BatchReader};

@@ -20,6 +20,7 @@ mod directory;
 #[cfg(test)]
 mod golden;
 mod group;
+mod load;
 mod lock;
 mod reader;
 mod record;
@@ -36,7 +37,8 @@ use crate::error::OpenError;
 pub(crate) use copy::RestingCopy;
 pub(crate) use counts_codec::{CountsBlock, encode_counts};
 pub(crate) use group::{Checkpoint, Commit, Group, SnapshotHeader, SnapshotWrites};
-pub(crate) use reader::{DurablePosition, Reader, Stored};
+pub(crate) use load::Stored;
+pub(crate) use reader::{DurablePosition, Reader};
 pub(crate) use record::Scalars;
 pub(crate) use space::{LowSpace, SpaceFloor};
 pub(crate) use writer::Store;

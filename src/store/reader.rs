@@ -8,33 +8,15 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::error::StorageError;
 use crate::state::position::Position;
 use crate::state::position_set::{PositionRange, PositionSet};
-use crate::state::settled::Settled;
 use crate::store::block::{Block, Entry, walk_block};
 use crate::store::counts_codec::decode_counts;
 use crate::store::group::{Checkpoint, Commit, SnapshotHeader};
-use crate::store::record::{
-    self, CheckpointRecord, CommitRecord, Format, HeadRecord, SetRecord, SnapshotRecord,
+use crate::store::load::{
+    self, Stored, counts_key, decode_block, gap, head_record, live_sets, load_set,
+    parse_counts_key, snapshot_record,
 };
-use crate::store::set_codec::{self, PieceKey};
+use crate::store::record::{self, CheckpointRecord, CommitRecord, Format, SnapshotRecord};
 use crate::store::sled_db::Trees;
-use crate::store::tree::{self, Tree};
-use crate::store::writer::{ABSORBED_SET, CLOSED_SET, RELEASED_SET};
-
-/// The sets that change with the state.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct LiveSets {
-    /// The closed part of the timeline.
-    pub(crate) closed: PositionSet,
-    pub(crate) settled: Settled,
-}
-
-/// The scalars and the live sets, as they are stored.
-#[derive(Debug)]
-pub(crate) struct Stored {
-    pub(crate) format: Format,
-    pub(crate) record: HeadRecord,
-    pub(crate) sets: LiveSets,
-}
 
 /// The last position that is durable, as the store advances it.
 #[derive(Debug, Clone, Default)]
@@ -171,7 +153,7 @@ impl Reader {
     ///
     /// [`StorageError`] if it cannot be read.
     pub(crate) fn checkpoint(&self, name: &str) -> Result<Option<Checkpoint>, StorageError> {
-        let Some(record) = checkpoint_record(&self.trees, name)? else {
+        let Some(record) = load::checkpoint_record(&self.trees, name)? else {
             return Ok(None);
         };
         self.load_checkpoint(record).map(Some)
@@ -273,7 +255,7 @@ impl Reader {
     ///
     /// [`StorageError`] if it cannot be read.
     pub(crate) fn format(&self) -> Result<Format, StorageError> {
-        let format = format(&self.trees)?;
+        let format = load::format(&self.trees)?;
         format.ok_or_else(|| StorageError::damaged("the tree meta", "a format", "nothing"))
     }
 
@@ -367,147 +349,4 @@ impl Reader {
         }
         Ok(())
     }
-}
-
-/// The key of a block of counts; block 0 is the header.
-pub(super) fn counts_key(snapshot: u64, number: u32) -> [u8; 12] {
-    let mut key = [0; 12];
-    key[..8].copy_from_slice(&snapshot.to_be_bytes());
-    key[8..].copy_from_slice(&number.to_be_bytes());
-    key
-}
-
-fn parse_counts_key(key: &[u8]) -> Result<(u64, u32), StorageError> {
-    let parse = || {
-        let (snapshot, number) = key.split_first_chunk::<8>()?;
-        let number = u32::from_be_bytes(number.try_into().ok()?);
-        Some((u64::from_be_bytes(*snapshot), number))
-    };
-    parse().ok_or_else(|| {
-        StorageError::damaged(
-            "a key of the tree counts",
-            "12 bytes",
-            format!("{}", key.len()),
-        )
-    })
-}
-
-fn get<T: serde::de::DeserializeOwned>(
-    tree: &Tree,
-    key: impl AsRef<[u8]>,
-    what: &str,
-) -> Result<Option<T>, StorageError> {
-    let bytes = tree.get(key)?;
-    bytes.map(|bytes| record::decode(&bytes, what)).transpose()
-}
-
-/// What was fixed when the database was created; `None` if it is new.
-pub(super) fn format(trees: &Trees) -> Result<Option<Format>, StorageError> {
-    get(&trees.meta, "format", "the record of the format")
-}
-
-/// The state's scalars: those of the last transaction, brought forward to the journal's end, as a
-/// group of one block writes nothing but the block.
-pub(super) fn head_record(trees: &Trees) -> Result<HeadRecord, StorageError> {
-    let what = "the record of the head";
-    let record = get(&trees.meta, "head", what)?;
-    let mut record: HeadRecord =
-        record.ok_or_else(|| StorageError::damaged(what, "a record", "nothing"))?;
-    let last = trees.journal.last_up_to([u8::MAX; 8])?;
-    if let Some(last) = last.as_ref().map(decode_block).transpose()? {
-        record.scalars.position = record.scalars.position.max(last.last());
-        record.group = record.group.max(last.group);
-    }
-    Ok(record)
-}
-
-pub(super) fn live_sets(trees: &Trees) -> Result<LiveSets, StorageError> {
-    Ok(LiveSets {
-        closed: load_pieces(trees, CLOSED_SET)?,
-        settled: Settled {
-            released: load_pieces(trees, RELEASED_SET)?,
-            absorbed: load_pieces(trees, ABSORBED_SET)?,
-        },
-    })
-}
-
-pub(super) fn checkpoint_record(
-    trees: &Trees,
-    name: &str,
-) -> Result<Option<CheckpointRecord>, StorageError> {
-    get(&trees.checkpoints, name, "a checkpoint")
-}
-
-pub(super) fn snapshot_record(
-    trees: &Trees,
-    snapshot: u64,
-) -> Result<Option<SnapshotRecord>, StorageError> {
-    get(
-        &trees.counts,
-        counts_key(snapshot, 0),
-        "the header of a counts snapshot",
-    )
-}
-
-fn load_set(trees: &Trees, set: &SetRecord) -> Result<PositionSet, StorageError> {
-    let ranges = match set {
-        SetRecord::Ranges(ranges) => ranges,
-        SetRecord::Pieces(number) => return load_pieces(trees, *number),
-    };
-    let head = head_record(trees)?.scalars.position;
-    let mut set = PositionSet::default();
-    let mut after = Position::NONE;
-    for &(first, last) in ranges {
-        if !(after < first && first <= last && last <= head) {
-            let expected = format!("growing ranges up to {head}");
-            let found = format!("{first} to {last}");
-            return Err(StorageError::damaged(
-                "a stored position set",
-                expected,
-                found,
-            ));
-        }
-        set.insert_range(PositionRange { first, last });
-        after = last;
-    }
-    Ok(set)
-}
-
-fn load_pieces(trees: &Trees, set: u64) -> Result<PositionSet, StorageError> {
-    let mut pieces = Vec::new();
-    for stored in trees.sets.with_prefix(set) {
-        let (key, bytes) = stored?;
-        let piece_key = PieceKey::parse(&key).ok_or_else(|| {
-            StorageError::damaged(
-                "a key of the tree sets",
-                "16 bytes",
-                format!("{} bytes", key.len()),
-            )
-        })?;
-        pieces.push((piece_key.piece, set_codec::decode(piece_key, &bytes)?));
-    }
-    Ok(PositionSet::from_pieces(pieces))
-}
-
-fn decode_block((key, bytes): &tree::Entry) -> Result<Block, StorageError> {
-    let first = key
-        .as_ref()
-        .try_into()
-        .map(u64::from_be_bytes)
-        .map_err(|_| {
-            StorageError::damaged(
-                "a key of the journal",
-                "8 bytes",
-                format!("{} bytes", key.len()),
-            )
-        })?;
-    Block::open(Position(first), bytes)
-}
-
-fn gap(position: Position) -> StorageError {
-    StorageError::damaged(
-        "the journal",
-        format!("an event at position {position}"),
-        "none",
-    )
 }

@@ -12,19 +12,13 @@ use crate::state::position_set::PositionSet;
 use crate::store::block::Block;
 use crate::store::directory::{Directory, FORMAT};
 use crate::store::group::{Checkpoint, Commit, Group, SnapshotHeader};
-use crate::store::reader::{self, DurablePosition, LiveSets, Reader};
+use crate::store::load::{self, ABSORBED_SET, CLOSED_SET, FIRST_FREE_SET, LiveSets, RELEASED_SET};
+use crate::store::reader::{DurablePosition, Reader};
 use crate::store::record::{
     self, CheckpointRecord, CommitRecord, Format, HeadRecord, Scalars, SetRecord, SnapshotRecord,
 };
 use crate::store::set_codec::{self, PieceKey};
 use crate::store::sled_db::{self, Trees, failed, guarded};
-
-/// Sets under these numbers are the live ones, written piece by piece as they change.
-pub(super) const CLOSED_SET: u64 = 1;
-pub(super) const RELEASED_SET: u64 = 2;
-pub(super) const ABSORBED_SET: u64 = 3;
-/// Sets that never change get numbers from here on.
-const FIRST_FREE_SET: u64 = 16;
 
 /// A set of at most this many ranges is stored in its record: below 1.3 KB in the worst case.
 const MAX_INLINE_RANGES: usize = 64;
@@ -53,15 +47,15 @@ impl Store {
     pub(super) fn open(mut directory: Directory, cache_bytes: u64) -> Result<Self, OpenError> {
         let file = directory.prepare()?;
         let (db, trees) = sled_db::open(directory.path(), cache_bytes)?;
-        let format = match reader::format(&trees)? {
+        let format = match load::format(&trees)? {
             Some(format) => format,
             None if directory.is_new() => create(&db, &trees, &file)?,
             None => return Err(directory.database_is_foreign()),
         };
         check_format(&format, directory.path())?;
         directory.finish_creation()?;
-        let record = reader::head_record(&trees)?;
-        let stored = reader::live_sets(&trees)?;
+        let record = load::head_record(&trees)?;
+        let stored = load::live_sets(&trees)?;
         let durable = DurablePosition::default();
         durable.advance(record.scalars.position);
         let has_failed = false;
@@ -225,7 +219,7 @@ impl Store {
             }
         }
         for (name, checkpoint) in &group.checkpoints {
-            if let Some(old) = reader::checkpoint_record(&self.trees, name)? {
+            if let Some(old) = load::checkpoint_record(&self.trees, name)? {
                 batches.remove_set(&self.trees, &old.timeline)?;
             }
             batches.put_checkpoint(name, checkpoint, record);
@@ -382,18 +376,18 @@ impl Batches {
         let writes = &group.snapshots;
         for (snapshot, block) in &writes.blocks {
             self.counts.insert(
-                &reader::counts_key(*snapshot, block.number),
+                &load::counts_key(*snapshot, block.number),
                 block.bytes.as_slice(),
             );
         }
         for &snapshot in &writes.removed {
-            if let Some(old) = reader::snapshot_record(trees, snapshot)? {
+            if let Some(old) = load::snapshot_record(trees, snapshot)? {
                 self.remove_set(trees, &old.timeline)?;
             }
-            self.counts.remove(&reader::counts_key(snapshot, 0));
+            self.counts.remove(&load::counts_key(snapshot, 0));
         }
         for &(snapshot, number) in &writes.removed_blocks {
-            self.counts.remove(&reader::counts_key(snapshot, number));
+            self.counts.remove(&load::counts_key(snapshot, number));
         }
         if let Some(header) = &writes.finished {
             self.put_snapshot_header(header, record);
@@ -410,7 +404,7 @@ impl Batches {
             digest: header.digest,
         };
         self.counts.insert(
-            &reader::counts_key(header.snapshot, 0),
+            &load::counts_key(header.snapshot, 0),
             record::encode(&stored),
         );
     }

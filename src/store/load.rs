@@ -1,0 +1,177 @@
+//! Single records, sets and blocks, from the trees that hold them: decoded and checked.
+
+use crate::error::StorageError;
+use crate::state::position::Position;
+use crate::state::position_set::{PositionRange, PositionSet};
+use crate::state::settled::Settled;
+use crate::store::block::Block;
+use crate::store::record::{self, CheckpointRecord, Format, HeadRecord, SetRecord, SnapshotRecord};
+use crate::store::set_codec::{self, PieceKey};
+use crate::store::sled_db::Trees;
+use crate::store::tree::{Entry, Tree};
+
+/// Sets under these numbers are the live ones, written piece by piece as they change.
+pub(super) const CLOSED_SET: u64 = 1;
+pub(super) const RELEASED_SET: u64 = 2;
+pub(super) const ABSORBED_SET: u64 = 3;
+/// Sets that never change get numbers from here on.
+pub(super) const FIRST_FREE_SET: u64 = 16;
+
+/// The sets that change with the state.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LiveSets {
+    /// The closed part of the timeline.
+    pub(crate) closed: PositionSet,
+    pub(crate) settled: Settled,
+}
+
+/// The scalars and the live sets, as they are stored.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    pub(crate) format: Format,
+    pub(crate) record: HeadRecord,
+    pub(crate) sets: LiveSets,
+}
+
+/// The key of a block of counts; block 0 is the header.
+pub(super) fn counts_key(snapshot: u64, number: u32) -> [u8; 12] {
+    let mut key = [0; 12];
+    key[..8].copy_from_slice(&snapshot.to_be_bytes());
+    key[8..].copy_from_slice(&number.to_be_bytes());
+    key
+}
+
+pub(super) fn parse_counts_key(key: &[u8]) -> Result<(u64, u32), StorageError> {
+    let parse = || {
+        let (snapshot, number) = key.split_first_chunk::<8>()?;
+        let number = u32::from_be_bytes(number.try_into().ok()?);
+        Some((u64::from_be_bytes(*snapshot), number))
+    };
+    parse().ok_or_else(|| {
+        StorageError::damaged(
+            "a key of the tree counts",
+            "12 bytes",
+            format!("{} bytes", key.len()),
+        )
+    })
+}
+
+fn get<T: serde::de::DeserializeOwned>(
+    tree: &Tree,
+    key: impl AsRef<[u8]>,
+    what: &str,
+) -> Result<Option<T>, StorageError> {
+    let bytes = tree.get(key)?;
+    bytes.map(|bytes| record::decode(&bytes, what)).transpose()
+}
+
+/// What was fixed when the database was created; `None` if it is new.
+pub(super) fn format(trees: &Trees) -> Result<Option<Format>, StorageError> {
+    get(&trees.meta, "format", "the record of the format")
+}
+
+/// The state's scalars: those of the last transaction, brought forward to the journal's end, as a
+/// group of one block writes nothing but the block.
+pub(super) fn head_record(trees: &Trees) -> Result<HeadRecord, StorageError> {
+    let what = "the record of the head";
+    let record = get(&trees.meta, "head", what)?;
+    let mut record: HeadRecord =
+        record.ok_or_else(|| StorageError::damaged(what, "a record", "nothing"))?;
+    let last = trees.journal.last_up_to([u8::MAX; 8])?;
+    if let Some(last) = last.as_ref().map(decode_block).transpose()? {
+        record.scalars.position = record.scalars.position.max(last.last());
+        record.group = record.group.max(last.group);
+    }
+    Ok(record)
+}
+
+pub(super) fn live_sets(trees: &Trees) -> Result<LiveSets, StorageError> {
+    Ok(LiveSets {
+        closed: load_pieces(trees, CLOSED_SET)?,
+        settled: Settled {
+            released: load_pieces(trees, RELEASED_SET)?,
+            absorbed: load_pieces(trees, ABSORBED_SET)?,
+        },
+    })
+}
+
+pub(super) fn checkpoint_record(
+    trees: &Trees,
+    name: &str,
+) -> Result<Option<CheckpointRecord>, StorageError> {
+    get(&trees.checkpoints, name, "a checkpoint")
+}
+
+pub(super) fn snapshot_record(
+    trees: &Trees,
+    snapshot: u64,
+) -> Result<Option<SnapshotRecord>, StorageError> {
+    get(
+        &trees.counts,
+        counts_key(snapshot, 0),
+        "the header of a counts snapshot",
+    )
+}
+
+pub(super) fn load_set(trees: &Trees, set: &SetRecord) -> Result<PositionSet, StorageError> {
+    let ranges = match set {
+        SetRecord::Ranges(ranges) => ranges,
+        SetRecord::Pieces(number) => return load_pieces(trees, *number),
+    };
+    let head = head_record(trees)?.scalars.position;
+    let mut set = PositionSet::default();
+    let mut after = Position::NONE;
+    for &(first, last) in ranges {
+        if !(after < first && first <= last && last <= head) {
+            let expected = format!("growing ranges up to {head}");
+            let found = format!("{first} to {last}");
+            return Err(StorageError::damaged(
+                "a stored position set",
+                expected,
+                found,
+            ));
+        }
+        set.insert_range(PositionRange { first, last });
+        after = last;
+    }
+    Ok(set)
+}
+
+fn load_pieces(trees: &Trees, set: u64) -> Result<PositionSet, StorageError> {
+    let mut pieces = Vec::new();
+    for stored in trees.sets.with_prefix(set) {
+        let (key, bytes) = stored?;
+        let piece_key = PieceKey::parse(&key).ok_or_else(|| {
+            StorageError::damaged(
+                "a key of the tree sets",
+                "16 bytes",
+                format!("{} bytes", key.len()),
+            )
+        })?;
+        pieces.push((piece_key.piece, set_codec::decode(piece_key, &bytes)?));
+    }
+    Ok(PositionSet::from_pieces(pieces))
+}
+
+pub(super) fn decode_block((key, bytes): &Entry) -> Result<Block, StorageError> {
+    let first = key
+        .as_ref()
+        .try_into()
+        .map(u64::from_be_bytes)
+        .map_err(|_| {
+            StorageError::damaged(
+                "a key of the journal",
+                "8 bytes",
+                format!("{} bytes", key.len()),
+            )
+        })?;
+    Block::open(Position(first), bytes)
+}
+
+pub(super) fn gap(position: Position) -> StorageError {
+    StorageError::damaged(
+        "the journal",
+        format!("an event at position {position}"),
+        "none",
+    )
+}

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::error::{OpenError, StorageError};
+use crate::error::{Loss, OpenError, StorageError};
 use crate::processor::Processor;
 use crate::request::{Answer, Request};
 use crate::snapshots::DEFAULT_INTERVAL_EVENTS;
@@ -22,6 +22,9 @@ pub struct Options {
     /// A snapshot of the counts is stored after this many events, 1,000,000 by default, or as
     /// many as there are words if that is more. At least 1.
     pub snapshot_interval_events: u64,
+    /// Whether to go on with a database that has lost what was answered; no by default. What is
+    /// gone comes back only if its events are sent again, and its positions are used again.
+    pub accept_loss: bool,
 }
 
 impl Default for Options {
@@ -30,6 +33,7 @@ impl Default for Options {
             min_free_bytes: 64 << 20,
             cache_bytes: 64 << 20,
             snapshot_interval_events: DEFAULT_INTERVAL_EVENTS,
+            accept_loss: false,
         }
     }
 }
@@ -48,7 +52,7 @@ impl Engine {
     ///
     /// [`OpenError`], by what stands in the way; nothing was changed that matters.
     pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Self, OpenError> {
-        let store = store::open(path.as_ref(), options.cache_bytes)?;
+        let store = store::open(path.as_ref(), options.cache_bytes, options.accept_loss)?;
         let floor = SpaceFloor::new(store.path(), options.min_free_bytes);
         let interval = options.snapshot_interval_events.max(1);
         let processor = Processor::open(&store, floor, interval)?;
@@ -100,6 +104,12 @@ impl Engine {
     #[must_use]
     pub fn source(&self) -> Option<&[u8]> {
         self.processor.source()
+    }
+
+    /// What the database had lost when it was opened, if [`Options::accept_loss`] let it be.
+    #[must_use]
+    pub fn loss(&self) -> Option<Loss> {
+        self.store.loss()
     }
 
     /// Figures of this process.

@@ -81,6 +81,29 @@ pub enum OpenError {
         /// What was found: `missing` or `empty`.
         found: &'static str,
     },
+    /// The database opens as it was before something that was answered.
+    #[error(
+        "{} has lost what was answered: {loss}; restore it from a copy, or go on without what is \
+         gone with run --accept-loss",
+        path.display()
+    )]
+    AnsweredLost {
+        /// The state directory.
+        path: PathBuf,
+        /// How much is gone.
+        loss: Loss,
+    },
+    /// The file that says how far answers have been given is missing or damaged, so that nobody
+    /// can tell whether the database has lost anything.
+    #[error(
+        "the watermark of {} is missing or damaged, so that a loss could not be seen; restore the \
+         directory from a copy, or go on with run --accept-loss",
+        path.display()
+    )]
+    WatermarkGone {
+        /// The state directory.
+        path: PathBuf,
+    },
     /// The operating system refused something that opening needs.
     #[error("{} cannot be used: {action} failed; check its owner, mode and disk", path.display())]
     Unusable {
@@ -94,6 +117,23 @@ pub enum OpenError {
     /// The directory's database could not be opened or read.
     #[error(transparent)]
     Storage(#[from] StorageError),
+}
+
+/// What a damaged database no longer has, beside what was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error(
+    "answers were given up to group {answered_group}, position {answered_position}, and the \
+     database ends at group {found_group}, position {found_position}"
+)]
+pub struct Loss {
+    /// The last group of requests that was answered.
+    pub answered_group: u64,
+    /// The journal's last position in it.
+    pub answered_position: u64,
+    /// The last group that is there.
+    pub found_group: u64,
+    /// The journal's last position that is there.
+    pub found_position: u64,
 }
 
 /// A failure of the storage below an open state directory. Every one of them is final: this

@@ -78,7 +78,7 @@ mod statistics;
 mod store;
 
 pub use engine::{Engine, Options};
-pub use error::{OpenError, StorageError};
+pub use error::{Loss, OpenError, StorageError};
 pub use limits::{MAX_CHECKPOINT_ID_BYTES, MAX_EVENT_ID_BYTES, MAX_SOURCE_BYTES, MAX_WORD_BYTES};
 pub use request::{Answer, Outcome, Refusal, Reply, Request};
 pub use state::counts::WordCount;

@@ -33,7 +33,9 @@ fn code(error: &anyhow::Error) -> u8 {
     if let Some(error) = error.downcast_ref::<OpenError>() {
         return match error {
             OpenError::HeldByWriter { .. } | OpenError::HeldByReader { .. } => HELD,
-            OpenError::Storage(_) => STORAGE,
+            OpenError::Storage(_)
+            | OpenError::AnsweredLost { .. }
+            | OpenError::WatermarkGone { .. } => STORAGE,
             _ => UNUSABLE,
         };
     }

@@ -35,6 +35,9 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "EVENTS", default_value_t = Options::default().snapshot_interval_events,
           value_parser = clap::value_parser!(u64).range(1..))]
     snapshot_every: u64,
+    /// Go on with a database that has lost what was answered, and say what is gone
+    #[arg(long)]
+    accept_loss: bool,
 }
 
 /// Runs the node until its input ends or a signal stops it.
@@ -43,12 +46,16 @@ pub(super) fn run(args: &RunArgs, talk: Talk) -> anyhow::Result<()> {
     let options = Options {
         min_free_bytes: args.min_free_bytes,
         snapshot_interval_events: args.snapshot_every,
+        accept_loss: args.accept_loss,
         ..Options::default()
     };
     let stop = Stop::new().context("making a pipe")?;
     stop.request_on_signals()
         .context("setting signal handlers")?;
     let engine = Engine::open(directory.path(), &options)?;
+    if let Some(loss) = engine.loss() {
+        super::say(format_args!("accepted a loss: {loss}"));
+    }
     info!(directory = %directory.path().display(), statistics = ?engine.statistics(), "open");
     let monitor = Monitor::new(&engine);
     let progress = Progress::start(&monitor, talk.quiet);

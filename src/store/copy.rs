@@ -12,7 +12,7 @@ use crate::error::OpenError;
 use crate::store::directory::{RestingDirectory, unusable};
 use crate::store::reader::Reader;
 use crate::store::sled_db;
-use crate::store::writer::check_format;
+use crate::store::writer::{check_format, find_loss};
 
 /// A copy of a resting state directory's database, open for reading.
 pub(crate) struct RestingCopy {
@@ -47,6 +47,12 @@ impl RestingCopy {
         let (db, trees) = sled_db::open(copy.path(), cache_bytes)?;
         let reader = Reader::new(trees, Default::default());
         check_format(&reader.format()?, path)?;
+        if let Some(loss) = find_loss(path, &reader.stored()?.record)? {
+            return Err(OpenError::AnsweredLost {
+                path: path.to_owned(),
+                loss,
+            });
+        }
         Ok(Self {
             reader,
             _db: db,

@@ -5,6 +5,7 @@
 //! lock      who writes here; locked with flock
 //! sentinel  "exactly-once FORMAT STAGE": stage `creating` until the first database is durable,
 //!           then `ready`
+//! watermark  how far answers have been given
 //! db, conf, snap.*, blobs/   sled's own
 //! ```
 //!
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{OpenError, StorageError};
 use crate::store::lock::{LOCK, Lock};
+use crate::store::watermark::Watermark;
 
 /// The format of the directory and of everything in its database.
 pub(crate) const FORMAT: u32 = 1;
@@ -133,6 +135,7 @@ impl Directory {
         if self.stage == Stage::Ready {
             return Ok(());
         }
+        Watermark::create(&self.path)?;
         // sled never syncs these. Their names must survive a power cut before anything is
         // answered, and the sentinel must not survive without them.
         sync(&self.path.join(CONFIG))?;

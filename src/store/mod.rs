@@ -29,6 +29,7 @@ mod sled_db;
 mod space;
 mod tree;
 pub(crate) mod varint;
+mod watermark;
 mod writer;
 
 use std::path::Path;
@@ -48,7 +49,7 @@ pub(crate) use writer::Store;
 /// # Errors
 ///
 /// [`OpenError`], by what stands in the way.
-pub(crate) fn open(path: &Path, cache_bytes: u64) -> Result<Store, OpenError> {
+pub(crate) fn open(path: &Path, cache_bytes: u64, accept_loss: bool) -> Result<Store, OpenError> {
     let directory = directory::Directory::lock(path)?;
-    Store::open(directory, cache_bytes)
+    Store::open(directory, cache_bytes, accept_loss)
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use sled::Transactional;
 use sled::transaction::{ConflictableTransactionError, TransactionError};
 
-use crate::error::{OpenError, StorageError};
+use crate::error::{Loss, OpenError, StorageError};
 use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
 use crate::store::block::Block;
@@ -19,6 +19,7 @@ use crate::store::record::{
 };
 use crate::store::set_codec::{self, PieceKey};
 use crate::store::sled_db::{self, Trees, failed, guarded};
+use crate::store::watermark::{self, Mark, Watermark};
 
 /// A set of at most this many ranges is stored in its record: below 1.3 KB in the worst case.
 const MAX_INLINE_RANGES: usize = 64;
@@ -32,6 +33,9 @@ pub(crate) struct Store {
     trees: Trees,
     /// Our own handle on sled's file: sled's flush is no fsync.
     file: File,
+    watermark: Watermark,
+    /// What was gone at the open, and accepted.
+    loss: Option<Loss>,
     durable: DurablePosition,
     seed: u64,
     record: HeadRecord,
@@ -44,7 +48,11 @@ pub(crate) struct Store {
 
 impl Store {
     /// Opens the database of a locked directory.
-    pub(super) fn open(mut directory: Directory, cache_bytes: u64) -> Result<Self, OpenError> {
+    pub(super) fn open(
+        mut directory: Directory,
+        cache_bytes: u64,
+        accept_loss: bool,
+    ) -> Result<Self, OpenError> {
         let file = directory.prepare()?;
         let (db, trees) = sled_db::open(directory.path(), cache_bytes)?;
         let format = match load::format(&trees)? {
@@ -55,6 +63,8 @@ impl Store {
         check_format(&format, directory.path())?;
         directory.finish_creation()?;
         let record = load::head_record(&trees)?;
+        let loss = check_watermark(directory.path(), &record, accept_loss)?;
+        let watermark = Watermark::open(directory.path())?;
         let stored = load::live_sets(&trees)?;
         let durable = DurablePosition::default();
         durable.advance(record.scalars.position);
@@ -63,6 +73,8 @@ impl Store {
             db,
             trees,
             file,
+            watermark,
+            loss,
             durable,
             seed: format.seed,
             record,
@@ -95,6 +107,11 @@ impl Store {
     /// The state directory.
     pub(crate) fn path(&self) -> &Path {
         self.directory.path()
+    }
+
+    /// What the database had lost when it was opened, if that was accepted.
+    pub(crate) fn loss(&self) -> Option<Loss> {
+        self.loss
     }
 
     /// The last durable position, as it advances.
@@ -171,6 +188,7 @@ impl Store {
         })?;
         // sled's flush is pwrite and sync_file_range: it survives a kill, not a power cut.
         self.file.sync_data().map_err(StorageError::Sync)?;
+        self.watermark.advance(mark_of(&record))?;
         self.record = record;
         for (stored, new) in [
             (&mut self.stored.closed, &group.closed),
@@ -259,6 +277,50 @@ fn create(db: &sled::Db, trees: &Trees, file: &File) -> Result<Format, StorageEr
     })?;
     file.sync_data().map_err(StorageError::Sync)?;
     Ok(format)
+}
+
+fn mark_of(record: &HeadRecord) -> Mark {
+    Mark {
+        group: record.group,
+        position: record.scalars.position,
+    }
+}
+
+/// What a database has lost, if its end is before the last answer.
+pub(super) fn find_loss(path: &Path, record: &HeadRecord) -> Result<Option<Loss>, OpenError> {
+    let Some(answered) = Watermark::read(path)? else {
+        return Err(OpenError::WatermarkGone {
+            path: path.to_owned(),
+        });
+    };
+    Ok((record.group < answered.group).then_some(Loss {
+        answered_group: answered.group,
+        answered_position: answered.position.0,
+        found_group: record.group,
+        found_position: record.scalars.position.0,
+    }))
+}
+
+/// Refuses a database that has lost something, unless that is accepted.
+fn check_watermark(
+    path: &Path,
+    record: &HeadRecord,
+    accept_loss: bool,
+) -> Result<Option<Loss>, OpenError> {
+    let loss = match find_loss(path, record) {
+        Ok(None) => return Ok(None),
+        Ok(Some(loss)) if !accept_loss => {
+            return Err(OpenError::AnsweredLost {
+                path: path.to_owned(),
+                loss,
+            });
+        }
+        Ok(loss) => loss,
+        Err(OpenError::WatermarkGone { .. }) if accept_loss => None,
+        Err(error) => return Err(error),
+    };
+    watermark::reset(path, mark_of(record))?;
+    Ok(loss)
 }
 
 pub(super) fn check_format(format: &Format, path: &Path) -> Result<(), OpenError> {

@@ -2,6 +2,7 @@
 
 mod damaged;
 mod held;
+mod loss;
 mod temporary;
 
 use crate::client::scratch_dir;
@@ -15,6 +16,7 @@ use std::time::SystemTime;
 /// What the program says of itself about exit statuses.
 const UNUSABLE: i32 = 3;
 const HELD: i32 = 4;
+const STORAGE: i32 = 5;
 
 #[test]
 fn a_foreign_directory_is_refused_and_stays_as_it_is() {

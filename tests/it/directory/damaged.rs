@@ -1,13 +1,10 @@
 //! Directories of ours in which something is missing, left over or not ours.
 
-use super::{Snapshot, UNUSABLE, answer, event, on, reply};
+use super::{STORAGE, Snapshot, UNUSABLE, answer, event, on, reply};
 use crate::client::scratch_dir;
 use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
-
-/// What the storage's damage ends with.
-const STORAGE: i32 = 5;
 
 /// A directory that was used for two events and closed well.
 fn used() -> (TempDir, PathBuf) {

@@ -1,0 +1,239 @@
+//! The watermark: how far answers have been given, in a small file of our own.
+//!
+//! sled opens a file whose end is damaged as an older database, without a word. So the number of
+//! each group is written here after the group's fdatasync and before its answers. A database that
+//! opens with a lower number has lost something that was answered, and is refused.
+//!
+//! ```text
+//! file = slot for even groups, slot for odd groups, each in 4 KiB of its own
+//! slot = magic "eo-mark1", group u64, position u64, checksum u64 (XXH3 of the rest), all
+//!        little-endian
+//! ```
+//!
+//! The file is created whole and synced, then overwritten in place: a power cut can tear the slot
+//! of the last group, and the other one still counts. It is synced only now and then, as an older
+//! watermark refuses nothing that is sound.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::error::{OpenError, StorageError};
+use crate::state::position::Position;
+use crate::store::directory::unusable;
+
+const NAME: &str = "watermark";
+const MAGIC: &[u8; 8] = b"eo-mark1";
+const SLOT_BYTES: u64 = 4096;
+const MARK_BYTES: usize = 32;
+const SYNC_EVERY: Duration = Duration::from_secs(1);
+
+/// Up to where answers have been given.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Mark {
+    /// The last group that was answered.
+    pub(super) group: u64,
+    /// The journal's last position in that group.
+    pub(super) position: Position,
+}
+
+impl Mark {
+    fn bytes(self) -> [u8; MARK_BYTES] {
+        let mut bytes = [0; MARK_BYTES];
+        bytes[..8].copy_from_slice(MAGIC);
+        bytes[8..16].copy_from_slice(&self.group.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.position.0.to_le_bytes());
+        let checksum = xxh3_64(&bytes[..24]);
+        bytes[24..].copy_from_slice(&checksum.to_le_bytes());
+        bytes
+    }
+
+    fn parse(bytes: &[u8; MARK_BYTES]) -> Option<Self> {
+        let number = |at: usize| {
+            let bytes = bytes[at..].first_chunk::<8>();
+            u64::from_le_bytes(*bytes.expect("a mark has four times eight bytes"))
+        };
+        let is_whole = bytes.starts_with(MAGIC) && number(24) == xxh3_64(&bytes[..24]);
+        is_whole.then(|| Self {
+            group: number(8),
+            position: Position(number(16)),
+        })
+    }
+}
+
+/// The watermark of a directory that this process writes to.
+#[derive(Debug)]
+pub(super) struct Watermark {
+    file: Arc<File>,
+    syncing: Syncing,
+}
+
+impl Watermark {
+    /// Creates the file with nothing answered, and makes it durable but for its name.
+    pub(super) fn create(directory: &Path) -> Result<(), OpenError> {
+        let path = path(directory);
+        let create = || {
+            let file = File::create(&path)?;
+            file.set_len(2 * SLOT_BYTES)?;
+            write_both(&file, Mark::default())
+        };
+        create().map_err(unusable(&path, "creating it"))
+    }
+
+    /// Up to where answers have been given in a directory; `None` if neither slot can be read.
+    pub(super) fn read(directory: &Path) -> Result<Option<Mark>, OpenError> {
+        let path = path(directory);
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file.map_err(unusable(&path, "opening it"))?,
+        };
+        let slot = |number: u64| {
+            let mut bytes = [0; MARK_BYTES];
+            file.read_exact_at(&mut bytes, number * SLOT_BYTES).ok()?;
+            Mark::parse(&bytes)
+        };
+        Ok(slot(0)
+            .into_iter()
+            .chain(slot(1))
+            .max_by_key(|mark| mark.group))
+    }
+
+    /// Opens the file to advance it.
+    pub(super) fn open(directory: &Path) -> Result<Self, OpenError> {
+        let path = path(directory);
+        let file = File::options().write(true).open(&path);
+        let file = Arc::new(file.map_err(unusable(&path, "opening it to write"))?);
+        Ok(Self {
+            syncing: Syncing::start(Arc::clone(&file)),
+            file,
+        })
+    }
+
+    /// Notes that a group will be answered now.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Sync`] if the file cannot be written, or could not be synced lately.
+    pub(super) fn advance(&self, mark: Mark) -> Result<(), StorageError> {
+        if self.syncing.has_failed.load(Ordering::Acquire) {
+            return Err(StorageError::Sync(io::Error::other(
+                "syncing the watermark failed",
+            )));
+        }
+        let slot = mark.group % 2 * SLOT_BYTES;
+        self.file
+            .write_all_at(&mark.bytes(), slot)
+            .map_err(StorageError::Sync)?;
+        self.syncing.is_due.store(true, Ordering::Release);
+        Ok(())
+    }
+}
+
+/// Makes the watermark say exactly this, for a database whose loss has been accepted.
+pub(super) fn reset(directory: &Path, mark: Mark) -> Result<(), OpenError> {
+    Watermark::create(directory)?;
+    let path = path(directory);
+    let file = File::options().write(true).open(&path);
+    file.and_then(|file| write_both(&file, mark))
+        .map_err(unusable(&path, "writing to it"))
+}
+
+fn write_both(file: &File, mark: Mark) -> io::Result<()> {
+    file.write_all_at(&mark.bytes(), 0)?;
+    file.write_all_at(&mark.bytes(), SLOT_BYTES)?;
+    file.sync_all()
+}
+
+fn path(directory: &Path) -> PathBuf {
+    directory.join(NAME)
+}
+
+/// A thread that syncs the file about once a second while it changes.
+#[derive(Debug)]
+struct Syncing {
+    is_due: Arc<AtomicBool>,
+    has_failed: Arc<AtomicBool>,
+    /// Ends the thread when it is dropped.
+    end: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Syncing {
+    fn start(file: Arc<File>) -> Self {
+        let (is_due, has_failed) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+        let (end, ended) = channel();
+        let (due, failed) = (Arc::clone(&is_due), Arc::clone(&has_failed));
+        let thread = std::thread::spawn(move || {
+            while ended.recv_timeout(SYNC_EVERY) == Err(RecvTimeoutError::Timeout) {
+                if due.swap(false, Ordering::AcqRel) && file.sync_data().is_err() {
+                    failed.store(true, Ordering::Release);
+                }
+            }
+        });
+        Self {
+            is_due,
+            has_failed,
+            end: Some(end),
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Syncing {
+    fn drop(&mut self) {
+        self.end = None;
+        if let Some(thread) = self.thread.take() {
+            // It only ever syncs; how it ended matters to nobody any more.
+            thread.join().unwrap_or_default();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mark(group: u64) -> Mark {
+        Mark {
+            group,
+            position: Position(10 * group),
+        }
+    }
+
+    fn damage(directory: &Path, slot: u64) {
+        let file = File::options()
+            .write(true)
+            .open(path(directory))
+            .expect("it is there");
+        file.write_all_at(b"x", slot * SLOT_BYTES + 9)
+            .expect("it can be written");
+    }
+
+    #[test]
+    fn the_later_slot_counts_and_a_torn_one_does_not() {
+        let directory = tempfile::tempdir().expect("there is room");
+        let read = || Watermark::read(directory.path()).expect("it can be read");
+        assert_eq!(read(), None);
+        Watermark::create(directory.path()).expect("there is room");
+        assert_eq!(read(), Some(Mark::default()));
+        let watermark = Watermark::open(directory.path()).expect("it is there");
+        for group in 1..=5 {
+            watermark.advance(mark(group)).expect("there is room");
+            assert_eq!(read(), Some(mark(group)));
+        }
+        damage(directory.path(), 1);
+        assert_eq!(read(), Some(mark(4)));
+        damage(directory.path(), 0);
+        assert_eq!(read(), None);
+        reset(directory.path(), mark(2)).expect("there is room");
+        assert_eq!(read(), Some(mark(2)));
+    }
+}

@@ -1,0 +1,154 @@
+//! A database that opens as it was before something that was answered.
+
+use super::STORAGE;
+use crate::client::{Node, dump, scratch_dir};
+use crate::command::{binary, run};
+use crate::oracle::{Oracle, Request};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const EVENTS: u64 = 300;
+
+/// A directory in which many lone events were answered, as a kill leaves it.
+fn answered(dir: &Path) -> (PathBuf, Oracle) {
+    let data_dir = dir.join("data");
+    let node = Node::start(Some(&data_dir), &[]);
+    let mut oracle = Oracle::new();
+    for number in 0..EVENTS {
+        let request = match number % 20 {
+            7 => Request::Checkpoint { id: "c".to_owned() },
+            15 => Request::Commit,
+            _ => Request::Process {
+                event_id: format!("e{number}"),
+                word: format!("w{}", number % 10),
+            },
+        };
+        node.send(&request.line(number));
+        oracle.apply(&request);
+        node.read_line();
+    }
+    node.kill();
+    (data_dir, oracle)
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).expect("it is new");
+    for entry in fs::read_dir(from).expect("it is there") {
+        let path = entry.expect("it can be listed").path();
+        if path.is_file() {
+            let name = path.file_name().expect("it has a name");
+            fs::copy(&path, to.join(name)).expect("it can be copied");
+        }
+    }
+}
+
+fn with(data_dir: &Path, options: &[&str]) -> crate::command::Finished {
+    run(
+        binary()
+            .args(["run", "--data-dir"])
+            .arg(data_dir)
+            .args(options),
+        "",
+    )
+}
+
+#[test]
+fn a_database_that_was_cut_is_refused_until_the_loss_is_accepted() {
+    let dir = scratch_dir();
+    let (whole, _) = answered(dir.path());
+    for cut in [1, 100, 4096, 20_000] {
+        let data_dir = dir.path().join(cut.to_string());
+        copy(&whole, &data_dir);
+        let db = fs::File::options()
+            .write(true)
+            .open(data_dir.join("db"))
+            .expect("it is there");
+        let length = db.metadata().expect("it is open").len();
+        db.set_len(length - cut).expect("it can be cut");
+        for _ in 0..2 {
+            let line = with(&data_dir, &[]).expect_refusal(STORAGE);
+            assert!(
+                line.contains("group") && line.contains("--accept-loss"),
+                "{line}"
+            );
+            let dumped = run(binary().args(["dump", "--data-dir"]).arg(&data_dir), "");
+            dumped.expect_refusal(STORAGE);
+        }
+        let accepted = with(&data_dir, &["--accept-loss"]);
+        assert_eq!(accepted.code, Some(0));
+        assert!(
+            accepted.stderr.contains("accepted a loss"),
+            "{}",
+            accepted.stderr
+        );
+        with(&data_dir, &[]).expect_quiet_success();
+        with(&data_dir, &["--accept-loss"]).expect_quiet_success();
+    }
+}
+
+#[test]
+fn one_damaged_slot_of_the_watermark_is_no_matter_and_both_are() {
+    let dir = scratch_dir();
+    let (data_dir, oracle) = answered(dir.path());
+    let path = data_dir.join("watermark");
+    let whole = fs::read(&path).expect("it is there");
+    for slot in [0, 4096] {
+        let mut bytes = whole.clone();
+        bytes[slot] ^= 1;
+        fs::write(&path, bytes).expect("it can be written");
+        with(&data_dir, &[]).expect_quiet_success();
+        assert_eq!(dump::check(&data_dir, &oracle), Ok(()));
+    }
+    for gone in [Some(vec![0; 8192]), Some(Vec::new()), None] {
+        match gone {
+            Some(bytes) => fs::write(&path, bytes).expect("it can be written"),
+            None => fs::remove_file(&path).expect("it is there"),
+        }
+        let line = with(&data_dir, &[]).expect_refusal(STORAGE);
+        assert!(line.contains("watermark"), "{line}");
+        with(&data_dir, &["--accept-loss"]).expect_quiet_success();
+        assert_eq!(dump::check(&data_dir, &oracle), Ok(()));
+    }
+}
+
+#[test]
+fn a_flipped_bit_in_the_database_leaves_everything_or_is_refused() {
+    const FLIPS: u64 = 60;
+    let dir = scratch_dir();
+    let (whole, oracle) = answered(dir.path());
+    let undamaged = dir.path().join("undamaged");
+    copy(&whole, &undamaged);
+    assert_eq!(dump::check(&undamaged, &oracle), Ok(()));
+    with(&undamaged, &[]).expect_quiet_success();
+    let (mut unharmed, mut refused) = (0, 0);
+    for seed in 0..FLIPS {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let data_dir = dir.path().join(seed.to_string());
+        copy(&whole, &data_dir);
+        let mut bytes = fs::read(data_dir.join("db")).expect("it is there");
+        let at = random.random_range(0..bytes.len());
+        bytes[at] ^= 1 << random.random_range(0..8_u32);
+        fs::write(data_dir.join("db"), bytes).expect("it can be written");
+        let opened = with(&data_dir, &[]);
+        if opened.code == Some(0) {
+            unharmed += 1;
+            assert_eq!(
+                dump::check(&data_dir, &oracle),
+                Ok(()),
+                "seed {seed}, byte {at}"
+            );
+        } else {
+            refused += 1;
+            assert_eq!(
+                opened.code,
+                Some(STORAGE),
+                "seed {seed}, byte {at}: {opened:?}"
+            );
+        }
+        fs::remove_dir_all(&data_dir).expect("it is ours");
+    }
+    println!("{FLIPS} flips: {unharmed} unharmed, {refused} refused");
+    assert!(refused > 0, "no flip was ever noticed");
+}

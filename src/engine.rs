@@ -87,6 +87,7 @@ impl Engine {
         now: SystemTime,
     ) -> Result<Vec<Answer>, StorageError> {
         self.store.check_running()?;
+        self.store.begin()?;
         self.processor.begin_batch(unix_ms(now))?;
         let mut answers = Vec::with_capacity(requests.len());
         for request in requests {
@@ -106,7 +107,8 @@ impl Engine {
         self.processor.source()
     }
 
-    /// What the database had lost when it was opened, if [`Options::accept_loss`] let it be.
+    /// What the database had lost when it was opened, if [`Options::accept_loss`] let it be. The
+    /// first call of [`Engine::submit`] or [`Engine::close`] makes it forgotten.
     #[must_use]
     pub fn loss(&self) -> Option<Loss> {
         self.store.loss()
@@ -126,6 +128,7 @@ impl Engine {
     /// [`StorageError`]; what was answered stays durable all the same.
     pub fn close(mut self) -> Result<(), StorageError> {
         self.store.check_running()?;
+        self.store.begin()?;
         while let Some(group) = self.processor.take_last_group()? {
             self.store.commit(&group)?;
         }

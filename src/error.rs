@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows the wire protocol; a refused request is a [`crate::Refusal`], not an error.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
@@ -96,13 +97,15 @@ pub enum OpenError {
     /// The file that says how far answers have been given is missing or damaged, so that nobody
     /// can tell whether the database has lost anything.
     #[error(
-        "the watermark of {} is missing or damaged, so that a loss could not be seen; restore the \
-         directory from a copy, or go on with run --accept-loss",
+        "the watermark of {} is missing or damaged: {loss}; restore the directory from a copy, or \
+         go on with run --accept-loss",
         path.display()
     )]
     WatermarkGone {
         /// The state directory.
         path: PathBuf,
+        /// How far the database goes.
+        loss: Loss,
     },
     /// The operating system refused something that opening needs.
     #[error("{} cannot be used: {action} failed; check its owner, mode and disk", path.display())]
@@ -119,21 +122,33 @@ pub enum OpenError {
     Storage(#[from] StorageError),
 }
 
-/// What a damaged database no longer has, beside what was answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error(
-    "answers were given up to group {answered_group}, position {answered_position}, and the \
-     database ends at group {found_group}, position {found_position}"
-)]
+/// How far answers were given, and how far a damaged database still goes. Each is a group of
+/// requests and the journal's last position in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Loss {
-    /// The last group of requests that was answered.
-    pub answered_group: u64,
-    /// The journal's last position in it.
-    pub answered_position: u64,
+    /// The last group that was answered; `None` if the watermark is gone too.
+    pub answered: Option<(u64, u64)>,
     /// The last group that is there.
-    pub found_group: u64,
-    /// The journal's last position that is there.
-    pub found_position: u64,
+    pub found: (u64, u64),
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.answered {
+            Some((group, position)) => {
+                write!(
+                    f,
+                    "answers were given up to group {group}, position {position}"
+                )?;
+            }
+            None => write!(f, "nobody can tell how far answers were given")?,
+        }
+        let (group, position) = self.found;
+        write!(
+            f,
+            ", and the database ends at group {group}, position {position}"
+        )
+    }
 }
 
 /// A failure of the storage below an open state directory. Every one of them is final: this
@@ -165,6 +180,9 @@ pub enum StorageError {
     /// The kernel could not make written data durable. The group in hand may or may not survive.
     #[error("the database file could not be made durable; check the disk, and start again")]
     Sync(#[source] io::Error),
+    /// The file that says how far answers have been given cannot be written.
+    #[error("the watermark cannot be written")]
+    Watermark(#[source] Box<OpenError>),
     /// The disk of the state directory did not say how much of it is free.
     #[error("the free space of the disk could not be read; check that it is still mounted")]
     Space(#[source] io::Error),

@@ -10,7 +10,7 @@ use crate::error::StorageError;
 use crate::state::position::Position;
 use crate::state::position_set::{PositionRange, PositionSet};
 use crate::store::Reader;
-use crate::store::block::{Block, Cursor, Entry, MAX_BLOCK_BYTES, OpenBlock, walk_block};
+use crate::store::block::{Block, Cursor, Entry, Groups, MAX_BLOCK_BYTES, OpenBlock, walk_block};
 
 /// Bytes of recent blocks that are kept in memory, so that the usual duplicate, which comes soon
 /// after its first delivery, is verified without reading the store.
@@ -21,7 +21,7 @@ const RECENT_BYTES: usize = 64 << 20;
 pub(crate) struct Journal {
     open: OpenBlock,
     /// The group that the events since the last call of `take_unwritten` belong to.
-    group: u64,
+    groups: Groups,
     /// Whether the open block has events that no call of `take_unwritten` has returned.
     open_is_unwritten: bool,
     /// Full blocks without a gap, the last of them just before the open one.
@@ -34,12 +34,16 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// The journal that ends at `head`, as the store has it; its next events are of `group`.
+    /// The journal that ends at `head`, as the store has it; its next events are of `groups`.
     ///
     /// # Errors
     ///
     /// [`StorageError`] if the last block cannot be read or does not end at `head`.
-    pub(crate) fn open(reader: Reader, head: Position, group: u64) -> Result<Self, StorageError> {
+    pub(crate) fn open(
+        reader: Reader,
+        head: Position,
+        groups: Groups,
+    ) -> Result<Self, StorageError> {
         let mut open = OpenBlock::new(head.next());
         if head >= Position::FIRST {
             let last = reader.block_at(head)?;
@@ -59,7 +63,7 @@ impl Journal {
         }
         Ok(Self {
             open,
-            group,
+            groups,
             open_is_unwritten: false,
             recent: VecDeque::new(),
             recent_bytes: 0,
@@ -86,7 +90,7 @@ impl Journal {
     }
 
     fn close_block(&mut self) {
-        let block = self.open.seal(self.group);
+        let block = self.open.seal(self.groups);
         self.open = OpenBlock::new(self.open.next_position());
         if self.open_is_unwritten {
             self.unwritten.push(block.clone());
@@ -107,19 +111,23 @@ impl Journal {
     /// The blocks that are new or longer since the last call, the open one included.
     pub(crate) fn take_unwritten(&mut self) -> Vec<Block> {
         if std::mem::take(&mut self.open_is_unwritten) {
-            self.unwritten.push(self.open.seal(self.group));
+            self.unwritten.push(self.open.seal(self.groups));
         }
         std::mem::take(&mut self.unwritten)
     }
 
-    /// From here on events belong to the next group.
-    pub(crate) fn end_group(&mut self) {
-        self.group += 1;
+    /// From here on events belong to the next group; `was_transaction` says how this one is
+    /// written.
+    pub(crate) fn end_group(&mut self, was_transaction: bool) {
+        if was_transaction {
+            self.groups.base = self.groups.group;
+        }
+        self.groups.group += 1;
     }
 
     /// The group that the next events belong to.
     pub(crate) fn group(&self) -> u64 {
-        self.group
+        self.groups.group
     }
 
     /// Bytes that `take_unwritten` would return, about.

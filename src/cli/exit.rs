@@ -24,7 +24,7 @@ pub(super) fn status(result: anyhow::Result<()>) -> ExitCode {
         return ExitCode::SUCCESS;
     };
     if !is_closed_output(&error) {
-        super::say(format_args!("{error:#}"));
+        super::say::say(format_args!("{error:#}"));
     }
     code(&error).into()
 }

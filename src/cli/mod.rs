@@ -5,9 +5,9 @@ mod events;
 mod exit;
 mod progress;
 mod run;
+mod say;
 
-use std::fmt::Display;
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -68,6 +68,7 @@ struct Talk {
 /// Parses the arguments, does the work, and says how it ended.
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
+    say::panics_too();
     let log = start_log(cli.talk);
     let result = match cli.command {
         None => run::run(&cli.run, cli.talk),
@@ -90,7 +91,7 @@ fn start_log(talk: Talk) -> WorkerGuard {
     };
     let (writer, guard) = tracing_appender::non_blocking::NonBlockingBuilder::default()
         .buffered_lines_limit(WAITING_LOG_LINES)
-        .finish(io::stderr());
+        .finish(say::own_stderr());
     tracing_subscriber::fmt()
         .with_max_level(level)
         .with_writer(writer)
@@ -99,9 +100,4 @@ fn start_log(talk: Talk) -> WorkerGuard {
         .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
         .init();
     guard
-}
-
-/// Says a line to people on standard error; nobody there to read it is no failure.
-fn say(line: impl Display) {
-    writeln!(io::stderr(), "exactly-once: {line}").unwrap_or_default();
 }

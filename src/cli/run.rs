@@ -54,7 +54,7 @@ pub(super) fn run(args: &RunArgs, talk: Talk) -> anyhow::Result<()> {
         .context("setting signal handlers")?;
     let engine = Engine::open(directory.path(), &options)?;
     if let Some(loss) = engine.loss() {
-        super::say(format_args!("accepted a loss: {loss}"));
+        super::say::say(format_args!("accepted a loss: {loss}"));
     }
     info!(directory = %directory.path().display(), statistics = ?engine.statistics(), "open");
     let monitor = Monitor::new(&engine);
@@ -110,7 +110,7 @@ impl StateDirectory {
         let directory = tempfile::Builder::new().prefix("exactly-once-").tempdir();
         let directory = directory.context("making a temporary directory for the state")?;
         if !talk.quiet {
-            super::say(
+            super::say::say(
                 "the state is temporary and removed at the end; keep it with --data-dir DIR",
             );
         }

@@ -111,7 +111,8 @@ pub fn serve(
     stop: &Stop,
     monitor: &Monitor,
 ) -> Result<(), NodeError> {
-    let (processor, store) = engine.into_parts();
+    let (processor, mut store) = engine.into_parts();
+    store.begin()?;
     let (batches, decoded) = bounded(WAITING_BATCHES);
     let (groups, held) = bounded(0);
     std::thread::scope(|scope| {

@@ -16,7 +16,7 @@ use tracing::warn;
 use crate::error::StorageError;
 use crate::journal::Journal;
 use crate::request::{Answer, Outcome, Refusal, Reply, Request};
-use crate::seen::Index;
+use crate::seen::{Fingerprint, Index};
 use crate::snapshots::Snapshots;
 use crate::state::State;
 use crate::state::counts::Counts;
@@ -110,7 +110,7 @@ impl Processor {
         };
         let mut processor = Self {
             state,
-            journal: Journal::open(reader.clone(), head, store.next_group())?,
+            journal: Journal::open(reader.clone(), head, store.next_groups())?,
             index: build_index(&reader, store.seed(), head)?,
             snapshots: Snapshots::open(reader.clone(), snapshot_interval_events)?,
             reader,
@@ -258,7 +258,7 @@ impl Processor {
     fn twins(
         &mut self,
         wanted: &EventId<'_>,
-        fingerprint: crate::seen::Fingerprint,
+        fingerprint: Fingerprint,
     ) -> Result<Twins, StorageError> {
         let mut twins = Twins::default();
         for position in self.index.candidates(fingerprint)? {
@@ -377,7 +377,7 @@ impl Processor {
             snapshots: self.snapshots.take_writes(&self.floor)?,
         };
         if !group.is_empty() {
-            self.journal.end_group();
+            self.journal.end_group(group.as_lone_block().is_none());
         }
         Ok(group)
     }

@@ -5,6 +5,7 @@
 //!          version   u8, 1
 //!          entries   u16 little-endian, at least 1
 //!          group     u64 little-endian: the group that the block was last written with
+//!          base      u64 little-endian: the last group before it that was a transaction
 //!          entry*
 //! entry  = form      u8: 0 the id is text, 1 the id is a UUID in lower-case hyphenated text
 //!          id        form 0: varint length and UTF-8; form 1: the 16 bytes it spells
@@ -29,7 +30,7 @@ pub(crate) const MAX_BLOCK_BYTES: usize = 6_000;
 
 const VERSION: u8 = 1;
 const CHECKSUM_BYTES: usize = 8;
-const HEADER_BYTES: usize = CHECKSUM_BYTES + 1 + 2 + 8;
+const HEADER_BYTES: usize = CHECKSUM_BYTES + 1 + 2 + 8 + 8;
 const MAX_ENTRY_BYTES: usize =
     1 + MAX_EVENT_ID_BYTES + MAX_WORD_BYTES + 3 * varint::MAX_VARINT_BYTES;
 
@@ -154,17 +155,18 @@ impl OpenBlock {
     }
 
     /// The block as it is now, ready to be stored with a group.
-    pub(crate) fn seal(&mut self, group: u64) -> Block {
+    pub(crate) fn seal(&mut self, groups: Groups) -> Block {
         let entries = self.offsets.len() as u16;
         let header = &mut self.bytes[CHECKSUM_BYTES + 1..HEADER_BYTES];
         header[..2].copy_from_slice(&entries.to_le_bytes());
-        header[2..].copy_from_slice(&group.to_le_bytes());
+        header[2..10].copy_from_slice(&groups.group.to_le_bytes());
+        header[10..].copy_from_slice(&groups.base.to_le_bytes());
         let checksum = checksum(self.first, &self.bytes);
         self.bytes[..CHECKSUM_BYTES].copy_from_slice(&checksum.to_le_bytes());
         Block {
             first: self.first,
             entries,
-            group,
+            groups,
             bytes: self.bytes.as_slice().into(),
         }
     }
@@ -175,13 +177,21 @@ impl OpenBlock {
     }
 }
 
+/// Which groups a block belongs between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Groups {
+    /// The group that the block was last written with.
+    pub(crate) group: u64,
+    /// The last group before it that was a transaction, and so wrote the record of the head.
+    pub(crate) base: u64,
+}
+
 /// A block as it is stored, whose checksum has been made or checked.
 #[derive(Debug, Clone)]
 pub(crate) struct Block {
     pub(crate) first: Position,
     pub(crate) entries: u16,
-    /// The group that the block was last written with.
-    pub(crate) group: u64,
+    pub(crate) groups: Groups,
     pub(crate) bytes: std::sync::Arc<[u8]>,
 }
 
@@ -209,12 +219,18 @@ impl Block {
                 format!("{computed:016x}"),
             ));
         }
-        let header = rest.first_chunk::<{ HEADER_BYTES - CHECKSUM_BYTES }>();
-        match header {
-            Some(&[VERSION, low, high, ref group @ ..]) if (low, high) != (0, 0) => Ok(Self {
+        let number = |at: usize| {
+            let bytes = bytes[at..].first_chunk::<8>();
+            u64::from_le_bytes(*bytes.expect("a header has two numbers at its end"))
+        };
+        match rest.first_chunk::<{ HEADER_BYTES - CHECKSUM_BYTES }>() {
+            Some(&[VERSION, low, high, ..]) if (low, high) != (0, 0) => Ok(Self {
                 first,
                 entries: u16::from_le_bytes([low, high]),
-                group: u64::from_le_bytes(*group),
+                groups: Groups {
+                    group: number(HEADER_BYTES - 16),
+                    base: number(HEADER_BYTES - 8),
+                },
                 bytes: bytes.into(),
             }),
             header => Err(damaged("version 1 and an entry", format!("{header:02x?}"))),
@@ -361,7 +377,7 @@ mod tests {
             for (id, word, count) in &events {
                 open.push(&Entry { event_id: EventId::new(id), word, count: *count });
             }
-            let sealed = open.seal(5);
+            let sealed = open.seal(Groups { group: 5, base: 4 });
             let mut cursor = Block::open(first, &sealed.bytes)?.cursor();
             for (index, (id, word, count)) in events.iter().enumerate() {
                 let (position, entry) = cursor.next()?.expect("as many entries as were pushed");
@@ -381,7 +397,7 @@ mod tests {
             word: "hello",
             count: 1,
         });
-        let bytes = open.seal(5).bytes.to_vec();
+        let bytes = open.seal(Groups { group: 5, base: 4 }).bytes.to_vec();
         assert!(Block::open(Position(7), &bytes).is_ok());
         assert!(Block::open(Position(8), &bytes).is_err());
         for bit in 0..bytes.len() * 8 {

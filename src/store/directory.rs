@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{OpenError, StorageError};
 use crate::store::lock::{LOCK, Lock};
-use crate::store::watermark::Watermark;
+use crate::store::watermark::{Mark, Watermark};
 
 /// The format of the directory and of everything in its database.
 pub(crate) const FORMAT: u32 = 1;
@@ -135,7 +135,7 @@ impl Directory {
         if self.stage == Stage::Ready {
             return Ok(());
         }
-        Watermark::create(&self.path)?;
+        Watermark::replace(&self.path, Mark::default())?;
         // sled never syncs these. Their names must survive a power cut before anything is
         // answered, and the sentinel must not survive without them.
         sync(&self.path.join(CONFIG))?;

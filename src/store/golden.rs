@@ -5,12 +5,13 @@ use std::fmt::Write;
 use crate::state::counts::WordCount;
 use crate::state::position::Position;
 use crate::state::position_set::{PositionRange, PositionSet};
-use crate::store::block::{Entry, EventId, OpenBlock};
+use crate::store::block::{Entry, EventId, Groups, OpenBlock};
 use crate::store::counts_codec::encode_counts;
 use crate::store::record::{
     self, CheckpointRecord, CommitRecord, Format, HeadRecord, Scalars, SetRecord, SnapshotRecord,
 };
 use crate::store::set_codec::{self, PieceKey};
+use crate::store::watermark::Mark;
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -29,7 +30,7 @@ fn journal_block() -> Vec<u8> {
             count,
         });
     }
-    block.seal(5).bytes.to_vec()
+    block.seal(Groups { group: 5, base: 4 }).bytes.to_vec()
 }
 
 fn pieces() -> Vec<(&'static str, Vec<u8>)> {
@@ -120,6 +121,11 @@ fn the_bytes_on_disk_are_those_of_the_golden_file() {
     samples.extend(pieces());
     samples.push(("counts block", encode_counts(3, &counts)[0].bytes.clone()));
     samples.extend(records());
+    let mark = Mark {
+        group: 5,
+        position: Position(9),
+    };
+    samples.push(("watermark slot", mark.bytes().to_vec()));
     let mut found = String::new();
     for (name, bytes) in samples {
         writeln!(found, "{name}: {}", hex(&bytes)).expect("a string takes any text");

@@ -92,8 +92,16 @@ impl Group {
         self.blocks.is_empty() && self.has_only_events()
     }
 
-    /// Whether there is nothing to write but blocks of the journal.
-    pub(crate) fn has_only_events(&self) -> bool {
+    /// The one block that the group is, if it is nothing else: such a group is written by one
+    /// insert, every other one by a transaction.
+    pub(crate) fn as_lone_block(&self) -> Option<&Block> {
+        match &*self.blocks {
+            [block] if self.has_only_events() => Some(block),
+            _ => None,
+        }
+    }
+
+    fn has_only_events(&self) -> bool {
         !self.scalars_changed
             && self.closed.is_none()
             && self.released.is_none()

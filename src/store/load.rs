@@ -5,7 +5,10 @@ use crate::state::position::Position;
 use crate::state::position_set::{PositionRange, PositionSet};
 use crate::state::settled::Settled;
 use crate::store::block::Block;
-use crate::store::record::{self, CheckpointRecord, Format, HeadRecord, SetRecord, SnapshotRecord};
+use crate::store::group::Commit;
+use crate::store::record::{
+    self, CheckpointRecord, CommitRecord, Format, HeadRecord, Scalars, SetRecord, SnapshotRecord,
+};
 use crate::store::set_codec::{self, PieceKey};
 use crate::store::sled_db::Trees;
 use crate::store::tree::{Entry, Tree};
@@ -70,19 +73,103 @@ pub(super) fn format(trees: &Trees) -> Result<Option<Format>, StorageError> {
     get(&trees.meta, "format", "the record of the format")
 }
 
-/// The state's scalars: those of the last transaction, brought forward to the journal's end, as a
-/// group of one block writes nothing but the block.
-pub(super) fn head_record(trees: &Trees) -> Result<HeadRecord, StorageError> {
+/// The head of a stored state.
+#[derive(Debug)]
+pub(crate) struct StoredHead {
+    /// The record of the last transaction, brought forward to the journal's end: a group that is
+    /// one block writes nothing but the block.
+    pub(crate) record: HeadRecord,
+    /// The group of the last transaction.
+    pub(super) base: u64,
+}
+
+pub(super) fn head(trees: &Trees) -> Result<StoredHead, StorageError> {
     let what = "the record of the head";
     let record = get(&trees.meta, "head", what)?;
     let mut record: HeadRecord =
         record.ok_or_else(|| StorageError::damaged(what, "a record", "nothing"))?;
+    let base = record.group;
     let last = trees.journal.last_up_to([u8::MAX; 8])?;
-    if let Some(last) = last.as_ref().map(decode_block).transpose()? {
-        record.scalars.position = record.scalars.position.max(last.last());
-        record.group = record.group.max(last.group);
+    if let Some(last) = last.as_ref().map(decode_block).transpose()?
+        && last.groups.group > base
+    {
+        if last.groups.base != base {
+            // A transaction before the block is gone, though the block is there.
+            let expected = format!("group {}", last.groups.base);
+            return Err(StorageError::damaged(
+                what,
+                expected,
+                format!("group {base}"),
+            ));
+        }
+        record.scalars.position = last.last();
+        record.group = last.groups.group;
     }
-    Ok(record)
+    Ok(StoredHead { record, base })
+}
+
+/// Checks that what transactions wrote fits together: sled can lose one from the middle of its
+/// log without a word.
+///
+/// # Errors
+///
+/// [`StorageError::Damaged`], naming what does not fit.
+pub(super) fn check_fit(
+    trees: &Trees,
+    scalars: &Scalars,
+    sets: &LiveSets,
+) -> Result<(), StorageError> {
+    let fits = |what: &str, expected: u64, found: u64| {
+        if expected == found {
+            return Ok(());
+        }
+        Err(StorageError::damaged(
+            what,
+            expected.to_string(),
+            found.to_string(),
+        ))
+    };
+    fits(
+        "the number of released outputs",
+        scalars.outputs,
+        sets.settled.released.len(),
+    )?;
+    let last = trees.commits.last_up_to([u8::MAX; 8])?;
+    let (number, outputs) = match last.as_ref().map(|entry| decode_commit(trees, entry)) {
+        Some(commit) => commit.map(|c| (c.number, c.first_output + c.released.len()))?,
+        None => (0, 0),
+    };
+    fits("the number of the last commit", scalars.last_commit, number)?;
+    fits("the number of committed outputs", scalars.outputs, outputs)?;
+    for set in [&sets.closed, &sets.settled.released, &sets.settled.absorbed] {
+        if set.last() > Some(scalars.position) {
+            let expected = format!("positions up to {}", scalars.position);
+            return Err(StorageError::damaged(
+                "a position set",
+                expected,
+                "a later one",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Reads a commit from its entry in the tree.
+pub(super) fn decode_commit(trees: &Trees, (key, bytes): &Entry) -> Result<Commit, StorageError> {
+    let number = key
+        .as_ref()
+        .try_into()
+        .map(u64::from_be_bytes)
+        .map_err(|_| {
+            StorageError::damaged("a commit's key", "8 bytes", format!("{} bytes", key.len()))
+        })?;
+    let record: CommitRecord = record::decode(bytes, &format!("commit {number}"))?;
+    Ok(Commit {
+        number,
+        first_output: record.first_output,
+        released: load_set(trees, &record.released)?,
+        committed_at_ms: record.committed_at_ms,
+    })
 }
 
 pub(super) fn live_sets(trees: &Trees) -> Result<LiveSets, StorageError> {
@@ -118,7 +205,7 @@ pub(super) fn load_set(trees: &Trees, set: &SetRecord) -> Result<PositionSet, St
         SetRecord::Ranges(ranges) => ranges,
         SetRecord::Pieces(number) => return load_pieces(trees, *number),
     };
-    let head = head_record(trees)?.scalars.position;
+    let head = head(trees)?.record.scalars.position;
     let mut set = PositionSet::default();
     let mut after = Position::NONE;
     for &(first, last) in ranges {

@@ -12,10 +12,10 @@ use crate::store::block::{Block, Entry, walk_block};
 use crate::store::counts_codec::decode_counts;
 use crate::store::group::{Checkpoint, Commit, SnapshotHeader};
 use crate::store::load::{
-    self, Stored, counts_key, decode_block, gap, head_record, live_sets, load_set,
-    parse_counts_key, snapshot_record,
+    self, Stored, counts_key, decode_block, gap, live_sets, load_set, parse_counts_key,
+    snapshot_record,
 };
-use crate::store::record::{self, CheckpointRecord, CommitRecord, Format, SnapshotRecord};
+use crate::store::record::{self, CheckpointRecord, Format, SnapshotRecord};
 use crate::store::sled_db::Trees;
 
 /// The last position that is durable, as the store advances it.
@@ -223,30 +223,8 @@ impl Reader {
         &self,
         first: u64,
     ) -> impl Iterator<Item = Result<Commit, StorageError>> + '_ {
-        self.trees
-            .commits
-            .range(first.to_be_bytes()..)
-            .map(|stored| {
-                let (key, bytes) = stored?;
-                let number = key
-                    .as_ref()
-                    .try_into()
-                    .map(u64::from_be_bytes)
-                    .map_err(|_| {
-                        StorageError::damaged(
-                            "a commit's key",
-                            "8 bytes",
-                            format!("{} bytes", key.len()),
-                        )
-                    })?;
-                let record: CommitRecord = record::decode(&bytes, &format!("commit {number}"))?;
-                Ok(Commit {
-                    number,
-                    first_output: record.first_output,
-                    released: load_set(&self.trees, &record.released)?,
-                    committed_at_ms: record.committed_at_ms,
-                })
-            })
+        let commits = self.trees.commits.range(first.to_be_bytes()..);
+        commits.map(|entry| load::decode_commit(&self.trees, &entry?))
     }
 
     /// What was fixed when the database was created.
@@ -265,10 +243,13 @@ impl Reader {
     ///
     /// [`StorageError`] if a part cannot be read.
     pub(crate) fn stored(&self) -> Result<Stored, StorageError> {
+        let record = load::head(&self.trees)?.record;
+        let sets = live_sets(&self.trees)?;
+        load::check_fit(&self.trees, &record.scalars, &sets)?;
         Ok(Stored {
             format: self.format()?,
-            record: head_record(&self.trees)?,
-            sets: live_sets(&self.trees)?,
+            record,
+            sets,
         })
     }
 

@@ -10,14 +10,14 @@
 //!        little-endian
 //! ```
 //!
-//! The file is created whole and synced, then overwritten in place: a power cut can tear the slot
-//! of the last group, and the other one still counts. It is synced only now and then, as an older
-//! watermark refuses nothing that is sound.
+//! The file is created whole and synced, then overwritten in place, a mark within one sector of a
+//! disk: a power cut leaves the old mark or the new one in each slot. It is synced only now and
+//! then, as an older watermark refuses nothing that is sound.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -31,6 +31,7 @@ use crate::state::position::Position;
 use crate::store::directory::unusable;
 
 const NAME: &str = "watermark";
+const NEW_NAME: &str = "watermark.new";
 const MAGIC: &[u8; 8] = b"eo-mark1";
 const SLOT_BYTES: u64 = 4096;
 const MARK_BYTES: usize = 32;
@@ -46,7 +47,8 @@ pub(super) struct Mark {
 }
 
 impl Mark {
-    fn bytes(self) -> [u8; MARK_BYTES] {
+    /// The bytes of a slot.
+    pub(super) fn bytes(self) -> [u8; MARK_BYTES] {
         let mut bytes = [0; MARK_BYTES];
         bytes[..8].copy_from_slice(MAGIC);
         bytes[8..16].copy_from_slice(&self.group.to_le_bytes());
@@ -77,20 +79,25 @@ pub(super) struct Watermark {
 }
 
 impl Watermark {
-    /// Creates the file with nothing answered, and makes it durable but for its name.
-    pub(super) fn create(directory: &Path) -> Result<(), OpenError> {
-        let path = path(directory);
-        let create = || {
-            let file = File::create(&path)?;
+    /// Makes the file say exactly this, in the place of what it said or as a new one: a power cut
+    /// leaves the old one or the new one, whole.
+    pub(super) fn replace(directory: &Path, mark: Mark) -> Result<(), OpenError> {
+        let (path, new) = (directory.join(NAME), directory.join(NEW_NAME));
+        let write = || {
+            let file = File::create(&new)?;
             file.set_len(2 * SLOT_BYTES)?;
-            write_both(&file, Mark::default())
+            file.write_all_at(&mark.bytes(), 0)?;
+            file.write_all_at(&mark.bytes(), SLOT_BYTES)?;
+            file.sync_all()?;
+            fs::rename(&new, &path)?;
+            File::open(directory)?.sync_all()
         };
-        create().map_err(unusable(&path, "creating it"))
+        write().map_err(unusable(&path, "writing it"))
     }
 
     /// Up to where answers have been given in a directory; `None` if neither slot can be read.
     pub(super) fn read(directory: &Path) -> Result<Option<Mark>, OpenError> {
-        let path = path(directory);
+        let path = directory.join(NAME);
         let file = match File::open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file.map_err(unusable(&path, "opening it"))?,
@@ -108,13 +115,12 @@ impl Watermark {
 
     /// Opens the file to advance it.
     pub(super) fn open(directory: &Path) -> Result<Self, OpenError> {
-        let path = path(directory);
+        let path = directory.join(NAME);
         let file = File::options().write(true).open(&path);
         let file = Arc::new(file.map_err(unusable(&path, "opening it to write"))?);
-        Ok(Self {
-            syncing: Syncing::start(Arc::clone(&file)),
-            file,
-        })
+        let syncing = Syncing::start(Arc::clone(&file));
+        let syncing = syncing.map_err(unusable(&path, "starting a thread that syncs it"))?;
+        Ok(Self { syncing, file })
     }
 
     /// Notes that a group will be answered now.
@@ -137,25 +143,6 @@ impl Watermark {
     }
 }
 
-/// Makes the watermark say exactly this, for a database whose loss has been accepted.
-pub(super) fn reset(directory: &Path, mark: Mark) -> Result<(), OpenError> {
-    Watermark::create(directory)?;
-    let path = path(directory);
-    let file = File::options().write(true).open(&path);
-    file.and_then(|file| write_both(&file, mark))
-        .map_err(unusable(&path, "writing to it"))
-}
-
-fn write_both(file: &File, mark: Mark) -> io::Result<()> {
-    file.write_all_at(&mark.bytes(), 0)?;
-    file.write_all_at(&mark.bytes(), SLOT_BYTES)?;
-    file.sync_all()
-}
-
-fn path(directory: &Path) -> PathBuf {
-    directory.join(NAME)
-}
-
 /// A thread that syncs the file about once a second while it changes.
 #[derive(Debug)]
 struct Syncing {
@@ -167,23 +154,27 @@ struct Syncing {
 }
 
 impl Syncing {
-    fn start(file: Arc<File>) -> Self {
+    fn start(file: Arc<File>) -> io::Result<Self> {
         let (is_due, has_failed) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
         let (end, ended) = channel();
         let (due, failed) = (Arc::clone(&is_due), Arc::clone(&has_failed));
-        let thread = std::thread::spawn(move || {
-            while ended.recv_timeout(SYNC_EVERY) == Err(RecvTimeoutError::Timeout) {
-                if due.swap(false, Ordering::AcqRel) && file.sync_data().is_err() {
-                    failed.store(true, Ordering::Release);
-                }
+        let sync = move || {
+            if due.swap(false, Ordering::AcqRel) && file.sync_data().is_err() {
+                failed.store(true, Ordering::Release);
             }
-        });
-        Self {
+        };
+        let thread = std::thread::Builder::new().spawn(move || {
+            while ended.recv_timeout(SYNC_EVERY) == Err(RecvTimeoutError::Timeout) {
+                sync();
+            }
+            sync();
+        })?;
+        Ok(Self {
             is_due,
             has_failed,
             end: Some(end),
             thread: Some(thread),
-        }
+        })
     }
 }
 
@@ -211,7 +202,7 @@ mod tests {
     fn damage(directory: &Path, slot: u64) {
         let file = File::options()
             .write(true)
-            .open(path(directory))
+            .open(directory.join(NAME))
             .expect("it is there");
         file.write_all_at(b"x", slot * SLOT_BYTES + 9)
             .expect("it can be written");
@@ -222,7 +213,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("there is room");
         let read = || Watermark::read(directory.path()).expect("it can be read");
         assert_eq!(read(), None);
-        Watermark::create(directory.path()).expect("there is room");
+        Watermark::replace(directory.path(), Mark::default()).expect("there is room");
         assert_eq!(read(), Some(Mark::default()));
         let watermark = Watermark::open(directory.path()).expect("it is there");
         for group in 1..=5 {
@@ -233,7 +224,7 @@ mod tests {
         assert_eq!(read(), Some(mark(4)));
         damage(directory.path(), 0);
         assert_eq!(read(), None);
-        reset(directory.path(), mark(2)).expect("there is room");
+        Watermark::replace(directory.path(), mark(2)).expect("there is room");
         assert_eq!(read(), Some(mark(2)));
     }
 }

@@ -9,17 +9,19 @@ use sled::transaction::{ConflictableTransactionError, TransactionError};
 use crate::error::{Loss, OpenError, StorageError};
 use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
-use crate::store::block::Block;
+use crate::store::block::{Block, Groups};
 use crate::store::directory::{Directory, FORMAT};
 use crate::store::group::{Checkpoint, Commit, Group, SnapshotHeader};
-use crate::store::load::{self, ABSORBED_SET, CLOSED_SET, FIRST_FREE_SET, LiveSets, RELEASED_SET};
+use crate::store::load::{
+    self, ABSORBED_SET, CLOSED_SET, FIRST_FREE_SET, LiveSets, RELEASED_SET, StoredHead,
+};
 use crate::store::reader::{DurablePosition, Reader};
 use crate::store::record::{
     self, CheckpointRecord, CommitRecord, Format, HeadRecord, Scalars, SetRecord, SnapshotRecord,
 };
 use crate::store::set_codec::{self, PieceKey};
 use crate::store::sled_db::{self, Trees, failed, guarded};
-use crate::store::watermark::{self, Mark, Watermark};
+use crate::store::watermark::{Mark, Watermark};
 
 /// A set of at most this many ranges is stored in its record: below 1.3 KB in the worst case.
 const MAX_INLINE_RANGES: usize = 64;
@@ -33,12 +35,15 @@ pub(crate) struct Store {
     trees: Trees,
     /// Our own handle on sled's file: sled's flush is no fsync.
     file: File,
-    watermark: Watermark,
+    /// Opened with the first use: a loss must be told before the watermark forgets it.
+    watermark: Option<Watermark>,
     /// What was gone at the open, and accepted.
     loss: Option<Loss>,
     durable: DurablePosition,
     seed: u64,
     record: HeadRecord,
+    /// The last group that was a transaction.
+    base: u64,
     /// The live sets as they are stored.
     stored: LiveSets,
     has_failed: bool,
@@ -62,10 +67,18 @@ impl Store {
         };
         check_format(&format, directory.path())?;
         directory.finish_creation()?;
-        let record = load::head_record(&trees)?;
-        let loss = check_watermark(directory.path(), &record, accept_loss)?;
-        let watermark = Watermark::open(directory.path())?;
+        let StoredHead { record, base } = load::head(&trees)?;
+        let loss = match find_loss(directory.path(), &record) {
+            Ok(loss) => loss,
+            Err(OpenError::WatermarkGone { loss, .. }) if accept_loss => Some(loss),
+            Err(error) => return Err(error),
+        };
+        if let Some(loss) = loss.filter(|_| !accept_loss) {
+            let path = directory.path().to_owned();
+            return Err(OpenError::AnsweredLost { path, loss });
+        }
         let stored = load::live_sets(&trees)?;
+        load::check_fit(&trees, &record.scalars, &stored)?;
         let durable = DurablePosition::default();
         durable.advance(record.scalars.position);
         let has_failed = false;
@@ -73,11 +86,12 @@ impl Store {
             db,
             trees,
             file,
-            watermark,
+            watermark: None,
             loss,
             durable,
             seed: format.seed,
             record,
+            base,
             stored,
             has_failed,
             directory,
@@ -99,9 +113,12 @@ impl Store {
         self.seed
     }
 
-    /// The number of the next group that writes anything.
-    pub(crate) fn next_group(&self) -> u64 {
-        self.record.group + 1
+    /// The next group that writes anything, and the last one that was a transaction.
+    pub(crate) fn next_groups(&self) -> Groups {
+        Groups {
+            group: self.record.group + 1,
+            base: self.base,
+        }
     }
 
     /// The state directory.
@@ -112,6 +129,23 @@ impl Store {
     /// What the database had lost when it was opened, if that was accepted.
     pub(crate) fn loss(&self) -> Option<Loss> {
         self.loss
+    }
+
+    /// Begins to be used: from here on a loss that was found at the open counts as told.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Watermark`] if the watermark cannot be written.
+    pub(crate) fn begin(&mut self) -> Result<(), StorageError> {
+        if self.watermark.is_some() {
+            return Ok(());
+        }
+        let unusable = |error| StorageError::Watermark(Box::new(error));
+        if self.loss.is_some() {
+            Watermark::replace(self.path(), mark_of(&self.record)).map_err(unusable)?;
+        }
+        self.watermark = Some(Watermark::open(self.path()).map_err(unusable)?);
+        Ok(())
     }
 
     /// The last durable position, as it advances.
@@ -173,12 +207,14 @@ impl Store {
         };
         assert_eq!(
             group.number,
-            self.next_group(),
+            self.record.group + 1,
             "groups are committed in order"
         );
-        match &*group.blocks {
-            [block] if group.has_only_events() => self.insert_block(block)?,
-            _ => {
+        let watermark = self.watermark.as_ref();
+        let watermark = watermark.expect("whoever commits has begun to use the store");
+        match group.as_lone_block() {
+            Some(block) => self.insert_block(block)?,
+            None => {
                 let batches = guarded(COMMITTING, || self.batches(group, &mut record))?;
                 guarded(COMMITTING, || batches.apply(&self.trees, COMMITTING))?;
             }
@@ -188,7 +224,7 @@ impl Store {
         })?;
         // sled's flush is pwrite and sync_file_range: it survives a kill, not a power cut.
         self.file.sync_data().map_err(StorageError::Sync)?;
-        self.watermark.advance(mark_of(&record))?;
+        watermark.advance(mark_of(&record))?;
         self.record = record;
         for (stored, new) in [
             (&mut self.stored.closed, &group.closed),
@@ -287,40 +323,23 @@ fn mark_of(record: &HeadRecord) -> Mark {
 }
 
 /// What a database has lost, if its end is before the last answer.
+///
+/// # Errors
+///
+/// [`OpenError::WatermarkGone`] if nobody can tell.
 pub(super) fn find_loss(path: &Path, record: &HeadRecord) -> Result<Option<Loss>, OpenError> {
-    let Some(answered) = Watermark::read(path)? else {
-        return Err(OpenError::WatermarkGone {
+    let answered = Watermark::read(path)?;
+    let loss = Loss {
+        answered: answered.map(|mark| (mark.group, mark.position.0)),
+        found: (record.group, record.scalars.position.0),
+    };
+    match answered {
+        None => Err(OpenError::WatermarkGone {
             path: path.to_owned(),
-        });
-    };
-    Ok((record.group < answered.group).then_some(Loss {
-        answered_group: answered.group,
-        answered_position: answered.position.0,
-        found_group: record.group,
-        found_position: record.scalars.position.0,
-    }))
-}
-
-/// Refuses a database that has lost something, unless that is accepted.
-fn check_watermark(
-    path: &Path,
-    record: &HeadRecord,
-    accept_loss: bool,
-) -> Result<Option<Loss>, OpenError> {
-    let loss = match find_loss(path, record) {
-        Ok(None) => return Ok(None),
-        Ok(Some(loss)) if !accept_loss => {
-            return Err(OpenError::AnsweredLost {
-                path: path.to_owned(),
-                loss,
-            });
-        }
-        Ok(loss) => loss,
-        Err(OpenError::WatermarkGone { .. }) if accept_loss => None,
-        Err(error) => return Err(error),
-    };
-    watermark::reset(path, mark_of(record))?;
-    Ok(loss)
+            loss,
+        }),
+        Some(answered) => Ok((record.group < answered.group).then_some(loss)),
+    }
 }
 
 pub(super) fn check_format(format: &Format, path: &Path) -> Result<(), OpenError> {

@@ -2,7 +2,7 @@
 
 use crate::command::{binary, finish, run};
 use crate::oracle::Request;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Stdio;
 use std::thread;
@@ -64,6 +64,25 @@ fn a_log_that_nobody_reads_holds_up_no_reply() {
     let replies = BufReader::new(node.stdout.take().expect("it is piped")).lines();
     assert_eq!(replies.count() as u64, CONFLICTS + 1);
     assert_eq!(finish(node).code, Some(0));
+}
+
+#[test]
+fn a_process_that_fails_ends_though_nobody_reads_why() {
+    let home = crate::client::scratch_dir();
+    let (reader, mut writer) = std::io::pipe().expect("there is a pipe");
+    rustix::io::ioctl_fionbio(&writer, true).expect("a pipe can be set not to wait");
+    while writer.write(&[b'x'; 4096]).is_ok() {}
+    rustix::io::ioctl_fionbio(&writer, false).expect("a pipe can be set to wait");
+    fs::write(home.path().join("foreign"), "mine").expect("it can be written");
+    let mut command = binary();
+    command
+        .args(["run", "--data-dir"])
+        .arg(home.path())
+        .stderr(writer)
+        .stdin(Stdio::null());
+    let mut node = command.spawn().expect("it can be started");
+    assert_eq!(node.wait().expect("it ends").code(), Some(3));
+    drop(reader);
 }
 
 #[test]

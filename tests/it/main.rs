@@ -10,6 +10,7 @@ mod library;
 mod model;
 mod oracle;
 mod order;
+mod power;
 mod protocol;
 mod streams;
 mod text;

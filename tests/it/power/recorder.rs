@@ -1,0 +1,289 @@
+//! A library for `LD_PRELOAD` that writes down every call that changes files below a directory.
+//!
+//! It is no module of the tests, which have no unsafe code: `recording.rs` compiles it with
+//! `rustc`. One lock is held over each change and its record, so that the order of the records is
+//! the order of the changes. A sync has a record on both sides, as it covers what came before it
+//! began and promises nothing until it has returned. `sync_file_range` promises nothing at all.
+//!
+//! A record is a line, `KIND NUMBER NUMBER PATH`, behind which a write has its bytes. A call that
+//! this library does not know would change files unseen: the test compares what the records add
+//! up to with the directory itself. Environment:
+//!
+//! - `RECORDER_ROOT`: the directory; paths are told relative to it, and it itself as `.`.
+//! - `RECORDER_LOG`: the file that the records are appended to.
+//! - `RECORDER_BLIND`: if it is set, an fdatasync of a file named `db` does nothing.
+
+use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_uint, c_void};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock};
+
+const RTLD_NEXT: *mut c_void = -1_isize as *mut c_void;
+const O_WRONLY: c_int = 0o1;
+const O_CREAT: c_int = 0o100;
+const O_TRUNC: c_int = 0o1000;
+const O_APPEND: c_int = 0o2000;
+const O_CLOEXEC: c_int = 0o2000000;
+const SEEK_CUR: c_int = 1;
+
+unsafe extern "C" {
+    fn dlsym(handle: *mut c_void, symbol: *const c_char) -> *mut c_void;
+    fn __errno_location() -> *mut c_int;
+    fn lseek64(descriptor: c_int, offset: i64, whence: c_int) -> i64;
+}
+
+type Open = unsafe extern "C" fn(*const c_char, c_int, c_uint) -> c_int;
+type OnDescriptor = unsafe extern "C" fn(c_int) -> c_int;
+type Resize = unsafe extern "C" fn(c_int, i64) -> c_int;
+type WriteAt = unsafe extern "C" fn(c_int, *const c_void, usize, i64) -> isize;
+type WriteOn = unsafe extern "C" fn(c_int, *const c_void, usize) -> isize;
+type OnPath = unsafe extern "C" fn(*const c_char) -> c_int;
+type MakeDirectory = unsafe extern "C" fn(*const c_char, c_uint) -> c_int;
+type Rename = unsafe extern "C" fn(*const c_char, *const c_char) -> c_int;
+
+/// The function that the program would have called without this library, under its own type.
+macro_rules! real {
+    ($name:literal as $type:ty) => {{
+        static REAL: OnceLock<usize> = OnceLock::new();
+        let address = *REAL.get_or_init(|| find($name));
+        unsafe { std::mem::transmute::<usize, $type>(address) }
+    }};
+}
+
+fn find(name: &CStr) -> usize {
+    let address = unsafe { dlsym(RTLD_NEXT, name.as_ptr()) } as usize;
+    assert_ne!(address, 0, "the C library has {name:?}");
+    address
+}
+
+struct Settings {
+    root: PathBuf,
+    log: c_int,
+    is_blind: bool,
+}
+
+fn settings() -> &'static Settings {
+    static SETTINGS: OnceLock<Settings> = OnceLock::new();
+    SETTINGS.get_or_init(|| {
+        let root = std::env::var_os("RECORDER_ROOT").expect("RECORDER_ROOT names the directory");
+        let log = std::env::var_os("RECORDER_LOG").expect("RECORDER_LOG names the log");
+        let log = CString::new(log.into_vec()).expect("a path has no zero byte");
+        let flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC;
+        // The real one, as the standard library's would come back here for these settings.
+        let log = unsafe { real!(c"open64" as Open)(log.as_ptr(), flags, 0o600) };
+        assert!(log >= 0, "the log can be opened");
+        Settings {
+            root: root.into(),
+            log,
+            is_blind: std::env::var_os("RECORDER_BLIND").is_some(),
+        }
+    })
+}
+
+/// The path of a file of interest, as the records tell it.
+fn below_root(path: &Path) -> Option<String> {
+    let inner = path.strip_prefix(&settings().root).ok()?;
+    let inner = inner.to_str().expect("the program's names are text");
+    Some(if inner.is_empty() { "." } else { inner }.to_owned())
+}
+
+unsafe fn named(path: *const c_char) -> Option<String> {
+    let path = unsafe { CStr::from_ptr(path) };
+    below_root(Path::new(OsStr::from_bytes(path.to_bytes())))
+}
+
+fn target(descriptor: c_int) -> Option<PathBuf> {
+    std::fs::read_link(format!("/proc/self/fd/{descriptor}")).ok()
+}
+
+fn opened(descriptor: c_int) -> Option<String> {
+    below_root(&target(descriptor)?)
+}
+
+/// Whether a descriptor is the pipe that stdout is.
+fn answers(descriptor: c_int) -> bool {
+    target(descriptor).is_some_and(|file| {
+        file.to_string_lossy().starts_with("pipe:") && target(1).as_ref() == Some(&file)
+    })
+}
+
+fn in_order() -> MutexGuard<'static, ()> {
+    static ORDER: Mutex<()> = Mutex::new(());
+    ORDER.lock().expect("nothing panics with it")
+}
+
+/// Appends a record in one call, so that a killed process leaves it whole or not at all.
+fn record(kind: &str, numbers: [u64; 2], path: &str, payload: &[u8]) {
+    let [first, second] = numbers;
+    let mut bytes = format!("{kind} {first} {second} {path}\n").into_bytes();
+    bytes.extend(payload);
+    let errno = unsafe { *__errno_location() };
+    let write = real!(c"write" as WriteOn);
+    let written = unsafe { write(settings().log, bytes.as_ptr().cast(), bytes.len()) };
+    assert_eq!(written, bytes.len() as isize, "the log is whole");
+    unsafe { *__errno_location() = errno };
+}
+
+/// Makes a call that changes a name, and records it if it did.
+fn renamed(path: Option<String>, kind: &str, make: impl FnOnce() -> c_int) -> c_int {
+    let Some(path) = path else {
+        return make();
+    };
+    let _order = in_order();
+    let result = make();
+    if result == 0 {
+        record(kind, [0; 2], &path, &[]);
+    }
+    result
+}
+
+unsafe fn open_recorded(real: Open, path: *const c_char, flags: c_int, mode: c_uint) -> c_int {
+    let make = || unsafe { real(path, flags, mode) };
+    let changes = flags & (O_CREAT | O_TRUNC) != 0;
+    let Some(name) = changes.then(|| unsafe { named(path) }).flatten() else {
+        return make();
+    };
+    let _order = in_order();
+    let existed = settings().root.join(&name).exists();
+    let descriptor = make();
+    if descriptor >= 0 && !existed {
+        record("create", [0; 2], &name, &[]);
+    } else if descriptor >= 0 && flags & O_TRUNC != 0 {
+        record("resize", [0; 2], &name, &[]);
+    }
+    descriptor
+}
+
+fn resize_recorded(real: Resize, descriptor: c_int, bytes: i64) -> c_int {
+    let make = || unsafe { real(descriptor, bytes) };
+    let Some(path) = opened(descriptor) else {
+        return make();
+    };
+    let _order = in_order();
+    record("resize", [bytes as u64, 0], &path, &[]);
+    let result = make();
+    assert_eq!(result, 0, "it is resized as it was recorded");
+    result
+}
+
+/// Records a write to a file before it is made: it may reach the disk at any time from then on.
+fn write_recorded(path: &str, bytes: &[u8], at: i64, make: impl FnOnce() -> isize) -> isize {
+    record("write", [at as u64, bytes.len() as u64], path, bytes);
+    let written = make();
+    assert_eq!(written, bytes.len() as isize, "it is written as recorded");
+    written
+}
+
+fn sync_recorded(descriptor: c_int, is_ours: bool, make: impl FnOnce() -> c_int) -> c_int {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let Some(path) = opened(descriptor) else {
+        return make();
+    };
+    if is_ours && settings().is_blind && Path::new(&path).file_name() == Some(OsStr::new("db")) {
+        return 0;
+    }
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let process = u64::from(std::process::id());
+    let note = |kind| {
+        let _order = in_order();
+        record(kind, [process, number], &path, &[]);
+    };
+    note("sync");
+    let result = make();
+    if result == 0 {
+        note("synced");
+    }
+    result
+}
+
+unsafe fn slice<'a>(buffer: *const c_void, bytes: usize) -> &'a [u8] {
+    unsafe { std::slice::from_raw_parts(buffer.cast(), bytes) }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn open(path: *const c_char, flags: c_int, mode: c_uint) -> c_int {
+    unsafe { open_recorded(real!(c"open" as Open), path, flags, mode) }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn open64(path: *const c_char, flags: c_int, mode: c_uint) -> c_int {
+    unsafe { open_recorded(real!(c"open64" as Open), path, flags, mode) }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn ftruncate(descriptor: c_int, bytes: i64) -> c_int {
+    resize_recorded(real!(c"ftruncate" as Resize), descriptor, bytes)
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn ftruncate64(descriptor: c_int, bytes: i64) -> c_int {
+    resize_recorded(real!(c"ftruncate64" as Resize), descriptor, bytes)
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn pwrite64(
+    descriptor: c_int,
+    buffer: *const c_void,
+    bytes: usize,
+    at: i64,
+) -> isize {
+    let make = || unsafe { real!(c"pwrite64" as WriteAt)(descriptor, buffer, bytes, at) };
+    let Some(path) = opened(descriptor) else {
+        return make();
+    };
+    let _order = in_order();
+    write_recorded(&path, unsafe { slice(buffer, bytes) }, at, make)
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn write(descriptor: c_int, buffer: *const c_void, bytes: usize) -> isize {
+    let make = || unsafe { real!(c"write" as WriteOn)(descriptor, buffer, bytes) };
+    if let Some(path) = opened(descriptor) {
+        let _order = in_order();
+        let at = unsafe { lseek64(descriptor, 0, SEEK_CUR) };
+        return write_recorded(&path, unsafe { slice(buffer, bytes) }, at, make);
+    }
+    if answers(descriptor) {
+        // The write itself is outside of the lock, as it waits for a reader if the pipe is full.
+        let order = in_order();
+        record("reply", [bytes as u64, 0], "-", &[]);
+        drop(order);
+        let written = make();
+        assert_eq!(written, bytes as isize, "it is answered as recorded");
+        return written;
+    }
+    make()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn fsync(descriptor: c_int) -> c_int {
+    let make = || unsafe { real!(c"fsync" as OnDescriptor)(descriptor) };
+    sync_recorded(descriptor, false, make)
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn fdatasync(descriptor: c_int) -> c_int {
+    let make = || unsafe { real!(c"fdatasync" as OnDescriptor)(descriptor) };
+    sync_recorded(descriptor, true, make)
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn mkdir(path: *const c_char, mode: c_uint) -> c_int {
+    let make = || unsafe { real!(c"mkdir" as MakeDirectory)(path, mode) };
+    renamed(unsafe { named(path) }, "mkdir", make)
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn unlink(path: *const c_char) -> c_int {
+    let make = || unsafe { real!(c"unlink" as OnPath)(path) };
+    renamed(unsafe { named(path) }, "unlink", make)
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn rename(from: *const c_char, to: *const c_char) -> c_int {
+    let make = || unsafe { real!(c"rename" as Rename)(from, to) };
+    let both = unsafe { named(from).zip(named(to)) };
+    let both = both.map(|(from, to)| format!("{from} {to}"));
+    renamed(both, "rename", make)
+}

@@ -1,0 +1,239 @@
+//! Three lives of a node on one state directory, with all that they wrote, synced and answered.
+
+use super::disk::{Disk, Image, read_image};
+use super::log::{self, Event, file_name};
+use crate::client::{reply, scratch_dir};
+use crate::command::{Live, binary};
+use crate::oracle::{Oracle, Request};
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// How many requests a life sends one at a time, and how many at once behind them.
+const LOCK_STEP: usize = 40;
+const PIPELINED: usize = 60;
+/// How many of the pipelined ones go in one write.
+const BURST: usize = 12;
+
+const DATA_DIR: &str = "data";
+
+/// What is done to fdatasync of the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fdatasync {
+    Works,
+    DoesNothing,
+}
+
+/// How a life ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Clean,
+    /// By SIGKILL after its last reply: the next life finds what is in the page cache.
+    Killed,
+}
+
+/// Some processes on one disk, and the requests they answered.
+#[derive(Debug)]
+pub struct Recording {
+    pub events: Vec<Event>,
+    /// The state after each prefix of the requests, from none of them to all.
+    pub states: Vec<Oracle>,
+    pub requests: Vec<Request>,
+    /// Where each reply begins in the bytes of all of them.
+    replies: Vec<usize>,
+    reply_bytes: usize,
+}
+
+impl Recording {
+    /// Has a node created, killed, started again and ended, with requests all the while.
+    pub fn make(fdatasync: Fdatasync) -> Self {
+        let home = scratch_dir();
+        let home_path = home.path().canonicalize().expect("it was just made");
+        let (root, log) = (home_path.join("disk"), home_path.join("log"));
+        fs::create_dir(&root).expect("there is room");
+        let mut recording = Self {
+            events: Vec::new(),
+            states: vec![Oracle::new()],
+            requests: Vec::new(),
+            replies: Vec::new(),
+            reply_bytes: 0,
+        };
+        for end in [End::Clean, End::Killed, End::Clean] {
+            let mut command = recorded(&root, &log);
+            if fdatasync == Fdatasync::DoesNothing {
+                command.env("RECORDER_BLIND", "1");
+            }
+            let mut node = Live::start(&mut command);
+            recording.live(&mut node);
+            match end {
+                End::Clean => drop(node.finish().expect_quiet_success()),
+                End::Killed => drop(node),
+            }
+        }
+        recording.events = log::read(&fs::read(&log).expect("the recorder writes it"));
+        expect_all_recorded(&Disk::after(&recording.events).cached(), &read_image(&root));
+        recording
+    }
+
+    /// Sends the next requests to a node and checks what it answers.
+    fn live(&mut self, node: &mut Live) {
+        let first = self.requests.len();
+        let requests: Vec<_> = (first..first + LOCK_STEP + PIPELINED)
+            .map(request)
+            .collect();
+        let numbered = (first..).zip(&requests);
+        let lines: Vec<_> = numbered
+            .map(|(number, request)| request.line(number as u64))
+            .collect();
+        let mut replies: Vec<_> = lines[..LOCK_STEP]
+            .iter()
+            .map(|line| node.ask(line))
+            .collect();
+        for burst in lines[LOCK_STEP..].chunks(BURST) {
+            node.send(burst);
+            replies.extend(burst.iter().map(|_| node.read_line()));
+        }
+        for (request, line) in requests.into_iter().zip(&replies) {
+            let mut oracle = self.states.last().expect("one has no request").clone();
+            let expected = oracle.apply(&request);
+            reply::check(line, &expected, self.requests.len() as u64)
+                .unwrap_or_else(|reason| panic!("{reason}"));
+            self.states.push(oracle);
+            self.requests.push(request);
+            self.replies.push(self.reply_bytes);
+            self.reply_bytes += line.len() + 1;
+        }
+    }
+
+    /// The same on a disk that forgets every sync of the state directory itself.
+    pub fn without_directory_syncs(mut self) -> Self {
+        let of_directory =
+            |event: &Event| matches!(event, Event::Synced { name, .. } if name == DATA_DIR);
+        self.events.retain(|event| !of_directory(event));
+        self
+    }
+
+    /// How many requests had been answered when so many events had happened. A reply is given
+    /// away by its first byte.
+    pub fn answered(&self, events: usize) -> usize {
+        let bytes = |event: &Event| match event {
+            Event::Reply { bytes } => *bytes,
+            _ => 0,
+        };
+        let bytes: usize = self.events[..events].iter().map(bytes).sum();
+        self.replies.partition_point(|&start| start < bytes)
+    }
+
+    /// How many events come before the first reply.
+    pub fn creation(&self) -> usize {
+        let is_reply = |event: &Event| matches!(event, Event::Reply { .. });
+        let first = self.events.iter().position(is_reply);
+        first.expect("there are replies")
+    }
+
+    /// Whether the database has been synced for replies that have not begun to leave, when so
+    /// many events have happened.
+    pub fn is_before_a_reply(&self, events: usize) -> bool {
+        let is_decisive = |event: &&Event| match event {
+            Event::Reply { .. } => true,
+            Event::Write { name, .. } | Event::Synced { name, .. } => file_name(name) == "db",
+            _ => false,
+        };
+        let (before, after) = self.events.split_at(events);
+        let last = before.iter().rfind(is_decisive);
+        let next = after.iter().find(is_decisive);
+        matches!(last, Some(Event::Synced { .. })) && matches!(next, Some(Event::Reply { .. }))
+    }
+}
+
+impl fmt::Display for Recording {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (mut writes, mut written, mut syncs, mut end) = (0, 0, 0, 0);
+        for event in &self.events {
+            match event {
+                Event::Write { name, at, bytes } if file_name(name) == "db" => {
+                    (writes, written) = (writes + 1, written + bytes.len());
+                    end = end.max(at + bytes.len());
+                }
+                Event::Synced { name, .. } if file_name(name) == "db" => syncs += 1,
+                _ => {}
+            }
+        }
+        write!(
+            f,
+            "{} requests recorded: {} events, {writes} writes of {written} bytes to a database of \
+             {end} bytes, {syncs} syncs of it",
+            self.requests.len(),
+            self.events.len(),
+        )
+    }
+}
+
+/// A call that the recorder does not know would leave the two different.
+fn expect_all_recorded(recorded: &Image, real: &Image) {
+    let names = |image: &Image| image.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(recorded), names(real), "every name was recorded");
+    for (name, content) in real {
+        assert!(recorded[name] == *content, "all of {name:?} was recorded");
+    }
+}
+
+/// The requests of the stream: all types, and among the events old ones and conflicting ones.
+fn request(number: usize) -> Request {
+    let event = |number: usize, word: usize| Request::Process {
+        event_id: format!("e{number}"),
+        // Long enough for a group to have several sectors or several pages, now and then, and for
+        // all of them to have several of sled's segments.
+        word: format!("w{}{}", word % 7, "-".repeat(word % 5 * 250)),
+    };
+    let name = |number: usize| format!("c{}", number % 3);
+    match number % 20 {
+        4 => event(number - 1, number - 1),
+        5 => event(number - 2, number),
+        7 => Request::Checkpoint { id: name(number) },
+        11 => Request::Restore {
+            id: name(number / 20),
+        },
+        14 => Request::Commit,
+        18 => Request::Rollback,
+        _ => event(number, number),
+    }
+}
+
+/// The state directory on a disk whose root this is.
+pub fn data_dir(root: &Path) -> PathBuf {
+    root.join(DATA_DIR)
+}
+
+fn recorded(root: &Path, log: &Path) -> Command {
+    let mut command = binary();
+    command.args(["--quiet", "--snapshot-every", "5", "--data-dir"]);
+    command.arg(data_dir(root)).env("LD_PRELOAD", library());
+    command.env("RECORDER_ROOT", root).env("RECORDER_LOG", log);
+    command.env_remove("RECORDER_BLIND");
+    command
+}
+
+/// The compiled recorder.
+///
+/// It replaces that of an earlier run in one step, as another run of the tests may use it now.
+fn library() -> &'static Path {
+    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/power/recorder.rs");
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let new = directory.join(format!("power-recorder-{}.so", std::process::id()));
+        let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+        let mut compile = Command::new(rustc);
+        compile.args(["--crate-type", "cdylib", "--crate-name", "recorder"]);
+        compile.args(["-O", "--edition", "2024", "-o"]).arg(&new);
+        let output = compile.arg(source).output().expect("rustc can be started");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{errors}");
+        let library = directory.join("power-recorder.so");
+        fs::rename(&new, &library).expect("the library can be replaced");
+        library
+    })
+}

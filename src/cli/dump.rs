@@ -17,7 +17,7 @@ use exactly_once::inspect::{Inspection, Record, Section};
 Examples:
   exactly-once dump --data-dir state
   exactly-once dump --data-dir state --only counts --format table
-  exactly-once dump --data-dir state --only outputs | jq -r 'select(.status == \"committed\") | .word'")]
+  exactly-once dump --data-dir state --only outputs | jq -r .word")]
 pub(super) struct DumpArgs {
     /// Where the state lives
     #[arg(long, value_name = "DIR", env = "EXACTLY_ONCE_DATA_DIR")]

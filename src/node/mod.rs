@@ -1,7 +1,7 @@
 //! The node: a pipeline that reads requests from one channel and writes replies to another.
 //!
 //! ```text
-//! input -> read and decode -> apply in memory -> commit the group, then write its replies -> output
+//! input -> read and decode -> apply in memory -> commit, then write the replies -> output
 //!          a thread           the caller's       a thread
 //! ```
 //!

@@ -7,9 +7,9 @@
 //! | tree | key | value |
 //! |---|---|---|
 //! | `meta` | name | [`record::Format`], [`record::HeadRecord`] |
-//! | `journal` | first position of the block, u64 big-endian | a block (see `journal::block`) |
+//! | `journal` | first position of the block, u64 big-endian | a block ([`block`]) |
 //! | `sets` | set, piece, each u64 big-endian | a piece of a position set ([`set_codec`]) |
-//! | `counts` | snapshot u64, block u32, both big-endian; block 0 is the header | sorted words and counts ([`counts_codec`]) |
+//! | `counts` | snapshot u64, block u32, both big-endian; 0 is the header | [`counts_codec`] |
 //! | `checkpoints` | checkpoint id | [`record::CheckpointRecord`] |
 //! | `commits` | commit number, u64 big-endian | [`record::CommitRecord`] |
 

@@ -11,6 +11,7 @@ mod model;
 mod oracle;
 mod order;
 mod power;
+mod preload;
 mod protocol;
 mod streams;
 mod text;

@@ -3,9 +3,9 @@
 use super::trace::{Stage, Step};
 use crate::client::{PATIENCE, scratch_dir};
 use crate::command::{Live, binary};
+use crate::preload;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -97,23 +97,7 @@ impl Bench {
 }
 
 /// The compiled shim.
-///
-/// It replaces that of an earlier run in one step, as another run of the tests may use it now.
 fn library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
-    LIBRARY.get_or_init(|| {
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/order/shim.rs");
-        let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let new = directory.join(format!("order-shim-{}.so", std::process::id()));
-        let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-        let mut compile = Command::new(rustc);
-        compile.args(["--crate-type", "cdylib", "--crate-name", "shim"]);
-        compile.args(["-O", "--edition", "2024", "-o"]).arg(&new);
-        let output = compile.arg(source).output().expect("rustc can be started");
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{errors}");
-        let library = directory.join("order-shim.so");
-        fs::rename(&new, &library).expect("the library can be replaced");
-        library
-    })
+    LIBRARY.get_or_init(|| preload::compile("shim", "order/shim.rs"))
 }

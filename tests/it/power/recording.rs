@@ -5,6 +5,7 @@ use super::log::{self, Event, file_name};
 use crate::client::{reply, scratch_dir};
 use crate::command::{Live, binary};
 use crate::oracle::{Oracle, Request};
+use crate::preload;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -217,23 +218,7 @@ fn recorded(root: &Path, log: &Path) -> Command {
 }
 
 /// The compiled recorder.
-///
-/// It replaces that of an earlier run in one step, as another run of the tests may use it now.
 fn library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
-    LIBRARY.get_or_init(|| {
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/power/recorder.rs");
-        let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let new = directory.join(format!("power-recorder-{}.so", std::process::id()));
-        let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-        let mut compile = Command::new(rustc);
-        compile.args(["--crate-type", "cdylib", "--crate-name", "recorder"]);
-        compile.args(["-O", "--edition", "2024", "-o"]).arg(&new);
-        let output = compile.arg(source).output().expect("rustc can be started");
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{errors}");
-        let library = directory.join("power-recorder.so");
-        fs::rename(&new, &library).expect("the library can be replaced");
-        library
-    })
+    LIBRARY.get_or_init(|| preload::compile("recorder", "power/recorder.rs"))
 }

@@ -10,13 +10,15 @@ use tempfile::TempDir;
 
 use crate::error::OpenError;
 use crate::store::directory::{RestingDirectory, unusable};
-use crate::store::reader::Reader;
+use crate::store::load::Stored;
+use crate::store::reader::{DurablePosition, Reader};
 use crate::store::sled_db;
 use crate::store::writer::{check_format, find_loss};
 
 /// A copy of a resting state directory's database, open for reading.
 pub(crate) struct RestingCopy {
     reader: Reader,
+    stored: Stored,
     /// Dropped before the directory that it is open in.
     _db: sled::Db,
     _copy: TempDir,
@@ -45,9 +47,12 @@ impl RestingCopy {
             }
         }
         let (db, trees) = sled_db::open(copy.path(), cache_bytes)?;
-        let reader = Reader::new(trees, Default::default());
+        let durable = DurablePosition::default();
+        let reader = Reader::new(trees, durable.clone());
         check_format(&reader.format()?, path)?;
-        if let Some(loss) = find_loss(path, &reader.stored()?.record)? {
+        let stored = reader.stored()?;
+        durable.advance(stored.record.scalars.position);
+        if let Some(loss) = find_loss(path, &stored.record)? {
             return Err(OpenError::AnsweredLost {
                 path: path.to_owned(),
                 loss,
@@ -55,9 +60,15 @@ impl RestingCopy {
         }
         Ok(Self {
             reader,
+            stored,
             _db: db,
             _copy: copy,
         })
+    }
+
+    /// What the state consists of.
+    pub(crate) fn stored(&self) -> &Stored {
+        &self.stored
     }
 
     /// The reader of the copy.

@@ -298,21 +298,32 @@ fn parse_sentinel(path: &Path, text: &str) -> Result<Stage, OpenError> {
     }
 }
 
-/// Replaces the sentinel so that a power cut leaves the old one or the new one, whole.
 fn write_sentinel(path: &Path, stage: Stage) -> Result<(), OpenError> {
     let stage = match stage {
         Stage::Creating => "creating",
         Stage::Ready => "ready",
     };
-    let (new, sentinel) = (path.join(NEW_SENTINEL), path.join(SENTINEL));
+    let text = format!("{MAGIC} {FORMAT} {stage}\n");
+    replace_file(path, SENTINEL, NEW_SENTINEL, text.as_bytes())
+}
+
+/// Writes a file of a directory anew, under another name first: a power cut leaves the old one or
+/// the new one, whole.
+pub(super) fn replace_file(
+    directory: &Path,
+    name: &str,
+    new_name: &str,
+    bytes: &[u8],
+) -> Result<(), OpenError> {
+    let (path, new) = (directory.join(name), directory.join(new_name));
     let write = || {
         let mut file = File::create(&new)?;
-        writeln!(file, "{MAGIC} {FORMAT} {stage}")?;
+        file.write_all(bytes)?;
         file.sync_all()?;
-        fs::rename(&new, &sentinel)
+        fs::rename(&new, &path)
     };
-    write().map_err(unusable(&sentinel, "writing it"))?;
-    sync(path)
+    write().map_err(unusable(&path, "writing it"))?;
+    sync(directory)
 }
 
 /// sled opens a missing or empty database as a fresh one.

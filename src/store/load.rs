@@ -135,7 +135,10 @@ pub(super) fn check_fit(
         sets.settled.released.len(),
     )?;
     let last = trees.commits.last_up_to([u8::MAX; 8])?;
-    let (number, outputs) = match last.as_ref().map(|entry| decode_commit(trees, entry)) {
+    let (number, outputs) = match last
+        .as_ref()
+        .map(|entry| decode_commit(trees, entry, scalars.position))
+    {
         Some(commit) => commit.map(|c| (c.number, c.first_output + c.released.len()))?,
         None => (0, 0),
     };
@@ -155,7 +158,11 @@ pub(super) fn check_fit(
 }
 
 /// Reads a commit from its entry in the tree.
-pub(super) fn decode_commit(trees: &Trees, (key, bytes): &Entry) -> Result<Commit, StorageError> {
+pub(super) fn decode_commit(
+    trees: &Trees,
+    (key, bytes): &Entry,
+    head: Position,
+) -> Result<Commit, StorageError> {
     let number = key
         .as_ref()
         .try_into()
@@ -167,7 +174,7 @@ pub(super) fn decode_commit(trees: &Trees, (key, bytes): &Entry) -> Result<Commi
     Ok(Commit {
         number,
         first_output: record.first_output,
-        released: load_set(trees, &record.released)?,
+        released: load_set(trees, &record.released, head)?,
         committed_at_ms: record.committed_at_ms,
     })
 }
@@ -200,12 +207,16 @@ pub(super) fn snapshot_record(
     )
 }
 
-pub(super) fn load_set(trees: &Trees, set: &SetRecord) -> Result<PositionSet, StorageError> {
+/// A stored set, none of whose positions is beyond the journal's `head`.
+pub(super) fn load_set(
+    trees: &Trees,
+    set: &SetRecord,
+    head: Position,
+) -> Result<PositionSet, StorageError> {
     let ranges = match set {
         SetRecord::Ranges(ranges) => ranges,
         SetRecord::Pieces(number) => return load_pieces(trees, *number),
     };
-    let head = head(trees)?.record.scalars.position;
     let mut set = PositionSet::default();
     let mut after = Position::NONE;
     for &(first, last) in ranges {

@@ -38,7 +38,6 @@ use crate::error::OpenError;
 pub(crate) use copy::RestingCopy;
 pub(crate) use counts_codec::{CountsBlock, encode_counts};
 pub(crate) use group::{Checkpoint, Commit, Group, SnapshotHeader, SnapshotWrites};
-pub(crate) use load::Stored;
 pub(crate) use reader::{DurablePosition, Reader};
 pub(crate) use record::Scalars;
 pub(crate) use space::{LowSpace, SpaceFloor};

@@ -161,7 +161,7 @@ impl Reader {
 
     fn load_checkpoint(&self, record: CheckpointRecord) -> Result<Checkpoint, StorageError> {
         Ok(Checkpoint {
-            timeline: load_set(&self.trees, &record.timeline)?,
+            timeline: load_set(&self.trees, &record.timeline, self.durable())?,
             position: record.position,
             last_commit: record.last_commit,
             source: record.source,
@@ -224,7 +224,7 @@ impl Reader {
         first: u64,
     ) -> impl Iterator<Item = Result<Commit, StorageError>> + '_ {
         let commits = self.trees.commits.range(first.to_be_bytes()..);
-        commits.map(|entry| load::decode_commit(&self.trees, &entry?))
+        commits.map(|entry| load::decode_commit(&self.trees, &entry?, self.durable()))
     }
 
     /// What was fixed when the database was created.
@@ -276,7 +276,7 @@ impl Reader {
     ) -> Result<SnapshotHeader, StorageError> {
         Ok(SnapshotHeader {
             snapshot,
-            timeline: load_set(&self.trees, &record.timeline)?,
+            timeline: load_set(&self.trees, &record.timeline, self.durable())?,
             position: record.position,
             blocks: record.blocks,
             words: record.words,

@@ -14,7 +14,7 @@
 //! disk: a power cut leaves the old mark or the new one in each slot. It is synced only now and
 //! then, as an older watermark refuses nothing that is sound.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -28,7 +28,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::{OpenError, StorageError};
 use crate::state::position::Position;
-use crate::store::directory::unusable;
+use crate::store::directory::{replace_file, unusable};
 
 const NAME: &str = "watermark";
 const NEW_NAME: &str = "watermark.new";
@@ -79,20 +79,11 @@ pub(super) struct Watermark {
 }
 
 impl Watermark {
-    /// Makes the file say exactly this, in the place of what it said or as a new one: a power cut
-    /// leaves the old one or the new one, whole.
+    /// Makes the file say exactly this, in the place of what it said or as a new one.
     pub(super) fn replace(directory: &Path, mark: Mark) -> Result<(), OpenError> {
-        let (path, new) = (directory.join(NAME), directory.join(NEW_NAME));
-        let write = || {
-            let file = File::create(&new)?;
-            file.set_len(2 * SLOT_BYTES)?;
-            file.write_all_at(&mark.bytes(), 0)?;
-            file.write_all_at(&mark.bytes(), SLOT_BYTES)?;
-            file.sync_all()?;
-            fs::rename(&new, &path)?;
-            File::open(directory)?.sync_all()
-        };
-        write().map_err(unusable(&path, "writing it"))
+        let mut slot = mark.bytes().to_vec();
+        slot.resize(SLOT_BYTES as usize, 0);
+        replace_file(directory, NAME, NEW_NAME, &slot.repeat(2))
     }
 
     /// Up to where answers have been given in a directory; `None` if neither slot can be read.

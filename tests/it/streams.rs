@@ -133,6 +133,8 @@ fn a_disk_without_room_for_requests_gets_no_snapshot_at_the_end_either() {
         .collect();
     with(&[], &events);
     let size = || state.join("db").metadata().expect("it is there").len();
+    // The first open pads sled's log to the end of a segment, which is no snapshot.
+    with(&["--min-free-bytes", "9223372036854775807"], "");
     let before = size();
     let floor = [
         "--min-free-bytes",

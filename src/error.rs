@@ -94,10 +94,10 @@ pub enum OpenError {
         /// How much is gone.
         loss: Loss,
     },
-    /// The file that says how far answers have been given is missing or damaged, so that nobody
-    /// can tell whether the database has lost anything.
+    /// The file that says how far answers have been given is missing, damaged or of another
+    /// database, so that nobody can tell whether this one has lost anything.
     #[error(
-        "the watermark of {} is missing or damaged: {loss}; restore the directory from a copy, or \
+        "the watermark of {} is missing, damaged or of another database: {loss}; restore the directory from a copy, or \
          go on with run --accept-loss",
         path.display()
     )]

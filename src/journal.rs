@@ -10,7 +10,9 @@ use crate::error::StorageError;
 use crate::state::position::Position;
 use crate::state::position_set::{PositionRange, PositionSet};
 use crate::store::Reader;
-use crate::store::block::{Block, Cursor, Entry, Groups, MAX_BLOCK_BYTES, OpenBlock, walk_block};
+use crate::store::block::{
+    Block, Cursor, Entry, Groups, MAX_BLOCK_BYTES, OpenBlock, Stamp, walk_block,
+};
 
 /// Bytes of recent blocks that are kept in memory, so that the usual duplicate, which comes soon
 /// after its first delivery, is verified without reading the store.
@@ -44,7 +46,7 @@ impl Journal {
         head: Position,
         groups: Groups,
     ) -> Result<Self, StorageError> {
-        let mut open = OpenBlock::new(head.next());
+        let mut open = OpenBlock::new(head.next(), 0);
         if head >= Position::FIRST {
             let last = reader.block_at(head)?;
             if last.last() != head {
@@ -56,9 +58,9 @@ impl Journal {
                     found,
                 ));
             }
-            let reopened = OpenBlock::reopen(&last)?;
-            if !reopened.is_full() {
-                open = reopened;
+            open = OpenBlock::reopen(&last)?;
+            if open.is_full() {
+                open = OpenBlock::new(head.next(), last.checksum());
             }
         }
         Ok(Self {
@@ -78,20 +80,21 @@ impl Journal {
         Position(self.open.next_position().0 - 1)
     }
 
-    /// Adds an event and returns its position.
-    pub(crate) fn append(&mut self, entry: &Entry<'_>) -> Position {
+    /// Adds an event and returns its position; `counts` is the digest of the counts with it.
+    pub(crate) fn append(&mut self, entry: &Entry<'_>, counts: u64) -> Position {
         if self.open.is_full() {
             self.close_block();
         }
         let position = self.open.next_position();
-        self.open.push(entry);
+        let groups = self.groups;
+        self.open.push(entry, Stamp { groups, counts });
         self.open_is_unwritten = true;
         position
     }
 
     fn close_block(&mut self) {
-        let block = self.open.seal(self.groups);
-        self.open = OpenBlock::new(self.open.next_position());
+        let block = self.open.seal();
+        self.open = OpenBlock::new(self.open.next_position(), block.checksum());
         if self.open_is_unwritten {
             self.unwritten.push(block.clone());
             self.open_is_unwritten = false;
@@ -111,7 +114,7 @@ impl Journal {
     /// The blocks that are new or longer since the last call, the open one included.
     pub(crate) fn take_unwritten(&mut self) -> Vec<Block> {
         if std::mem::take(&mut self.open_is_unwritten) {
-            self.unwritten.push(self.open.seal(self.groups));
+            self.unwritten.push(self.open.seal());
         }
         std::mem::take(&mut self.unwritten)
     }

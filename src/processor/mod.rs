@@ -123,6 +123,7 @@ impl Processor {
         };
         let timeline = processor.state.timeline.up_to(head);
         processor.move_counts(&PositionSet::default(), &timeline)?;
+        processor.check_counts(scalars.counts_digest)?;
         processor.state.pending = processor.state.settled.missing_of(&timeline).len();
         Ok(processor)
     }
@@ -184,11 +185,12 @@ impl Processor {
             return Ok(self.duplicate(event_id, word, original_word));
         }
         let count = self.state.counts.add(word, 1);
-        let position = self.journal.append(&Entry {
+        let entry = Entry {
             event_id: id,
             word,
             count,
-        });
+        };
+        let position = self.journal.append(&entry, self.state.counts.digest());
         self.index.insert(fingerprint, position);
         if twins.is_settled {
             self.state.settled.absorbed.insert(position);
@@ -366,6 +368,7 @@ impl Processor {
                 outputs: state.outputs,
                 source: state.source.clone(),
                 committed_source: state.committed_source.clone(),
+                counts_digest: state.counts.digest(),
             },
             scalars_changed: changes.scalars,
             blocks: self.journal.take_unwritten(),

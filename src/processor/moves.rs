@@ -159,13 +159,26 @@ impl Processor {
                 &snapshot.timeline
             }
         };
-        self.journal.walk(&from.difference(target), |_, entry| {
-            counts.remove(entry.word);
-            Ok(())
-        })?;
+        self.journal
+            .walk(&from.difference(target), |position, entry| {
+                if counts.remove(entry.word) {
+                    return Ok(());
+                }
+                let what = format!("the count of the event at position {position}");
+                Err(StorageError::damaged(what, "at least 1", "0"))
+            })?;
         self.journal.walk(&target.difference(from), |_, entry| {
             counts.add(entry.word, 1);
             Ok(())
         })
+    }
+    /// Compares the counts of the state with the digest that is stored with it.
+    pub(super) fn check_counts(&self, stored: u64) -> Result<(), StorageError> {
+        let found = self.state.counts.digest();
+        if found == stored {
+            return Ok(());
+        }
+        let (expected, found) = (format!("digest {stored:016x}"), format!("{found:016x}"));
+        Err(StorageError::damaged("the state's counts", expected, found))
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! Words are interned: each gets a number when it is first seen and keeps it for the life of
 //! the process, so that a copy of all counts is a copy of an array.
+//!
+//! The digest of counts is the sum of the words' XXH3 hashes, each times its count, modulo 2^64:
+//! it follows an event for an addition, and is the same whatever way the counts came about.
 
 use std::sync::Arc;
 
@@ -23,34 +26,47 @@ pub(crate) struct Counts {
     numbers: HashTable<u32>,
     words: Vec<Arc<str>>,
     counts: Vec<u64>,
+    digest: u64,
 }
 
 impl Counts {
     /// How many events carry the word.
     pub(crate) fn get(&self, word: &str) -> u64 {
-        self.number(word).map_or(0, |number| self.counts[number])
+        self.number(word, xxh3_64(word.as_bytes()))
+            .map_or(0, |number| self.counts[number])
     }
 
     /// Counts more events and returns the new count.
     pub(crate) fn add(&mut self, word: &str, events: u64) -> u64 {
-        let number = self.number(word).unwrap_or_else(|| self.intern(word));
+        let hash = xxh3_64(word.as_bytes());
+        let number = self.number(word, hash);
+        let number = number.unwrap_or_else(|| self.intern(word, hash));
         self.counts[number] += events;
+        self.digest = self.digest.wrapping_add(hash.wrapping_mul(events));
         self.counts[number]
     }
 
-    /// Takes back one event that was counted.
-    pub(crate) fn remove(&mut self, word: &str) {
-        let number = self
-            .number(word)
-            .expect("an event that leaves the state was counted");
-        self.counts[number] = self.counts[number]
-            .checked_sub(1)
-            .expect("a word counts every event that carries it");
+    /// Takes back one event, and returns whether one was counted with the word.
+    pub(crate) fn remove(&mut self, word: &str) -> bool {
+        let hash = xxh3_64(word.as_bytes());
+        let number = self.number(word, hash);
+        let Some(number) = number.filter(|&number| self.counts[number] > 0) else {
+            return false;
+        };
+        self.counts[number] -= 1;
+        self.digest = self.digest.wrapping_sub(hash);
+        true
     }
 
     /// Sets every count to 0; the words keep their numbers.
     pub(crate) fn clear(&mut self) {
         self.counts.fill(0);
+        self.digest = 0;
+    }
+
+    /// The digest of the counts.
+    pub(crate) fn digest(&self) -> u64 {
+        self.digest
     }
 
     /// How many different words have been seen, those with a count of 0 included.
@@ -77,22 +93,20 @@ impl Counts {
         counts
     }
 
-    fn number(&self, word: &str) -> Option<usize> {
-        let hash = xxh3_64(word.as_bytes());
+    fn number(&self, word: &str, hash: u64) -> Option<usize> {
         self.numbers
             .find(hash, |&n| &*self.words[n as usize] == word)
             .map(|&n| n as usize)
     }
 
-    fn intern(&mut self, word: &str) -> usize {
+    fn intern(&mut self, word: &str, hash: u64) -> usize {
         let number = u32::try_from(self.words.len())
             .expect("2^32 words would take more than 100 GB of memory");
         let words = &mut self.words;
         words.push(word.into());
         self.counts.push(0);
         let rehash = |&n: &u32| xxh3_64(words[n as usize].as_bytes());
-        self.numbers
-            .insert_unique(xxh3_64(word.as_bytes()), number, rehash);
+        self.numbers.insert_unique(hash, number, rehash);
         number as usize
     }
 }

@@ -2,10 +2,12 @@
 //!
 //! ```text
 //! block  = checksum  u64 little-endian, XXH3 of the rest seeded with the first position
-//!          version   u8, 1
+//!          version   u8, 2
 //!          entries   u16 little-endian, at least 1
 //!          group     u64 little-endian: the group that the block was last written with
 //!          base      u64 little-endian: the last group before it that was a transaction
+//!          previous  u64 little-endian: the checksum of the block before, 0 if there is none
+//!          counts    u64 little-endian: the digest of the state's counts with the last event
 //!          entry*
 //! entry  = form      u8: 0 the id is text, 1 the id is a UUID in lower-case hyphenated text
 //!          id        form 0: varint length and UTF-8; form 1: the 16 bytes it spells
@@ -13,7 +15,8 @@
 //!          count     varint: the count of the word that the event's reply gave
 //! ```
 //!
-//! The first position of a block is its key; the others follow one by one.
+//! The first position of a block is its key; the others follow one by one. As each block holds the
+//! checksum of the one before, the checksum of the last one is a digest of the whole journal.
 
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -28,9 +31,9 @@ use crate::store::varint;
 /// 131,052 bytes would become a file that is never synced.
 pub(crate) const MAX_BLOCK_BYTES: usize = 6_000;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const CHECKSUM_BYTES: usize = 8;
-const HEADER_BYTES: usize = CHECKSUM_BYTES + 1 + 2 + 8 + 8;
+const HEADER_BYTES: usize = CHECKSUM_BYTES + 1 + 2 + 4 * 8;
 const MAX_ENTRY_BYTES: usize =
     1 + MAX_EVENT_ID_BYTES + MAX_WORD_BYTES + 3 * varint::MAX_VARINT_BYTES;
 
@@ -76,19 +79,25 @@ impl<'a> EventId<'a> {
 #[derive(Debug, Clone)]
 pub(crate) struct OpenBlock {
     first: Position,
+    previous: u64,
+    /// As of the last event.
+    stamp: Stamp,
     bytes: Vec<u8>,
     /// Where each entry begins.
     offsets: Vec<u16>,
 }
 
 impl OpenBlock {
-    /// An empty block whose first event will be at `first`.
-    pub(crate) fn new(first: Position) -> Self {
+    /// An empty block whose first event will be at `first`, behind a block with the checksum
+    /// `previous`.
+    pub(crate) fn new(first: Position, previous: u64) -> Self {
         let mut bytes = Vec::with_capacity(MAX_BLOCK_BYTES);
         bytes.resize(HEADER_BYTES, 0);
         bytes[CHECKSUM_BYTES] = VERSION;
         Self {
             first,
+            previous,
+            stamp: Stamp::default(),
             bytes,
             offsets: Vec::new(),
         }
@@ -109,6 +118,8 @@ impl OpenBlock {
             if cursor.next()?.is_none() {
                 return Ok(Self {
                     first: block.first,
+                    previous: block.previous,
+                    stamp: block.stamp,
                     bytes,
                     offsets,
                 });
@@ -134,7 +145,8 @@ impl OpenBlock {
     }
 
     /// Adds an event. The block must not be full.
-    pub(crate) fn push(&mut self, entry: &Entry<'_>) {
+    pub(crate) fn push(&mut self, entry: &Entry<'_>, stamp: Stamp) {
+        self.stamp = stamp;
         self.offsets.push(self.bytes.len() as u16);
         match &entry.event_id {
             EventId::Text(text) => {
@@ -154,19 +166,24 @@ impl OpenBlock {
         );
     }
 
-    /// The block as it is now, ready to be stored with a group.
-    pub(crate) fn seal(&mut self, groups: Groups) -> Block {
+    /// The block as it is now, ready to be stored with the group of its last event. Until another
+    /// event is added, it is the same each time.
+    pub(crate) fn seal(&mut self) -> Block {
         let entries = self.offsets.len() as u16;
+        let Stamp { groups, counts } = self.stamp;
         let header = &mut self.bytes[CHECKSUM_BYTES + 1..HEADER_BYTES];
         header[..2].copy_from_slice(&entries.to_le_bytes());
-        header[2..10].copy_from_slice(&groups.group.to_le_bytes());
-        header[10..].copy_from_slice(&groups.base.to_le_bytes());
+        let numbers = [groups.group, groups.base, self.previous, counts];
+        for (place, number) in header[2..].chunks_exact_mut(8).zip(numbers) {
+            place.copy_from_slice(&number.to_le_bytes());
+        }
         let checksum = checksum(self.first, &self.bytes);
         self.bytes[..CHECKSUM_BYTES].copy_from_slice(&checksum.to_le_bytes());
         Block {
             first: self.first,
             entries,
-            groups,
+            previous: self.previous,
+            stamp: self.stamp,
             bytes: self.bytes.as_slice().into(),
         }
     }
@@ -178,7 +195,7 @@ impl OpenBlock {
 }
 
 /// Which groups a block belongs between.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Groups {
     /// The group that the block was last written with.
     pub(crate) group: u64,
@@ -186,12 +203,22 @@ pub(crate) struct Groups {
     pub(crate) base: u64,
 }
 
+/// What a block says of the state that its last event left.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    pub(crate) groups: Groups,
+    /// The digest of the state's counts.
+    pub(crate) counts: u64,
+}
+
 /// A block as it is stored, whose checksum has been made or checked.
 #[derive(Debug, Clone)]
 pub(crate) struct Block {
     pub(crate) first: Position,
     pub(crate) entries: u16,
-    pub(crate) groups: Groups,
+    /// The checksum of the block before, 0 if there is none.
+    pub(crate) previous: u64,
+    pub(crate) stamp: Stamp,
     pub(crate) bytes: std::sync::Arc<[u8]>,
 }
 
@@ -219,22 +246,32 @@ impl Block {
                 format!("{computed:016x}"),
             ));
         }
-        let number = |at: usize| {
-            let bytes = bytes[at..].first_chunk::<8>();
-            u64::from_le_bytes(*bytes.expect("a header has two numbers at its end"))
+        let number = |index: usize| {
+            let bytes = bytes[CHECKSUM_BYTES + 3 + 8 * index..].first_chunk::<8>();
+            u64::from_le_bytes(*bytes.expect("a header has four numbers at its end"))
         };
         match rest.first_chunk::<{ HEADER_BYTES - CHECKSUM_BYTES }>() {
             Some(&[VERSION, low, high, ..]) if (low, high) != (0, 0) => Ok(Self {
                 first,
                 entries: u16::from_le_bytes([low, high]),
-                groups: Groups {
-                    group: number(HEADER_BYTES - 16),
-                    base: number(HEADER_BYTES - 8),
+                stamp: Stamp {
+                    groups: Groups {
+                        group: number(0),
+                        base: number(1),
+                    },
+                    counts: number(3),
                 },
+                previous: number(2),
                 bytes: bytes.into(),
             }),
-            header => Err(damaged("version 1 and an entry", format!("{header:02x?}"))),
+            header => Err(damaged("version 2 and an entry", format!("{header:02x?}"))),
         }
+    }
+
+    /// The checksum that the block begins with.
+    pub(crate) fn checksum(&self) -> u64 {
+        let bytes = self.bytes.first_chunk::<CHECKSUM_BYTES>();
+        u64::from_le_bytes(*bytes.expect("every block begins with its checksum"))
     }
 
     /// The position of the last event.
@@ -356,6 +393,11 @@ mod tests {
 
     use super::*;
 
+    const STAMP: Stamp = Stamp {
+        groups: Groups { group: 5, base: 4 },
+        counts: 9,
+    };
+
     fn event_id() -> impl Strategy<Value = String> {
         prop_oneof![
             any::<u128>().prop_map(|n| Uuid::from_u128(n).to_string()),
@@ -373,12 +415,14 @@ mod tests {
             first in 1..u64::MAX / 2,
         ) {
             let first = Position(first);
-            let mut open = OpenBlock::new(first);
+            let mut open = OpenBlock::new(first, 6);
             for (id, word, count) in &events {
-                open.push(&Entry { event_id: EventId::new(id), word, count: *count });
+                open.push(&Entry { event_id: EventId::new(id), word, count: *count }, STAMP);
             }
-            let sealed = open.seal(Groups { group: 5, base: 4 });
-            let mut cursor = Block::open(first, &sealed.bytes)?.cursor();
+            let sealed = open.seal();
+            let opened = Block::open(first, &sealed.bytes)?;
+            prop_assert_eq!((opened.previous, opened.stamp), (6, STAMP));
+            let mut cursor = opened.cursor();
             for (index, (id, word, count)) in events.iter().enumerate() {
                 let (position, entry) = cursor.next()?.expect("as many entries as were pushed");
                 prop_assert_eq!(position.0, first.0 + index as u64);
@@ -391,13 +435,14 @@ mod tests {
 
     #[test]
     fn a_flipped_bit_or_another_key_is_found() {
-        let mut open = OpenBlock::new(Position(7));
-        open.push(&Entry {
+        let mut open = OpenBlock::new(Position(7), 6);
+        let entry = Entry {
             event_id: EventId::new("e1"),
             word: "hello",
             count: 1,
-        });
-        let bytes = open.seal(Groups { group: 5, base: 4 }).bytes.to_vec();
+        };
+        open.push(&entry, STAMP);
+        let bytes = open.seal().bytes.to_vec();
         assert!(Block::open(Position(7), &bytes).is_ok());
         assert!(Block::open(Position(8), &bytes).is_err());
         for bit in 0..bytes.len() * 8 {
@@ -410,13 +455,14 @@ mod tests {
     #[test]
     fn the_longest_events_fit_until_the_block_says_it_is_full() {
         let (id, word) = ("i".repeat(MAX_EVENT_ID_BYTES), "w".repeat(MAX_WORD_BYTES));
-        let mut open = OpenBlock::new(Position::FIRST);
+        let entry = Entry {
+            event_id: EventId::new(&id),
+            word: &word,
+            count: u64::MAX,
+        };
+        let mut open = OpenBlock::new(Position::FIRST, 0);
         while !open.is_full() {
-            open.push(&Entry {
-                event_id: EventId::new(&id),
-                word: &word,
-                count: u64::MAX,
-            });
+            open.push(&entry, STAMP);
         }
         assert_eq!(open.next_position(), Position(4));
     }

@@ -52,7 +52,7 @@ impl RestingCopy {
         check_format(&reader.format()?, path)?;
         let stored = reader.stored()?;
         durable.advance(stored.record.scalars.position);
-        if let Some(loss) = find_loss(path, &stored.record)? {
+        if let Some(loss) = find_loss(path, &stored.format, &stored.record)? {
             return Err(OpenError::AnsweredLost {
                 path: path.to_owned(),
                 loss,

@@ -22,7 +22,7 @@ use crate::store::lock::{LOCK, Lock};
 use crate::store::watermark::{Mark, Watermark};
 
 /// The format of the directory and of everything in its database.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
 const SENTINEL: &str = "sentinel";
 const NEW_SENTINEL: &str = "sentinel.new";
@@ -131,11 +131,11 @@ impl Directory {
     }
 
     /// Marks the database as created, once it is durable with all that names it.
-    pub(super) fn finish_creation(&mut self) -> Result<(), OpenError> {
+    pub(super) fn finish_creation(&mut self, mark: Mark) -> Result<(), OpenError> {
         if self.stage == Stage::Ready {
             return Ok(());
         }
-        Watermark::replace(&self.path, Mark::default())?;
+        Watermark::replace(&self.path, mark)?;
         // sled never syncs these. Their names must survive a power cut before anything is
         // answered, and the sentinel must not survive without them.
         sync(&self.path.join(CONFIG))?;

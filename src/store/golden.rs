@@ -5,10 +5,11 @@ use std::fmt::Write;
 use crate::state::counts::WordCount;
 use crate::state::position::Position;
 use crate::state::position_set::{PositionRange, PositionSet};
-use crate::store::block::{Entry, EventId, Groups, OpenBlock};
+use crate::store::block::{Entry, EventId, Groups, OpenBlock, Stamp};
 use crate::store::counts_codec::encode_counts;
 use crate::store::record::{
-    self, CheckpointRecord, CommitRecord, Format, HeadRecord, Scalars, SetRecord, SnapshotRecord,
+    self, CheckpointRecord, CommitRecord, Digests, Format, HeadRecord, Scalars, SetRecord,
+    SnapshotRecord, TreeDigest,
 };
 use crate::store::set_codec::{self, PieceKey};
 use crate::store::watermark::Mark;
@@ -18,19 +19,25 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn journal_block() -> Vec<u8> {
-    let mut block = OpenBlock::new(Position(300));
+    let mut block = OpenBlock::new(Position(300), 0x1234_5678);
+    let stamp = Stamp {
+        groups: Groups { group: 5, base: 4 },
+        counts: 0x9abc_def0,
+    };
     for (id, word, count) in [
         ("e1", "hello", 1),
         ("123e4567-e89b-42d3-a456-426614174000", "wörld", 300),
         ("123E4567-E89B-42D3-A456-426614174000", "upper", u64::MAX),
     ] {
-        block.push(&Entry {
-            event_id: EventId::new(id),
+        let event_id = EventId::new(id);
+        let entry = Entry {
+            event_id,
             word,
             count,
-        });
+        };
+        block.push(&entry, stamp);
     }
-    block.seal(Groups { group: 5, base: 4 }).bytes.to_vec()
+    block.seal().bytes.to_vec()
 }
 
 fn pieces() -> Vec<(&'static str, Vec<u8>)> {
@@ -66,6 +73,15 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
         outputs: 7,
         source: Some(b"offset 9".to_vec()),
         committed_source: None,
+        counts_digest: 77,
+    };
+    let digests = Digests {
+        journal: 78,
+        commits: TreeDigest {
+            entries: 2,
+            sum: 79,
+        },
+        ..Digests::default()
     };
     let ranges = SetRecord::Ranges(vec![(Position(1), Position(3)), (Position(5), Position(9))]);
     let checkpoint = CheckpointRecord {
@@ -93,7 +109,7 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
         (
             "format record",
             record::encode(&Format {
-                format: 1,
+                format: 2,
                 seed: 42,
             }),
         ),
@@ -103,6 +119,7 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
                 group: 5,
                 next_set: 18,
                 scalars,
+                digests,
             }),
         ),
         ("checkpoint record", record::encode(&checkpoint)),
@@ -122,6 +139,7 @@ fn the_bytes_on_disk_are_those_of_the_golden_file() {
     samples.push(("counts block", encode_counts(3, &counts)[0].bytes.clone()));
     samples.extend(records());
     let mark = Mark {
+        database: 42,
         group: 5,
         position: Position(9),
     };

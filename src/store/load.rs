@@ -7,7 +7,7 @@ use crate::state::settled::Settled;
 use crate::store::block::Block;
 use crate::store::group::Commit;
 use crate::store::record::{
-    self, CheckpointRecord, CommitRecord, Format, HeadRecord, Scalars, SetRecord, SnapshotRecord,
+    self, CheckpointRecord, CommitRecord, Format, HeadRecord, SetRecord, SnapshotRecord, TreeDigest,
 };
 use crate::store::set_codec::{self, PieceKey};
 use crate::store::sled_db::Trees;
@@ -90,22 +90,55 @@ pub(super) fn head(trees: &Trees) -> Result<StoredHead, StorageError> {
         record.ok_or_else(|| StorageError::damaged(what, "a record", "nothing"))?;
     let base = record.group;
     let last = trees.journal.last_up_to([u8::MAX; 8])?;
-    if let Some(last) = last.as_ref().map(decode_block).transpose()?
-        && last.groups.group > base
-    {
-        if last.groups.base != base {
-            // A transaction before the block is gone, though the block is there.
-            let expected = format!("group {}", last.groups.base);
-            return Err(StorageError::damaged(
-                what,
-                expected,
-                format!("group {base}"),
-            ));
+    let last = last.as_ref().map(decode_block).transpose()?;
+    let journal = last.as_ref().map_or(0, Block::checksum);
+    match last.filter(|last| last.stamp.groups.group > base) {
+        Some(last) => {
+            // Otherwise a transaction before the block is gone, though the block is there.
+            fits("the last transaction's group", last.stamp.groups.base, base)?;
+            record.scalars.position = last.last();
+            record.scalars.counts_digest = last.stamp.counts;
+            record.group = last.stamp.groups.group;
+            record.digests.journal = journal;
         }
-        record.scalars.position = last.last();
-        record.group = last.groups.group;
+        None => fits("the journal's digest", record.digests.journal, journal)?,
     }
     Ok(StoredHead { record, base })
+}
+
+/// Compares what one part of the store says with what another one does.
+pub(super) fn fits(what: &str, expected: u64, found: u64) -> Result<(), StorageError> {
+    if expected == found {
+        return Ok(());
+    }
+    let (expected, found) = (expected.to_string(), found.to_string());
+    Err(StorageError::damaged(what, expected, found))
+}
+
+/// Compares a tree with its stored digest.
+///
+/// # Errors
+///
+/// [`StorageError::Damaged`] if it holds anything else than what was written to it.
+pub(super) fn check_digest(
+    name: &str,
+    tree: &Tree,
+    stored: &TreeDigest,
+) -> Result<(), StorageError> {
+    let mut found = TreeDigest::default();
+    for entry in tree.iter() {
+        let (key, value) = entry?;
+        found.add(&key, &value);
+    }
+    if found == *stored {
+        return Ok(());
+    }
+    let what = format!("the tree {name}");
+    Err(StorageError::damaged(
+        what,
+        stored.to_string(),
+        found.to_string(),
+    ))
 }
 
 /// Checks that what transactions wrote fits together: sled can lose one from the middle of its
@@ -116,19 +149,10 @@ pub(super) fn head(trees: &Trees) -> Result<StoredHead, StorageError> {
 /// [`StorageError::Damaged`], naming what does not fit.
 pub(super) fn check_fit(
     trees: &Trees,
-    scalars: &Scalars,
+    record: &HeadRecord,
     sets: &LiveSets,
 ) -> Result<(), StorageError> {
-    let fits = |what: &str, expected: u64, found: u64| {
-        if expected == found {
-            return Ok(());
-        }
-        Err(StorageError::damaged(
-            what,
-            expected.to_string(),
-            found.to_string(),
-        ))
-    };
+    let scalars = &record.scalars;
     fits(
         "the number of released outputs",
         scalars.outputs,
@@ -154,7 +178,13 @@ pub(super) fn check_fit(
             ));
         }
     }
-    Ok(())
+    // The trees that moves trust; the others are larger, and are checked where they are read.
+    check_digest("sets", &trees.sets, &record.digests.sets)?;
+    check_digest(
+        "checkpoints",
+        &trees.checkpoints,
+        &record.digests.checkpoints,
+    )
 }
 
 /// Reads a commit from its entry in the tree.
@@ -264,6 +294,21 @@ pub(super) fn decode_block((key, bytes): &Entry) -> Result<Block, StorageError> 
             )
         })?;
     Block::open(Position(first), bytes)
+}
+
+/// The block itself, if it begins where the one before ends and holds its checksum, where that is
+/// known.
+pub(super) fn follows(
+    block: Block,
+    first: Position,
+    previous: Option<u64>,
+) -> Result<Block, StorageError> {
+    if block.first != first {
+        return Err(gap(first));
+    }
+    let what = format!("the journal before position {first}");
+    fits(&what, block.previous, previous.unwrap_or(block.previous))?;
+    Ok(block)
 }
 
 pub(super) fn gap(position: Position) -> StorageError {

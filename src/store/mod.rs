@@ -27,6 +27,7 @@ mod record;
 mod set_codec;
 mod sled_db;
 mod space;
+mod transaction;
 mod tree;
 pub(crate) mod varint;
 mod watermark;

@@ -12,8 +12,8 @@ use crate::store::block::{Block, Entry, walk_block};
 use crate::store::counts_codec::decode_counts;
 use crate::store::group::{Checkpoint, Commit, SnapshotHeader};
 use crate::store::load::{
-    self, Stored, counts_key, decode_block, gap, live_sets, load_set, parse_counts_key,
-    snapshot_record,
+    self, Stored, counts_key, decode_block, fits, follows, gap, live_sets, load_set,
+    parse_counts_key, snapshot_record,
 };
 use crate::store::record::{self, CheckpointRecord, Format, SnapshotRecord};
 use crate::store::sled_db::Trees;
@@ -76,20 +76,18 @@ impl Reader {
         let start = self.trees.journal.last_up_to(first.0.to_be_bytes())?;
         let start = start.as_ref().map(decode_block).transpose()?;
         let mut expected = start.map_or(first, |block| block.first);
+        let mut previous = (expected == Position::FIRST).then_some(0);
         let mut stored = Some(self.trees.journal.range(expected.0.to_be_bytes()..));
         Ok(std::iter::from_fn(move || {
             let entry = stored.as_mut()?.next()?;
             let block = entry
                 .and_then(|entry| decode_block(&entry))
-                .and_then(|block| {
-                    if block.first == expected {
-                        Ok(block)
-                    } else {
-                        Err(gap(expected))
-                    }
-                });
+                .and_then(|block| follows(block, expected, previous));
             match &block {
-                Ok(block) => expected = block.last().next(),
+                Ok(block) => {
+                    expected = block.last().next();
+                    previous = Some(block.checksum());
+                }
                 Err(_) => stored = None,
             }
             Some(block)
@@ -160,8 +158,10 @@ impl Reader {
     }
 
     fn load_checkpoint(&self, record: CheckpointRecord) -> Result<Checkpoint, StorageError> {
+        let timeline = load_set(&self.trees, &record.timeline, self.durable())?;
+        fits("the events of a checkpoint", record.events, timeline.len())?;
         Ok(Checkpoint {
-            timeline: load_set(&self.trees, &record.timeline, self.durable())?,
+            timeline,
             position: record.position,
             last_commit: record.last_commit,
             source: record.source,
@@ -218,13 +218,21 @@ impl Reader {
         Ok(positions)
     }
 
-    /// The durable commits with numbers from `first` on, in order.
+    /// The durable commits with numbers from `first` on, in order and without a gap.
     pub(crate) fn commits_from(
         &self,
         first: u64,
     ) -> impl Iterator<Item = Result<Commit, StorageError>> + '_ {
-        let commits = self.trees.commits.range(first.to_be_bytes()..);
-        commits.map(|entry| load::decode_commit(&self.trees, &entry?, self.durable()))
+        let stored = self.trees.commits.range(first.to_be_bytes()..);
+        let mut next_output = (first == 1).then_some(0);
+        stored.zip(first..).map(move |(entry, number)| {
+            let commit = load::decode_commit(&self.trees, &entry?, self.durable())?;
+            fits("the number of a commit", number, commit.number)?;
+            let expected = next_output.unwrap_or(commit.first_output);
+            fits("the offset of a commit", expected, commit.first_output)?;
+            next_output = Some(commit.first_output + commit.released.len());
+            Ok(commit)
+        })
     }
 
     /// What was fixed when the database was created.
@@ -245,7 +253,7 @@ impl Reader {
     pub(crate) fn stored(&self) -> Result<Stored, StorageError> {
         let record = load::head(&self.trees)?.record;
         let sets = live_sets(&self.trees)?;
-        load::check_fit(&self.trees, &record.scalars, &sets)?;
+        load::check_fit(&self.trees, &record, &sets)?;
         Ok(Stored {
             format: self.format()?,
             record,

@@ -2,12 +2,15 @@
 //!
 //! bincode is only named here, so that another encoding would change this file and the version.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::error::StorageError;
 use crate::state::position::Position;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// What is fixed when a directory is created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +36,8 @@ pub(crate) struct Scalars {
     pub(crate) source: Option<Vec<u8>>,
     /// The source position that the last commit of this timeline held.
     pub(crate) committed_source: Option<Vec<u8>>,
+    /// The digest of the state's counts.
+    pub(crate) counts_digest: u64,
 }
 
 /// The record `head` of the tree `meta`: the state's scalars and the store's own, as of the last
@@ -44,6 +49,51 @@ pub(crate) struct HeadRecord {
     /// The number that the next stored set gets.
     pub(crate) next_set: u64,
     pub(crate) scalars: Scalars,
+    pub(crate) digests: Digests,
+}
+
+/// What the trees hold, in short. The committed outputs are what `commits` and `sets` say of the
+/// journal.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Digests {
+    /// The checksum of the journal's last block; 0 if there is none.
+    pub(crate) journal: u64,
+    pub(crate) sets: TreeDigest,
+    pub(crate) counts: TreeDigest,
+    pub(crate) checkpoints: TreeDigest,
+    pub(crate) commits: TreeDigest,
+}
+
+/// How many entries a tree has, and the sum of their hashes modulo 2^64: an entry's is the XXH3
+/// of its value, seeded with that of its key.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TreeDigest {
+    pub(crate) entries: u64,
+    pub(crate) sum: u64,
+}
+
+impl TreeDigest {
+    /// Takes an entry in.
+    pub(crate) fn add(&mut self, key: &[u8], value: &[u8]) {
+        self.entries = self.entries.wrapping_add(1);
+        self.sum = self.sum.wrapping_add(Self::hash(key, value));
+    }
+
+    /// Takes an entry out that was taken in before.
+    pub(crate) fn remove(&mut self, key: &[u8], value: &[u8]) {
+        self.entries = self.entries.wrapping_sub(1);
+        self.sum = self.sum.wrapping_sub(Self::hash(key, value));
+    }
+
+    fn hash(key: &[u8], value: &[u8]) -> u64 {
+        xxh3_64_with_seed(value, xxh3_64(key))
+    }
+}
+
+impl fmt::Display for TreeDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} entries of digest {:016x}", self.entries, self.sum)
+    }
 }
 
 /// A stored position set that never changes.
@@ -116,7 +166,7 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T,
             .map_err(|error| StorageError::damaged(what, "a record", error.to_string())),
         Some((version, _)) => Err(StorageError::damaged(
             what,
-            "record version 1",
+            "record version 2",
             format!("version {version}"),
         )),
         None => Err(StorageError::damaged(what, "a record", "no bytes")),
@@ -139,7 +189,7 @@ mod tests {
             decode::<CommitRecord>(&bytes, "a commit").expect("it is one"),
             record
         );
-        bytes[0] = 2;
+        bytes[0] = 1;
         assert!(decode::<CommitRecord>(&bytes, "a commit").is_err());
         assert!(decode::<CommitRecord>(&bytes[..0], "a commit").is_err());
     }

@@ -44,33 +44,36 @@ impl Tree {
 
     /// The entries whose keys are in a range, in order.
     pub(super) fn range<K: AsRef<[u8]>>(&self, keys: impl RangeBounds<K>) -> Entries {
-        Entries {
-            entries: self.0.range(keys),
-            has_failed: false,
-        }
+        Entries::new(self.0.range(keys))
     }
 
     /// The entries whose keys begin with a number, in order.
     pub(super) fn with_prefix(&self, prefix: u64) -> Entries {
-        Entries {
-            entries: self.0.scan_prefix(prefix.to_be_bytes()),
-            has_failed: false,
-        }
+        Entries::new(self.0.scan_prefix(prefix.to_be_bytes()))
     }
 
     /// Every entry, in order.
     pub(super) fn iter(&self) -> Entries {
-        Entries {
-            entries: self.0.iter(),
-            has_failed: false,
-        }
+        Entries::new(self.0.iter())
     }
 }
 
-/// Entries of a tree. sled's iterators return the same error for ever; this ends behind it.
+/// Entries of a tree. sled's iterators return the same error for ever, and on a damaged file they
+/// may go round in circles; this ends behind an error, and keys that do not grow are one.
 pub(super) struct Entries {
     entries: sled::Iter,
+    last_key: Option<IVec>,
     has_failed: bool,
+}
+
+impl Entries {
+    fn new(entries: sled::Iter) -> Self {
+        Self {
+            entries,
+            last_key: None,
+            has_failed: false,
+        }
+    }
 }
 
 impl Iterator for Entries {
@@ -82,6 +85,14 @@ impl Iterator for Entries {
         }
         let next = guarded(READING, || {
             self.entries.next().transpose().map_err(failed(READING))
+        });
+        let next = next.and_then(|entry| {
+            let key = entry.as_ref().map(|(key, _)| key.clone());
+            if key.is_some() && key <= self.last_key {
+                return Err(StorageError::damaged("a tree", "growing keys", "others"));
+            }
+            self.last_key = key;
+            Ok(entry)
         });
         self.has_failed = next.is_err();
         next.transpose()

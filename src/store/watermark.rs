@@ -2,12 +2,13 @@
 //!
 //! sled opens a file whose end is damaged as an older database, without a word. So the number of
 //! each group is written here after the group's fdatasync and before its answers. A database that
-//! opens with a lower number has lost something that was answered, and is refused.
+//! opens with a lower number has lost something that was answered, and is refused. The mark also
+//! says which database it is of, as one of another directory may have a higher number.
 //!
 //! ```text
 //! file = slot for even groups, slot for odd groups, each in 4 KiB of its own
-//! slot = magic "eo-mark1", group u64, position u64, checksum u64 (XXH3 of the rest), all
-//!        little-endian
+//! slot = magic "eo-mark2", database u64, group u64, position u64, checksum u64 (XXH3 of the
+//!        rest), all little-endian
 //! ```
 //!
 //! The file is created whole and synced, then overwritten in place, a mark within one sector of a
@@ -32,14 +33,16 @@ use crate::store::directory::{replace_file, unusable};
 
 const NAME: &str = "watermark";
 const NEW_NAME: &str = "watermark.new";
-const MAGIC: &[u8; 8] = b"eo-mark1";
+const MAGIC: &[u8; 8] = b"eo-mark2";
 const SLOT_BYTES: u64 = 4096;
-const MARK_BYTES: usize = 32;
+const MARK_BYTES: usize = 40;
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 
 /// Up to where answers have been given.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Mark {
+    /// The seed of the database's fingerprints, a number that no other database has.
+    pub(super) database: u64,
     /// The last group that was answered.
     pub(super) group: u64,
     /// The journal's last position in that group.
@@ -51,22 +54,24 @@ impl Mark {
     pub(super) fn bytes(self) -> [u8; MARK_BYTES] {
         let mut bytes = [0; MARK_BYTES];
         bytes[..8].copy_from_slice(MAGIC);
-        bytes[8..16].copy_from_slice(&self.group.to_le_bytes());
-        bytes[16..24].copy_from_slice(&self.position.0.to_le_bytes());
-        let checksum = xxh3_64(&bytes[..24]);
-        bytes[24..].copy_from_slice(&checksum.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.database.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.group.to_le_bytes());
+        bytes[24..32].copy_from_slice(&self.position.0.to_le_bytes());
+        let checksum = xxh3_64(&bytes[..32]);
+        bytes[32..].copy_from_slice(&checksum.to_le_bytes());
         bytes
     }
 
     fn parse(bytes: &[u8; MARK_BYTES]) -> Option<Self> {
         let number = |at: usize| {
             let bytes = bytes[at..].first_chunk::<8>();
-            u64::from_le_bytes(*bytes.expect("a mark has four times eight bytes"))
+            u64::from_le_bytes(*bytes.expect("a mark has five times eight bytes"))
         };
-        let is_whole = bytes.starts_with(MAGIC) && number(24) == xxh3_64(&bytes[..24]);
+        let is_whole = bytes.starts_with(MAGIC) && number(32) == xxh3_64(&bytes[..32]);
         is_whole.then(|| Self {
-            group: number(8),
-            position: Position(number(16)),
+            database: number(8),
+            group: number(16),
+            position: Position(number(24)),
         })
     }
 }
@@ -86,8 +91,9 @@ impl Watermark {
         replace_file(directory, NAME, NEW_NAME, &slot.repeat(2))
     }
 
-    /// Up to where answers have been given in a directory; `None` if neither slot can be read.
-    pub(super) fn read(directory: &Path) -> Result<Option<Mark>, OpenError> {
+    /// Up to where answers have been given from the database of a directory; `None` if neither
+    /// slot can be read and is of that database.
+    pub(super) fn read(directory: &Path, database: u64) -> Result<Option<Mark>, OpenError> {
         let path = directory.join(NAME);
         let file = match File::open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -96,7 +102,7 @@ impl Watermark {
         let slot = |number: u64| {
             let mut bytes = [0; MARK_BYTES];
             file.read_exact_at(&mut bytes, number * SLOT_BYTES).ok()?;
-            Mark::parse(&bytes)
+            Mark::parse(&bytes).filter(|mark| mark.database == database)
         };
         Ok(slot(0)
             .into_iter()
@@ -185,6 +191,7 @@ mod tests {
 
     fn mark(group: u64) -> Mark {
         Mark {
+            database: 7,
             group,
             position: Position(10 * group),
         }
@@ -202,10 +209,12 @@ mod tests {
     #[test]
     fn the_later_slot_counts_and_a_torn_one_does_not() {
         let directory = tempfile::tempdir().expect("there is room");
-        let read = || Watermark::read(directory.path()).expect("it can be read");
+        let read = || Watermark::read(directory.path(), 7).expect("it can be read");
         assert_eq!(read(), None);
-        Watermark::replace(directory.path(), Mark::default()).expect("there is room");
-        assert_eq!(read(), Some(Mark::default()));
+        Watermark::replace(directory.path(), mark(0)).expect("there is room");
+        assert_eq!(read(), Some(mark(0)));
+        let of_another = Watermark::read(directory.path(), 8).expect("it can be read");
+        assert_eq!(of_another, None);
         let watermark = Watermark::open(directory.path()).expect("it is there");
         for group in 1..=5 {
             watermark.advance(mark(group)).expect("there is room");

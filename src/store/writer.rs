@@ -3,28 +3,17 @@
 use std::fs::File;
 use std::path::Path;
 
-use sled::Transactional;
-use sled::transaction::{ConflictableTransactionError, TransactionError};
-
 use crate::error::{Loss, OpenError, StorageError};
 use crate::state::position::Position;
-use crate::state::position_set::PositionSet;
 use crate::store::block::{Block, Groups};
 use crate::store::directory::{Directory, FORMAT};
-use crate::store::group::{Checkpoint, Commit, Group, SnapshotHeader};
-use crate::store::load::{
-    self, ABSORBED_SET, CLOSED_SET, FIRST_FREE_SET, LiveSets, RELEASED_SET, StoredHead,
-};
+use crate::store::group::Group;
+use crate::store::load::{self, FIRST_FREE_SET, LiveSets, StoredHead};
 use crate::store::reader::{DurablePosition, Reader};
-use crate::store::record::{
-    self, CheckpointRecord, CommitRecord, Format, HeadRecord, Scalars, SetRecord, SnapshotRecord,
-};
-use crate::store::set_codec::{self, PieceKey};
+use crate::store::record::{Format, HeadRecord, Scalars};
 use crate::store::sled_db::{self, Trees, failed, guarded};
+use crate::store::transaction::Transaction;
 use crate::store::watermark::{Mark, Watermark};
-
-/// A set of at most this many ranges is stored in its record: below 1.3 KB in the worst case.
-const MAX_INLINE_RANGES: usize = 64;
 
 const COMMITTING: &str = "committing a group";
 
@@ -40,7 +29,7 @@ pub(crate) struct Store {
     /// What was gone at the open, and accepted.
     loss: Option<Loss>,
     durable: DurablePosition,
-    seed: u64,
+    format: Format,
     record: HeadRecord,
     /// The last group that was a transaction.
     base: u64,
@@ -66,9 +55,9 @@ impl Store {
             None => return Err(directory.database_is_foreign()),
         };
         check_format(&format, directory.path())?;
-        directory.finish_creation()?;
         let StoredHead { record, base } = load::head(&trees)?;
-        let loss = match find_loss(directory.path(), &record) {
+        directory.finish_creation(mark_of(&format, &record))?;
+        let loss = match find_loss(directory.path(), &format, &record) {
             Ok(loss) => loss,
             Err(OpenError::WatermarkGone { loss, .. }) if accept_loss => Some(loss),
             Err(error) => return Err(error),
@@ -78,7 +67,7 @@ impl Store {
             return Err(OpenError::AnsweredLost { path, loss });
         }
         let stored = load::live_sets(&trees)?;
-        load::check_fit(&trees, &record.scalars, &stored)?;
+        load::check_fit(&trees, &record, &stored)?;
         let durable = DurablePosition::default();
         durable.advance(record.scalars.position);
         let has_failed = false;
@@ -89,7 +78,7 @@ impl Store {
             watermark: None,
             loss,
             durable,
-            seed: format.seed,
+            format,
             record,
             base,
             stored,
@@ -110,7 +99,7 @@ impl Store {
 
     /// The seed of the event ids' fingerprints.
     pub(crate) fn seed(&self) -> u64 {
-        self.seed
+        self.format.seed
     }
 
     /// The next group that writes anything, and the last one that was a transaction.
@@ -142,7 +131,8 @@ impl Store {
         }
         let unusable = |error| StorageError::Watermark(Box::new(error));
         if self.loss.is_some() {
-            Watermark::replace(self.path(), mark_of(&self.record)).map_err(unusable)?;
+            Watermark::replace(self.path(), mark_of(&self.format, &self.record))
+                .map_err(unusable)?;
         }
         self.watermark = Some(Watermark::open(self.path()).map_err(unusable)?);
         Ok(())
@@ -204,7 +194,11 @@ impl Store {
             group: group.number,
             next_set: self.record.next_set,
             scalars: group.scalars.clone(),
+            digests: self.record.digests.clone(),
         };
+        if let Some(last) = group.blocks.last() {
+            record.digests.journal = last.checksum();
+        }
         assert_eq!(
             group.number,
             self.record.group + 1,
@@ -215,8 +209,9 @@ impl Store {
         match group.as_lone_block() {
             Some(block) => self.insert_block(block)?,
             None => {
-                let batches = guarded(COMMITTING, || self.batches(group, &mut record))?;
-                guarded(COMMITTING, || batches.apply(&self.trees, COMMITTING))?;
+                let mut transaction = Transaction::default();
+                transaction.put_group(&self.trees, group, &self.stored, &mut record)?;
+                transaction.apply(&self.trees, &mut record, COMMITTING)?;
             }
         }
         guarded(COMMITTING, || {
@@ -224,7 +219,7 @@ impl Store {
         })?;
         // sled's flush is pwrite and sync_file_range: it survives a kill, not a power cut.
         self.file.sync_data().map_err(StorageError::Sync)?;
-        watermark.advance(mark_of(&record))?;
+        watermark.advance(mark_of(&self.format, &record))?;
         self.record = record;
         for (stored, new) in [
             (&mut self.stored.closed, &group.closed),
@@ -253,38 +248,6 @@ impl Store {
         };
         guarded(COMMITTING, insert)
     }
-
-    /// Everything the transaction will write, prepared outside of it: it holds a lock that
-    /// keeps all readers waiting.
-    fn batches(&self, group: &Group, record: &mut HeadRecord) -> Result<Batches, StorageError> {
-        let mut batches = Batches::default();
-        for block in &group.blocks {
-            batches
-                .journal
-                .insert(&block.first.0.to_be_bytes(), &*block.bytes);
-        }
-        for (set, stored, new) in [
-            (CLOSED_SET, &self.stored.closed, &group.closed),
-            (RELEASED_SET, &self.stored.settled.released, &group.released),
-            (ABSORBED_SET, &self.stored.settled.absorbed, &group.absorbed),
-        ] {
-            if let Some(new) = new {
-                batches.put_changed_pieces(set, stored, new);
-            }
-        }
-        for (name, checkpoint) in &group.checkpoints {
-            if let Some(old) = load::checkpoint_record(&self.trees, name)? {
-                batches.remove_set(&self.trees, &old.timeline)?;
-            }
-            batches.put_checkpoint(name, checkpoint, record);
-        }
-        for commit in &group.commits {
-            batches.put_commit(commit, record);
-        }
-        batches.put_snapshots(&self.trees, group, record)?;
-        batches.meta.insert("head", record::encode(record));
-        Ok(batches)
-    }
 }
 
 /// Writes what a new database begins with, and makes it durable.
@@ -299,24 +262,22 @@ fn create(db: &sled::Db, trees: &Trees, file: &File) -> Result<Format, StorageEr
         open_from: Position::FIRST,
         ..Scalars::default()
     };
-    let record = HeadRecord {
-        group: 0,
+    let mut record = HeadRecord {
         next_set: FIRST_FREE_SET,
         scalars,
+        ..HeadRecord::default()
     };
-    let mut batches = Batches::default();
-    batches.meta.insert("format", record::encode(&format));
-    batches.meta.insert("head", record::encode(&record));
-    guarded(ACTION, || {
-        batches.apply(trees, ACTION)?;
-        db.flush().map(drop).map_err(failed(ACTION))
-    })?;
+    let mut transaction = Transaction::default();
+    transaction.put_format(&format);
+    transaction.apply(trees, &mut record, ACTION)?;
+    guarded(ACTION, || db.flush().map(drop).map_err(failed(ACTION)))?;
     file.sync_data().map_err(StorageError::Sync)?;
     Ok(format)
 }
 
-fn mark_of(record: &HeadRecord) -> Mark {
+fn mark_of(format: &Format, record: &HeadRecord) -> Mark {
     Mark {
+        database: format.seed,
         group: record.group,
         position: record.scalars.position,
     }
@@ -327,8 +288,12 @@ fn mark_of(record: &HeadRecord) -> Mark {
 /// # Errors
 ///
 /// [`OpenError::WatermarkGone`] if nobody can tell.
-pub(super) fn find_loss(path: &Path, record: &HeadRecord) -> Result<Option<Loss>, OpenError> {
-    let answered = Watermark::read(path)?;
+pub(super) fn find_loss(
+    path: &Path,
+    format: &Format,
+    record: &HeadRecord,
+) -> Result<Option<Loss>, OpenError> {
+    let answered = Watermark::read(path, format.seed)?;
     let loss = Loss {
         answered: answered.map(|mark| (mark.group, mark.position.0)),
         found: (record.group, record.scalars.position.0),
@@ -352,141 +317,4 @@ pub(super) fn check_format(format: &Format, path: &Path) -> Result<(), OpenError
         found,
         known: FORMAT,
     })
-}
-
-/// One batch a tree, applied in one transaction.
-#[derive(Default)]
-struct Batches {
-    meta: sled::Batch,
-    journal: sled::Batch,
-    sets: sled::Batch,
-    counts: sled::Batch,
-    checkpoints: sled::Batch,
-    commits: sled::Batch,
-}
-
-impl Batches {
-    fn apply(&self, trees: &Trees, action: &'static str) -> Result<(), StorageError> {
-        let trees = (
-            trees.meta.sled(),
-            trees.journal.sled(),
-            trees.sets.sled(),
-            trees.counts.sled(),
-            trees.checkpoints.sled(),
-            trees.commits.sled(),
-        );
-        let applied = trees.transaction(|(meta, journal, sets, counts, checkpoints, commits)| {
-            meta.apply_batch(&self.meta)?;
-            journal.apply_batch(&self.journal)?;
-            sets.apply_batch(&self.sets)?;
-            counts.apply_batch(&self.counts)?;
-            checkpoints.apply_batch(&self.checkpoints)?;
-            commits.apply_batch(&self.commits)?;
-            Ok::<(), ConflictableTransactionError<()>>(())
-        });
-        applied.map_err(|error| match error {
-            TransactionError::Storage(error) => failed(action)(error),
-            TransactionError::Abort(()) => unreachable!("the closure never aborts"),
-        })
-    }
-
-    fn put_changed_pieces(&mut self, set: u64, stored: &PositionSet, new: &PositionSet) {
-        for (piece, value) in new.pieces_changed_since(stored) {
-            let key = PieceKey { set, piece };
-            match set_codec::encode(key, value) {
-                Some(bytes) => self.sets.insert(&key.bytes(), bytes),
-                None => self.sets.remove(&key.bytes()),
-            }
-        }
-    }
-
-    /// Stores a set that never changes, in the record itself if it is small.
-    fn put_set(&mut self, set: &PositionSet, record: &mut HeadRecord) -> SetRecord {
-        let ranges: Vec<(Position, Position)> = set
-            .ranges()
-            .take(MAX_INLINE_RANGES + 1)
-            .map(|r| (r.first, r.last))
-            .collect();
-        if ranges.len() <= MAX_INLINE_RANGES {
-            return SetRecord::Ranges(ranges);
-        }
-        let number = record.next_set;
-        record.next_set += 1;
-        self.put_changed_pieces(number, &PositionSet::default(), set);
-        SetRecord::Pieces(number)
-    }
-
-    fn remove_set(&mut self, trees: &Trees, set: &SetRecord) -> Result<(), StorageError> {
-        if let SetRecord::Pieces(number) = set {
-            for entry in trees.sets.with_prefix(*number) {
-                self.sets.remove(entry?.0);
-            }
-        }
-        Ok(())
-    }
-
-    fn put_checkpoint(&mut self, name: &str, checkpoint: &Checkpoint, record: &mut HeadRecord) {
-        let stored = CheckpointRecord {
-            timeline: self.put_set(&checkpoint.timeline, record),
-            events: checkpoint.timeline.len(),
-            position: checkpoint.position,
-            last_commit: checkpoint.last_commit,
-            source: checkpoint.source.clone(),
-            committed_source: checkpoint.committed_source.clone(),
-            created_at_ms: checkpoint.created_at_ms,
-        };
-        self.checkpoints.insert(name, record::encode(&stored));
-    }
-
-    fn put_commit(&mut self, commit: &Commit, record: &mut HeadRecord) {
-        let stored = CommitRecord {
-            first_output: commit.first_output,
-            released: self.put_set(&commit.released, record),
-            committed_at_ms: commit.committed_at_ms,
-        };
-        self.commits
-            .insert(&commit.number.to_be_bytes(), record::encode(&stored));
-    }
-
-    fn put_snapshots(
-        &mut self,
-        trees: &Trees,
-        group: &Group,
-        record: &mut HeadRecord,
-    ) -> Result<(), StorageError> {
-        let writes = &group.snapshots;
-        for (snapshot, block) in &writes.blocks {
-            self.counts.insert(
-                &load::counts_key(*snapshot, block.number),
-                block.bytes.as_slice(),
-            );
-        }
-        for &snapshot in &writes.removed {
-            if let Some(old) = load::snapshot_record(trees, snapshot)? {
-                self.remove_set(trees, &old.timeline)?;
-            }
-            self.counts.remove(&load::counts_key(snapshot, 0));
-        }
-        for &(snapshot, number) in &writes.removed_blocks {
-            self.counts.remove(&load::counts_key(snapshot, number));
-        }
-        if let Some(header) = &writes.finished {
-            self.put_snapshot_header(header, record);
-        }
-        Ok(())
-    }
-
-    fn put_snapshot_header(&mut self, header: &SnapshotHeader, record: &mut HeadRecord) {
-        let stored = SnapshotRecord {
-            timeline: self.put_set(&header.timeline, record),
-            position: header.position,
-            blocks: header.blocks,
-            words: header.words,
-            digest: header.digest,
-        };
-        self.counts.insert(
-            &load::counts_key(header.snapshot, 0),
-            record::encode(&stored),
-        );
-    }
 }

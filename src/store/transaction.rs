@@ -1,0 +1,245 @@
+//! One transaction: what a group writes to each tree, and the trees' digests that go with it.
+
+use std::collections::BTreeMap;
+
+use sled::Transactional;
+use sled::transaction::{ConflictableTransactionError, TransactionError};
+
+use crate::error::StorageError;
+use crate::state::position::Position;
+use crate::state::position_set::PositionSet;
+use crate::store::group::{Checkpoint, Commit, Group, SnapshotHeader};
+use crate::store::load::{self, ABSORBED_SET, CLOSED_SET, LiveSets, RELEASED_SET};
+use crate::store::record::{
+    self, CheckpointRecord, CommitRecord, Format, HeadRecord, SetRecord, SnapshotRecord, TreeDigest,
+};
+use crate::store::set_codec::{self, PieceKey};
+use crate::store::sled_db::{Trees, failed, guarded};
+use crate::store::tree::Tree;
+
+/// A set of at most this many ranges is stored in its record: below 1.3 KB in the worst case.
+const MAX_INLINE_RANGES: usize = 64;
+
+/// What will be written, collected outside of sled's transaction: that holds a lock that keeps all
+/// readers waiting.
+#[derive(Debug, Default)]
+pub(super) struct Transaction {
+    meta: sled::Batch,
+    journal: sled::Batch,
+    sets: Writes,
+    counts: Writes,
+    checkpoints: Writes,
+    commits: Writes,
+}
+
+/// What will be written to one tree: keys with their new values, or none for those that go.
+#[derive(Debug, Default)]
+struct Writes(BTreeMap<Vec<u8>, Option<Vec<u8>>>);
+
+impl Writes {
+    fn insert(&mut self, key: impl Into<Vec<u8>>, value: Vec<u8>) {
+        self.0.insert(key.into(), Some(value));
+    }
+
+    fn remove(&mut self, key: impl Into<Vec<u8>>) {
+        self.0.insert(key.into(), None);
+    }
+
+    /// Brings the digest of the tree forward, from what these replace to what they are.
+    fn digested(self, tree: &Tree, digest: &mut TreeDigest) -> Result<sled::Batch, StorageError> {
+        let mut batch = sled::Batch::default();
+        for (key, value) in self.0 {
+            if let Some(replaced) = tree.get(&key)? {
+                digest.remove(&key, &replaced);
+            }
+            match value {
+                Some(value) => {
+                    digest.add(&key, &value);
+                    batch.insert(key, value);
+                }
+                None => batch.remove(key),
+            }
+        }
+        Ok(batch)
+    }
+}
+
+impl Transaction {
+    /// Takes in what is fixed when a database is created.
+    pub(super) fn put_format(&mut self, format: &Format) {
+        self.meta.insert("format", record::encode(format));
+    }
+
+    /// Takes in a group; `stored` are the live sets before it.
+    pub(super) fn put_group(
+        &mut self,
+        trees: &Trees,
+        group: &Group,
+        stored: &LiveSets,
+        record: &mut HeadRecord,
+    ) -> Result<(), StorageError> {
+        for block in &group.blocks {
+            self.journal
+                .insert(&block.first.0.to_be_bytes(), &*block.bytes);
+        }
+        for (set, stored, new) in [
+            (CLOSED_SET, &stored.closed, &group.closed),
+            (RELEASED_SET, &stored.settled.released, &group.released),
+            (ABSORBED_SET, &stored.settled.absorbed, &group.absorbed),
+        ] {
+            if let Some(new) = new {
+                self.put_changed_pieces(set, stored, new);
+            }
+        }
+        for (name, checkpoint) in &group.checkpoints {
+            if let Some(old) = load::checkpoint_record(trees, name)? {
+                self.remove_set(trees, &old.timeline)?;
+            }
+            self.put_checkpoint(name, checkpoint, record);
+        }
+        for commit in &group.commits {
+            self.put_commit(commit, record);
+        }
+        self.put_snapshots(trees, group, record)
+    }
+
+    /// Writes everything, and the record of the head with the digests that are then right.
+    pub(super) fn apply(
+        mut self,
+        trees: &Trees,
+        record: &mut HeadRecord,
+        action: &'static str,
+    ) -> Result<(), StorageError> {
+        let digests = &mut record.digests;
+        let new_sets = self.sets.digested(&trees.sets, &mut digests.sets)?;
+        let new_counts = self.counts.digested(&trees.counts, &mut digests.counts)?;
+        let of_checkpoints = &mut digests.checkpoints;
+        let new_checkpoints = self
+            .checkpoints
+            .digested(&trees.checkpoints, of_checkpoints)?;
+        let new_commits = self
+            .commits
+            .digested(&trees.commits, &mut digests.commits)?;
+        self.meta.insert("head", record::encode(record));
+        let all = (
+            trees.meta.sled(),
+            trees.journal.sled(),
+            trees.sets.sled(),
+            trees.counts.sled(),
+            trees.checkpoints.sled(),
+            trees.commits.sled(),
+        );
+        let write = || {
+            all.transaction(|(meta, journal, sets, counts, checkpoints, commits)| {
+                meta.apply_batch(&self.meta)?;
+                journal.apply_batch(&self.journal)?;
+                sets.apply_batch(&new_sets)?;
+                counts.apply_batch(&new_counts)?;
+                checkpoints.apply_batch(&new_checkpoints)?;
+                commits.apply_batch(&new_commits)?;
+                Ok::<(), ConflictableTransactionError<()>>(())
+            })
+            .map_err(|error| match error {
+                TransactionError::Storage(error) => failed(action)(error),
+                TransactionError::Abort(()) => unreachable!("the closure never aborts"),
+            })
+        };
+        guarded(action, write)
+    }
+
+    fn put_changed_pieces(&mut self, set: u64, stored: &PositionSet, new: &PositionSet) {
+        for (piece, value) in new.pieces_changed_since(stored) {
+            let key = PieceKey { set, piece };
+            match set_codec::encode(key, value) {
+                Some(bytes) => self.sets.insert(key.bytes(), bytes),
+                None => self.sets.remove(key.bytes()),
+            }
+        }
+    }
+
+    /// Stores a set that never changes, in the record itself if it is small.
+    fn put_set(&mut self, set: &PositionSet, record: &mut HeadRecord) -> SetRecord {
+        let ranges: Vec<(Position, Position)> = set
+            .ranges()
+            .take(MAX_INLINE_RANGES + 1)
+            .map(|r| (r.first, r.last))
+            .collect();
+        if ranges.len() <= MAX_INLINE_RANGES {
+            return SetRecord::Ranges(ranges);
+        }
+        let number = record.next_set;
+        record.next_set += 1;
+        self.put_changed_pieces(number, &PositionSet::default(), set);
+        SetRecord::Pieces(number)
+    }
+
+    fn remove_set(&mut self, trees: &Trees, set: &SetRecord) -> Result<(), StorageError> {
+        if let SetRecord::Pieces(number) = set {
+            for entry in trees.sets.with_prefix(*number) {
+                self.sets.remove(&*entry?.0);
+            }
+        }
+        Ok(())
+    }
+
+    fn put_checkpoint(&mut self, name: &str, checkpoint: &Checkpoint, record: &mut HeadRecord) {
+        let stored = CheckpointRecord {
+            timeline: self.put_set(&checkpoint.timeline, record),
+            events: checkpoint.timeline.len(),
+            position: checkpoint.position,
+            last_commit: checkpoint.last_commit,
+            source: checkpoint.source.clone(),
+            committed_source: checkpoint.committed_source.clone(),
+            created_at_ms: checkpoint.created_at_ms,
+        };
+        self.checkpoints.insert(name, record::encode(&stored));
+    }
+
+    fn put_commit(&mut self, commit: &Commit, record: &mut HeadRecord) {
+        let stored = CommitRecord {
+            first_output: commit.first_output,
+            released: self.put_set(&commit.released, record),
+            committed_at_ms: commit.committed_at_ms,
+        };
+        self.commits
+            .insert(commit.number.to_be_bytes(), record::encode(&stored));
+    }
+
+    fn put_snapshots(
+        &mut self,
+        trees: &Trees,
+        group: &Group,
+        record: &mut HeadRecord,
+    ) -> Result<(), StorageError> {
+        let writes = &group.snapshots;
+        for (snapshot, block) in &writes.blocks {
+            let key = load::counts_key(*snapshot, block.number);
+            self.counts.insert(key, block.bytes.clone());
+        }
+        for &snapshot in &writes.removed {
+            if let Some(old) = load::snapshot_record(trees, snapshot)? {
+                self.remove_set(trees, &old.timeline)?;
+            }
+            self.counts.remove(load::counts_key(snapshot, 0));
+        }
+        for &(snapshot, number) in &writes.removed_blocks {
+            self.counts.remove(load::counts_key(snapshot, number));
+        }
+        if let Some(header) = &writes.finished {
+            self.put_snapshot_header(header, record);
+        }
+        Ok(())
+    }
+
+    fn put_snapshot_header(&mut self, header: &SnapshotHeader, record: &mut HeadRecord) {
+        let stored = SnapshotRecord {
+            timeline: self.put_set(&header.timeline, record),
+            position: header.position,
+            blocks: header.blocks,
+            words: header.words,
+            digest: header.digest,
+        };
+        let key = load::counts_key(header.snapshot, 0);
+        self.counts.insert(key, record::encode(&stored));
+    }
+}

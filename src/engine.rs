@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::error::{Loss, OpenError, StorageError};
+use crate::patience::Patience;
 use crate::processor::Processor;
 use crate::request::{Answer, Request};
 use crate::snapshots::DEFAULT_INTERVAL_EVENTS;
@@ -12,7 +13,7 @@ use crate::statistics::Statistics;
 use crate::store::{self, DurablePosition, SpaceFloor, Store};
 
 /// How a state directory is used. None of this is stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// Requests are refused while fewer bytes than this are free on the disk; 64 MiB by default,
     /// which is more than all groups in work can write.
@@ -25,6 +26,8 @@ pub struct Options {
     /// Whether to go on with a database that has lost what was answered; no by default. What is
     /// gone comes back only if its events are sent again, and its positions are used again.
     pub accept_loss: bool,
+    /// How long the storage may take over one call.
+    pub patience: Patience,
 }
 
 impl Default for Options {
@@ -34,6 +37,7 @@ impl Default for Options {
             cache_bytes: 64 << 20,
             snapshot_interval_events: DEFAULT_INTERVAL_EVENTS,
             accept_loss: false,
+            patience: Patience::default(),
         }
     }
 }
@@ -52,7 +56,8 @@ impl Engine {
     ///
     /// [`OpenError`], by what stands in the way; nothing was changed that matters.
     pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Self, OpenError> {
-        let store = store::open(path.as_ref(), options.cache_bytes, options.accept_loss)?;
+        let (path, cache_bytes) = (path.as_ref(), options.cache_bytes);
+        let store = store::open(path, cache_bytes, options.accept_loss, &options.patience)?;
         let floor = SpaceFloor::new(store.path(), options.min_free_bytes);
         let interval = options.snapshot_interval_events.max(1);
         let processor = Processor::open(&store, floor, interval)?;

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -177,6 +178,21 @@ pub enum StorageError {
         /// The panic's message.
         message: String,
     },
+    /// A call of the database or of the disk did not return. The group in hand may or may not have
+    /// become durable. Nobody is returned this error: see [`crate::WhenStuck`].
+    #[error(
+        "the storage has been stuck for {} s while {action}; check the disk, and start again",
+        limit.as_secs()
+    )]
+    Stuck {
+        /// What was being done.
+        action: &'static str,
+        /// How long it was waited for.
+        limit: Duration,
+    },
+    /// The thread that watches the calls of the database could not be started.
+    #[error("the thread that watches the storage could not be started")]
+    Watchdog(#[source] io::Error),
     /// The kernel could not make written data durable. The group in hand may or may not survive.
     #[error("the database file could not be made durable; check the disk, and start again")]
     Sync(#[source] io::Error),

@@ -9,6 +9,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::error::{OpenError, StorageError};
+use crate::patience::Patience;
 use crate::state::counts::Counts;
 use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
@@ -156,9 +157,13 @@ impl Inspection {
     /// # Errors
     ///
     /// [`OpenError`], by what stands in the way.
-    pub fn open(path: impl AsRef<Path>, with_incidentals: bool) -> Result<Self, OpenError> {
+    pub fn open(
+        path: impl AsRef<Path>,
+        with_incidentals: bool,
+        patience: &Patience,
+    ) -> Result<Self, OpenError> {
         const CACHE_BYTES: u64 = 64 << 20;
-        let copy = RestingCopy::open(path.as_ref(), CACHE_BYTES)?;
+        let copy = RestingCopy::open(path.as_ref(), CACHE_BYTES, patience)?;
         let stored = copy.stored();
         let scalars = &stored.record.scalars;
         let timeline = Timeline::new(stored.sets.closed.clone(), scalars.open_from);

@@ -47,7 +47,7 @@
 //! | `seen` | which positions carry an id | whether they count |
 //! | `request` | requests, replies, refusals | how they arrive or are kept |
 //! | `state` | positions, sets of them, timeline, counts | the disk |
-//! | `statistics`, `limits`, `error` | figures, limits, failures | everything else |
+//! | `statistics`, `limits`, `patience`, `error` | figures, limits, waiting, failures | all else |
 //!
 //! # Invariants
 //!
@@ -68,6 +68,7 @@ pub mod inspect;
 mod journal;
 mod limits;
 pub mod node;
+mod patience;
 mod processor;
 mod protocol;
 mod request;
@@ -80,6 +81,8 @@ mod store;
 pub use engine::{Engine, Options};
 pub use error::{Loss, OpenError, StorageError};
 pub use limits::{MAX_CHECKPOINT_ID_BYTES, MAX_EVENT_ID_BYTES, MAX_SOURCE_BYTES, MAX_WORD_BYTES};
+pub use patience::{Patience, WhenStuck};
 pub use request::{Answer, Outcome, Refusal, Reply, Request};
 pub use state::counts::WordCount;
 pub use statistics::Statistics;
+pub use store::is_guarded;

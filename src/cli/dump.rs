@@ -7,6 +7,8 @@ use clap::{Args, ValueEnum};
 use comfy_table::{ContentArrangement, Table};
 use exactly_once::inspect::{Inspection, Record, Section};
 
+use super::stuck::StuckArgs;
+
 /// Show what a data directory holds, without changing a byte of it
 ///
 /// Prints JSON lines or tables, sorted: the same state gives the same bytes. A copy is made in the
@@ -32,6 +34,8 @@ pub(super) struct DumpArgs {
     /// groups, the seed of the fingerprints
     #[arg(long)]
     incidentals: bool,
+    #[command(flatten)]
+    stuck: StuckArgs,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -65,7 +69,7 @@ impl From<SectionName> for Section {
 
 /// Prints the sections that were asked for.
 pub(super) fn run(args: &DumpArgs) -> anyhow::Result<()> {
-    let inspection = Inspection::open(&args.data_dir, args.incidentals)?;
+    let inspection = Inspection::open(&args.data_dir, args.incidentals, &args.stuck.patience())?;
     let mut output = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     let sections = args
         .only

@@ -16,7 +16,7 @@ const INPUT_OR_OUTPUT: u8 = 1;
 const USAGE: u8 = 2;
 const UNUSABLE: u8 = 3;
 const HELD: u8 = 4;
-const STORAGE: u8 = 5;
+pub(super) const STORAGE: u8 = 5;
 
 /// Says on standard error what went wrong, and which status that is.
 pub(super) fn status(result: anyhow::Result<()>) -> ExitCode {

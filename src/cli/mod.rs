@@ -6,11 +6,14 @@ mod exit;
 mod progress;
 mod run;
 mod say;
+mod stuck;
 
 use std::io;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
+use signal_hook::consts::SIGXFSZ;
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::WorkerGuard;
 
@@ -69,6 +72,7 @@ struct Talk {
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     say::panics_too();
+    fail_writes_at_a_size_limit();
     let log = start_log(cli.talk);
     let result = match cli.command {
         None => run::run(&cli.run, cli.talk),
@@ -79,6 +83,14 @@ pub(crate) fn main() -> ExitCode {
     // What was logged goes before how it ended.
     drop(log);
     exit::status(result)
+}
+
+/// A write beyond a limit of file sizes (`ulimit -f`) shall fail, as one to a full disk does, and
+/// not end the process without a word.
+fn fail_writes_at_a_size_limit() {
+    let caught = signal_hook::flag::register(SIGXFSZ, Arc::default());
+    // Where the signal cannot be caught, such a write ends the process, which loses nothing.
+    caught.map(drop).unwrap_or_default();
 }
 
 /// Starts logging to standard error, by a thread of its own: whoever does not read standard

@@ -15,6 +15,7 @@ use tracing::info;
 
 use super::Talk;
 use super::progress::Progress;
+use super::stuck::StuckArgs;
 
 /// Serve requests from standard input to standard output (the default)
 #[derive(Debug, Args)]
@@ -38,6 +39,8 @@ pub(super) struct RunArgs {
     /// Go on with a database that has lost what was answered, and say what is gone
     #[arg(long)]
     accept_loss: bool,
+    #[command(flatten)]
+    stuck: StuckArgs,
 }
 
 /// Runs the node until its input ends or a signal stops it.
@@ -47,6 +50,7 @@ pub(super) fn run(args: &RunArgs, talk: Talk) -> anyhow::Result<()> {
         min_free_bytes: args.min_free_bytes,
         snapshot_interval_events: args.snapshot_every,
         accept_loss: args.accept_loss,
+        patience: args.stuck.patience(),
         ..Options::default()
     };
     let stop = Stop::new().context("making a pipe")?;

@@ -9,6 +9,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use crate::error::OpenError;
+use crate::patience::Patience;
 use crate::store::directory::{RestingDirectory, unusable};
 use crate::store::load::Stored;
 use crate::store::reader::{DurablePosition, Reader};
@@ -30,7 +31,11 @@ impl RestingCopy {
     /// # Errors
     ///
     /// [`OpenError`], by what stands in the way.
-    pub(crate) fn open(path: &Path, cache_bytes: u64) -> Result<Self, OpenError> {
+    pub(crate) fn open(
+        path: &Path,
+        cache_bytes: u64,
+        patience: &Patience,
+    ) -> Result<Self, OpenError> {
         let directory = RestingDirectory::lock(path)?;
         let temporary = std::env::temp_dir();
         let copy = tempfile::Builder::new()
@@ -46,7 +51,7 @@ impl RestingCopy {
                     .map_err(unusable(&file, "copying it to the temporary directory"))?;
             }
         }
-        let (db, trees) = sled_db::open(copy.path(), cache_bytes)?;
+        let (db, trees) = sled_db::open(copy.path(), cache_bytes, patience)?;
         let durable = DurablePosition::default();
         let reader = Reader::new(trees, durable.clone());
         check_format(&reader.format()?, path)?;

@@ -20,6 +20,7 @@ mod directory;
 #[cfg(test)]
 mod golden;
 mod group;
+mod guard;
 mod load;
 mod lock;
 mod reader;
@@ -36,9 +37,11 @@ mod writer;
 use std::path::Path;
 
 use crate::error::OpenError;
+use crate::patience::Patience;
 pub(crate) use copy::RestingCopy;
 pub(crate) use counts_codec::{CountsBlock, encode_counts};
 pub(crate) use group::{Checkpoint, Commit, Group, SnapshotHeader, SnapshotWrites};
+pub use guard::is_guarded;
 pub(crate) use reader::{DurablePosition, Reader};
 pub(crate) use record::Scalars;
 pub(crate) use space::{LowSpace, SpaceFloor};
@@ -49,7 +52,12 @@ pub(crate) use writer::Store;
 /// # Errors
 ///
 /// [`OpenError`], by what stands in the way.
-pub(crate) fn open(path: &Path, cache_bytes: u64, accept_loss: bool) -> Result<Store, OpenError> {
+pub(crate) fn open(
+    path: &Path,
+    cache_bytes: u64,
+    accept_loss: bool,
+    patience: &Patience,
+) -> Result<Store, OpenError> {
     let directory = directory::Directory::lock(path)?;
-    Store::open(directory, cache_bytes, accept_loss)
+    Store::open(directory, cache_bytes, accept_loss, patience)
 }

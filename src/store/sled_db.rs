@@ -1,15 +1,20 @@
-//! The sled database itself: how it is opened, its trees, and its errors and panics as ours.
+//! The sled database itself: how it is opened, its trees, and its errors as ours.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::error::StorageError;
+use crate::patience::Patience;
+use crate::store::directory::DATABASE;
+use crate::store::guard::{Guard, contained};
 use crate::store::tree::Tree;
 
 /// sled gives up its lock a moment after it is dropped (sled issue 1289), so a directory that
 /// was closed in this process is waited for this long.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+
+/// sled reads what was written since its last open; the slowest disks read more than this.
+const OPENED_BYTES_A_SECOND: u64 = 4_000_000;
 
 /// Every tree of the database.
 #[derive(Debug, Clone)]
@@ -20,6 +25,8 @@ pub(super) struct Trees {
     pub(super) counts: Tree,
     pub(super) checkpoints: Tree,
     pub(super) commits: Tree,
+    /// What every other call of the database goes through.
+    pub(super) guard: Guard,
 }
 
 /// Opens the database in a directory that has been made ready for it.
@@ -27,9 +34,17 @@ pub(super) struct Trees {
 /// # Errors
 ///
 /// [`StorageError`], also where sled panics.
-pub(super) fn open(path: &Path, cache_bytes: u64) -> Result<(sled::Db, Trees), StorageError> {
+pub(super) fn open(
+    path: &Path,
+    cache_bytes: u64,
+    patience: &Patience,
+) -> Result<(sled::Db, Trees), StorageError> {
     const ACTION: &str = "opening";
-    guarded(ACTION, || {
+    let guard = Guard::start(patience)?;
+    let bytes = path.join(DATABASE).metadata().map_or(0, |file| file.len());
+    let longer = Duration::from_secs(bytes / OPENED_BYTES_A_SECOND);
+    let _watched = guard.watch_longer(ACTION, longer);
+    contained(ACTION, || {
         let deadline = Instant::now() + LOCK_PATIENCE;
         let config = sled::Config::new()
             .path(path)
@@ -49,7 +64,10 @@ pub(super) fn open(path: &Path, cache_bytes: u64) -> Result<(sled::Db, Trees), S
                 other => break other.map_err(failed(ACTION))?,
             }
         };
-        let tree = |name: &str| db.open_tree(name).map(Tree::new).map_err(failed(ACTION));
+        let tree = |name: &str| {
+            let tree = db.open_tree(name).map_err(failed(ACTION))?;
+            Ok::<_, StorageError>(Tree::new(tree, guard.clone()))
+        };
         let trees = Trees {
             meta: tree("meta")?,
             journal: tree("journal")?,
@@ -57,6 +75,7 @@ pub(super) fn open(path: &Path, cache_bytes: u64) -> Result<(sled::Db, Trees), S
             counts: tree("counts")?,
             checkpoints: tree("checkpoints")?,
             commits: tree("commits")?,
+            guard: guard.clone(),
         };
         Ok((db, trees))
     })
@@ -68,18 +87,4 @@ pub(super) fn failed(action: &'static str) -> impl Fn(sled::Error) -> StorageErr
         action,
         source: Box::new(error),
     }
-}
-
-/// Runs `f` and turns a panic of sled into an error.
-pub(super) fn guarded<T>(
-    action: &'static str,
-    f: impl FnOnce() -> Result<T, StorageError>,
-) -> Result<T, StorageError> {
-    // Whoever gets the error stops using what the closure touched, so nothing half-done is seen.
-    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| {
-        let message = panic.downcast_ref::<String>().map(String::as_str);
-        let message = message.or_else(|| panic.downcast_ref::<&str>().copied());
-        let message = message.unwrap_or("no message").to_owned();
-        Err(StorageError::Panicked { action, message })
-    })
 }

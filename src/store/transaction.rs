@@ -14,7 +14,7 @@ use crate::store::record::{
     self, CheckpointRecord, CommitRecord, Format, HeadRecord, SetRecord, SnapshotRecord, TreeDigest,
 };
 use crate::store::set_codec::{self, PieceKey};
-use crate::store::sled_db::{Trees, failed, guarded};
+use crate::store::sled_db::{Trees, failed};
 use crate::store::tree::Tree;
 
 /// A set of at most this many ranges is stored in its record: below 1.3 KB in the worst case.
@@ -144,7 +144,7 @@ impl Transaction {
                 TransactionError::Abort(()) => unreachable!("the closure never aborts"),
             })
         };
-        guarded(action, write)
+        trees.guard.call(action, write)
     }
 
     fn put_changed_pieces(&mut self, set: u64, stored: &PositionSet, new: &PositionSet) {

@@ -5,7 +5,8 @@ use std::ops::RangeBounds;
 use sled::IVec;
 
 use crate::error::StorageError;
-use crate::store::sled_db::{failed, guarded};
+use crate::store::guard::Guard;
+use crate::store::sled_db::failed;
 
 const READING: &str = "reading";
 
@@ -14,27 +15,31 @@ pub(super) type Entry = (IVec, IVec);
 
 /// One tree of the database.
 #[derive(Debug, Clone)]
-pub(super) struct Tree(sled::Tree);
+pub(super) struct Tree {
+    tree: sled::Tree,
+    guard: Guard,
+}
 
 impl Tree {
-    pub(super) fn new(tree: sled::Tree) -> Self {
-        Self(tree)
+    pub(super) fn new(tree: sled::Tree, guard: Guard) -> Self {
+        Self { tree, guard }
     }
 
     /// sled's own handle, for a transaction.
     pub(super) fn sled(&self) -> &sled::Tree {
-        &self.0
+        &self.tree
     }
 
     /// The value of a key.
     pub(super) fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<IVec>, StorageError> {
-        guarded(READING, || self.0.get(key).map_err(failed(READING)))
+        self.guard
+            .call(READING, || self.tree.get(key).map_err(failed(READING)))
     }
 
     /// The last entry whose key is not above this one.
     pub(super) fn last_up_to(&self, key: [u8; 8]) -> Result<Option<Entry>, StorageError> {
-        guarded(READING, || {
-            self.0
+        self.guard.call(READING, || {
+            self.tree
                 .range(..=key)
                 .next_back()
                 .transpose()
@@ -44,17 +49,26 @@ impl Tree {
 
     /// The entries whose keys are in a range, in order.
     pub(super) fn range<K: AsRef<[u8]>>(&self, keys: impl RangeBounds<K>) -> Entries {
-        Entries::new(self.0.range(keys))
+        self.entries(self.tree.range(keys))
     }
 
     /// The entries whose keys begin with a number, in order.
     pub(super) fn with_prefix(&self, prefix: u64) -> Entries {
-        Entries::new(self.0.scan_prefix(prefix.to_be_bytes()))
+        self.entries(self.tree.scan_prefix(prefix.to_be_bytes()))
     }
 
     /// Every entry, in order.
     pub(super) fn iter(&self) -> Entries {
-        Entries::new(self.0.iter())
+        self.entries(self.tree.iter())
+    }
+
+    fn entries(&self, entries: sled::Iter) -> Entries {
+        Entries {
+            entries,
+            guard: self.guard.clone(),
+            last_key: None,
+            has_failed: false,
+        }
     }
 }
 
@@ -62,18 +76,9 @@ impl Tree {
 /// may go round in circles; this ends behind an error, and keys that do not grow are one.
 pub(super) struct Entries {
     entries: sled::Iter,
+    guard: Guard,
     last_key: Option<IVec>,
     has_failed: bool,
-}
-
-impl Entries {
-    fn new(entries: sled::Iter) -> Self {
-        Self {
-            entries,
-            last_key: None,
-            has_failed: false,
-        }
-    }
 }
 
 impl Iterator for Entries {
@@ -83,7 +88,7 @@ impl Iterator for Entries {
         if self.has_failed {
             return None;
         }
-        let next = guarded(READING, || {
+        let next = self.guard.call(READING, || {
             self.entries.next().transpose().map_err(failed(READING))
         });
         let next = next.and_then(|entry| {

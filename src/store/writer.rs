@@ -4,14 +4,16 @@ use std::fs::File;
 use std::path::Path;
 
 use crate::error::{Loss, OpenError, StorageError};
+use crate::patience::Patience;
 use crate::state::position::Position;
 use crate::store::block::{Block, Groups};
 use crate::store::directory::{Directory, FORMAT};
 use crate::store::group::Group;
+use crate::store::guard::Watched;
 use crate::store::load::{self, FIRST_FREE_SET, LiveSets, StoredHead};
 use crate::store::reader::{DurablePosition, Reader};
 use crate::store::record::{Format, HeadRecord, Scalars};
-use crate::store::sled_db::{self, Trees, failed, guarded};
+use crate::store::sled_db::{self, Trees, failed};
 use crate::store::transaction::Transaction;
 use crate::store::watermark::{Mark, Watermark};
 
@@ -36,8 +38,16 @@ pub(crate) struct Store {
     /// The live sets as they are stored.
     stored: LiveSets,
     has_failed: bool,
-    /// Dropped last: the lock is given up when sled is done with the files.
+    /// The lock is given up when sled is done with the files.
     directory: Directory,
+    /// Dropped last: sled, too, can get stuck when it is closed.
+    closing: Option<Watched>,
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.closing = Some(self.trees.guard.watch("closing"));
+    }
 }
 
 impl Store {
@@ -46,9 +56,10 @@ impl Store {
         mut directory: Directory,
         cache_bytes: u64,
         accept_loss: bool,
+        patience: &Patience,
     ) -> Result<Self, OpenError> {
         let file = directory.prepare()?;
-        let (db, trees) = sled_db::open(directory.path(), cache_bytes)?;
+        let (db, trees) = sled_db::open(directory.path(), cache_bytes, patience)?;
         let format = match load::format(&trees)? {
             Some(format) => format,
             None if directory.is_new() => create(&db, &trees, &file)?,
@@ -84,6 +95,7 @@ impl Store {
             stored,
             has_failed,
             directory,
+            closing: None,
         })
     }
 
@@ -214,11 +226,13 @@ impl Store {
                 transaction.apply(&self.trees, &mut record, COMMITTING)?;
             }
         }
-        guarded(COMMITTING, || {
+        self.trees.guard.call(COMMITTING, || {
             self.db.flush().map(drop).map_err(failed(COMMITTING))
         })?;
         // sled's flush is pwrite and sync_file_range: it survives a kill, not a power cut.
+        let syncing = self.trees.guard.watch("syncing the database");
         self.file.sync_data().map_err(StorageError::Sync)?;
+        drop(syncing);
         watermark.advance(mark_of(&self.format, &record))?;
         self.record = record;
         for (stored, new) in [
@@ -246,7 +260,7 @@ impl Store {
                 .map(drop)
                 .map_err(failed(COMMITTING))
         };
-        guarded(COMMITTING, insert)
+        self.trees.guard.call(COMMITTING, insert)
     }
 }
 
@@ -270,7 +284,9 @@ fn create(db: &sled::Db, trees: &Trees, file: &File) -> Result<Format, StorageEr
     let mut transaction = Transaction::default();
     transaction.put_format(&format);
     transaction.apply(trees, &mut record, ACTION)?;
-    guarded(ACTION, || db.flush().map(drop).map_err(failed(ACTION)))?;
+    trees
+        .guard
+        .call(ACTION, || db.flush().map(drop).map_err(failed(ACTION)))?;
     file.sync_data().map_err(StorageError::Sync)?;
     Ok(format)
 }

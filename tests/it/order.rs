@@ -10,6 +10,7 @@ use crate::client::dump::Dump;
 use crate::client::{reply, run_once};
 use crate::command::Finished;
 use crate::oracle::{Expected, Oracle, Request};
+use rustix::process::Signal;
 use shimmed::Bench;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -135,6 +136,35 @@ fn the_cause_of_a_storage_failure_is_named_once() {
     node.send(&lines_of(&[request(0)]));
     let line = node.wait().expect_refusal(5);
     assert_eq!(line.matches("os error 5").count(), 1, "{line}");
+}
+
+#[test]
+fn a_node_whose_fdatasync_never_returns_ends_with_a_clear_line_and_answers_nothing() {
+    let bench = Bench::new();
+    let (mut node, _) = bench.start_with(&["--storage-timeout", "1"]);
+    let requests = [request(0)];
+    bench.close_gate();
+    node.send(&lines_of(&requests));
+    let line = node.wait().expect_refusal(5);
+    assert!(line.contains("stuck for 1 s"), "{line}");
+    bench.open_gate();
+    check_restart(&bench.data_dir(), &requests, 0);
+}
+
+#[test]
+fn a_process_that_is_stopped_for_longer_than_the_storage_timeout_is_not_stuck() {
+    let bench = Bench::new();
+    let (mut node, _) = bench.start_with(&["--storage-timeout", "2"]);
+    let syncs = bench.syncs_begun();
+    bench.close_gate();
+    node.send(&lines_of(&[request(0)]));
+    bench.wait_for_syncs(syncs + 1);
+    node.signal(Signal::STOP);
+    std::thread::sleep(Duration::from_secs(3));
+    bench.open_gate();
+    node.signal(Signal::CONT);
+    assert!(node.read_line().contains("processed"));
+    node.finish().expect_quiet_success();
 }
 
 /// The requests of a stream: all types, and among the events old ones and conflicting ones.

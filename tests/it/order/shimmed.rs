@@ -30,9 +30,15 @@ impl Bench {
     /// Starts a node and waits for its first reply, which changes nothing, so that its start is
     /// over.
     pub fn start(&self) -> (Live, String) {
+        self.start_with(&[])
+    }
+
+    /// As `start`, with further arguments.
+    pub fn start_with(&self, arguments: &[&str]) -> (Live, String) {
         let mut command = binary();
         // Conflicts, which the streams have, would be told on stderr.
         command.args(["--quiet", "--data-dir"]).arg(self.data_dir());
+        command.args(arguments);
         command.env("LD_PRELOAD", library());
         command.env("SHIM_TRACE", self.trace_file());
         command.env("SHIM_GATE", self.gate());

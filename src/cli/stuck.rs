@@ -1,0 +1,32 @@
+//! What becomes of a process whose storage does not return: a line, and an exit status.
+
+use std::time::Duration;
+
+use clap::Args;
+use exactly_once::{Patience, WhenStuck};
+
+use super::exit::STORAGE;
+use super::say::say;
+
+/// How long a process waits for its storage.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct StuckArgs {
+    /// End the process (status 5) when one write, sync or read of the storage takes longer; an
+    /// open may take a second more for each 4 MB
+    #[arg(long, value_name = "SECONDS", default_value_t = Patience::default().limit.as_secs(),
+          value_parser = clap::value_parser!(u64).range(1..))]
+    storage_timeout: u64,
+}
+
+impl StuckArgs {
+    /// Says what has happened, and ends the process.
+    pub(super) fn patience(self) -> Patience {
+        Patience {
+            limit: Duration::from_secs(self.storage_timeout),
+            then: WhenStuck::new(|error| {
+                say(error);
+                std::process::exit(STORAGE.into());
+            }),
+        }
+    }
+}

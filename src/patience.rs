@@ -1,0 +1,58 @@
+//! How long the storage may take over one call, and what is done when it takes longer.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::error;
+
+use crate::error::StorageError;
+
+/// How long the storage may take over one call.
+#[derive(Debug, Clone)]
+pub struct Patience {
+    /// Longer than any healthy disk takes to write and sync a megabyte or two; 60 seconds by
+    /// default. An open may take longer, by a second for each 4 MB of the database.
+    pub limit: Duration,
+    /// What is done before the process is aborted.
+    pub then: WhenStuck,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            limit: Duration::from_secs(60),
+            then: WhenStuck::default(),
+        }
+    }
+}
+
+/// What is done when a call of the storage has taken too long, with [`StorageError::Stuck`], by a
+/// thread of its own. A call that does not return cannot be taken back, so the process is aborted
+/// behind it; nothing that was answered is lost by that. By default the error is logged.
+#[derive(Clone)]
+pub struct WhenStuck(Arc<dyn Fn(&StorageError) + Send + Sync>);
+
+impl WhenStuck {
+    /// Does this, which may end the process in a way of its own.
+    pub fn new(action: impl Fn(&StorageError) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(action))
+    }
+
+    pub(crate) fn stuck(&self, error: &StorageError) -> ! {
+        (self.0)(error);
+        std::process::abort()
+    }
+}
+
+impl Default for WhenStuck {
+    fn default() -> Self {
+        Self::new(|error| error!("{error}"))
+    }
+}
+
+impl fmt::Debug for WhenStuck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WhenStuck")
+    }
+}

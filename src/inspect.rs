@@ -15,7 +15,7 @@ use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
 use crate::state::timeline::Timeline;
 use crate::store::block::Entry;
-use crate::store::{Checkpoint, RestingCopy};
+use crate::store::{Checkpoint, RestingCopy, Stored};
 
 /// A part of the state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,6 +140,7 @@ pub enum Record<'a> {
 /// the copy is made.
 pub struct Inspection {
     copy: RestingCopy,
+    stored: Stored,
     timeline: PositionSet,
     /// Whether to show what differs between two runs of the same requests.
     with_incidentals: bool,
@@ -164,12 +165,13 @@ impl Inspection {
     ) -> Result<Self, OpenError> {
         const CACHE_BYTES: u64 = 64 << 20;
         let copy = RestingCopy::open(path.as_ref(), CACHE_BYTES, patience)?;
-        let stored = copy.stored();
+        let stored = copy.stored()?;
         let scalars = &stored.record.scalars;
         let timeline = Timeline::new(stored.sets.closed.clone(), scalars.open_from);
         let timeline = timeline.up_to(scalars.position);
         Ok(Self {
             copy,
+            stored,
             timeline,
             with_incidentals,
         })
@@ -196,7 +198,7 @@ impl Inspection {
     }
 
     fn meta<E>(&self, sink: Sink<'_, E>) -> Result<(), E> {
-        let (scalars, sets) = (&self.copy.stored().record.scalars, &self.copy.stored().sets);
+        let (scalars, sets) = (&self.stored.record.scalars, &self.stored.sets);
         let source = |source: &Option<Vec<u8>>| {
             source
                 .as_ref()
@@ -204,13 +206,12 @@ impl Inspection {
                 .into()
         };
         let mut values: Vec<(&'static str, serde_json::Value)> = vec![
-            ("format", self.copy.stored().format.format.into()),
+            ("format", self.stored.format.format.into()),
             ("position", scalars.position.0.into()),
             ("events", self.timeline.len().into()),
             (
                 "pending",
-                self.copy
-                    .stored()
+                self.stored
                     .sets
                     .settled
                     .missing_of(&self.timeline)
@@ -232,8 +233,8 @@ impl Inspection {
             ),
         ];
         if self.with_incidentals {
-            values.push(("groups", self.copy.stored().record.group.into()));
-            values.push(("fingerprint_seed", self.copy.stored().format.seed.into()));
+            values.push(("groups", self.stored.record.group.into()));
+            values.push(("fingerprint_seed", self.stored.format.seed.into()));
         }
         values
             .into_iter()
@@ -273,12 +274,7 @@ impl Inspection {
     /// How many outputs restoring a checkpoint would make pending: its unsettled positions,
     /// less those whose id was released under another position since.
     fn pending_of(&self, checkpoint: &Checkpoint) -> Result<u64, StorageError> {
-        let unsettled = self
-            .copy
-            .stored()
-            .sets
-            .settled
-            .missing_of(&checkpoint.timeline);
+        let unsettled = self.stored.sets.settled.missing_of(&checkpoint.timeline);
         let released = self.copy.reader().released_since(checkpoint)?;
         let shorter_first = if released.len() < unsettled.len() {
             [&released, &unsettled]
@@ -324,13 +320,13 @@ impl Inspection {
             })?;
         }
         self.walk(
-            &self.copy.stored().sets.settled.missing_of(&self.timeline),
+            &self.stored.sets.settled.missing_of(&self.timeline),
             |position, entry| output(position, &entry, None, sink),
         )
     }
 
     fn seen<E: From<StorageError>>(&self, sink: Sink<'_, E>) -> Result<(), E> {
-        let sets = &self.copy.stored().sets;
+        let sets = &self.stored.sets;
         for block in self.copy.reader().blocks_from(Position::FIRST)? {
             let mut cursor = block?.cursor();
             while let Some((position, entry)) = cursor.next()? {

@@ -39,6 +39,7 @@
 //! | [`node`] | the pipeline from an input to an output | what a request means |
 //! | `protocol` | JSON on the wire | the disk, the processor |
 //! | [`inspect`] | looking at a resting directory | how it is written |
+//! | [`verify`] | checking a resting directory | how it is written |
 //! | `engine` | the processor and the store as one library call | the wire |
 //! | `processor` | order: deduplicate, apply, collect, answer | JSON, threads, the clock |
 //! | `snapshots` | stored counts, from which counting starts | what a request means |
@@ -77,6 +78,7 @@ mod snapshots;
 mod state;
 mod statistics;
 mod store;
+pub mod verify;
 
 pub use engine::{Engine, Options};
 pub use error::{Loss, OpenError, StorageError};

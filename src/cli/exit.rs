@@ -7,6 +7,8 @@ use exactly_once::node::NodeError;
 use exactly_once::{OpenError, StorageError};
 use thiserror::Error;
 
+use super::verify::Damaged;
+
 /// Arguments that are each well-formed and do not go together.
 #[derive(Debug, Error)]
 #[error("{0}")]
@@ -23,7 +25,7 @@ pub(super) fn status(result: anyhow::Result<()>) -> ExitCode {
     let Err(error) = result else {
         return ExitCode::SUCCESS;
     };
-    if !is_closed_output(&error) {
+    if !is_closed_output(&error) && !error.is::<Damaged>() {
         super::say::say(format_args!("{error:#}"));
     }
     code(&error).into()
@@ -38,6 +40,9 @@ fn code(error: &anyhow::Error) -> u8 {
             | OpenError::WatermarkGone { .. } => STORAGE,
             _ => UNUSABLE,
         };
+    }
+    if let Some(Damaged { status }) = error.downcast_ref() {
+        return *status;
     }
     if error.is::<WrongArguments>() {
         return USAGE;

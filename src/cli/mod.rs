@@ -7,6 +7,7 @@ mod progress;
 mod run;
 mod say;
 mod stuck;
+mod verify;
 
 use std::io;
 use std::process::ExitCode;
@@ -30,7 +31,8 @@ Exit status:
   3  the directory cannot be used: not ours, of an unknown format, unreadable, without state,
      or without its database
   4  another process holds the directory
-  5  the storage failed or is damaged";
+  5  the storage failed or is damaged
+  10 and above: what verify found, see verify --help";
 
 /// Counts events from an at-least-once stream exactly once, across crashes and power cuts.
 ///
@@ -51,6 +53,7 @@ struct Cli {
 enum Command {
     Run(run::RunArgs),
     Dump(dump::DumpArgs),
+    Verify(verify::VerifyArgs),
     Events(events::EventsArgs),
 }
 
@@ -78,6 +81,7 @@ pub(crate) fn main() -> ExitCode {
         None => run::run(&cli.run, cli.talk),
         Some(Command::Run(args)) => run::run(&args, cli.talk),
         Some(Command::Dump(args)) => dump::run(&args),
+        Some(Command::Verify(args)) => verify::run(&args, cli.talk),
         Some(Command::Events(args)) => events::run(&args),
     };
     // What was logged goes before how it ended.

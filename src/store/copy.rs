@@ -4,22 +4,25 @@
 //! given a copy of the files, in a temporary directory that goes when this does.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::error::OpenError;
+use crate::error::{Loss, OpenError, StorageError};
 use crate::patience::Patience;
 use crate::store::directory::{RestingDirectory, unusable};
-use crate::store::load::Stored;
+use crate::store::load::{self, Stored};
 use crate::store::reader::{DurablePosition, Reader};
+use crate::store::record::{Format, HeadRecord};
 use crate::store::sled_db;
 use crate::store::writer::{check_format, find_loss};
 
 /// A copy of a resting state directory's database, open for reading.
 pub(crate) struct RestingCopy {
     reader: Reader,
-    stored: Stored,
+    format: Format,
+    /// The directory itself, where it was.
+    original: PathBuf,
     /// Dropped before the directory that it is open in.
     _db: sled::Db,
     _copy: TempDir,
@@ -52,28 +55,62 @@ impl RestingCopy {
             }
         }
         let (db, trees) = sled_db::open(copy.path(), cache_bytes, patience)?;
-        let durable = DurablePosition::default();
-        let reader = Reader::new(trees, durable.clone());
-        check_format(&reader.format()?, path)?;
-        let stored = reader.stored()?;
-        durable.advance(stored.record.scalars.position);
-        if let Some(loss) = find_loss(path, &stored.format, &stored.record)? {
-            return Err(OpenError::AnsweredLost {
-                path: path.to_owned(),
-                loss,
-            });
-        }
+        let Some(format) = load::format(&trees)? else {
+            return Err(directory.database_is_foreign());
+        };
+        check_format(&format, path)?;
         Ok(Self {
-            reader,
-            stored,
+            reader: Reader::new(trees, DurablePosition::default()),
+            format,
+            original: path.to_owned(),
             _db: db,
             _copy: copy,
         })
     }
 
-    /// What the state consists of.
-    pub(crate) fn stored(&self) -> &Stored {
-        &self.stored
+    /// The record of the head. From here on positions up to it count as durable.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if it cannot be read, or is not that of the journal's end.
+    pub(crate) fn head(&self) -> Result<HeadRecord, StorageError> {
+        self.reader.head()
+    }
+
+    /// What the state consists of, if it is whole and has lost nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], by what is damaged or gone.
+    pub(crate) fn stored(&self) -> Result<Stored, OpenError> {
+        let record = self.head()?;
+        let sets = self.reader.live_sets()?;
+        self.reader.check_fit(&record, &sets)?;
+        if let Some(loss) = self.loss(&record)? {
+            return Err(OpenError::AnsweredLost {
+                path: self.original.clone(),
+                loss,
+            });
+        }
+        Ok(Stored {
+            format: self.format,
+            record,
+            sets,
+        })
+    }
+
+    /// What the database has lost, if its end is before the last answer.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError::WatermarkGone`] if nobody can tell.
+    pub(crate) fn loss(&self, record: &HeadRecord) -> Result<Option<Loss>, OpenError> {
+        find_loss(&self.original, &self.format, record)
+    }
+
+    /// The seed of the event ids' fingerprints.
+    pub(crate) fn seed(&self) -> u64 {
+        self.format.seed
     }
 
     /// The reader of the copy.

@@ -13,6 +13,7 @@
 //! itself opens a missing or empty `db` as a fresh database, and every event would be counted
 //! a second time.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -94,12 +95,7 @@ impl Directory {
 
     /// The error of a database that sled opens as an empty one.
     pub(super) fn database_is_foreign(&self) -> OpenError {
-        let (path, file) = (self.path.clone(), self.path.join(DATABASE));
-        OpenError::DatabaseGone {
-            path,
-            file,
-            found: "not the one that was created",
-        }
+        database_is_foreign(&self.path)
     }
 
     /// Makes the directory's files safe for sled to open, and returns our own handle on the
@@ -202,6 +198,11 @@ impl RestingDirectory {
             }),
             _ => Err(no_state()),
         }
+    }
+
+    /// The error of a database that sled opens as an empty one.
+    pub(super) fn database_is_foreign(&self) -> OpenError {
+        database_is_foreign(&self.path)
     }
 
     /// The database's files, as they must be copied: `db`, `conf` and sled's finished snapshots.
@@ -340,6 +341,31 @@ fn check_database(path: &Path) -> Result<(), OpenError> {
         file,
         found,
     })
+}
+
+fn database_is_foreign(path: &Path) -> OpenError {
+    OpenError::DatabaseGone {
+        path: path.to_owned(),
+        file: path.join(DATABASE),
+        found: "not the one that was created",
+    }
+}
+
+/// The files in sled's folder for what is too large for its log. None of ours is.
+///
+/// # Errors
+///
+/// [`OpenError::Unusable`] if the folder cannot be read.
+pub(crate) fn blob_files(path: &Path) -> Result<Vec<OsString>, OpenError> {
+    let blobs = path.join(BLOBS);
+    let reading = || unusable(&blobs, "reading the directory");
+    match fs::read_dir(&blobs) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        entries => entries
+            .map_err(reading())?
+            .map(|entry| Ok(entry.map_err(reading())?.file_name()))
+            .collect(),
+    }
 }
 
 fn snapshot_files(path: &Path) -> Result<Vec<PathBuf>, OpenError> {

@@ -265,17 +265,17 @@ pub(super) fn load_set(
     Ok(set)
 }
 
+pub(super) fn parse_piece_key(key: &[u8]) -> Result<PieceKey, StorageError> {
+    let found = || format!("{} bytes", key.len());
+    let parsed = PieceKey::parse(key);
+    parsed.ok_or_else(|| StorageError::damaged("a key of the tree sets", "16 bytes", found()))
+}
+
 fn load_pieces(trees: &Trees, set: u64) -> Result<PositionSet, StorageError> {
     let mut pieces = Vec::new();
     for stored in trees.sets.with_prefix(set) {
         let (key, bytes) = stored?;
-        let piece_key = PieceKey::parse(&key).ok_or_else(|| {
-            StorageError::damaged(
-                "a key of the tree sets",
-                "16 bytes",
-                format!("{} bytes", key.len()),
-            )
-        })?;
+        let piece_key = parse_piece_key(&key)?;
         pieces.push((piece_key.piece, set_codec::decode(piece_key, &bytes)?));
     }
     Ok(PositionSet::from_pieces(pieces))

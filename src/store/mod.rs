@@ -40,10 +40,12 @@ use crate::error::OpenError;
 use crate::patience::Patience;
 pub(crate) use copy::RestingCopy;
 pub(crate) use counts_codec::{CountsBlock, encode_counts};
+pub(crate) use directory::blob_files;
 pub(crate) use group::{Checkpoint, Commit, Group, SnapshotHeader, SnapshotWrites};
 pub use guard::is_guarded;
+pub(crate) use load::{LiveSets, Stored};
 pub(crate) use reader::{DurablePosition, Reader};
-pub(crate) use record::Scalars;
+pub(crate) use record::{HeadRecord, Scalars};
 pub(crate) use space::{LowSpace, SpaceFloor};
 pub(crate) use writer::Store;
 

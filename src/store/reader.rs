@@ -1,5 +1,6 @@
 //! The reading side: what is durable, decoded and checked.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,10 +13,12 @@ use crate::store::block::{Block, Entry, walk_block};
 use crate::store::counts_codec::decode_counts;
 use crate::store::group::{Checkpoint, Commit, SnapshotHeader};
 use crate::store::load::{
-    self, Stored, counts_key, decode_block, fits, follows, gap, live_sets, load_set,
+    self, FIRST_FREE_SET, LiveSets, counts_key, decode_block, fits, follows, gap, load_set,
     parse_counts_key, snapshot_record,
 };
-use crate::store::record::{self, CheckpointRecord, Format, SnapshotRecord};
+use crate::store::record::{
+    self, CheckpointRecord, CommitRecord, Digests, HeadRecord, SetRecord, SnapshotRecord,
+};
 use crate::store::sled_db::Trees;
 
 /// The last position that is durable, as the store advances it.
@@ -235,30 +238,94 @@ impl Reader {
         })
     }
 
-    /// What was fixed when the database was created.
-    ///
-    /// # Errors
-    ///
-    /// [`StorageError`] if it cannot be read.
-    pub(crate) fn format(&self) -> Result<Format, StorageError> {
-        let format = load::format(&self.trees)?;
-        format.ok_or_else(|| StorageError::damaged("the tree meta", "a format", "nothing"))
+    /// The record of the head of a resting store, whose positions all count as durable then.
+    pub(super) fn head(&self) -> Result<HeadRecord, StorageError> {
+        let record = load::head(&self.trees)?.record;
+        self.durable.advance(record.scalars.position);
+        Ok(record)
     }
 
-    /// What the state consists of, for those who look at a resting one.
+    /// The sets that change with the state, as they are stored.
     ///
     /// # Errors
     ///
-    /// [`StorageError`] if a part cannot be read.
-    pub(crate) fn stored(&self) -> Result<Stored, StorageError> {
-        let record = load::head(&self.trees)?.record;
-        let sets = live_sets(&self.trees)?;
-        load::check_fit(&self.trees, &record, &sets)?;
-        Ok(Stored {
-            format: self.format()?,
-            record,
+    /// [`StorageError`] if a piece cannot be read.
+    pub(crate) fn live_sets(&self) -> Result<LiveSets, StorageError> {
+        load::live_sets(&self.trees)
+    }
+
+    pub(super) fn check_fit(
+        &self,
+        record: &HeadRecord,
+        sets: &LiveSets,
+    ) -> Result<(), StorageError> {
+        load::check_fit(&self.trees, record, sets)
+    }
+
+    /// Compares every tree with its digest.
+    pub(crate) fn check_digests(
+        &self,
+        digests: &Digests,
+    ) -> impl Iterator<Item = Result<(), StorageError>> {
+        let Trees {
             sets,
-        })
+            counts,
+            checkpoints,
+            commits,
+            ..
+        } = &self.trees;
+        let all = [
+            ("sets", sets, digests.sets),
+            ("counts", counts, digests.counts),
+            ("checkpoints", checkpoints, digests.checkpoints),
+            ("commits", commits, digests.commits),
+        ];
+        all.into_iter()
+            .map(|(name, tree, digest)| load::check_digest(name, tree, &digest))
+    }
+
+    /// The numbers of the sets that have pieces and do not change, in order.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if a key cannot be read.
+    pub(crate) fn stored_sets(&self) -> Result<BTreeSet<u64>, StorageError> {
+        let mut found = BTreeSet::new();
+        let mut next = FIRST_FREE_SET;
+        while let Some(stored) = self.trees.sets.range(next.to_be_bytes()..).next() {
+            let set = load::parse_piece_key(&stored?.0)?.set;
+            found.insert(set);
+            next = set + 1;
+        }
+        Ok(found)
+    }
+
+    /// The numbers of the sets that checkpoints, commits and snapshots refer to.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if a record cannot be read.
+    pub(crate) fn referenced_sets(&self) -> Result<BTreeSet<u64>, StorageError> {
+        let mut found = BTreeSet::new();
+        let mut refer = |set: SetRecord| {
+            if let SetRecord::Pieces(number) = set {
+                found.insert(number);
+            }
+        };
+        for stored in self.trees.checkpoints.iter() {
+            let record: CheckpointRecord = record::decode(&stored?.1, "a checkpoint")?;
+            refer(record.timeline);
+        }
+        for stored in self.trees.commits.iter() {
+            let record: CommitRecord = record::decode(&stored?.1, "a commit")?;
+            refer(record.released);
+        }
+        for (snapshot, _) in self.snapshots()? {
+            if let Some(record) = snapshot_record(&self.trees, snapshot)? {
+                refer(record.timeline);
+            }
+        }
+        Ok(found)
     }
 
     /// The numbers under which the tree `counts` holds anything: finished snapshots with their

@@ -1,4 +1,4 @@
-//! The small records and their bytes: a version byte, then bincode.
+//! The small records and their bytes: a version byte, the XXH3 of the rest, then bincode.
 //!
 //! bincode is only named here, so that another encoding would change this file and the version.
 
@@ -11,6 +11,7 @@ use crate::error::StorageError;
 use crate::state::position::Position;
 
 const VERSION: u8 = 2;
+const CHECKSUM_BYTES: usize = 8;
 
 /// What is fixed when a directory is created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,10 +149,12 @@ pub(crate) struct SnapshotRecord {
 
 /// The bytes of a record.
 pub(crate) fn encode<T: Serialize>(record: &T) -> Vec<u8> {
-    let mut bytes = vec![VERSION];
+    let mut bytes = vec![VERSION; 1 + CHECKSUM_BYTES];
     bincode::serialize_into(&mut bytes, record).expect(
         "records hold only numbers and byte strings, and a vector takes any number of bytes",
     );
+    let (header, rest) = bytes.split_at_mut(1 + CHECKSUM_BYTES);
+    header[1..].copy_from_slice(&xxh3_64(rest).to_le_bytes());
     bytes
 }
 
@@ -161,16 +164,22 @@ pub(crate) fn encode<T: Serialize>(record: &T) -> Vec<u8> {
 ///
 /// [`StorageError::Damaged`] if the bytes are not such a record.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T, StorageError> {
-    match bytes.split_first() {
-        Some((&VERSION, rest)) => bincode::deserialize(rest)
-            .map_err(|error| StorageError::damaged(what, "a record", error.to_string())),
-        Some((version, _)) => Err(StorageError::damaged(
-            what,
-            "record version 2",
-            format!("version {version}"),
-        )),
-        None => Err(StorageError::damaged(what, "a record", "no bytes")),
+    let version = bytes.first();
+    if version != Some(&VERSION) {
+        let (expected, found) = (format!("version {VERSION}"), format!("{version:?}"));
+        return Err(StorageError::damaged(what, expected, found));
     }
+    let Some((checksum, rest)) = bytes[1..].split_first_chunk::<CHECKSUM_BYTES>() else {
+        let found = format!("{} bytes", bytes.len());
+        return Err(StorageError::damaged(what, "a checksum", found));
+    };
+    let (stored, found) = (u64::from_le_bytes(*checksum), xxh3_64(rest));
+    if stored != found {
+        let (stored, found) = (format!("checksum {stored:016x}"), format!("{found:016x}"));
+        return Err(StorageError::damaged(what, stored, found));
+    }
+    bincode::deserialize(rest)
+        .map_err(|error| StorageError::damaged(what, "a record", error.to_string()))
 }
 
 #[cfg(test)]
@@ -178,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_comes_back_and_another_version_does_not() {
+    fn a_record_comes_back_and_a_damaged_one_does_not() {
         let record = CommitRecord {
             first_output: 7,
             released: SetRecord::Ranges(vec![(Position(1), Position(3))]),
@@ -189,8 +198,13 @@ mod tests {
             decode::<CommitRecord>(&bytes, "a commit").expect("it is one"),
             record
         );
-        bytes[0] = 1;
-        assert!(decode::<CommitRecord>(&bytes, "a commit").is_err());
-        assert!(decode::<CommitRecord>(&bytes[..0], "a commit").is_err());
+        for bit in 0..bytes.len() * 8 {
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert!(decode::<CommitRecord>(&bytes, "a commit").is_err());
+            bytes[bit / 8] ^= 1 << (bit % 8);
+        }
+        for cut in 0..bytes.len() {
+            assert!(decode::<CommitRecord>(&bytes[..cut], "a commit").is_err());
+        }
     }
 }

@@ -1,0 +1,122 @@
+//! `verify`: checks a resting directory, and says what is wrong with it.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+
+use clap::Args;
+use exactly_once::verify::{Class, Progress, Report, verify};
+use exactly_once::{Patience, WhenStuck};
+use indicatif::{ProgressBar, ProgressStyle};
+use thiserror::Error;
+
+use super::Talk;
+use super::say::say;
+use super::stuck::StuckArgs;
+
+/// Check everything that a data directory holds, without changing a byte of it
+///
+/// Reads every block, record and set, and works out again what is stored: the counts from the
+/// events, the released outputs from the commits, the digests. Prints one JSON line; what is wrong
+/// is also said on standard error. A copy is made in the system's temporary directory (TMPDIR) and
+/// removed, as sled cannot open a database without writing to it.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  exactly-once verify --data-dir state
+  exactly-once verify --data-dir state | jq -r '.findings[].text'
+
+Exit status: 0 if nothing is wrong; 1 to 4 as for every command; otherwise the first of these that
+was found
+  10 lost         something answered is gone, or nobody can tell: the database is missing, empty
+                  or behind its watermark, or the watermark is missing
+  11 unreadable   the database cannot be opened or read
+  12 journal      a block of the journal is missing or damaged, or an id is twice in the state
+  13 sets         a position set is damaged, or belongs to nothing
+  14 counts       the counts are not what the events of the state add up to
+  15 outputs      released outputs are not those of the commits, or would be released twice
+  16 checkpoints  a checkpoint is damaged or does not fit the journal
+  17 snapshots    a counts snapshot is damaged, or not what its events add up to
+  18 digests      a tree holds something else than its digest says
+  19 index        the index of event ids does not know an event
+  20 files        there are files that should not be there")]
+pub(super) struct VerifyArgs {
+    /// Where the state lives
+    #[arg(long, value_name = "DIR", env = "EXACTLY_ONCE_DATA_DIR")]
+    data_dir: PathBuf,
+    #[command(flatten)]
+    stuck: StuckArgs,
+}
+
+/// The status of the gravest class; the others follow in their order.
+const FIRST_STATUS: u8 = 10;
+
+/// The directory is not as it should be; everything has been said.
+#[derive(Debug, Error)]
+#[error("the directory is damaged")]
+pub(super) struct Damaged {
+    /// The exit status of the gravest finding.
+    pub(super) status: u8,
+}
+
+/// Checks the directory and prints the report.
+pub(super) fn run(args: &VerifyArgs, talk: Talk) -> anyhow::Result<()> {
+    let bar = progress_bar(talk.quiet);
+    let show = |Progress { done, total }: Progress| {
+        bar.set_length(total);
+        bar.set_position(done);
+    };
+    let report = verify(&args.data_dir, &patience(args.stuck), show);
+    bar.finish_and_clear();
+    let report = report?;
+    print(&report)?;
+    match status_of(&report) {
+        0 => Ok(()),
+        status => Err(Damaged { status }.into()),
+    }
+}
+
+/// A storage that does not return is a finding too.
+fn patience(stuck: StuckArgs) -> Patience {
+    Patience {
+        then: WhenStuck::new(|error| {
+            let report = Report::of_unreadable(error);
+            // The status tells as much as the line that cannot be printed.
+            print(&report).unwrap_or_default();
+            std::process::exit(status_of(&report).into());
+        }),
+        ..stuck.patience()
+    }
+}
+
+fn progress_bar(quiet: bool) -> ProgressBar {
+    if quiet || !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:40} {percent} % of {human_len} events read");
+    ProgressBar::new(0).with_style(style.expect("the template is well-formed"))
+}
+
+fn print(report: &Report) -> io::Result<()> {
+    for finding in &report.findings {
+        let Some(class) = serde_json::to_value(finding.class)?
+            .as_str()
+            .map(str::to_owned)
+        else {
+            continue;
+        };
+        say(format_args!("{class}: {}", finding.text));
+    }
+    if report.untold > 0 {
+        say(format_args!("and {} findings more", report.untold));
+    }
+    let mut output = io::stdout().lock();
+    serde_json::to_writer(&mut output, report)?;
+    output.write_all(b"\n")?;
+    output.flush()
+}
+
+fn status_of(report: &Report) -> u8 {
+    let gravest = report.findings.first();
+    let place = gravest.and_then(|gravest| Class::ALL.iter().position(|c| *c == gravest.class));
+    place.map_or(0, |place| FIRST_STATUS + place as u8)
+}

@@ -1,0 +1,92 @@
+//! The counts: that each snapshot, and the state, has what its events add up to.
+
+use crate::error::StorageError;
+use crate::state::counts::Counts;
+use crate::state::position_set::PositionSet;
+use crate::store::SnapshotHeader;
+use crate::verify::findings::Class;
+use crate::verify::{Parts, Verification};
+
+/// How many events have to be read to fold the snapshots and the state, each from the one before.
+pub(super) fn distance(parts: &Parts) -> u64 {
+    let mut from = &PositionSet::default();
+    let mut events = 0;
+    for to in timelines(parts) {
+        events += from.difference(to).len() + to.difference(from).len();
+        from = to;
+    }
+    events
+}
+
+fn timelines(parts: &Parts) -> impl Iterator<Item = &PositionSet> {
+    let snapshots = parts.snapshots.iter().map(|header| &header.timeline);
+    snapshots.chain([&parts.timeline])
+}
+
+impl Verification<'_> {
+    /// Adds up the events of each snapshot and of the state, and compares.
+    pub(super) fn check_counts(&mut self, parts: &Parts) {
+        let mut counts = Counts::default();
+        let mut from = PositionSet::default();
+        for header in &parts.snapshots {
+            let moved = self.fold(&mut counts, &from, &header.timeline);
+            if self.findings.take(Class::Journal, moved).is_none() {
+                return;
+            }
+            from = header.timeline.clone();
+            self.compare_snapshot(header, &counts);
+        }
+        let moved = self.fold(&mut counts, &from, &parts.timeline);
+        if self.findings.take(Class::Journal, moved).is_none() {
+            return;
+        }
+        self.report.words = counts.present().len() as u64;
+        let (stored, found) = (self.record.scalars.counts_digest, counts.digest());
+        if stored != found {
+            let text = format!(
+                "the state's counts have digest {stored:016x}, its events add up to {found:016x}"
+            );
+            self.findings.add(Class::Counts, text);
+        }
+    }
+
+    fn fold(
+        &mut self,
+        counts: &mut Counts,
+        from: &PositionSet,
+        to: &PositionSet,
+    ) -> Result<(), StorageError> {
+        let (left, entered) = (from.difference(to), to.difference(from));
+        self.reader.walk(left.ranges(), |_, entry| {
+            counts.remove(entry.word);
+            Ok::<(), StorageError>(())
+        })?;
+        self.progress(left.len());
+        for range in entered.ranges() {
+            self.reader.walk([range], |_, entry| {
+                counts.add(entry.word, 1);
+                Ok::<(), StorageError>(())
+            })?;
+            self.progress(range.last.0 - range.first.0 + 1);
+        }
+        Ok(())
+    }
+
+    fn compare_snapshot(&mut self, header: &SnapshotHeader, folded: &Counts) {
+        let mut stored = Counts::default();
+        let loaded = self.reader.load_snapshot(header, |word, count| {
+            stored.add(word, count);
+        });
+        if self.findings.take(Class::Snapshots, loaded).is_none() {
+            return;
+        }
+        if stored.digest() != folded.digest() {
+            let text = format!(
+                "counts snapshot {} is not what its {} events add up to",
+                header.snapshot,
+                header.timeline.len()
+            );
+            self.findings.add(Class::Snapshots, text);
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! Checking the whole of a resting directory, without changing a byte of it.
+//!
+//! An open checks what it reads. This reads everything, and works out again what is stored: the
+//! counts from the events, the released outputs from the commits, every digest from what it is of.
+//! What is damaged becomes a [`Finding`], and the check goes on with what can still be read.
+
+mod counts;
+mod findings;
+mod journal;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::error::{OpenError, StorageError};
+use crate::patience::Patience;
+use crate::state::position::Position;
+use crate::state::position_set::PositionSet;
+use crate::state::settled::Settled;
+use crate::state::timeline::Timeline;
+use crate::store::{
+    Checkpoint, HeadRecord, LiveSets, Reader, RestingCopy, SnapshotHeader, blob_files,
+};
+pub use findings::{Class, Finding};
+use findings::{Findings, with_sources};
+
+const CACHE_BYTES: u64 = 64 << 20;
+
+/// What a directory holds and what is wrong with it. Figures of what cannot be read are 0.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename = "verified")]
+pub struct Report {
+    /// Whether nothing is wrong.
+    pub clean: bool,
+    /// The journal's last position: how many events were ever accepted.
+    pub positions: u64,
+    /// How many of them the present state has.
+    pub events: u64,
+    /// How many different words these have.
+    pub words: u64,
+    /// How many of them have an output that is pending.
+    pub pending: u64,
+    /// How many outputs have been released.
+    pub outputs: u64,
+    /// How many commits released any.
+    pub commits: u64,
+    /// How many checkpoints there are.
+    pub checkpoints: u64,
+    /// How many finished counts snapshots there are.
+    pub snapshots: u64,
+    /// What is wrong, the gravest first; at most ten of each class.
+    pub findings: Vec<Finding>,
+    /// How many findings there are beyond these.
+    pub untold: u64,
+}
+
+impl Report {
+    /// The report of a directory in which one thing is wrong that leaves nothing to be read.
+    #[must_use]
+    pub fn of_unreadable(error: &StorageError) -> Self {
+        let mut findings = Findings::default();
+        findings.add(Class::Unreadable, with_sources(error));
+        Self::default().with(findings)
+    }
+
+    fn with(self, findings: Findings) -> Self {
+        let (findings, untold) = findings.finish();
+        Self {
+            clean: findings.is_empty(),
+            findings,
+            untold,
+            ..self
+        }
+    }
+}
+
+/// How far a check has come, in events to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// How many have been read.
+    pub done: u64,
+    /// How many there are to read.
+    pub total: u64,
+}
+
+/// Checks a copy of a directory that nobody writes to, made in the system's temporary directory.
+///
+/// # Errors
+///
+/// [`OpenError`] if it is no directory of this program, or held by another process. A database
+/// that is damaged or gone is a finding.
+pub fn verify(
+    path: impl AsRef<Path>,
+    patience: &Patience,
+    mut on_progress: impl FnMut(Progress),
+) -> Result<Report, OpenError> {
+    let path = path.as_ref();
+    let mut findings = Findings::default();
+    let copy = match RestingCopy::open(path, CACHE_BYTES, patience) {
+        Ok(copy) => Some(copy),
+        Err(OpenError::Storage(error)) => findings.take(Class::Unreadable, Err(error)),
+        Err(error @ OpenError::DatabaseGone { .. }) => {
+            findings.add(Class::Lost, error.to_string());
+            None
+        }
+        Err(error) => return Err(error),
+    };
+    let blobs = blob_files(path)?;
+    if let Some(first) = blobs.first() {
+        let text = format!("blobs holds {} files, one of them {first:?}", blobs.len());
+        findings.add(Class::Files, text);
+    }
+    let Some(copy) = copy else {
+        return Ok(Report::default().with(findings));
+    };
+    let Some(record) = findings.take(Class::Journal, copy.head()) else {
+        return Ok(Report::default().with(findings));
+    };
+    let verification = Verification {
+        copy: &copy,
+        reader: copy.reader(),
+        record,
+        findings,
+        report: Report::default(),
+        progress: Progress { done: 0, total: 0 },
+        on_progress: &mut on_progress,
+    };
+    verification.run()
+}
+
+/// A check in progress.
+struct Verification<'a> {
+    copy: &'a RestingCopy,
+    reader: &'a Reader,
+    record: HeadRecord,
+    findings: Findings,
+    report: Report,
+    progress: Progress,
+    on_progress: &'a mut dyn FnMut(Progress),
+}
+
+/// What the trees beside the journal hold.
+struct Parts {
+    timeline: PositionSet,
+    settled: Settled,
+    checkpoints: BTreeMap<String, Checkpoint>,
+    snapshots: Vec<SnapshotHeader>,
+}
+
+impl Verification<'_> {
+    fn run(mut self) -> Result<Report, OpenError> {
+        self.check_watermark()?;
+        self.check_digests();
+        self.check_references();
+        let parts = self.parts();
+        let head = self.record.scalars.position;
+        let folded = parts.as_ref().map_or(0, counts::distance);
+        self.progress.total = 2 * head.0 + folded;
+        if let Some(index) = self.check_journal()
+            && let Some(parts) = parts
+        {
+            self.check_ids(&index, &parts);
+            self.check_counts(&parts);
+        }
+        Ok(self.report.with(self.findings))
+    }
+
+    fn check_watermark(&mut self) -> Result<(), OpenError> {
+        match self.copy.loss(&self.record) {
+            Ok(None) => {}
+            Ok(Some(loss)) => self.findings.add(Class::Lost, loss.to_string()),
+            Err(error @ OpenError::WatermarkGone { .. }) => {
+                self.findings.add(Class::Lost, error.to_string());
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn check_digests(&mut self) {
+        for checked in self.reader.check_digests(&self.record.digests) {
+            self.findings.take(Class::Digests, checked);
+        }
+    }
+
+    /// Every stored set belongs to one record, and to one that was written.
+    fn check_references(&mut self) {
+        let stored = self.reader.stored_sets();
+        let referenced = self.reader.referenced_sets();
+        let (stored, referenced) = (
+            self.findings.take(Class::Sets, stored),
+            self.findings.take(Class::Sets, referenced),
+        );
+        let (Some(stored), Some(referenced)) = (stored, referenced) else {
+            return;
+        };
+        for set in stored.symmetric_difference(&referenced) {
+            let text = match stored.contains(set) {
+                true => format!("set {set} belongs to nothing"),
+                false => format!("set {set} is missing"),
+            };
+            self.findings.add(Class::Sets, text);
+        }
+    }
+
+    /// Reads what the trees beside the journal hold; `None` if the state itself is among what
+    /// cannot be read.
+    fn parts(&mut self) -> Option<Parts> {
+        let checkpoints = self.checkpoints();
+        let snapshots = self.snapshots();
+        let sets = self.findings.take(Class::Sets, self.reader.live_sets());
+        let released = self.commits();
+        let LiveSets { closed, settled } = sets?;
+        let scalars = &self.record.scalars;
+        let head = scalars.position;
+        for (name, set) in [
+            ("the timeline", &closed),
+            ("the released positions", &settled.released),
+            ("the absorbed positions", &settled.absorbed),
+        ] {
+            if set.last() > Some(head) {
+                let text = format!("{name} go beyond the journal's end, {head}");
+                self.findings.add(Class::Sets, text);
+                return None;
+            }
+        }
+        let released_twice =
+            settled.released.len() - settled.released.difference(&settled.absorbed).len();
+        let what = "positions that are both released and absorbed";
+        self.findings.compare(Class::Sets, what, 0, released_twice);
+        if let Some(released) = released {
+            let differing = released.difference(&settled.released).len()
+                + settled.released.difference(&released).len();
+            let what = "positions that only the commits or only the state calls released";
+            self.findings.compare(Class::Outputs, what, 0, differing);
+        }
+        let timeline = Timeline::new(closed, scalars.open_from).up_to(head);
+        self.report.positions = head.0;
+        self.report.events = timeline.len();
+        self.report.pending = settled.missing_of(&timeline).len();
+        self.report.outputs = scalars.outputs;
+        Some(Parts {
+            timeline,
+            settled,
+            checkpoints,
+            snapshots,
+        })
+    }
+
+    /// The positions that the commits released: in order, without a gap, and none of them twice.
+    fn commits(&mut self) -> Option<PositionSet> {
+        let mut released = PositionSet::default();
+        let mut outputs = 0;
+        for commit in self.reader.commits_from(1) {
+            let commit = self.findings.take(Class::Outputs, commit)?;
+            outputs += commit.released.len();
+            released = released.union(&commit.released);
+            self.report.commits += 1;
+        }
+        let scalars = &self.record.scalars;
+        for (what, expected, found) in [
+            ("commits", scalars.last_commit, self.report.commits),
+            ("outputs of the commits", scalars.outputs, outputs),
+            ("different positions they released", outputs, released.len()),
+        ] {
+            self.findings.compare(Class::Outputs, what, expected, found);
+        }
+        Some(released)
+    }
+
+    fn checkpoints(&mut self) -> BTreeMap<String, Checkpoint> {
+        let mut checkpoints = BTreeMap::new();
+        for stored in self.reader.checkpoints() {
+            let Some((name, checkpoint)) = self.findings.take(Class::Checkpoints, stored) else {
+                continue;
+            };
+            self.report.checkpoints += 1;
+            let scalars = &self.record.scalars;
+            let Checkpoint { position, .. } = checkpoint;
+            let last = checkpoint.timeline.last().unwrap_or(Position::NONE);
+            if position > scalars.position || last > position {
+                let end = scalars.position;
+                let text = format!(
+                    "checkpoint {name:?} of position {position} ends at {last}, the journal at {end}"
+                );
+                self.findings.add(Class::Checkpoints, text);
+            } else if checkpoint.last_commit > scalars.last_commit {
+                let text = format!("checkpoint {name:?} knows a commit that there is not");
+                self.findings.add(Class::Checkpoints, text);
+            } else {
+                checkpoints.insert(name, checkpoint);
+            }
+        }
+        checkpoints
+    }
+
+    /// The finished snapshots; what a crash left of others is no damage.
+    fn snapshots(&mut self) -> Vec<SnapshotHeader> {
+        let stored = self.reader.snapshots();
+        let stored = self.findings.take(Class::Snapshots, stored);
+        let finished = stored
+            .into_iter()
+            .flatten()
+            .filter_map(|(_, header)| header);
+        let finished: Vec<_> = finished.collect();
+        self.report.snapshots = finished.len() as u64;
+        finished
+    }
+
+    /// Notes that more events have been read.
+    fn progress(&mut self, events: u64) {
+        self.progress.done += events;
+        (self.on_progress)(self.progress);
+    }
+}

@@ -85,6 +85,10 @@ pub(super) fn open(
 pub(super) fn failed(action: &'static str) -> impl Fn(sled::Error) -> StorageError {
     move |error| StorageError::Database {
         action,
-        source: Box::new(error),
+        source: match error {
+            // Its own text has a pointer in it that tells nobody anything.
+            sled::Error::Corruption { .. } => "a part of its file is damaged".into(),
+            other => Box::new(other),
+        },
     }
 }

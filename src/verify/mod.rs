@@ -187,12 +187,11 @@ impl Verification<'_> {
     /// Every stored set belongs to one record, and to one that was written.
     fn check_references(&mut self) {
         let stored = self.reader.stored_sets();
-        let referenced = self.reader.referenced_sets();
-        let (stored, referenced) = (
-            self.findings.take(Class::Sets, stored),
-            self.findings.take(Class::Sets, referenced),
-        );
-        let (Some(stored), Some(referenced)) = (stored, referenced) else {
+        let Some(stored) = self.findings.take(Class::Sets, stored) else {
+            return;
+        };
+        // Records that cannot be read are found where they are looked at for their own sake.
+        let Ok(referenced) = self.reader.referenced_sets() else {
             return;
         };
         for set in stored.symmetric_difference(&referenced) {

@@ -15,3 +15,4 @@ mod preload;
 mod protocol;
 mod streams;
 mod text;
+mod verify;

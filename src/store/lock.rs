@@ -77,3 +77,19 @@ fn held(directory: &Path, mut lock: &File) -> OpenError {
         pid: pid.trim().parse().ok(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A child process has a copy of every file from its fork to its exec.
+    #[test]
+    fn a_copy_of_the_file_in_a_child_that_is_just_starting_does_not_keep_the_lock() {
+        let directory = tempfile::tempdir().expect("there is room");
+        let lock = Lock::for_writing(directory.path()).expect("nobody has it");
+        let _copy = lock.0.try_clone().expect("there is a descriptor left");
+        assert!(Lock::for_writing(directory.path()).is_err());
+        drop(lock);
+        assert!(Lock::for_writing(directory.path()).is_ok());
+    }
+}

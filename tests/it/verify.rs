@@ -43,6 +43,8 @@ struct Finding {
 
 /// An edit of the database.
 type Edit = fn(&sled::Db);
+/// Something that is done to the files of a directory.
+type Damage = fn(&Path);
 
 const EVENTS: u64 = 600;
 
@@ -224,7 +226,7 @@ fn what_is_gone_from_the_database_or_stands_under_another_key_is_named() {
 
 #[test]
 fn what_is_wrong_with_the_files_is_named() {
-    let cases: [(i32, &str, fn(&Path)); 4] = [
+    let cases: [(i32, &str, Damage); 4] = [
         (10, "lost", |data_dir| {
             fs::remove_file(data_dir.join("watermark")).expect("it is there");
         }),

@@ -18,7 +18,8 @@ const PIPELINED: usize = 60;
 /// How many of the pipelined ones go in one write.
 const BURST: usize = 12;
 
-const DATA_DIR: &str = "data";
+/// Below directories that the node makes too.
+const DATA_DIR: &str = "two/parents/data";
 
 /// What is done to fdatasync of the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -137,7 +137,8 @@ impl Engine {
         while let Some(group) = self.processor.take_last_group()? {
             self.store.commit(&group)?;
         }
-        Ok(())
+        drop(self.processor);
+        self.store.close()
     }
 
     /// The last durable position, as it advances.

@@ -196,6 +196,12 @@ pub enum StorageError {
     /// The kernel could not make written data durable. The group in hand may or may not survive.
     #[error("the database file could not be made durable; check the disk, and start again")]
     Sync(#[source] io::Error),
+    /// The database file has been removed while it was in use.
+    #[error(
+        "the database file was removed while it was in use; put the directory back from a copy, or \
+         name a new one"
+    )]
+    Removed,
     /// The file that says how far answers have been given cannot be written.
     #[error("the watermark cannot be written")]
     Watermark(#[source] Box<OpenError>),

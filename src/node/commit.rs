@@ -47,6 +47,8 @@ impl<'a, W: Write> Committer<'a, W> {
                 durable.send(()).unwrap_or_default();
             }
         }
+        // The applier is gone, and its readers with it.
+        self.store.close()?;
         self.output_error
             .map_or(Ok(()), |error| Err(NodeError::Output(error)))
     }

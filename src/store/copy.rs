@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use crate::error::{Loss, OpenError, StorageError};
 use crate::patience::Patience;
 use crate::store::directory::{RestingDirectory, unusable};
+use crate::store::guard::Handle;
 use crate::store::load::{self, Stored};
 use crate::store::reader::{DurablePosition, Reader};
 use crate::store::record::{Format, HeadRecord};
@@ -24,7 +25,7 @@ pub(crate) struct RestingCopy {
     /// The directory itself, where it was.
     original: PathBuf,
     /// Dropped before the directory that it is open in.
-    _db: sled::Db,
+    _db: Handle<sled::Db>,
     _copy: TempDir,
 }
 

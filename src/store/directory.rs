@@ -251,6 +251,10 @@ fn inspect(path: &Path) -> Result<Contents, OpenError> {
             let reading = || unusable(path, "reading the directory");
             for entry in fs::read_dir(path).map_err(reading())? {
                 let name = entry.map_err(reading())?.file_name();
+                if name == SENTINEL {
+                    // Another process has just made it.
+                    return inspect(path);
+                }
                 if name != LOCK && name != NEW_SENTINEL {
                     let found = format!("it holds {name:?} and no file named {SENTINEL:?}");
                     return Err(OpenError::NotOurs {

@@ -6,13 +6,19 @@
 //! when one has for too long. For the guarantee that is a crash like any other.
 
 use std::cell::Cell;
+use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tracing::debug;
+
 use crate::error::StorageError;
 use crate::patience::Patience;
+
+/// Why a handle can be used.
+const OPEN: &str = "only closing a handle takes its inside, and takes the handle too";
 
 /// How often the watching thread looks. It counts its looks and reads no clock, so that a process
 /// that was stopped for an hour has not been stuck for one.
@@ -111,6 +117,73 @@ impl Guard {
         Watched {
             calls: Arc::clone(&self.0.calls),
             number,
+        }
+    }
+}
+
+/// A handle on the database. Whichever is dropped last closes the database, which may panic or
+/// get stuck as every other call may.
+#[derive(Debug)]
+pub(super) struct Handle<T> {
+    /// There until it is closed.
+    inner: Option<T>,
+    guard: Guard,
+}
+
+impl<T> Handle<T> {
+    pub(super) fn new(inner: T, guard: Guard) -> Self {
+        Self {
+            inner: Some(inner),
+            guard,
+        }
+    }
+
+    /// Drops the handle, and says how that went.
+    pub(super) fn close(mut self) -> Result<(), StorageError> {
+        self.drop_inner()
+    }
+
+    fn drop_inner(&mut self) -> Result<(), StorageError> {
+        let inner = self.inner.take();
+        self.guard.call("closing", || {
+            drop(inner);
+            Ok(())
+        })
+    }
+
+    pub(super) fn guard(&self) -> &Guard {
+        &self.guard
+    }
+}
+
+impl<T: Clone> Clone for Handle<T> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            guard: self.guard.clone(),
+        }
+    }
+}
+
+impl<T> Deref for Handle<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.inner.as_ref().expect(OPEN)
+    }
+}
+
+impl<T> DerefMut for Handle<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.inner.as_mut().expect(OPEN)
+    }
+}
+
+impl<T> Drop for Handle<T> {
+    fn drop(&mut self) {
+        if let Err(error) = self.drop_inner() {
+            // Whoever drops a handle has an error to tell already, or has only read.
+            debug!("{error}");
         }
     }
 }

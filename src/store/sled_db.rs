@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::error::StorageError;
 use crate::patience::Patience;
 use crate::store::directory::DATABASE;
-use crate::store::guard::{Guard, contained};
+use crate::store::guard::{Guard, Handle, contained};
 use crate::store::tree::Tree;
 
 /// sled gives up its lock a moment after it is dropped (sled issue 1289), so a directory that
@@ -38,7 +38,7 @@ pub(super) fn open(
     path: &Path,
     cache_bytes: u64,
     patience: &Patience,
-) -> Result<(sled::Db, Trees), StorageError> {
+) -> Result<(Handle<sled::Db>, Trees), StorageError> {
     const ACTION: &str = "opening";
     let guard = Guard::start(patience)?;
     let bytes = path.join(DATABASE).metadata().map_or(0, |file| file.len());
@@ -61,7 +61,7 @@ pub(super) fn open(
                 {
                     std::thread::sleep(Duration::from_millis(10));
                 }
-                other => break other.map_err(failed(ACTION))?,
+                other => break Handle::new(other.map_err(failed(ACTION))?, guard.clone()),
             }
         };
         let tree = |name: &str| {

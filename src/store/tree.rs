@@ -5,7 +5,7 @@ use std::ops::RangeBounds;
 use sled::IVec;
 
 use crate::error::StorageError;
-use crate::store::guard::Guard;
+use crate::store::guard::{Guard, Handle};
 use crate::store::sled_db::failed;
 
 const READING: &str = "reading";
@@ -15,31 +15,29 @@ pub(super) type Entry = (IVec, IVec);
 
 /// One tree of the database.
 #[derive(Debug, Clone)]
-pub(super) struct Tree {
-    tree: sled::Tree,
-    guard: Guard,
-}
+pub(super) struct Tree(Handle<sled::Tree>);
 
 impl Tree {
     pub(super) fn new(tree: sled::Tree, guard: Guard) -> Self {
-        Self { tree, guard }
+        Self(Handle::new(tree, guard))
     }
 
     /// sled's own handle, for a transaction.
     pub(super) fn sled(&self) -> &sled::Tree {
-        &self.tree
+        &self.0
     }
 
     /// The value of a key.
     pub(super) fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<IVec>, StorageError> {
-        self.guard
-            .call(READING, || self.tree.get(key).map_err(failed(READING)))
+        self.0
+            .guard()
+            .call(READING, || self.0.get(key).map_err(failed(READING)))
     }
 
     /// The last entry whose key is not above this one.
     pub(super) fn last_up_to(&self, key: [u8; 8]) -> Result<Option<Entry>, StorageError> {
-        self.guard.call(READING, || {
-            self.tree
+        self.0.guard().call(READING, || {
+            self.0
                 .range(..=key)
                 .next_back()
                 .transpose()
@@ -49,23 +47,22 @@ impl Tree {
 
     /// The entries whose keys are in a range, in order.
     pub(super) fn range<K: AsRef<[u8]>>(&self, keys: impl RangeBounds<K>) -> Entries {
-        self.entries(self.tree.range(keys))
+        self.entries(self.0.range(keys))
     }
 
     /// The entries whose keys begin with a number, in order.
     pub(super) fn with_prefix(&self, prefix: u64) -> Entries {
-        self.entries(self.tree.scan_prefix(prefix.to_be_bytes()))
+        self.entries(self.0.scan_prefix(prefix.to_be_bytes()))
     }
 
     /// Every entry, in order.
     pub(super) fn iter(&self) -> Entries {
-        self.entries(self.tree.iter())
+        self.entries(self.0.iter())
     }
 
     fn entries(&self, entries: sled::Iter) -> Entries {
         Entries {
-            entries,
-            guard: self.guard.clone(),
+            entries: Handle::new(entries, self.0.guard().clone()),
             last_key: None,
             has_failed: false,
         }
@@ -75,8 +72,7 @@ impl Tree {
 /// Entries of a tree. sled's iterators return the same error for ever, and on a damaged file they
 /// may go round in circles; this ends behind an error, and keys that do not grow are one.
 pub(super) struct Entries {
-    entries: sled::Iter,
-    guard: Guard,
+    entries: Handle<sled::Iter>,
     last_key: Option<IVec>,
     has_failed: bool,
 }
@@ -88,7 +84,8 @@ impl Iterator for Entries {
         if self.has_failed {
             return None;
         }
-        let next = self.guard.call(READING, || {
+        let guard = self.entries.guard().clone();
+        let next = guard.call(READING, || {
             self.entries.next().transpose().map_err(failed(READING))
         });
         let next = next.and_then(|entry| {

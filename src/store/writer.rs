@@ -1,6 +1,7 @@
 //! The committing side: one transaction (or one insert), one flush and one fdatasync a group.
 
 use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::error::{Loss, OpenError, StorageError};
@@ -9,7 +10,7 @@ use crate::state::position::Position;
 use crate::store::block::{Block, Groups};
 use crate::store::directory::{Directory, FORMAT};
 use crate::store::group::Group;
-use crate::store::guard::Watched;
+use crate::store::guard::Handle;
 use crate::store::load::{self, FIRST_FREE_SET, LiveSets, StoredHead};
 use crate::store::reader::{DurablePosition, Reader};
 use crate::store::record::{Format, HeadRecord, Scalars};
@@ -22,7 +23,7 @@ const COMMITTING: &str = "committing a group";
 /// The store of one state directory. It belongs to the thread that commits.
 #[derive(Debug)]
 pub(crate) struct Store {
-    db: sled::Db,
+    db: Handle<sled::Db>,
     trees: Trees,
     /// Our own handle on sled's file: sled's flush is no fsync.
     file: File,
@@ -38,16 +39,8 @@ pub(crate) struct Store {
     /// The live sets as they are stored.
     stored: LiveSets,
     has_failed: bool,
-    /// The lock is given up when sled is done with the files.
+    /// Dropped last: the lock is given up when sled is done with the files.
     directory: Directory,
-    /// Dropped last: sled, too, can get stuck when it is closed.
-    closing: Option<Watched>,
-}
-
-impl Drop for Store {
-    fn drop(&mut self) {
-        self.closing = Some(self.trees.guard.watch("closing"));
-    }
 }
 
 impl Store {
@@ -95,7 +88,6 @@ impl Store {
             stored,
             has_failed,
             directory,
-            closing: None,
         })
     }
 
@@ -185,7 +177,17 @@ impl Store {
         self.has_failed = true;
         // Dropping the database flushes it, which after an error in mid-commit could make half
         // a transaction durable. A handle that is never dropped keeps it from that.
-        std::mem::forget(self.db.clone());
+        std::mem::forget(sled::Db::clone(&self.db));
+    }
+
+    /// Closes the database, if nobody else has a reader of it.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if that fails; what was committed stays durable all the same.
+    pub(crate) fn close(self) -> Result<(), StorageError> {
+        drop(self.trees);
+        self.db.close()
     }
 
     /// Whether no call has failed yet.
@@ -233,6 +235,7 @@ impl Store {
         let syncing = self.trees.guard.watch("syncing the database");
         self.file.sync_data().map_err(StorageError::Sync)?;
         drop(syncing);
+        self.check_that_the_file_has_a_name()?;
         watermark.advance(mark_of(&self.format, &record))?;
         self.record = record;
         for (stored, new) in [
@@ -245,6 +248,15 @@ impl Store {
             }
         }
         self.durable.advance(group.scalars.position);
+        Ok(())
+    }
+
+    /// What is written to a file that was removed is durable nowhere.
+    fn check_that_the_file_has_a_name(&self) -> Result<(), StorageError> {
+        let metadata = self.file.metadata().map_err(StorageError::Sync)?;
+        if metadata.nlink() == 0 {
+            return Err(StorageError::Removed);
+        }
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 //! every wait ends in a panic after [`PATIENCE`]. What a reply must say is the oracle's business.
 
 pub mod dump;
+pub mod memory;
 pub mod reply;
 
 use crate::command::binary;
@@ -135,6 +136,10 @@ impl Node {
             Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) => Err(StdoutClosed),
         }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn signal(&self, signal: rustix::process::Signal) {

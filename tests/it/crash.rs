@@ -5,20 +5,19 @@
 //! `EXACTLY_ONCE_SEED` where the seeds begin: each directory has the next one. A seed replays what
 //! is sent and when the kill comes, as far as the machine's timing repeats itself.
 
-mod life;
-mod reconcile;
-mod source;
+pub mod life;
+pub mod reconcile;
+pub mod source;
 mod tally;
 
 use crate::client::{dump::Dump, run_once, scratch_dir};
-use crate::model::{on_all_threads, setting};
+use crate::model::{caught, on_all_threads, setting};
 use crate::oracle::Request;
 use life::{Life, Pattern};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use reconcile::Belief;
 use source::Source;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use tally::Tally;
 
@@ -46,12 +45,8 @@ fn after_sigkill_the_state_is_that_of_a_prefix_with_every_answered_request() {
 fn directory(seed: u64, kills: u64) -> Result<Tally, String> {
     let dir = scratch_dir();
     let mut directory = Directory::new(dir.path().join("data"), seed);
-    // A hang or a broken reply ends in a panic of the client; it has to name its seed too.
-    let outcome = catch_unwind(AssertUnwindSafe(|| directory.run(kills)));
-    let reason = match outcome {
-        Ok(Ok(())) => return Ok(directory.tally),
-        Ok(Err(reason)) => reason,
-        Err(_) => "the client gave up, see above".to_owned(),
+    let Err(reason) = caught(|| directory.run(kills)) else {
+        return Ok(directory.tally);
     };
     Err(format!(
         "seed {seed}, kill {}, last {:?}: {reason}\nthe directory is kept in {}\nreplay it with\n  \
@@ -127,7 +122,7 @@ impl Directory {
         let dump = Dump::read(&self.path)?;
         let prefix = self.belief.reconcile(life, &dump)?;
         self.tally.count_reconciled(life, prefix, self.belief.len());
-        self.source.redeliver(&life.sent[life.replies.len()..]);
+        self.source.redeliver(life.unanswered());
         Ok(())
     }
 
@@ -154,7 +149,7 @@ impl Directory {
 }
 
 /// Opens the directory and closes it cleanly.
-fn expect_no_reply(path: &Path) -> Result<(), String> {
+pub fn expect_no_reply(path: &Path) -> Result<(), String> {
     let (stdout, stderr, status) = run_once(path, b"");
     if status.success() && stdout.is_empty() {
         return Ok(());

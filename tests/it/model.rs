@@ -99,11 +99,13 @@ fn run(steps: &[Step], with_dump: bool) -> Result<(), String> {
     } else {
         play::play
     };
-    // A hang or a broken reply ends in a panic of the client; it has to name its seed too.
-    let played = catch_unwind(AssertUnwindSafe(|| play(&data_dir, steps)));
-    played
+    caught(|| play(&data_dir, steps)).map(|_| ())
+}
+
+/// A hang or a broken reply ends in a panic of the client; a report has to name its seed too.
+pub fn caught<T>(run: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(run))
         .unwrap_or_else(|_| Err("the client gave up, see above".to_owned()))
-        .map(|_| ())
 }
 
 fn report(seed: u64, steps: &[Step], reason: &str) -> String {

@@ -1,5 +1,7 @@
 //! Standard streams that misbehave: nobody reads the log, or the output does not wait.
 
+use crate::client::dump::Dump;
+use crate::client::{Node, scratch_dir};
 use crate::command::{binary, finish, run};
 use crate::oracle::Request;
 use std::fs::{self, File};
@@ -68,7 +70,7 @@ fn a_log_that_nobody_reads_holds_up_no_reply() {
 
 #[test]
 fn a_process_that_fails_ends_though_nobody_reads_why() {
-    let home = crate::client::scratch_dir();
+    let home = scratch_dir();
     let (reader, mut writer) = std::io::pipe().expect("there is a pipe");
     rustix::io::ioctl_fionbio(&writer, true).expect("a pipe can be set not to wait");
     while writer.write(&[b'x'; 4096]).is_ok() {}
@@ -114,8 +116,27 @@ fn an_output_that_does_not_wait_for_its_reader_loses_no_reply() {
 }
 
 #[test]
+fn a_reader_that_has_seen_enough_ends_the_process_without_a_word_and_loses_nothing() {
+    // Far more replies than a pipe holds, and then the end of the input.
+    const EVENTS: u64 = 5_000;
+    let home = scratch_dir();
+    let data_dir = home.path().join("data");
+    let node = Node::start_reading(Some(&data_dir), &[], 1);
+    let events = (0..EVENTS).map(|n| process(n, &format!("e{n}"), "word"));
+    node.send_raw(events.collect::<String>().into_bytes());
+    assert!(node.read_line().contains(r#""count": 1"#));
+    let ended = node.finish();
+    assert_eq!(ended.status.code(), Some(1), "nobody reads the replies");
+    assert_eq!(ended.stderr, "");
+    let dump = Dump::read(&data_dir).expect("the directory is sound");
+    let ids = dump.pending.iter().map(|output| &*output.event_id);
+    let expected = (0..dump.pending.len()).map(|n| format!("e{n}"));
+    assert!(!dump.pending.is_empty() && ids.eq(expected));
+}
+
+#[test]
 fn a_disk_without_room_for_requests_gets_no_snapshot_at_the_end_either() {
-    let home = crate::client::scratch_dir();
+    let home = scratch_dir();
     let state = home.path().join("state");
     let with = |options: &[&str], input: &str| {
         let finished = run(

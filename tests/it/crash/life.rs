@@ -1,7 +1,7 @@
 //! One process from its start to its SIGKILL.
 
 use super::source::Source;
-use crate::client::{Node, PATIENCE};
+use crate::client::{Ended, Node, PATIENCE};
 use crate::oracle::Request;
 use rand::{Rng, RngExt};
 use std::path::Path;
@@ -88,21 +88,34 @@ pub fn live(dir: &Path, pattern: Pattern, source: &mut Source) -> Result<Life, S
             })
         }
     };
-    life.written = node.written();
-    let ended = node.kill();
-    outcome.map_err(|reason| format!("{reason}: {}", ended.stderr))?;
-    life.replies.extend(ended.unread_lines());
-    if life.replies.len() > life.sent.len() {
-        return Err(format!(
-            "{} replies to {} requests",
-            life.replies.len(),
-            life.sent.len()
-        ));
-    }
-    Ok(life)
+    life.kill(node, outcome)
 }
 
 impl Life {
+    /// Kills the process, of which `outcome` is known so far, and takes what it had still answered.
+    pub fn kill(mut self, node: Node, outcome: Result<(), String>) -> Result<Self, String> {
+        self.written = node.written();
+        let ended = node.kill();
+        outcome.map_err(|reason| format!("{reason}: {}", ended.stderr))?;
+        self.end(&ended)?;
+        Ok(self)
+    }
+
+    /// Takes what the process had still answered when it ended.
+    pub fn end(&mut self, ended: &Ended) -> Result<(), String> {
+        self.replies.extend(ended.unread_lines());
+        let (replies, sent) = (self.replies.len(), self.sent.len());
+        if replies > sent {
+            return Err(format!("{replies} replies to {sent} requests"));
+        }
+        Ok(())
+    }
+
+    /// What may or may not have been applied.
+    pub fn unanswered(&self) -> &[Request] {
+        &self.sent[self.replies.len()..]
+    }
+
     fn send(&mut self, node: &Node, source: &mut Source) {
         let request = source.next();
         node.send(&request.line(self.sent.len() as u64));
@@ -110,7 +123,7 @@ impl Life {
     }
 
     /// Sends and listens until `is_over`, with at most `window` requests unanswered.
-    fn stream(
+    pub fn stream(
         &mut self,
         node: &Node,
         source: &mut Source,
@@ -122,10 +135,26 @@ impl Life {
             if has_room {
                 self.send(node, source);
             }
-            let wait = if has_room { Duration::ZERO } else { PATIENCE };
-            if !self.listen(node, wait)? && !has_room {
-                return Err(format!("no reply within {PATIENCE:?}"));
+            if has_room {
+                self.listen(node, Duration::ZERO)?;
+            } else {
+                self.await_reply(node)?;
             }
+        }
+        Ok(())
+    }
+
+    fn await_reply(&mut self, node: &Node) -> Result<(), String> {
+        match self.listen(node, PATIENCE)? {
+            true => Ok(()),
+            false => Err(format!("no reply within {PATIENCE:?}")),
+        }
+    }
+
+    /// Listens until everything is answered.
+    pub fn listen_to_the_end(&mut self, node: &Node) -> Result<(), String> {
+        while !self.unanswered().is_empty() {
+            self.await_reply(node)?;
         }
         Ok(())
     }

@@ -27,6 +27,20 @@ impl Belief {
         self.candidates.len()
     }
 
+    /// Keeps the states that give these replies, when every request has one.
+    pub fn hear(&mut self, life: &Life) -> Result<(), String> {
+        assert!(life.unanswered().is_empty(), "only a dump tells the rest");
+        let mut reasons = Vec::new();
+        self.candidates.retain_mut(|oracle| {
+            let heard = check_replies(oracle, life);
+            heard.map_err(|reason| reasons.push(reason)).is_ok()
+        });
+        if self.candidates.is_empty() {
+            return Err(reasons.join("\n"));
+        }
+        Ok(())
+    }
+
     /// Keeps the states after a prefix of what was sent that contains everything answered and
     /// agrees with the dump; the length of the longest such prefix.
     pub fn reconcile(&mut self, life: &Life, dump: &Dump) -> Result<usize, String> {
@@ -51,6 +65,16 @@ impl Belief {
     }
 }
 
+/// Applies what was answered, and compares each reply.
+fn check_replies(oracle: &mut Oracle, life: &Life) -> Result<(), String> {
+    for ((request, line), msg_id) in life.sent.iter().zip(&life.replies).zip(0..) {
+        let expected = oracle.apply(request);
+        reply::check(line, &expected, msg_id)
+            .map_err(|reason| format!("reply {msg_id}: {reason}"))?;
+    }
+    Ok(())
+}
+
 struct Search<'a> {
     life: &'a Life,
     dump: &'a Dump,
@@ -63,11 +87,8 @@ struct Search<'a> {
 impl Search<'_> {
     fn from(&mut self, mut oracle: Oracle) {
         let Life { sent, replies, .. } = self.life;
-        for ((request, line), msg_id) in sent.iter().zip(replies).zip(0..) {
-            let expected = oracle.apply(request);
-            if let Err(reason) = reply::check(line, &expected, msg_id) {
-                return self.reasons.push(format!("reply {msg_id}: {reason}"));
-            }
+        if let Err(reason) = check_replies(&mut oracle, self.life) {
+            return self.reasons.push(reason);
         }
         let shortest = self.dump.compare(&oracle).err();
         let found_before = self.found.len();

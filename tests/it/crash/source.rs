@@ -12,6 +12,11 @@ pub struct Source {
     rng: ChaCha8Rng,
     /// Ids below this were sent before.
     next_id: u64,
+    /// Control requests that were sent.
+    controls: u64,
+    /// When there were so many ids, and so many control requests, no more come.
+    most_ids: u64,
+    most_controls: u64,
     /// Unanswered `process` requests of earlier lives.
     again: VecDeque<Request>,
 }
@@ -24,22 +29,34 @@ impl Source {
         Self {
             rng,
             next_id: 0,
+            controls: 0,
+            most_ids: u64::MAX,
+            most_controls: u64::MAX,
             again: VecDeque::new(),
         }
     }
 
+    /// Lets no more different ids and control requests come than so many in all; redeliveries
+    /// come without end.
+    pub fn limit(&mut self, ids: u64, controls: u64) {
+        (self.most_ids, self.most_controls) = (ids, controls);
+    }
+
     pub fn next(&mut self) -> Request {
-        match self.rng.random_range(0..1000) {
-            0..12 => Request::Commit,
-            12..22 => Request::Checkpoint {
+        let control = match self.rng.random_range(0..1000) {
+            _ if self.controls >= self.most_controls => None,
+            0..12 => Some(Request::Commit),
+            12..22 => Some(Request::Checkpoint {
                 id: self.checkpoint(),
-            },
-            22..29 => Request::Restore {
+            }),
+            22..29 => Some(Request::Restore {
                 id: self.checkpoint(),
-            },
-            29..35 => Request::Rollback,
-            _ => self.again.pop_front().unwrap_or_else(|| self.event()),
-        }
+            }),
+            29..35 => Some(Request::Rollback),
+            _ => None,
+        };
+        self.controls += u64::from(control.is_some());
+        control.unwrap_or_else(|| self.again.pop_front().unwrap_or_else(|| self.event()))
     }
 
     /// Takes what was not answered. Only a `process` is safe to send again.
@@ -55,7 +72,8 @@ impl Source {
     }
 
     fn event(&mut self) -> Request {
-        let id = match self.rng.random_range(0..10) {
+        let has_new = self.next_id < self.most_ids;
+        let id = match self.rng.random_range(0..if has_new { 10 } else { 4 }) {
             _ if self.next_id == 0 => self.new_id(),
             0..2 => self
                 .rng

@@ -1,7 +1,7 @@
 //! Directories that another process holds.
 
 use super::{HELD, Snapshot, answer, event, on, reply};
-use crate::client::scratch_dir;
+use crate::client::{Node, PATIENCE, scratch_dir};
 use crate::command::{Live, binary};
 use rustix::fs::FlockOperation;
 use std::fs::File;
@@ -30,6 +30,31 @@ fn a_second_run_and_a_dump_name_the_process_that_holds_the_directory_and_leave_i
     assert_eq!(first.ask(&event("e2").line(1)) + "\n", reply(2, false));
     first.finish().expect_quiet_success();
     assert_eq!(answer(&data_dir, &[event("e2")]), reply(2, true));
+}
+
+#[test]
+fn of_two_processes_that_begin_at_once_on_a_new_directory_one_answers_and_one_is_refused() {
+    for round in 0..10 {
+        let home = scratch_dir();
+        let data_dir = home.path().join("data");
+        let nodes = [(); 2].map(|()| Node::start(Some(&data_dir), &[]));
+        nodes
+            .iter()
+            .for_each(|node| node.send(&event("e1").line(1)));
+        // Both are alive until each has answered or ended by itself.
+        let said = nodes.each_ref().map(|node| node.read_line_within(PATIENCE));
+        let answers = said.iter().filter(|said| said.is_ok()).count();
+        assert_eq!(answers, 1, "round {round}: {said:?}");
+        for (node, said) in nodes.into_iter().zip(said) {
+            let Ok(line) = said else {
+                let ended = node.wait();
+                assert_eq!(ended.status.code(), Some(HELD), "{}", ended.stderr);
+                continue;
+            };
+            assert_eq!(line.map(|line| line + "\n"), Some(reply(1, false)));
+            node.finish().expect_quiet_success();
+        }
+    }
 }
 
 #[test]

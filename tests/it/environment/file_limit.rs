@@ -1,0 +1,110 @@
+//! A limit on the size of files, as `ulimit -f` sets it, which has every write beyond it fail.
+
+use super::{STORAGE, expect_prefix, start, work, work_until_storage_fails};
+use crate::client::scratch_dir;
+use crate::command::{Finished, binary, run};
+use crate::crash::life::Life;
+use crate::crash::reconcile::Belief;
+use crate::crash::source::Source;
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+const UNUSABLE: i32 = 3;
+/// In the blocks of `ulimit`, 512 bytes or 1,024: the files of a new directory go beyond each.
+const FEW_BLOCKS: [u32; 3] = [0, 1, 4];
+/// Those of one that has been used do not, or do.
+const MORE_BLOCKS: [u32; 5] = [16, 100, 500, 1_000, 2_000];
+
+#[test]
+fn a_file_size_limit_met_while_committing_ends_the_process_and_loses_no_answer() {
+    let home = scratch_dir();
+    let data_dir = home.path().join("data");
+    let (mut source, mut belief) = (Source::new(1), Belief::new());
+    for (room, window) in [
+        (0, 1),
+        (100, 1),
+        (5_000, 50),
+        (50_000, 1_000),
+        (300_000, 300),
+    ] {
+        let node = start(&data_dir);
+        let mut life = Life::default();
+        work(&mut life, &node, &mut source, window, 1);
+        limit(node.pid(), size_of(&data_dir.join("db")) + room);
+        let line = work_until_storage_fails(&mut life, node, &mut source, window);
+        assert!(line.contains("File too large"), "EFBIG is named: {line}");
+        expect_prefix(&mut belief, &data_dir, &life);
+        source.redeliver(life.unanswered());
+    }
+}
+
+#[test]
+fn a_file_size_limit_met_while_opening_refuses_and_loses_no_answer() {
+    let home = scratch_dir();
+    let data_dir = home.path().join("data");
+    let (mut source, mut belief) = (Source::new(2), Belief::new());
+    let mut refused_by_database = 0;
+    for (blocks, round) in FEW_BLOCKS.into_iter().chain(MORE_BLOCKS).zip(1..) {
+        // A killed process leaves more to be written by the next open than a clean end.
+        let node = start(&data_dir);
+        let mut life = Life::default();
+        work(&mut life, &node, &mut source, 100, round * 300);
+        let life = life.kill(node, Ok(()));
+        let life = life.unwrap_or_else(|reason| panic!("{reason}"));
+        let finished = open_limited(&data_dir, blocks);
+        refused_by_database += usize::from(finished.code == Some(STORAGE));
+        expect_success_or_refusal(finished);
+        expect_prefix(&mut belief, &data_dir, &life);
+        source.redeliver(life.unanswered());
+    }
+    assert!(refused_by_database > 0, "no limit was met by the database");
+}
+
+#[test]
+fn a_file_size_limit_met_while_creating_leaves_a_directory_that_a_plain_start_takes() {
+    for blocks in FEW_BLOCKS {
+        let home = scratch_dir();
+        let data_dir = home.path().join("data");
+        let finished = open_limited(&data_dir, blocks);
+        assert_ne!(finished.code, Some(0), "{blocks} blocks are too few");
+        expect_success_or_refusal(finished);
+        expect_prefix(&mut Belief::new(), &data_dir, &Life::default());
+    }
+}
+
+/// Lets the files of a running process grow no further than this.
+fn limit(pid: u32, bytes: u64) {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let limit = Rlimit {
+        current: Some(bytes),
+        maximum: Some(bytes),
+    };
+    let before = prlimit(pid, Resource::Fsize, limit);
+    before.expect("a limit of a child can be lowered");
+}
+
+fn size_of(file: &Path) -> u64 {
+    fs::metadata(file).expect("the node has made it").len()
+}
+
+/// Opens a directory under a limit from the start, and ends at once.
+fn open_limited(data_dir: &Path, blocks: u32) -> Finished {
+    let node = binary();
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"ulimit -f "$0" && exec "$@""#, &blocks.to_string()]);
+    for (name, _) in node.get_envs() {
+        command.env_remove(name);
+    }
+    command.arg(node.get_program());
+    run(command.args(["--quiet", "--data-dir"]).arg(data_dir), "")
+}
+
+fn expect_success_or_refusal(finished: Finished) {
+    match finished.code {
+        Some(0) => drop(finished.expect_quiet_success()),
+        Some(UNUSABLE) => drop(finished.expect_refusal(UNUSABLE)),
+        _ => drop(finished.expect_refusal(STORAGE)),
+    }
+}

@@ -1,0 +1,183 @@
+//! A long run: requests of every kind, kills and restarts, and how much memory and disk it takes.
+//!
+//! `EXACTLY_ONCE_SOAK_SECONDS` says how long, `EXACTLY_ONCE_SEED` what is sent. Every reply is
+//! checked, and after each end of a process the directory is compared as in `crash`.
+
+mod figures;
+
+use crate::client::dump::Dump;
+use crate::client::memory::Memory;
+use crate::client::{Node, scratch_dir};
+use crate::crash::life::Life;
+use crate::crash::reconcile::Belief;
+use crate::crash::source::Source;
+use crate::model::{caught, setting};
+use figures::Figures;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// How many different ids, and control requests, a long run has at its end. The oracle copies its
+/// maps of all ids for a checkpoint and for a restore, and has to keep up with the process.
+const IDS: u64 = 150_000;
+const CONTROLS: u64 = 15_000;
+/// The most of them in a second, for a short run.
+const IDS_A_SECOND: u64 = 500;
+const CONTROLS_A_SECOND: u64 = 20;
+/// A process lives this long at least and at most, unless the run is short.
+const LIFE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(20));
+/// One in so many lives is as many times as long, so that what a process gathers can be seen.
+const LIVES_PER_LONG_LIFE: u64 = 10;
+/// How often a process ends by SIGKILL and not at the end of its input.
+const KILLS: f64 = 0.7;
+/// So that snapshots of the counts come and go.
+const OPTIONS: [&str; 2] = ["--snapshot-every", "1000"];
+
+#[test]
+fn a_long_run_with_kills_and_restarts_answers_right_and_takes_no_more_than_its_events_need() {
+    let seed = setting("EXACTLY_ONCE_SEED", 1);
+    let seconds = setting("EXACTLY_ONCE_SOAK_SECONDS", 4);
+    println!("seed {seed}, {seconds} seconds");
+    let dir = scratch_dir();
+    let path = dir.path().join("data");
+    let mut soak = Soak::new(path, seed, Duration::from_secs(seconds));
+    if let Err(reason) = caught(|| soak.run()) {
+        panic!(
+            "{reason}\n{}\nthe directory is kept in {}\nrun it again with\n  \
+             EXACTLY_ONCE_SEED={seed} EXACTLY_ONCE_SOAK_SECONDS={seconds} cargo test --test it \
+             soak",
+            soak.figures,
+            dir.keep().display()
+        );
+    }
+    println!("{}", soak.figures);
+    soak.figures.check();
+}
+
+struct Soak {
+    path: PathBuf,
+    time: Duration,
+    rng: ChaCha8Rng,
+    source: Source,
+    belief: Belief,
+    figures: Figures,
+}
+
+impl Soak {
+    fn new(path: PathBuf, seed: u64, time: Duration) -> Self {
+        Self {
+            path,
+            time,
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            source: Source::new(seed),
+            belief: Belief::new(),
+            figures: Figures::new(time),
+        }
+    }
+
+    fn run(&mut self) -> Result<(), String> {
+        for number in 1.. {
+            if self.figures.is_over() {
+                break;
+            }
+            let length = self.life_time(number);
+            self.live(length)?;
+        }
+        Ok(())
+    }
+
+    /// In a short run lives are shorter, so that it has some of them too.
+    fn life_time(&mut self, number: u64) -> Duration {
+        let shortest = LIFE.0.min(self.time / 20);
+        let longest = LIFE.1.min(self.time / 5);
+        let times = if number.is_multiple_of(LIVES_PER_LONG_LIFE) {
+            u32::try_from(LIVES_PER_LONG_LIFE).expect("it is ten")
+        } else {
+            1
+        };
+        self.rng.random_range(shortest..=longest) * times
+    }
+
+    /// One process from its start to its end, and what the directory holds then.
+    fn live(&mut self, length: Duration) -> Result<(), String> {
+        let end = Instant::now() + length;
+        let start = Instant::now();
+        let node = Node::start(Some(&self.path), &OPTIONS);
+        let mut lived = self.round(&node, 1, 1);
+        self.figures.started_within(start.elapsed());
+        while lived.is_ok() && Instant::now() < end && !self.figures.is_over() {
+            let (requests, window) = self.shape();
+            lived = self.round(&node, requests, window);
+            self.observe_if_due(&node);
+        }
+        self.figures.see_memory(Memory::of(node.pid()));
+        let last = if lived.is_err() || self.rng.random_bool(KILLS) {
+            self.kill(node, lived)?
+        } else {
+            self.figures.clean_ends += 1;
+            node.finish().expect_quiet_success();
+            Life::default()
+        };
+        self.belief.reconcile(&last, &Dump::read(&self.path)?)?;
+        self.source.redeliver(last.unanswered());
+        Ok(())
+    }
+
+    /// How many requests, and how many of them may be unanswered before the source waits.
+    fn shape(&mut self) -> (usize, usize) {
+        match self.rng.random_range(0..4) {
+            0 => (self.rng.random_range(1..200), 1),
+            1 => (self.rng.random_range(1..2_000), 20),
+            _ => (
+                self.rng.random_range(1..10_000),
+                self.rng.random_range(100..1_500),
+            ),
+        }
+    }
+
+    /// Sends requests, waits for all replies, and checks them.
+    fn round(&mut self, node: &Node, requests: usize, window: usize) -> Result<(), String> {
+        self.limit_source();
+        let mut life = Life::default();
+        life.stream(node, &mut self.source, window, |life| {
+            life.sent.len() >= requests
+        })?;
+        life.listen_to_the_end(node)?;
+        self.figures.count(&life);
+        self.belief.hear(&life)
+    }
+
+    fn limit_source(&mut self) {
+        let passed = |most: u64, most_a_second: u64| {
+            let whole = self.time.as_secs().max(1);
+            let rate = (most as f64 / whole as f64).min(most_a_second as f64);
+            (rate * self.figures.passed().as_secs_f64()) as u64
+        };
+        let ids = passed(IDS, IDS_A_SECOND);
+        let controls = passed(CONTROLS, CONTROLS_A_SECOND);
+        self.source.limit(ids, controls);
+    }
+
+    /// Kills a process in the midst of its work, unless it has failed before.
+    fn kill(&mut self, node: Node, lived: Result<(), String>) -> Result<Life, String> {
+        let mut life = Life::default();
+        let (requests, window) = self.shape();
+        let lived = lived.and_then(|()| {
+            life.stream(&node, &mut self.source, window, |life| {
+                life.replies.len() >= requests
+            })
+        });
+        let life = life.kill(node, lived)?;
+        self.figures.kills += 1;
+        self.figures.count(&life);
+        Ok(life)
+    }
+
+    fn observe_if_due(&mut self, node: &Node) {
+        if self.figures.is_due() {
+            self.figures.see_memory(Memory::of(node.pid()));
+            self.figures.observe(&self.path);
+        }
+    }
+}

@@ -210,10 +210,8 @@ pub(super) fn decode_line(strings: &mut Strings<'_>, range: Range<usize>, number
             );
         }
     };
-    // A lone surrogate anywhere leaves no string of the line that is safe to unescape.
-    let is_readable = !reader.excess.lone_surrogate;
     let src = match &members.src {
-        Member::Found(Value::String(src)) if is_readable || !src.has_escapes => {
+        Member::Found(Value::String(src)) if !src.has_lone_surrogate => {
             Some(strings.span(&range, src))
         }
         _ => None,
@@ -239,7 +237,7 @@ fn read_members(reader: &mut Reader<'_>, line: &str) -> Result<Members, SyntaxEr
     let mut is_first = true;
     while let Some(key) = reader.next_key(is_first)? {
         is_first = false;
-        let key = key_text(&key, line, reader.excess, &mut name);
+        let key = key_text(&key, line, &mut name);
         let is_first_body = key == "body" && members.body == Member::Absent;
         let value = if is_first_body && reader.peek() == Some(b'{') {
             read_body_members(reader, line, &mut members)?;
@@ -264,15 +262,15 @@ fn read_body_members(
     while let Some(key) = reader.next_key(is_first)? {
         is_first = false;
         let value = reader.value()?;
-        members.put(key_text(&key, line, reader.excess, &mut name), true, value);
+        members.put(key_text(&key, line, &mut name), true, value);
     }
     Ok(())
 }
 
 /// The name of a member, unescaped into `buffer` if need be.
-fn key_text<'a>(key: &RawString, line: &'a str, excess: Excess, buffer: &'a mut String) -> &'a str {
+fn key_text<'a>(key: &RawString, line: &'a str, buffer: &'a mut String) -> &'a str {
     let inside = &line[key.inside.clone()];
-    if !key.has_escapes || excess.lone_surrogate {
+    if !key.has_escapes || key.has_lone_surrogate {
         return inside;
     }
     buffer.clear();

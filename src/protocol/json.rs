@@ -37,6 +37,8 @@ pub(super) struct Excess {
 pub(super) struct RawString {
     pub(super) inside: Range<usize>,
     pub(super) has_escapes: bool,
+    /// Whether half of a surrogate pair is among them, so that it is no text.
+    pub(super) has_lone_surrogate: bool,
 }
 
 /// A value that was read; arrays and objects only as such.
@@ -254,19 +256,22 @@ impl<'a> Reader<'a> {
         self.at += 1;
         let start = self.at;
         let mut has_escapes = false;
+        let mut has_lone_surrogate = false;
         loop {
             match self.byte() {
                 Some(b'"') => {
                     let inside = start..self.at;
                     self.at += 1;
+                    self.excess.lone_surrogate |= has_lone_surrogate;
                     return Ok(RawString {
                         inside,
                         has_escapes,
+                        has_lone_surrogate,
                     });
                 }
                 Some(b'\\') => {
                     has_escapes = true;
-                    self.escape()?;
+                    has_lone_surrogate |= self.escape()?;
                 }
                 Some(0..0x20) => return self.error("no control character within a string"),
                 Some(_) => self.at += 1,
@@ -275,8 +280,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads an escape sequence, at its backslash.
-    fn escape(&mut self) -> Syntax<()> {
+    /// Reads an escape sequence, at its backslash; whether it is half of a surrogate pair.
+    fn escape(&mut self) -> Syntax<bool> {
         self.at += 1;
         match self.byte() {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
@@ -285,16 +290,16 @@ impl<'a> Reader<'a> {
                     let pair = self.at;
                     self.at += 1;
                     if !(0xDC00..0xE000).contains(&self.code_unit()?) {
-                        self.excess.lone_surrogate = true;
                         self.at = pair;
+                        return Ok(true);
                     }
                 }
-                0xD800..0xE000 => self.excess.lone_surrogate = true,
+                0xD800..0xE000 => return Ok(true),
                 _ => {}
             },
             _ => return self.error("an escape sequence"),
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Reads four hexadecimal digits, at the `u` before them.

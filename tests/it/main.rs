@@ -3,6 +3,7 @@
 mod client;
 mod command;
 mod crash;
+mod damage;
 mod directory;
 mod dump;
 mod environment;

@@ -4,6 +4,7 @@
 
 mod envelope;
 mod floor;
+mod hostile;
 mod lifecycle;
 mod limits;
 mod malformed;

@@ -1,0 +1,249 @@
+//! Damages directories at rest, and finds out what the program makes of them.
+//!
+//! Of a damaged directory either everything is there, or `run` refuses it in one line, or
+//! `verify` says what is wrong with it before anybody has opened it. Nothing else may come out: no
+//! count that is wrong in silence, no panic, no hang.
+//!
+//! `EXACTLY_ONCE_DAMAGES` says how many damages, `EXACTLY_ONCE_SEED` where the seeds begin: each
+//! damage has the next one. The kinds are taken in turn. A seed replays a damage as far as the
+//! timing of the processes that made the directory repeats itself.
+
+mod harm;
+mod history;
+mod tally;
+mod verify;
+
+use crate::client::{dump, reply, scratch_dir};
+use crate::command::{Finished, binary, run};
+use crate::crash::source::Source;
+use crate::directory::{Snapshot, copy};
+use crate::model::{on_all_threads, setting};
+use crate::oracle::Request;
+use harm::{Harm, Patient};
+use history::Variant;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::thread;
+use tally::{Outcome, Tally};
+use verify::{Is, Verdict, verify};
+
+/// Statuses of a refusal: the directory, or its database, is not what it was.
+const UNUSABLE: i32 = 3;
+const STORAGE: i32 = 5;
+/// Requests in each life of the two histories: the longer one has more groups than the other.
+const LENGTHS: [usize; 2] = [500, 300];
+/// Reading every byte twice is dear.
+const CASES_PER_SNAPSHOT: u64 = 5;
+const REQUESTS_TO_GO_ON: usize = 30;
+
+#[test]
+fn a_damaged_directory_has_everything_or_is_refused_or_is_named_by_verify() {
+    let first = setting("EXACTLY_ONCE_SEED", 1);
+    let count = setting("EXACTLY_ONCE_DAMAGES", 150);
+    let home = scratch_dir();
+    let histories = histories(home.path());
+    let mut total = Tally::default();
+    on_all_threads(
+        count,
+        |number| Case::of_seed(&histories, first + number).try_out(),
+        |(harm, outcome)| total.add(harm, outcome),
+    );
+    println!("{count} damages with seeds from {first}: {total}");
+    total.check();
+}
+
+#[test]
+fn a_directory_that_nobody_has_damaged_is_clean_and_has_everything() {
+    let home = scratch_dir();
+    for variant in histories(home.path()).iter().flatten() {
+        let verdict = verify(&variant.path).unwrap_or_else(|reason| panic!("{reason}"));
+        let Is::Clean(figures) = verdict.is else {
+            panic!("{}: {}", variant.name, verdict.line);
+        };
+        assert_eq!(figures.compare(&variant.oracle), Ok(()), "{}", variant.name);
+    }
+}
+
+/// Two histories, each in several variants.
+fn histories(home: &Path) -> [Vec<Variant>; 2] {
+    let make = |number: usize| {
+        let home = home.join(number.to_string());
+        std::fs::create_dir(&home).expect("it is new");
+        history::make(&home, number as u64, LENGTHS[number])
+    };
+    thread::scope(|scope| {
+        let first = scope.spawn(|| make(0));
+        let second = make(1);
+        [first.join().expect("it has said why"), second]
+    })
+}
+
+/// One damage to one directory.
+struct Case<'a> {
+    seed: u64,
+    harm: Harm,
+    variant: &'a Variant,
+    other: &'a Variant,
+    rng: ChaCha8Rng,
+}
+
+impl<'a> Case<'a> {
+    fn of_seed(histories: &'a [Vec<Variant>; 2], seed: u64) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let harms = harm::all();
+        let harm = harms[(seed % harms.len() as u64) as usize];
+        let which = rng.random_range(0..2);
+        let suitable = |variant: &&Variant| {
+            let sectors = variant.sectors(harm.place);
+            sectors.is_none_or(|sectors| !sectors.is_empty())
+        };
+        let variants: Vec<_> = histories[which].iter().filter(suitable).collect();
+        Self {
+            seed,
+            harm,
+            variant: variants[rng.random_range(0..variants.len())],
+            other: &histories[1 - which][0],
+            rng,
+        }
+    }
+
+    /// Damages a copy; the same bytes whenever it is called.
+    fn damage(&self, path: &Path) -> String {
+        copy(&self.variant.path, path);
+        let Self { variant, other, .. } = *self;
+        let patient = Patient {
+            path,
+            variant,
+            other,
+        };
+        patient.suffer(self.harm, &mut self.rng.clone())
+    }
+
+    /// What becomes of the damaged directory; a failure comes back as the report to print.
+    fn try_out(&self) -> Result<(Harm, Outcome), String> {
+        let home = scratch_dir();
+        let data_dir = home.path().join("data");
+        let done = self.damage(&data_dir);
+        // A hang ends in a panic of the client; it has to name its seed too.
+        let judged = catch_unwind(AssertUnwindSafe(|| self.judge(&data_dir)));
+        let judged = judged.unwrap_or_else(|_| Err("the client gave up, see above".to_owned()));
+        judged
+            .map(|outcome| (self.harm, outcome))
+            .map_err(|reason| {
+                let kept = home.keep().join("damaged");
+                self.damage(&kept);
+                self.report(&done, &reason, &kept)
+            })
+    }
+
+    fn report(&self, done: &str, reason: &str, kept: &Path) -> String {
+        let Self {
+            seed,
+            harm,
+            variant,
+            ..
+        } = self;
+        format!(
+            "seed {seed}, {harm:?}, {}: {done}\n{reason}\nit is as it was before anything opened \
+             it in {}\nreplay it with\n  EXACTLY_ONCE_SEED={seed} EXACTLY_ONCE_DAMAGES=1 cargo \
+             test --test it damaged_directory_has",
+            variant.name,
+            kept.display(),
+        )
+    }
+
+    fn judge(&self, data_dir: &Path) -> Result<Outcome, String> {
+        let verdict = self.verify(data_dir)?;
+        let opened = on(data_dir, "")?;
+        match opened.code {
+            Some(0) => {}
+            Some(UNUSABLE | STORAGE) => return refusal(&opened),
+            _ => return Err(format!("it neither opened nor refused: {opened:?}")),
+        }
+        let difference = self.compare(data_dir).err();
+        if let Some(crash) = difference.as_deref().filter(|text| is_crash(text)) {
+            return Err(crash.to_owned());
+        }
+        match (verdict.is, difference) {
+            (Is::Clean(figures), None) => {
+                figures.compare(&self.variant.oracle)?;
+                Ok(Outcome::Whole)
+            }
+            (Is::Damaged | Is::Unusable, None) => Ok(Outcome::OnlyVerifyMinds),
+            (Is::Damaged, Some(_)) => Ok(Outcome::Named),
+            (Is::Clean(_) | Is::Unusable, Some(difference)) => {
+                Err(format!("{difference}\nbut verify said: {}", verdict.line))
+            }
+        }
+    }
+
+    fn verify(&self, data_dir: &Path) -> Result<Verdict, String> {
+        if !self.seed.is_multiple_of(CASES_PER_SNAPSHOT) {
+            return verify(data_dir);
+        }
+        let before = Snapshot::of(data_dir);
+        let verdict = verify(data_dir)?;
+        if Snapshot::of(data_dir) == before {
+            return Ok(verdict);
+        }
+        Err("verify changed the directory".to_owned())
+    }
+
+    /// Says what of the state, or of what follows from it, is not as the oracle has it.
+    fn compare(&self, data_dir: &Path) -> Result<(), String> {
+        let mut oracle = self.variant.oracle.clone();
+        dump::check(data_dir, &oracle)?;
+        let requests = self.requests_to_go_on();
+        let lines: String = requests.iter().map(|r| r.line(1) + "\n").collect();
+        let finished = on(data_dir, &lines)?;
+        let mut replies = finished.stdout.lines();
+        for request in &requests {
+            let reply = replies.next();
+            let reply = reply.ok_or_else(|| format!("no reply to {request:?}: {finished:?}"))?;
+            reply::check(reply, &oracle.apply(request), 1)?;
+        }
+        if finished.code != Some(0) {
+            return Err(format!("going on ended badly: {finished:?}"));
+        }
+        dump::check(data_dir, &oracle)
+    }
+
+    /// Each checkpoint is restored, what is pending then is released, events come again.
+    fn requests_to_go_on(&self) -> Vec<Request> {
+        let mut source = Source::new(self.seed);
+        let mut requests: Vec<_> = (0..REQUESTS_TO_GO_ON).map(|_| source.next()).collect();
+        requests.push(Request::Process {
+            event_id: "new".to_owned(),
+            word: "new".to_owned(),
+        });
+        let names = self.variant.oracle.checkpoints().map(|saved| saved.name);
+        requests.extend(names.map(|id| Request::Restore { id }));
+        requests.push(Request::Commit);
+        requests
+    }
+}
+
+/// Runs a node over the whole of `input`; it may refuse, and must not crash.
+fn on(data_dir: &Path, input: &str) -> Result<Finished, String> {
+    let finished = run(binary().args(["run", "--data-dir"]).arg(data_dir), input);
+    if finished.code.is_none() || is_crash(&finished.stderr) {
+        return Err(format!("it crashed: {finished:?}"));
+    }
+    Ok(finished)
+}
+
+/// Whether a text tells of a panic or of a process that a signal ended.
+fn is_crash(text: &str) -> bool {
+    let signs = ["panicked at", "a bug:", "signal: "];
+    signs.iter().any(|sign| text.contains(sign))
+}
+
+fn refusal(finished: &Finished) -> Result<Outcome, String> {
+    let is_one_line = finished.stderr.lines().count() == 1 && finished.stderr.ends_with('\n');
+    if is_one_line && finished.stdout.is_empty() {
+        return Ok(Outcome::Refused);
+    }
+    Err(format!("a refusal is one line on stderr: {finished:?}"))
+}

@@ -1,0 +1,186 @@
+//! The directories that are damaged: long histories in several lives, each life's last answer
+//! read, so that the state is known exactly; and which bytes of their databases were written when.
+
+use super::harm::Place;
+use crate::client::{Node, reply};
+use crate::crash::source::Source;
+use crate::directory::copy;
+use crate::oracle::{Oracle, Request};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What a disk writes as a whole.
+pub const SECTOR_BYTES: usize = 512;
+/// So few that sled's log has many groups, and some groups have more than one request.
+const MOST_AT_ONCE: usize = 8;
+
+const OWN_CHECKPOINTS: u32 = 20;
+
+/// How a life ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Clean,
+    Kill,
+}
+
+/// A directory at rest, as it was after one of its lives.
+pub struct Variant {
+    pub name: &'static str,
+    pub path: PathBuf,
+    /// The same directory after an earlier life.
+    pub older: PathBuf,
+    pub oracle: Oracle,
+    /// The sectors of the database that were written before its last life.
+    under_snapshot: Vec<usize>,
+    /// Those that its last life wrote, without the tail.
+    mid_log: Vec<usize>,
+    /// Those that its last requests wrote.
+    tail: Vec<usize>,
+    /// Those without data.
+    padding: Vec<usize>,
+}
+
+/// The database's bytes, at three moments of a life.
+struct Written {
+    at_open: Vec<u8>,
+    before_last: Vec<u8>,
+    at_end: Vec<u8>,
+}
+
+/// A directory that lives on and on.
+struct Living {
+    home: PathBuf,
+    path: PathBuf,
+    source: Source,
+    rng: ChaCha8Rng,
+    oracle: Oracle,
+}
+
+/// Makes the variants of one history below `home`; others of its seed have other requests.
+pub fn make(home: &Path, seed: u64, requests: usize) -> Vec<Variant> {
+    let mut living = Living {
+        home: home.to_owned(),
+        path: home.join("living"),
+        source: Source::new(seed),
+        rng: ChaCha8Rng::seed_from_u64(seed),
+        oracle: Oracle::new(),
+    };
+    living.live(requests, End::Kill);
+    living.live(requests, End::Clean);
+    let early = living.copy_to("early");
+    let killed = living.live(requests, End::Kill);
+    let killed = living.variant("killed", &early, killed);
+    let cleanly = living.live(requests, End::Clean);
+    let cleanly = living.variant("ended cleanly", &killed.path, cleanly);
+    let reopened = living.live(1, End::Clean);
+    let reopened = living.variant("reopened", &killed.path, reopened);
+    vec![killed, cleanly, reopened]
+}
+
+impl Living {
+    fn copy_to(&self, name: &str) -> PathBuf {
+        let path = self.home.join(name);
+        copy(&self.path, &path);
+        path
+    }
+
+    fn variant(&self, name: &'static str, older: &Path, written: Written) -> Variant {
+        let mut variant = Variant {
+            name,
+            path: self.copy_to(name),
+            older: older.to_owned(),
+            oracle: self.oracle.clone(),
+            under_snapshot: Vec::new(),
+            mid_log: Vec::new(),
+            tail: Vec::new(),
+            padding: Vec::new(),
+        };
+        for number in 0..written.at_end.len() / SECTOR_BYTES {
+            variant.sectors_like(&written, number).push(number);
+        }
+        variant
+    }
+
+    /// One process: besides its `requests`, one that is alone, and a few at its end.
+    fn live(&mut self, requests: usize, end: End) -> Written {
+        let node = Node::start(Some(&self.path), &["--quiet", "--snapshot-every", "20"]);
+        self.ask(&node, 1);
+        let at_open = self.database();
+        let mut left = requests;
+        while left > 0 {
+            let count = self.rng.random_range(1..=MOST_AT_ONCE.min(left));
+            self.ask(&node, count);
+            left -= count;
+        }
+        let before_last = self.database();
+        self.ask(&node, MOST_AT_ONCE);
+        match end {
+            End::Kill => drop(node.kill()),
+            End::Clean => node.finish().expect_quiet_success(),
+        }
+        Written {
+            at_open,
+            before_last,
+            at_end: self.database(),
+        }
+    }
+
+    fn database(&self) -> Vec<u8> {
+        fs::read(self.path.join("db")).expect("it is there")
+    }
+
+    /// A source has few checkpoints and commits, whose records fit into what every open reads.
+    fn next(&mut self) -> Request {
+        match self.rng.random_range(0..20) {
+            0 => Request::Checkpoint {
+                id: format!("own-{}", self.rng.random_range(0..OWN_CHECKPOINTS)),
+            },
+            1 => Request::Commit,
+            _ => self.source.next(),
+        }
+    }
+
+    /// Sends so many requests and reads their replies.
+    fn ask(&mut self, node: &Node, count: usize) {
+        let requests: Vec<Request> = (0..count).map(|_| self.next()).collect();
+        for request in &requests {
+            node.send(&request.line(1));
+        }
+        for request in &requests {
+            let expected = self.oracle.apply(request);
+            let checked = reply::check(&node.read_line(), &expected, 1);
+            checked.unwrap_or_else(|reason| panic!("undamaged: {reason}"));
+        }
+    }
+}
+
+impl Variant {
+    /// The sectors of a part of the database; none for any other place.
+    pub fn sectors(&self, place: Place) -> Option<&[usize]> {
+        match place {
+            Place::UnderSnapshot => Some(&self.under_snapshot),
+            Place::MidLog => Some(&self.mid_log),
+            Place::Tail => Some(&self.tail),
+            Place::Padding => Some(&self.padding),
+            _ => None,
+        }
+    }
+
+    /// The list of the sectors that were written when this one was.
+    fn sectors_like(&mut self, written: &Written, number: usize) -> &mut Vec<usize> {
+        let place = number * SECTOR_BYTES..(number + 1) * SECTOR_BYTES;
+        let at_end = &written.at_end[place.clone()];
+        let is_as_in = |former: &[u8]| former.get(place.clone()) == Some(at_end);
+        if at_end.iter().all(|&byte| byte == 0) {
+            &mut self.padding
+        } else if is_as_in(&written.at_open) {
+            &mut self.under_snapshot
+        } else if is_as_in(&written.before_last) {
+            &mut self.mid_log
+        } else {
+            &mut self.tail
+        }
+    }
+}

@@ -37,6 +37,8 @@ pub struct Ended {
     /// The bytes of stdout after the last line that was read.
     pub unread: Vec<u8>,
     pub stderr: String,
+    /// How many of the queued writes had gone into the pipe completely.
+    pub written: usize,
 }
 
 impl Ended {
@@ -88,6 +90,15 @@ impl Node {
             None => at_home(&mut command, home.as_ref().expect("just made").path()),
         };
         command.args(arguments);
+        Self::spawn(command, max_lines, home)
+    }
+
+    /// Starts a node as a command of the test's own says.
+    pub fn start_as(command: Command) -> Self {
+        Self::spawn(command, usize::MAX, None)
+    }
+
+    fn spawn(command: Command, max_lines: usize, home: Option<TempDir>) -> Self {
         let (child, written, input, lines, stderr) = spawn(command, max_lines);
         Self {
             child,
@@ -110,11 +121,6 @@ impl Node {
         // The writing thread ends when the process has closed its stdin: then nobody is there to
         // receive the bytes, and what the test waits for next will tell.
         let _ = input.send(bytes);
-    }
-
-    /// How many of the queued writes have gone into the pipe completely.
-    pub fn written(&self) -> usize {
-        self.written.load(Ordering::SeqCst)
     }
 
     /// The next reply, without its newline.
@@ -164,6 +170,7 @@ impl Node {
             status,
             unread,
             stderr,
+            written: self.written.load(Ordering::SeqCst),
         }
     }
 
@@ -199,6 +206,7 @@ pub fn run_with(dir: &Path, arguments: &[&str], input: &[u8]) -> (Vec<u8>, Strin
         status,
         unread,
         stderr,
+        ..
     } = node.finish();
     (unread, stderr, status)
 }

@@ -41,7 +41,7 @@ fn work_until_storage_fails(
     let worked = life.stream(&node, source, window, |life| life.sent.len() >= MANY);
     assert!(worked.is_err(), "nothing failed in {MANY} requests");
     let ended = node.wait();
-    let taken = life.end(&ended);
+    let taken = life.take(&ended);
     taken.unwrap_or_else(|reason| panic!("{reason}"));
     refusal(ended, STORAGE)
 }

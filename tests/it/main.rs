@@ -1,5 +1,6 @@
 //! The tests that drive the real binary, against an oracle that shares no code with it.
 
+mod calls;
 mod client;
 mod command;
 mod crash;
@@ -7,6 +8,7 @@ mod damage;
 mod directory;
 mod dump;
 mod environment;
+mod faults;
 mod golden;
 mod library;
 mod model;

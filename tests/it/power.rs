@@ -8,7 +8,7 @@
 //! `EXACTLY_ONCE_CUTS` says how many cuts, `EXACTLY_ONCE_SEED` where the seeds begin: each cut has
 //! the next one. A seed replays a cut as far as the timing of the recorded nodes repeats itself.
 
-mod disk;
+pub mod disk;
 mod file;
 mod log;
 mod recording;

@@ -164,11 +164,11 @@ impl Soak {
         let mut life = Life::default();
         let (requests, window) = self.shape();
         let lived = lived.and_then(|()| {
-            life.stream(&node, &mut self.source, window, |life| {
-                life.replies.len() >= requests
-            })
+            let is_over = |life: &Life| life.replies.len() >= requests;
+            let streamed = life.stream(&node, &mut self.source, window, is_over);
+            streamed.map_err(String::from)
         });
-        let life = life.kill(node, lived)?;
+        life.kill(node, lived)?;
         self.figures.kills += 1;
         self.figures.count(&life);
         Ok(life)

@@ -1,21 +1,22 @@
-//! One process from its start to its SIGKILL.
+//! One process from its start to its end, nearly always by SIGKILL.
 
+use super::pattern::{Pattern, Shot, Timed};
 use super::source::Source;
-use crate::client::{Ended, Node, PATIENCE};
+use crate::calls::Hit;
+use crate::client::{Ended, Node, PATIENCE, StdoutClosed};
+use crate::command::binary;
 use crate::oracle::Request;
-use rand::{Rng, RngExt};
-use std::path::Path;
+use std::fmt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// When the kill comes, and how many requests may be unanswered before the source waits.
-#[derive(Clone, Copy, Debug)]
-pub enum Pattern {
-    /// This long after the start, with so many requests written at once.
-    DuringOpen { requests: usize, delay: Duration },
-    /// As soon as so many replies were seen.
-    AfterReplies { replies: usize, window: usize },
-    /// This long after the first reply.
-    AfterDelay { delay: Duration, window: usize },
+/// Where a process lives.
+pub struct Home {
+    pub data: PathBuf,
+    /// Where it is told which call killed it.
+    pub note: PathBuf,
 }
 
 /// What was sent in one life and what was answered; the `msg_id` is the index.
@@ -24,91 +25,119 @@ pub struct Life {
     pub sent: Vec<Request>,
     /// The replies to the first of `sent`.
     pub replies: Vec<String>,
-    /// How many of `sent` were in the pipe, or read from it, when the kill came.
+    /// How many of `sent` were in the pipe, or read from it, when the end came.
     pub written: usize,
 }
 
-/// From the very start of the process to well after the open of a small state.
-pub fn delay(rng: &mut impl Rng) -> Duration {
-    Duration::from_micros(rng.random_range(0..30_000))
+/// How a life ended.
+#[derive(Debug)]
+pub enum End {
+    /// At a call.
+    Hit(Hit),
+    /// By a kill from outside.
+    Killed,
+    /// Its requests were all answered before it made the call to be killed at.
+    Clean,
 }
 
-impl Pattern {
-    pub fn during_open(rng: &mut impl Rng) -> Self {
-        let requests = if rng.random_bool(0.5) {
-            rng.random_range(1..50)
-        } else {
-            0
-        };
-        Self::DuringOpen {
-            requests,
-            delay: delay(rng),
+/// Why no further reply comes.
+#[derive(Debug)]
+pub enum Stopped {
+    Closed,
+    Silent,
+}
+
+impl Home {
+    pub fn below(home: &Path) -> Self {
+        let home = home.canonicalize().expect("it is there");
+        Self {
+            data: home.join("data"),
+            note: home.join("note"),
         }
     }
 
-    pub fn busy(rng: &mut impl Rng) -> Self {
-        // Lone requests, small groups, and as much as the pipes hold.
-        let window = match rng.random_range(0..4) {
-            0 => rng.random_range(1..4),
-            1 => rng.random_range(4..100),
-            _ => rng.random_range(100..1500),
-        };
-        if rng.random_bool(0.5) {
-            let most = if window < 4 { 20 } else { 300 };
-            return Self::AfterReplies {
-                replies: rng.random_range(1..most),
-                window,
-            };
-        }
-        Self::AfterDelay {
-            delay: Duration::from_micros(rng.random_range(0..8_000)),
-            window,
-        }
+    fn command(&self) -> Command {
+        let mut command = binary();
+        // So many snapshots of the counts that kills fall into them too.
+        command.args(["--snapshot-every", "40", "--data-dir"]);
+        command.arg(&self.data);
+        command
     }
 }
 
-/// Starts a process on `dir`, has it work on what `source` gives, and kills it.
-pub fn live(dir: &Path, pattern: Pattern, source: &mut Source) -> Result<Life, String> {
-    // So many snapshots of the counts that kills fall into them too.
-    let node = Node::start(Some(dir), &["--snapshot-every", "40"]);
+/// Starts a process, has it work on what `source` gives, and sees it end as the pattern says.
+pub fn live(home: &Home, pattern: Pattern, source: &mut Source) -> Result<(Life, End), String> {
     let mut life = Life::default();
-    let outcome = match pattern {
-        Pattern::DuringOpen { requests, delay } => {
-            (0..requests).for_each(|_| life.send(&node, source));
-            life.listen_until(&node, Instant::now() + delay)
-        }
-        Pattern::AfterReplies { replies, window } => {
-            life.stream(&node, source, window, |life| life.replies.len() >= replies)
-        }
-        Pattern::AfterDelay { delay, window } => {
-            let mut end = None;
-            life.stream(&node, source, window, |life| {
-                let now = Instant::now();
-                !life.replies.is_empty() && now >= *end.get_or_insert(now + delay)
-            })
-        }
+    let end = match pattern {
+        Pattern::AtCall(shot) => life.until_call(home, shot, source)?,
+        Pattern::AtTime(timed) => life.until_killed(home, timed, source)?,
     };
-    life.kill(node, outcome)
+    Ok((life, end))
 }
 
 impl Life {
-    /// Kills the process, of which `outcome` is known so far, and takes what it had still answered.
-    pub fn kill(mut self, node: Node, outcome: Result<(), String>) -> Result<Self, String> {
-        self.written = node.written();
-        let ended = node.kill();
-        outcome.map_err(|reason| format!("{reason}: {}", ended.stderr))?;
-        self.end(&ended)?;
-        Ok(self)
+    fn until_call(&mut self, home: &Home, shot: Shot, source: &mut Source) -> Result<End, String> {
+        let mut command = home.command();
+        shot.aim().arm(&mut command, &home.data, &home.note);
+        let node = Node::start_as(command);
+        let request = |sent| (sent < shot.total).then(|| shot.request(sent, source));
+        let is_over = |life: &Self| life.replies.len() == shot.total;
+        match self.stream_of(&node, request, shot.window, is_over) {
+            Ok(()) | Err(Stopped::Closed) => {}
+            Err(stopped) => return Err(stopped.into()),
+        }
+        let ended = node.finish();
+        self.take(&ended)?;
+        match (Hit::take(&home.note), ended.status.signal()) {
+            (Some(hit), Some(9)) => Ok(End::Hit(hit)),
+            (None, None) if ended.status.success() && is_over(self) => Ok(End::Clean),
+            (hit, _) => Err(format!(
+                "{} of {} answered, hit {hit:?}, ended with {}: {}",
+                self.replies.len(),
+                self.sent.len(),
+                ended.status,
+                ended.stderr
+            )),
+        }
     }
 
-    /// Takes what the process had still answered when it ended.
-    pub fn end(&mut self, ended: &Ended) -> Result<(), String> {
-        self.replies.extend(ended.unread_lines());
-        let (replies, sent) = (self.replies.len(), self.sent.len());
-        if replies > sent {
-            return Err(format!("{replies} replies to {sent} requests"));
-        }
-        Ok(())
+    fn until_killed(
+        &mut self,
+        home: &Home,
+        timed: Timed,
+        source: &mut Source,
+    ) -> Result<End, String> {
+        let node = Node::start_as(home.command());
+        let outcome = match timed {
+            Timed::DuringOpen { requests, delay } => {
+                (0..requests).for_each(|_| self.send(&node, source.next()));
+                self.listen_until(&node, Instant::now() + delay)
+            }
+            Timed::AfterReplies { replies, window } => {
+                let is_over = |life: &Self| life.replies.len() >= replies;
+                self.stream(&node, source, window, is_over)
+            }
+            Timed::AfterDelay { delay, window } => {
+                let mut end = None;
+                let is_over = |life: &Self| {
+                    let now = Instant::now();
+                    !life.replies.is_empty() && now >= *end.get_or_insert(now + delay)
+                };
+                self.stream(&node, source, window, is_over)
+            }
+        };
+        self.kill(node, outcome).map(|()| End::Killed)
+    }
+
+    /// Kills the process, of which `outcome` is known so far, and takes what it had still answered.
+    pub fn kill(
+        &mut self,
+        node: Node,
+        outcome: Result<(), impl fmt::Display>,
+    ) -> Result<(), String> {
+        let ended = node.kill();
+        outcome.map_err(|reason| format!("{reason}: {}", ended.stderr))?;
+        self.take(&ended)
     }
 
     /// What may or may not have been applied.
@@ -116,59 +145,77 @@ impl Life {
         &self.sent[self.replies.len()..]
     }
 
-    fn send(&mut self, node: &Node, source: &mut Source) {
-        let request = source.next();
+    /// Takes what nobody had read yet of a process that has ended.
+    pub fn take(&mut self, ended: &Ended) -> Result<(), String> {
+        self.replies.extend(ended.unread_lines());
+        self.written = ended.written;
+        if ended.stderr.contains("a bug: ") {
+            return Err(ended.stderr.clone());
+        }
+        let (replies, sent) = (self.replies.len(), self.sent.len());
+        if replies > sent {
+            return Err(format!("{replies} replies to {sent} requests"));
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, node: &Node, request: Request) {
         node.send(&request.line(self.sent.len() as u64));
         self.sent.push(request);
     }
 
-    /// Sends and listens until `is_over`, with at most `window` requests unanswered.
+    /// Sends what a source gives and listens until `is_over`, with at most `window` requests
+    /// unanswered.
     pub fn stream(
         &mut self,
         node: &Node,
         source: &mut Source,
         window: usize,
-        mut is_over: impl FnMut(&Self) -> bool,
-    ) -> Result<(), String> {
-        while !is_over(self) {
-            let has_room = self.sent.len() - self.replies.len() < window;
-            if has_room {
-                self.send(node, source);
-            }
-            if has_room {
-                self.listen(node, Duration::ZERO)?;
-            } else {
-                self.await_reply(node)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn await_reply(&mut self, node: &Node) -> Result<(), String> {
-        match self.listen(node, PATIENCE)? {
-            true => Ok(()),
-            false => Err(format!("no reply within {PATIENCE:?}")),
-        }
+        is_over: impl FnMut(&Self) -> bool,
+    ) -> Result<(), Stopped> {
+        self.stream_of(node, |_| Some(source.next()), window, is_over)
     }
 
     /// Listens until everything is answered.
-    pub fn listen_to_the_end(&mut self, node: &Node) -> Result<(), String> {
-        while !self.unanswered().is_empty() {
-            self.await_reply(node)?;
+    pub fn listen_to_the_end(&mut self, node: &Node) -> Result<(), Stopped> {
+        self.stream_of(node, |_| None, 0, |life| life.unanswered().is_empty())
+    }
+
+    fn stream_of(
+        &mut self,
+        node: &Node,
+        mut request: impl FnMut(usize) -> Option<Request>,
+        window: usize,
+        mut is_over: impl FnMut(&Self) -> bool,
+    ) -> Result<(), Stopped> {
+        while !is_over(self) {
+            let has_room = self.sent.len() - self.replies.len() < window;
+            let next = has_room.then(|| request(self.sent.len())).flatten();
+            let wait = if next.is_some() {
+                Duration::ZERO
+            } else {
+                PATIENCE
+            };
+            if let Some(request) = next {
+                self.send(node, request);
+            }
+            if !self.listen(node, wait)? && !wait.is_zero() {
+                return Err(Stopped::Silent);
+            }
         }
         Ok(())
     }
 
     /// Whether a reply came within `wait`.
-    fn listen(&mut self, node: &Node, wait: Duration) -> Result<bool, String> {
+    fn listen(&mut self, node: &Node, wait: Duration) -> Result<bool, Stopped> {
         let line = node.read_line_within(wait);
-        let line = line.map_err(|_| "the process ended by itself".to_owned())?;
+        let line = line.map_err(|StdoutClosed| Stopped::Closed)?;
         let came = line.is_some();
         self.replies.extend(line);
         Ok(came)
     }
 
-    fn listen_until(&mut self, node: &Node, end: Instant) -> Result<(), String> {
+    fn listen_until(&mut self, node: &Node, end: Instant) -> Result<(), Stopped> {
         loop {
             let left = end.saturating_duration_since(Instant::now());
             self.listen(node, left)?;
@@ -176,5 +223,20 @@ impl Life {
                 return Ok(());
             }
         }
+    }
+}
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => write!(f, "the process ended by itself"),
+            Self::Silent => write!(f, "no reply within {PATIENCE:?}"),
+        }
+    }
+}
+
+impl From<Stopped> for String {
+    fn from(stopped: Stopped) -> Self {
+        stopped.to_string()
     }
 }

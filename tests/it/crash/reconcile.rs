@@ -2,8 +2,9 @@
 
 use super::life::Life;
 use crate::client::dump::Dump;
-use crate::client::reply;
-use crate::oracle::Oracle;
+use crate::client::{reply, run_once};
+use crate::oracle::{Oracle, Request};
+use std::path::Path;
 
 /// More than this many different states behind the same dump would make the test say little.
 const MAX_CANDIDATES: usize = 64;
@@ -11,6 +12,7 @@ const MAX_CANDIDATES: usize = 64;
 /// The states that agree with every reply and every dump so far: nearly always one. A dump does
 /// not show all (which of the released ids are in the state, what a checkpoint holds), so two
 /// prefixes may look the same; then both are kept until a later reply or dump tells.
+#[derive(Clone, Debug)]
 pub struct Belief {
     candidates: Vec<Oracle>,
 }
@@ -39,6 +41,28 @@ impl Belief {
             return Err(reasons.join("\n"));
         }
         Ok(())
+    }
+
+    /// Has a node carry out requests and end, and holds what it leaves against the belief.
+    pub fn run(&mut self, data_dir: &Path, sent: Vec<Request>) -> Result<(), String> {
+        let numbered = (0..).zip(&sent);
+        let input: String = numbered
+            .map(|(id, request)| request.line(id) + "\n")
+            .collect();
+        let (stdout, stderr, status) = run_once(data_dir, input.as_bytes());
+        if !status.success() {
+            return Err(format!("a clean run ended with {status}: {stderr}"));
+        }
+        let replies = String::from_utf8_lossy(&stdout);
+        let life = Life {
+            written: sent.len(),
+            replies: replies.lines().map(str::to_owned).collect(),
+            sent,
+        };
+        if life.replies.len() != life.written {
+            return Err(format!("a clean run left requests unanswered: {life:?}"));
+        }
+        self.reconcile(&life, &Dump::read(data_dir)?).map(|_| ())
     }
 
     /// Keeps the states after a prefix of what was sent that contains everything answered and

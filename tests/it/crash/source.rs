@@ -49,14 +49,19 @@ impl Source {
             12..22 => Some(Request::Checkpoint {
                 id: self.checkpoint(),
             }),
-            22..29 => Some(Request::Restore {
-                id: self.checkpoint(),
-            }),
+            22..29 => Some(self.restore()),
             29..35 => Some(Request::Rollback),
             _ => None,
         };
         self.controls += u64::from(control.is_some());
         control.unwrap_or_else(|| self.again.pop_front().unwrap_or_else(|| self.event()))
+    }
+
+    /// Of a checkpoint that is there, unless the directory is young.
+    pub fn restore(&mut self) -> Request {
+        Request::Restore {
+            id: self.checkpoint(),
+        }
     }
 
     /// Takes what was not answered. Only a `process` is safe to send again.

@@ -51,8 +51,8 @@ fn a_file_size_limit_met_while_opening_refuses_and_loses_no_answer() {
         let node = start(&data_dir);
         let mut life = Life::default();
         work(&mut life, &node, &mut source, 100, round * 300);
-        let life = life.kill(node, Ok(()));
-        let life = life.unwrap_or_else(|reason| panic!("{reason}"));
+        let killed = life.kill(node, Ok::<(), String>(()));
+        killed.unwrap_or_else(|reason| panic!("{reason}"));
         let finished = open_limited(&data_dir, blocks);
         refused_by_database += usize::from(finished.code == Some(STORAGE));
         expect_success_or_refusal(finished);

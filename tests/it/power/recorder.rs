@@ -13,48 +13,20 @@
 //! - `RECORDER_LOG`: the file that the records are appended to.
 //! - `RECORDER_BLIND`: if it is set, an fdatasync of a file named `db` does nothing.
 
-use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_uint, c_void};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+#[path = "../preload/base.rs"]
+pub mod base;
+
+use base::{MakeDirectory, O_CREAT, O_TRUNC, OnDescriptor, OnPath, Open, Rename, Resize};
+use base::{WriteAt, WriteOn, is_pipe_of, real, target};
+use std::ffi::{OsStr, c_char, c_int, c_uint, c_void};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
-const RTLD_NEXT: *mut c_void = -1_isize as *mut c_void;
-const O_WRONLY: c_int = 0o1;
-const O_CREAT: c_int = 0o100;
-const O_TRUNC: c_int = 0o1000;
-const O_APPEND: c_int = 0o2000;
-const O_CLOEXEC: c_int = 0o2000000;
 const SEEK_CUR: c_int = 1;
 
 unsafe extern "C" {
-    fn dlsym(handle: *mut c_void, symbol: *const c_char) -> *mut c_void;
-    fn __errno_location() -> *mut c_int;
     fn lseek64(descriptor: c_int, offset: i64, whence: c_int) -> i64;
-}
-
-type Open = unsafe extern "C" fn(*const c_char, c_int, c_uint) -> c_int;
-type OnDescriptor = unsafe extern "C" fn(c_int) -> c_int;
-type Resize = unsafe extern "C" fn(c_int, i64) -> c_int;
-type WriteAt = unsafe extern "C" fn(c_int, *const c_void, usize, i64) -> isize;
-type WriteOn = unsafe extern "C" fn(c_int, *const c_void, usize) -> isize;
-type OnPath = unsafe extern "C" fn(*const c_char) -> c_int;
-type MakeDirectory = unsafe extern "C" fn(*const c_char, c_uint) -> c_int;
-type Rename = unsafe extern "C" fn(*const c_char, *const c_char) -> c_int;
-
-/// The function that the program would have called without this library, under its own type.
-macro_rules! real {
-    ($name:literal as $type:ty) => {{
-        static REAL: OnceLock<usize> = OnceLock::new();
-        let address = *REAL.get_or_init(|| find($name));
-        unsafe { std::mem::transmute::<usize, $type>(address) }
-    }};
-}
-
-fn find(name: &CStr) -> usize {
-    let address = unsafe { dlsym(RTLD_NEXT, name.as_ptr()) } as usize;
-    assert_ne!(address, 0, "the C library has {name:?}");
-    address
 }
 
 struct Settings {
@@ -66,16 +38,10 @@ struct Settings {
 fn settings() -> &'static Settings {
     static SETTINGS: OnceLock<Settings> = OnceLock::new();
     SETTINGS.get_or_init(|| {
-        let root = std::env::var_os("RECORDER_ROOT").expect("RECORDER_ROOT names the directory");
-        let log = std::env::var_os("RECORDER_LOG").expect("RECORDER_LOG names the log");
-        let log = CString::new(log.into_vec()).expect("a path has no zero byte");
-        let flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC;
-        // The real one, as the standard library's would come back here for these settings.
-        let log = unsafe { real!(c"open64" as Open)(log.as_ptr(), flags, 0o600) };
-        assert!(log >= 0, "the log can be opened");
+        let log = base::path_in("RECORDER_LOG").expect("RECORDER_LOG names the log");
         Settings {
-            root: root.into(),
-            log,
+            root: base::path_in("RECORDER_ROOT").expect("RECORDER_ROOT names the directory"),
+            log: base::open_to_append(&log),
             is_blind: std::env::var_os("RECORDER_BLIND").is_some(),
         }
     })
@@ -89,23 +55,11 @@ fn below_root(path: &Path) -> Option<String> {
 }
 
 unsafe fn named(path: *const c_char) -> Option<String> {
-    let path = unsafe { CStr::from_ptr(path) };
-    below_root(Path::new(OsStr::from_bytes(path.to_bytes())))
-}
-
-fn target(descriptor: c_int) -> Option<PathBuf> {
-    std::fs::read_link(format!("/proc/self/fd/{descriptor}")).ok()
+    below_root(unsafe { base::path_of(path) })
 }
 
 fn opened(descriptor: c_int) -> Option<String> {
     below_root(&target(descriptor)?)
-}
-
-/// Whether a descriptor is the pipe that stdout is.
-fn answers(descriptor: c_int) -> bool {
-    target(descriptor).is_some_and(|file| {
-        file.to_string_lossy().starts_with("pipe:") && target(1).as_ref() == Some(&file)
-    })
 }
 
 fn in_order() -> MutexGuard<'static, ()> {
@@ -113,16 +67,12 @@ fn in_order() -> MutexGuard<'static, ()> {
     ORDER.lock().expect("nothing panics with it")
 }
 
-/// Appends a record in one call, so that a killed process leaves it whole or not at all.
+/// Appends a record, which a killed process leaves whole or not at all.
 fn record(kind: &str, numbers: [u64; 2], path: &str, payload: &[u8]) {
     let [first, second] = numbers;
     let mut bytes = format!("{kind} {first} {second} {path}\n").into_bytes();
     bytes.extend(payload);
-    let errno = unsafe { *__errno_location() };
-    let write = real!(c"write" as WriteOn);
-    let written = unsafe { write(settings().log, bytes.as_ptr().cast(), bytes.len()) };
-    assert_eq!(written, bytes.len() as isize, "the log is whole");
-    unsafe { *__errno_location() = errno };
+    base::append(settings().log, &bytes);
 }
 
 /// Makes a call that changes a name, and records it if it did.
@@ -213,12 +163,12 @@ unsafe extern "C" fn open64(path: *const c_char, flags: c_int, mode: c_uint) -> 
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn ftruncate(descriptor: c_int, bytes: i64) -> c_int {
-    resize_recorded(real!(c"ftruncate" as Resize), descriptor, bytes)
+    resize_recorded(unsafe { real!(c"ftruncate" as Resize) }, descriptor, bytes)
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn ftruncate64(descriptor: c_int, bytes: i64) -> c_int {
-    resize_recorded(real!(c"ftruncate64" as Resize), descriptor, bytes)
+    resize_recorded(unsafe { real!(c"ftruncate64" as Resize) }, descriptor, bytes)
 }
 
 #[unsafe(no_mangle)]
@@ -244,7 +194,7 @@ unsafe extern "C" fn write(descriptor: c_int, buffer: *const c_void, bytes: usiz
         let at = unsafe { lseek64(descriptor, 0, SEEK_CUR) };
         return write_recorded(&path, unsafe { slice(buffer, bytes) }, at, make);
     }
-    if answers(descriptor) {
+    if is_pipe_of(descriptor, 1) {
         // The write itself is outside of the lock, as it waits for a reader if the pipe is full.
         let order = in_order();
         record("reply", [bytes as u64, 0], "-", &[]);

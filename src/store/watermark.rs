@@ -120,17 +120,24 @@ impl Watermark {
         Ok(Self { syncing, file })
     }
 
+    /// Ends with a last sync.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Sync`] if a sync failed.
+    pub(super) fn close(self) -> Result<(), StorageError> {
+        let Self { mut syncing, .. } = self;
+        syncing.finish();
+        syncing.check()
+    }
+
     /// Notes that a group will be answered now.
     ///
     /// # Errors
     ///
     /// [`StorageError::Sync`] if the file cannot be written, or could not be synced lately.
     pub(super) fn advance(&self, mark: Mark) -> Result<(), StorageError> {
-        if self.syncing.has_failed.load(Ordering::Acquire) {
-            return Err(StorageError::Sync(io::Error::other(
-                "syncing the watermark failed",
-            )));
-        }
+        self.syncing.check()?;
         let slot = mark.group % 2 * SLOT_BYTES;
         self.file
             .write_all_at(&mark.bytes(), slot)
@@ -175,13 +182,28 @@ impl Syncing {
     }
 }
 
-impl Drop for Syncing {
-    fn drop(&mut self) {
+impl Syncing {
+    fn check(&self) -> Result<(), StorageError> {
+        if self.has_failed.load(Ordering::Acquire) {
+            let failed = io::Error::other("syncing the watermark failed");
+            return Err(StorageError::Sync(failed));
+        }
+        Ok(())
+    }
+
+    /// Waits until the thread has made a last sync.
+    fn finish(&mut self) {
         self.end = None;
         if let Some(thread) = self.thread.take() {
             // It only ever syncs; how it ended matters to nobody any more.
             thread.join().unwrap_or_default();
         }
+    }
+}
+
+impl Drop for Syncing {
+    fn drop(&mut self) {
+        self.finish();
     }
 }
 

@@ -187,7 +187,8 @@ impl Store {
     /// [`StorageError`] if that fails; what was committed stays durable all the same.
     pub(crate) fn close(self) -> Result<(), StorageError> {
         drop(self.trees);
-        self.db.close()
+        self.db.close()?;
+        self.watermark.map_or(Ok(()), Watermark::close)
     }
 
     /// Whether no call has failed yet.

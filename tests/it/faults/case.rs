@@ -7,10 +7,10 @@ use crate::client::{Ended, Node, PATIENCE, scratch_dir};
 use crate::crash::expect_no_reply;
 use crate::crash::life::{Home, Life};
 use crate::crash::reconcile::Belief;
+use crate::model::caught;
 use crate::oracle::Request;
 use std::fmt;
 use std::fs;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 pub const FAULTS: [Fault; 4] = [Fault::Io, Fault::NoSpace, Fault::HalfTheSpace, Fault::Gone];
@@ -100,10 +100,7 @@ impl Case {
 
     /// Plays the case; a failure comes back as the report to print.
     pub fn try_on(self, start: &Start) -> Result<Outcome, String> {
-        // A hang ends in a panic of the client; it has to name its case too.
-        let played = catch_unwind(AssertUnwindSafe(|| self.play(start)));
-        let played = played.unwrap_or_else(|_| Err("the client gave up, see above".to_owned()));
-        played.map_err(|reason| {
+        caught(|| self.play(start)).map_err(|reason| {
             format!(
                 "{self}: {reason}\nreplay it with\n  EXACTLY_ONCE_FAULT='{self}' cargo test \
                  --test it faults -- --nocapture"

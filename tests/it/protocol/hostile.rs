@@ -11,7 +11,7 @@ mod request;
 
 use super::malformed::names_line;
 use crate::client::{Node, dump, reply, scratch_dir};
-use crate::model::{on_all_threads, setting};
+use crate::model::{caught, on_all_threads, setting};
 use crate::oracle::{Expected, Oracle};
 use judge::{RULES, Rule, Verdict, judge};
 use mutation::Mutation;
@@ -20,7 +20,6 @@ use rand_chacha::ChaCha8Rng;
 use reply::ErrorReply;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 const LINES_PER_NODE: u64 = 10_000;
 const LINES_PER_GOOD_ONE: u32 = 100;
@@ -51,10 +50,7 @@ fn every_spoilt_line_gets_one_error_and_changes_nothing() {
 
 /// Sends so many bad lines to one node; a failure comes back as the report to print.
 fn play(seed: u64, lines: u64) -> Result<Tally, String> {
-    // A hang ends in a panic of the client; it has to name its seed too.
-    let played = catch_unwind(AssertUnwindSafe(|| Game::new(seed).play(lines)));
-    let played = played.unwrap_or_else(|_| Err("the client gave up, see above".to_owned()));
-    played.map_err(|reason| {
+    caught(|| Game::new(seed).play(lines)).map_err(|reason| {
         format!(
             "seed {seed}: {reason}\nreplay it with\n  EXACTLY_ONCE_SEED={seed} \
              EXACTLY_ONCE_LINES={lines} cargo test --test it every_spoilt_line"

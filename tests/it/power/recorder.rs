@@ -12,6 +12,7 @@
 //! - `RECORDER_ROOT`: the directory; paths are told relative to it, and it itself as `.`.
 //! - `RECORDER_LOG`: the file that the records are appended to.
 //! - `RECORDER_BLIND`: if it is set, an fdatasync of a file named `db` does nothing.
+//! - `RECORDER_KILL`: while this file exists, an fdatasync of a file named `db` kills the process.
 
 #[path = "../preload/base.rs"]
 pub mod base;
@@ -24,8 +25,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
 const SEEK_CUR: c_int = 1;
+const SIGKILL: c_int = 9;
 
 unsafe extern "C" {
+    fn getpid() -> c_int;
+    fn kill(process: c_int, signal: c_int) -> c_int;
     fn lseek64(descriptor: c_int, offset: i64, whence: c_int) -> i64;
 }
 
@@ -33,6 +37,7 @@ struct Settings {
     root: PathBuf,
     log: c_int,
     is_blind: bool,
+    kill: Option<PathBuf>,
 }
 
 fn settings() -> &'static Settings {
@@ -43,6 +48,7 @@ fn settings() -> &'static Settings {
             root: base::path_in("RECORDER_ROOT").expect("RECORDER_ROOT names the directory"),
             log: base::open_to_append(&log),
             is_blind: std::env::var_os("RECORDER_BLIND").is_some(),
+            kill: base::path_in("RECORDER_KILL"),
         }
     })
 }
@@ -125,13 +131,27 @@ fn write_recorded(path: &str, bytes: &[u8], at: i64, make: impl FnOnce() -> isiz
     written
 }
 
+/// Kills the process, if that was ordered, while no change is recorded and not made yet.
+fn die_if_ordered() {
+    if settings().kill.as_deref().is_some_and(Path::exists) {
+        let _order = in_order();
+        unsafe { kill(getpid(), SIGKILL) };
+        loop {
+            std::thread::park();
+        }
+    }
+}
+
 fn sync_recorded(descriptor: c_int, is_ours: bool, make: impl FnOnce() -> c_int) -> c_int {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let Some(path) = opened(descriptor) else {
         return make();
     };
-    if is_ours && settings().is_blind && Path::new(&path).file_name() == Some(OsStr::new("db")) {
-        return 0;
+    if is_ours && Path::new(&path).file_name() == Some(OsStr::new("db")) {
+        die_if_ordered();
+        if settings().is_blind {
+            return 0;
+        }
     }
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let process = u64::from(std::process::id());

@@ -1,7 +1,8 @@
-//! Three lives of a node on one state directory, with all that they wrote, synced and answered.
+//! A few lives of a node on one state directory, with all that they wrote, synced and answered.
 
 use super::disk::{Disk, Image, read_image};
 use super::log::{self, Event, file_name};
+use crate::client::dump::Dump;
 use crate::client::{reply, scratch_dir};
 use crate::command::{Live, binary};
 use crate::oracle::{Oracle, Request};
@@ -34,6 +35,9 @@ enum End {
     Clean,
     /// By SIGKILL after its last reply: the next life finds what is in the page cache.
     Killed,
+    /// By SIGKILL in the middle of a group that is written, and neither synced nor answered: the
+    /// next life goes on from it.
+    KilledInAGroup,
 }
 
 /// Some processes on one disk, and the requests they answered.
@@ -53,7 +57,7 @@ impl Recording {
     pub fn make(fdatasync: Fdatasync) -> Self {
         let home = scratch_dir();
         let home_path = home.path().canonicalize().expect("it was just made");
-        let (root, log) = (home_path.join("disk"), home_path.join("log"));
+        let [root, log, kill] = ["disk", "log", "kill"].map(|name| home_path.join(name));
         fs::create_dir(&root).expect("there is room");
         let mut recording = Self {
             events: Vec::new(),
@@ -62,8 +66,9 @@ impl Recording {
             replies: Vec::new(),
             reply_bytes: 0,
         };
-        for end in [End::Clean, End::Killed, End::Clean] {
+        for end in [End::Clean, End::Killed, End::KilledInAGroup, End::Clean] {
             let mut command = recorded(&root, &log);
+            command.env("RECORDER_KILL", &kill);
             if fdatasync == Fdatasync::DoesNothing {
                 command.env("RECORDER_BLIND", "1");
             }
@@ -72,6 +77,11 @@ impl Recording {
             match end {
                 End::Clean => drop(node.finish().expect_quiet_success()),
                 End::Killed => drop(node),
+                End::KilledInAGroup => {
+                    fs::write(&kill, "").expect("there is room");
+                    recording.die(node, &root);
+                    fs::remove_file(&kill).expect("it is there");
+                }
             }
         }
         recording.events = log::read(&fs::read(&log).expect("the recorder writes it"));
@@ -107,6 +117,36 @@ impl Recording {
             self.replies.push(self.reply_bytes);
             self.reply_bytes += line.len() + 1;
         }
+    }
+
+    /// Sends requests to a node that is killed when it has written the first group of them, and
+    /// finds out how many these are. They count as answered with the next reply, by another life.
+    fn die(&mut self, mut node: Live, root: &Path) {
+        let first = self.requests.len();
+        let event = |number: usize| Request::Process {
+            event_id: format!("u{number}"),
+            word: format!("u{number}"),
+        };
+        let requests: Vec<_> = (first..first + BURST).map(event).collect();
+        let lines = (first..).zip(&requests);
+        let lines: Vec<_> = lines.map(|(n, request)| request.line(n as u64)).collect();
+        node.send(&lines);
+        let finished = node.wait();
+        assert_eq!((finished.code, &*finished.stdout), (None, ""));
+        let dump = Dump::read(&data_dir(root)).unwrap_or_else(|reason| panic!("{reason}"));
+        for request in requests {
+            let mut oracle = self.states.last().expect("one has no request").clone();
+            if dump.matches(&oracle) {
+                break;
+            }
+            oracle.apply(&request);
+            self.states.push(oracle);
+            self.requests.push(request);
+            self.replies.push(self.reply_bytes);
+        }
+        let found = dump.compare(self.states.last().expect("one has no request"));
+        found.unwrap_or_else(|reason| panic!("{reason}"));
+        assert!(self.requests.len() > first, "a group had been written");
     }
 
     /// The same on a disk that forgets every sync of the state directory itself.

@@ -94,9 +94,21 @@ impl Watermark {
     /// Up to where answers have been given from the database of a directory; `None` if neither
     /// slot can be read and is of that database.
     pub(super) fn read(directory: &Path, database: u64) -> Result<Option<Mark>, OpenError> {
+        let slots = Self::slots(directory, database)?;
+        Ok(slots.into_iter().flatten().max_by_key(|mark| mark.group))
+    }
+
+    /// Whether both slots can be read. One that cannot must be mended before the next group, which
+    /// may be written over the other one.
+    pub(super) fn is_whole(directory: &Path, database: u64) -> Result<bool, OpenError> {
+        let slots = Self::slots(directory, database)?;
+        Ok(slots.iter().all(Option::is_some))
+    }
+
+    fn slots(directory: &Path, database: u64) -> Result<[Option<Mark>; 2], OpenError> {
         let path = directory.join(NAME);
         let file = match File::open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok([None; 2]),
             file => file.map_err(unusable(&path, "opening it"))?,
         };
         let slot = |number: u64| {
@@ -104,10 +116,7 @@ impl Watermark {
             file.read_exact_at(&mut bytes, number * SLOT_BYTES).ok()?;
             Mark::parse(&bytes).filter(|mark| mark.database == database)
         };
-        Ok(slot(0)
-            .into_iter()
-            .chain(slot(1))
-            .max_by_key(|mark| mark.group))
+        Ok([slot(0), slot(1)])
     }
 
     /// Opens the file to advance it.

@@ -134,7 +134,8 @@ impl Store {
             return Ok(());
         }
         let unusable = |error| StorageError::Watermark(Box::new(error));
-        if self.loss.is_some() {
+        let is_whole = Watermark::is_whole(self.path(), self.format.seed).map_err(unusable)?;
+        if self.loss.is_some() || !is_whole {
             Watermark::replace(self.path(), mark_of(&self.format, &self.record))
                 .map_err(unusable)?;
         }

@@ -106,6 +106,21 @@ fn one_damaged_slot_of_the_watermark_is_no_matter_and_both_are() {
     }
 }
 
+/// The next group may be written over the slot that is whole, and be torn in its turn.
+#[test]
+fn a_damaged_slot_of_the_watermark_is_mended_by_the_next_start() {
+    let dir = scratch_dir();
+    let (data_dir, oracle) = answered(dir.path());
+    let path = data_dir.join("watermark");
+    for slot in [0, 4096, 0] {
+        let mut bytes = fs::read(&path).expect("it is there");
+        bytes[slot] ^= 1;
+        fs::write(&path, bytes).expect("it can be written");
+        with(&data_dir, &[]).expect_quiet_success();
+        assert_eq!(dump::check(&data_dir, &oracle), Ok(()));
+    }
+}
+
 /// sled skips the rest of a segment after a bad record in the middle of its log, without a word:
 /// a commit can be gone while all that came after it is there.
 #[test]

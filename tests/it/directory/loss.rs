@@ -1,6 +1,7 @@
 //! A database that opens as it was before something that was answered.
 
 use super::{STORAGE, copy};
+use crate::calls::{Aim, Beginning, Deed, Moment};
 use crate::client::{Node, dump, scratch_dir};
 use crate::command::{binary, run};
 use crate::oracle::{Oracle, Request};
@@ -41,19 +42,22 @@ fn with(data_dir: &Path, options: &[&str]) -> crate::command::Finished {
     )
 }
 
+/// Cuts the end off the database.
+fn cut(data_dir: &Path, bytes: u64) {
+    let db = fs::File::options().write(true).open(data_dir.join("db"));
+    let db = db.expect("it is there");
+    let length = db.metadata().expect("it is open").len();
+    db.set_len(length - bytes).expect("it can be cut");
+}
+
 #[test]
 fn a_database_that_was_cut_is_refused_until_the_loss_is_accepted() {
     let dir = scratch_dir();
     let (whole, _) = answered(dir.path());
-    for cut in [1, 100, 4096, 20_000] {
-        let data_dir = dir.path().join(cut.to_string());
+    for bytes in [1, 100, 4096, 20_000] {
+        let data_dir = dir.path().join(bytes.to_string());
         copy(&whole, &data_dir);
-        let db = fs::File::options()
-            .write(true)
-            .open(data_dir.join("db"))
-            .expect("it is there");
-        let length = db.metadata().expect("it is open").len();
-        db.set_len(length - cut).expect("it can be cut");
+        cut(&data_dir, bytes);
         for _ in 0..2 {
             let line = with(&data_dir, &[]).expect_refusal(STORAGE);
             assert!(
@@ -73,6 +77,39 @@ fn a_database_that_was_cut_is_refused_until_the_loss_is_accepted() {
         with(&data_dir, &[]).expect_quiet_success();
         with(&data_dir, &["--accept-loss"]).expect_quiet_success();
     }
+}
+
+/// Kills a process that accepts a loss before each of its calls in turn.
+#[test]
+fn a_loss_is_forgotten_only_behind_the_line_that_tells_it() {
+    let home = scratch_dir();
+    let home_path = home.path().canonicalize().expect("it is there");
+    let (whole, _) = answered(&home_path);
+    cut(&whole, 4096);
+    let (mut untold, mut told) = (0, 0);
+    for number in 1.. {
+        let data_dir = home_path.join(number.to_string());
+        copy(&whole, &data_dir);
+        let aim = Aim {
+            beginning: Beginning::Start,
+            number,
+            deed: Deed::Kill(Moment::Before),
+        };
+        let mut command = binary();
+        command.args(["--accept-loss", "--data-dir"]).arg(&data_dir);
+        aim.arm(&mut command, &data_dir, &home_path.join("note"));
+        let accepting = run(&mut command, "");
+        if accepting.code == Some(0) {
+            break;
+        }
+        if accepting.stderr.contains("accepted a loss") {
+            told += 1;
+        } else {
+            with(&data_dir, &[]).expect_refusal(STORAGE);
+            untold += 1;
+        }
+    }
+    assert!(untold > 0 && told > 0, "{untold} untold, {told} told");
 }
 
 #[test]

@@ -17,13 +17,12 @@ use crate::client::{dump, reply, scratch_dir};
 use crate::command::{Finished, binary, run};
 use crate::crash::source::Source;
 use crate::directory::{Snapshot, copy};
-use crate::model::{on_all_threads, setting};
+use crate::model::{caught, on_all_threads, setting};
 use crate::oracle::Request;
 use harm::{Harm, Patient};
 use history::Variant;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::thread;
 use tally::{Outcome, Tally};
@@ -126,10 +125,7 @@ impl<'a> Case<'a> {
         let home = scratch_dir();
         let data_dir = home.path().join("data");
         let done = self.damage(&data_dir);
-        // A hang ends in a panic of the client; it has to name its seed too.
-        let judged = catch_unwind(AssertUnwindSafe(|| self.judge(&data_dir)));
-        let judged = judged.unwrap_or_else(|_| Err("the client gave up, see above".to_owned()));
-        judged
+        caught(|| self.judge(&data_dir))
             .map(|outcome| (self.harm, outcome))
             .map_err(|reason| {
                 let kept = home.keep().join("damaged");

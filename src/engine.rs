@@ -5,11 +5,11 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::error::{Loss, OpenError, StorageError};
-use crate::patience::Patience;
 use crate::processor::Processor;
 use crate::request::{Answer, Request};
 use crate::snapshots::DEFAULT_INTERVAL_EVENTS;
 use crate::statistics::Statistics;
+use crate::storage_timeout::StorageTimeout;
 use crate::store::{self, DurablePosition, SpaceFloor, Store};
 
 /// How a state directory is used. None of this is stored.
@@ -27,7 +27,7 @@ pub struct Options {
     /// gone comes back only if its events are sent again, and its positions are used again.
     pub accept_loss: bool,
     /// How long the storage may take over one call.
-    pub patience: Patience,
+    pub storage_timeout: StorageTimeout,
 }
 
 impl Default for Options {
@@ -37,7 +37,7 @@ impl Default for Options {
             cache_bytes: 64 << 20,
             snapshot_interval_events: DEFAULT_INTERVAL_EVENTS,
             accept_loss: false,
-            patience: Patience::default(),
+            storage_timeout: StorageTimeout::default(),
         }
     }
 }
@@ -57,7 +57,12 @@ impl Engine {
     /// [`OpenError`], by what stands in the way; nothing was changed that matters.
     pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Self, OpenError> {
         let (path, cache_bytes) = (path.as_ref(), options.cache_bytes);
-        let store = store::open(path, cache_bytes, options.accept_loss, &options.patience)?;
+        let store = store::open(
+            path,
+            cache_bytes,
+            options.accept_loss,
+            &options.storage_timeout,
+        )?;
         let floor = SpaceFloor::new(store.path(), options.min_free_bytes);
         let interval = options.snapshot_interval_events.max(1);
         let processor = Processor::open(&store, floor, interval)?;

@@ -68,6 +68,16 @@ pub enum OpenError {
         /// The format that this program reads and writes.
         known: u32,
     },
+    /// The sentinel is that of a first start, though something has been answered since.
+    #[error(
+        "the sentinel of {} says that nothing was ever answered, and its watermark that something \
+         was; restore the directory from a copy",
+        path.display()
+    )]
+    SentinelStale {
+        /// The state directory.
+        path: PathBuf,
+    },
     /// The directory was in use, but its database is gone or empty.
     #[error(
         "the database of {} is {found}, though the directory was in use; restore {} from a copy, \
@@ -80,7 +90,7 @@ pub enum OpenError {
         path: PathBuf,
         /// The database file.
         file: PathBuf,
-        /// What was found: `missing` or `empty`.
+        /// What was found: `missing`, `empty` or `not the one that was created`.
         found: &'static str,
     },
     /// The database opens as it was before something that was answered.
@@ -98,11 +108,11 @@ pub enum OpenError {
     /// The file that says how far answers have been given is missing, damaged or of another
     /// database, so that nobody can tell whether this one has lost anything.
     #[error(
-        "the watermark of {} is missing, damaged or of another database: {loss}; restore the directory from a copy, or \
-         go on with run --accept-loss",
+        "the watermark of {} is missing, damaged or of another database: {loss}; restore the \
+         directory from a copy, or go on with run --accept-loss",
         path.display()
     )]
-    WatermarkGone {
+    WatermarkUnusable {
         /// The state directory.
         path: PathBuf,
         /// How far the database goes.
@@ -191,7 +201,7 @@ pub enum StorageError {
         limit: Duration,
     },
     /// The thread that watches the calls of the database could not be started.
-    #[error("the thread that watches the storage could not be started")]
+    #[error("the thread that watches the storage could not be started; let the process have more")]
     Watchdog(#[source] io::Error),
     /// The kernel could not make written data durable. The group in hand may or may not survive.
     #[error("the database file could not be made durable; check the disk, and start again")]
@@ -202,9 +212,13 @@ pub enum StorageError {
          name a new one"
     )]
     Removed,
-    /// The file that says how far answers have been given cannot be written.
-    #[error("the watermark cannot be written")]
-    Watermark(#[source] Box<OpenError>),
+    /// The file that says how far answers have been given cannot be written. The group in hand may
+    /// or may not survive.
+    #[error(
+        "the watermark, which says how far answers have been given, cannot be written; check the \
+         disk, and start again"
+    )]
+    Watermark(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The disk of the state directory did not say how much of it is free.
     #[error("the free space of the disk could not be read; check that it is still mounted")]
     Space(#[source] io::Error),

@@ -9,11 +9,11 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::error::{OpenError, StorageError};
-use crate::patience::Patience;
 use crate::state::counts::Counts;
 use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
 use crate::state::timeline::Timeline;
+use crate::storage_timeout::StorageTimeout;
 use crate::store::block::Entry;
 use crate::store::{Checkpoint, RestingCopy, Stored};
 
@@ -161,10 +161,10 @@ impl Inspection {
     pub fn open(
         path: impl AsRef<Path>,
         with_incidentals: bool,
-        patience: &Patience,
+        timeout: &StorageTimeout,
     ) -> Result<Self, OpenError> {
         const CACHE_BYTES: u64 = 64 << 20;
-        let copy = RestingCopy::open(path.as_ref(), CACHE_BYTES, patience)?;
+        let copy = RestingCopy::open(path.as_ref(), CACHE_BYTES, timeout)?;
         let stored = copy.stored()?;
         let scalars = &stored.record.scalars;
         let timeline = Timeline::new(stored.sets.closed.clone(), scalars.open_from);

@@ -48,7 +48,7 @@
 //! | `seen` | which positions carry an id | whether they count |
 //! | `request` | requests, replies, refusals | how they arrive or are kept |
 //! | `state` | positions, sets of them, timeline, counts | the disk |
-//! | `statistics`, `limits`, `patience`, `error` | figures, limits, waiting, failures | all else |
+//! | `statistics`, `limits`, `storage_timeout`, `error` | figures, limits, waiting, failures | all else |
 //!
 //! # Invariants
 //!
@@ -69,7 +69,6 @@ pub mod inspect;
 mod journal;
 mod limits;
 pub mod node;
-mod patience;
 mod processor;
 mod protocol;
 mod request;
@@ -77,14 +76,15 @@ mod seen;
 mod snapshots;
 mod state;
 mod statistics;
+mod storage_timeout;
 mod store;
 pub mod verify;
 
 pub use engine::{Engine, Options};
 pub use error::{Loss, OpenError, StorageError};
 pub use limits::{MAX_CHECKPOINT_ID_BYTES, MAX_EVENT_ID_BYTES, MAX_SOURCE_BYTES, MAX_WORD_BYTES};
-pub use patience::{Patience, WhenStuck};
 pub use request::{Answer, Outcome, Refusal, Reply, Request};
 pub use state::counts::WordCount;
 pub use statistics::Statistics;
-pub use store::is_guarded;
+pub use storage_timeout::{StorageTimeout, WhenStuck};
+pub use store::panic_becomes_error;

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use comfy_table::{ContentArrangement, Table};
 use exactly_once::inspect::{Inspection, Record, Section};
 
-use super::stuck::StuckArgs;
+use super::timeout::TimeoutArgs;
 
 /// Show what a data directory holds, without changing a byte of it
 ///
@@ -35,7 +35,7 @@ pub(super) struct DumpArgs {
     #[arg(long)]
     incidentals: bool,
     #[command(flatten)]
-    stuck: StuckArgs,
+    timeout: TimeoutArgs,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -69,7 +69,11 @@ impl From<SectionName> for Section {
 
 /// Prints the sections that were asked for.
 pub(super) fn run(args: &DumpArgs) -> anyhow::Result<()> {
-    let inspection = Inspection::open(&args.data_dir, args.incidentals, &args.stuck.patience())?;
+    let inspection = Inspection::open(
+        &args.data_dir,
+        args.incidentals,
+        &args.timeout.storage_timeout(),
+    )?;
     let mut output = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     let sections = args
         .only

@@ -37,7 +37,7 @@ fn code(error: &anyhow::Error) -> u8 {
             OpenError::HeldByWriter { .. } | OpenError::HeldByReader { .. } => HELD,
             OpenError::Storage(_)
             | OpenError::AnsweredLost { .. }
-            | OpenError::WatermarkGone { .. } => STORAGE,
+            | OpenError::WatermarkUnusable { .. } => STORAGE,
             _ => UNUSABLE,
         };
     }

@@ -6,7 +6,7 @@ mod exit;
 mod progress;
 mod run;
 mod say;
-mod stuck;
+mod timeout;
 mod verify;
 
 use std::io;

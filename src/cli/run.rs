@@ -15,7 +15,7 @@ use tracing::info;
 
 use super::Talk;
 use super::progress::Progress;
-use super::stuck::StuckArgs;
+use super::timeout::TimeoutArgs;
 
 /// Serve requests from standard input to standard output (the default)
 #[derive(Debug, Args)]
@@ -40,7 +40,7 @@ pub(super) struct RunArgs {
     #[arg(long)]
     accept_loss: bool,
     #[command(flatten)]
-    stuck: StuckArgs,
+    timeout: TimeoutArgs,
 }
 
 /// Runs the node until its input ends or a signal stops it.
@@ -50,7 +50,7 @@ pub(super) fn run(args: &RunArgs, talk: Talk) -> anyhow::Result<()> {
         min_free_bytes: args.min_free_bytes,
         snapshot_interval_events: args.snapshot_every,
         accept_loss: args.accept_loss,
-        patience: args.stuck.patience(),
+        storage_timeout: args.timeout.storage_timeout(),
         ..Options::default()
     };
     let stop = Stop::new().context("making a pipe")?;

@@ -48,10 +48,7 @@ pub(super) fn own_stderr() -> Box<dyn Write + Send> {
 /// said in their place.
 pub(super) fn panics_too() {
     std::panic::set_hook(Box::new(|panic| {
-        let is_of_sled = std::thread::current()
-            .name()
-            .is_some_and(|name| name.starts_with("sled-"));
-        if exactly_once::is_guarded() || is_of_sled {
+        if exactly_once::panic_becomes_error() {
             info!("{panic}");
         } else {
             say(format_args!("a bug: {panic}"));

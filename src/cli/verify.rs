@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 use exactly_once::verify::{Class, Progress, Report, verify};
-use exactly_once::{Patience, WhenStuck};
+use exactly_once::{StorageTimeout, WhenStuck};
 use indicatif::{ProgressBar, ProgressStyle};
 use thiserror::Error;
 
 use super::Talk;
 use super::say::say;
-use super::stuck::StuckArgs;
+use super::timeout::TimeoutArgs;
 
 /// Check everything that a data directory holds, without changing a byte of it
 ///
@@ -44,7 +44,7 @@ pub(super) struct VerifyArgs {
     #[arg(long, value_name = "DIR", env = "EXACTLY_ONCE_DATA_DIR")]
     data_dir: PathBuf,
     #[command(flatten)]
-    stuck: StuckArgs,
+    timeout: TimeoutArgs,
 }
 
 /// The status of the gravest class; the others follow in their order.
@@ -65,7 +65,7 @@ pub(super) fn run(args: &VerifyArgs, talk: Talk) -> anyhow::Result<()> {
         bar.set_length(total);
         bar.set_position(done);
     };
-    let report = verify(&args.data_dir, &patience(args.stuck), show);
+    let report = verify(&args.data_dir, &storage_timeout(args.timeout), show);
     bar.finish_and_clear();
     let report = report?;
     print(&report)?;
@@ -76,15 +76,15 @@ pub(super) fn run(args: &VerifyArgs, talk: Talk) -> anyhow::Result<()> {
 }
 
 /// A storage that does not return is a finding too.
-fn patience(stuck: StuckArgs) -> Patience {
-    Patience {
+fn storage_timeout(timeout: TimeoutArgs) -> StorageTimeout {
+    StorageTimeout {
         then: WhenStuck::new(|error| {
             let report = Report::of_unreadable(error);
             // The status tells as much as the line that cannot be printed.
             print(&report).unwrap_or_default();
             std::process::exit(status_of(&report).into());
         }),
-        ..stuck.patience()
+        ..timeout.storage_timeout()
     }
 }
 

@@ -3,27 +3,32 @@
 //! sled has no read-only open: it zeroes the tail of its log and writes a snapshot. So it is
 //! given a copy of the files, in a temporary directory that goes when this does.
 
+use std::ffi::OsString;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
 use crate::error::{Loss, OpenError, StorageError};
-use crate::patience::Patience;
+use crate::storage_timeout::StorageTimeout;
 use crate::store::directory::{RestingDirectory, unusable};
-use crate::store::guard::Handle;
-use crate::store::load::{self, Stored};
+use crate::store::handle::Handle;
+use crate::store::load::{self, Stored, check_format};
 use crate::store::reader::{DurablePosition, Reader};
 use crate::store::record::{Format, HeadRecord};
 use crate::store::sled_db;
-use crate::store::writer::{check_format, find_loss};
+use crate::store::watchdog::{Watchdog, time_to_read};
+use crate::store::watermark::{Mark, Watermark, find_loss};
 
 /// A copy of a resting state directory's database, open for reading.
 pub(crate) struct RestingCopy {
     reader: Reader,
     format: Format,
-    /// The directory itself, where it was.
+    /// The directory itself, and what was there beside the database.
     original: PathBuf,
+    answered: Option<Mark>,
+    blobs: Vec<OsString>,
     /// Dropped before the directory that it is open in.
     _db: Handle<sled::Db>,
     _copy: TempDir,
@@ -38,24 +43,16 @@ impl RestingCopy {
     pub(crate) fn open(
         path: &Path,
         cache_bytes: u64,
-        patience: &Patience,
+        timeout: &StorageTimeout,
     ) -> Result<Self, OpenError> {
-        let directory = RestingDirectory::lock(path)?;
-        let temporary = std::env::temp_dir();
-        let copy = tempfile::Builder::new()
-            .prefix("exactly-once-copy-")
-            .tempdir()
-            .map_err(unusable(
-                &temporary,
-                "making a temporary directory for a copy",
-            ))?;
-        for file in directory.database_files()? {
-            if let Some(name) = file.file_name() {
-                fs::copy(&file, copy.path().join(name))
-                    .map_err(unusable(&file, "copying it to the temporary directory"))?;
-            }
-        }
-        let (db, trees) = sled_db::open(copy.path(), cache_bytes, patience)?;
+        let watchdog = Watchdog::start(timeout)?;
+        let (directory, answered) = {
+            let _watched = watchdog.watch("reading the directory");
+            (RestingDirectory::lock(path)?, Watermark::read(path)?)
+        };
+        let blobs = directory.blob_files()?;
+        let copy = copy_database(&directory, &watchdog)?;
+        let (db, trees) = sled_db::open(copy.path(), cache_bytes, &watchdog)?;
         let Some(format) = load::format(&trees)? else {
             return Err(directory.database_is_foreign());
         };
@@ -64,6 +61,8 @@ impl RestingCopy {
             reader: Reader::new(trees, DurablePosition::default()),
             format,
             original: path.to_owned(),
+            answered: answered.filter(|mark| mark.database == format.seed),
+            blobs,
             _db: db,
             _copy: copy,
         })
@@ -85,14 +84,12 @@ impl RestingCopy {
     /// [`OpenError`], by what is damaged or gone.
     pub(crate) fn stored(&self) -> Result<Stored, OpenError> {
         let record = self.head()?;
+        if let Some(loss) = self.loss(&record)? {
+            let path = self.original.clone();
+            return Err(OpenError::AnsweredLost { path, loss });
+        }
         let sets = self.reader.live_sets()?;
         self.reader.check_fit(&record, &sets)?;
-        if let Some(loss) = self.loss(&record)? {
-            return Err(OpenError::AnsweredLost {
-                path: self.original.clone(),
-                loss,
-            });
-        }
         Ok(Stored {
             format: self.format,
             record,
@@ -104,9 +101,14 @@ impl RestingCopy {
     ///
     /// # Errors
     ///
-    /// [`OpenError::WatermarkGone`] if nobody can tell.
+    /// [`OpenError::WatermarkUnusable`] if nobody can tell.
     pub(crate) fn loss(&self, record: &HeadRecord) -> Result<Option<Loss>, OpenError> {
-        find_loss(&self.original, &self.format, record)
+        find_loss(&self.original, self.answered, record)
+    }
+
+    /// The files in sled's folder for what is too large for its log. None of ours is.
+    pub(crate) fn blobs(&self) -> &[OsString] {
+        &self.blobs
     }
 
     /// The seed of the event ids' fingerprints.
@@ -118,4 +120,30 @@ impl RestingCopy {
     pub(crate) fn reader(&self) -> &Reader {
         &self.reader
     }
+}
+
+/// Copies the database to the system's temporary directory.
+fn copy_database(directory: &RestingDirectory, watchdog: &Watchdog) -> Result<TempDir, OpenError> {
+    let temporary = std::env::temp_dir();
+    let making = unusable(&temporary, "making a directory for a copy");
+    let mut copy = tempfile::Builder::new();
+    let copy = copy
+        .prefix("exactly-once-copy-")
+        .tempdir()
+        .map_err(making)?;
+    for file in directory.database_files()? {
+        let Some(name) = file.file_name() else {
+            continue;
+        };
+        let bytes = file.metadata().map_or(0, |file| file.len());
+        let _watched = watchdog.watch_longer("copying the database", time_to_read(bytes));
+        fs::copy(&file, copy.path().join(name)).map_err(|error| match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::FileTooLarge | ErrorKind::QuotaExceeded => {
+                let action = "copying the database there (TMPDIR names another place)";
+                unusable(&temporary, action)(error)
+            }
+            _ => unusable(&file, "copying it")(error),
+        })?;
+    }
+    Ok(copy)
 }

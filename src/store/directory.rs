@@ -2,9 +2,9 @@
 //! its files before sled may open them.
 //!
 //! ```text
-//! lock      who writes here; locked with flock
-//! sentinel  "exactly-once FORMAT STAGE": stage `creating` until the first database is durable,
-//!           then `ready`
+//! lock       who writes here; locked with flock
+//! sentinel   "exactly-once FORMAT STAGE": stage `creating` until the first database is durable,
+//!            then `ready`
 //! watermark  how far answers have been given
 //! db, conf, snap.*, blobs/   sled's own
 //! ```
@@ -107,7 +107,10 @@ impl Directory {
     pub(super) fn prepare(&self) -> Result<File, OpenError> {
         match self.stage {
             // A start that was killed here has answered nothing, so its leftovers are nothing.
-            Stage::Creating => self.remove_database()?,
+            Stage::Creating => {
+                check_never_answered(&self.path)?;
+                self.remove_database()?;
+            }
             Stage::Ready => check_database(&self.path)?,
         }
         self.remove_generating_snapshots()?;
@@ -196,13 +199,29 @@ impl RestingDirectory {
                 path: path.to_owned(),
                 _lock: lock,
             }),
-            _ => Err(no_state()),
+            Contents::Ours(Stage::Creating) => {
+                check_never_answered(path).and_then(|()| Err(no_state()))
+            }
+            Contents::Empty => Err(no_state()),
         }
     }
 
     /// The error of a database that sled opens as an empty one.
     pub(super) fn database_is_foreign(&self) -> OpenError {
         database_is_foreign(&self.path)
+    }
+
+    /// The files in sled's folder for what is too large for its log.
+    pub(super) fn blob_files(&self) -> Result<Vec<OsString>, OpenError> {
+        let blobs = self.path.join(BLOBS);
+        let reading = || unusable(&blobs, "reading the directory");
+        match fs::read_dir(&blobs) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            entries => entries
+                .map_err(reading())?
+                .map(|entry| Ok(entry.map_err(reading())?.file_name()))
+                .collect(),
+        }
     }
 
     /// The database's files, as they must be copied: `db`, `conf` and sled's finished snapshots.
@@ -331,6 +350,16 @@ pub(super) fn replace_file(
     sync(directory)
 }
 
+/// An old sentinel may say of a directory in use that it is only being created.
+fn check_never_answered(path: &Path) -> Result<(), OpenError> {
+    match Watermark::read(path)? {
+        Some(Mark { group: 1.., .. }) => Err(OpenError::SentinelStale {
+            path: path.to_owned(),
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// sled opens a missing or empty database as a fresh one.
 fn check_database(path: &Path) -> Result<(), OpenError> {
     let file = path.join(DATABASE);
@@ -352,23 +381,6 @@ fn database_is_foreign(path: &Path) -> OpenError {
         path: path.to_owned(),
         file: path.join(DATABASE),
         found: "not the one that was created",
-    }
-}
-
-/// The files in sled's folder for what is too large for its log. None of ours is.
-///
-/// # Errors
-///
-/// [`OpenError::Unusable`] if the folder cannot be read.
-pub(crate) fn blob_files(path: &Path) -> Result<Vec<OsString>, OpenError> {
-    let blobs = path.join(BLOBS);
-    let reading = || unusable(&blobs, "reading the directory");
-    match fs::read_dir(&blobs) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        entries => entries
-            .map_err(reading())?
-            .map(|entry| Ok(entry.map_err(reading())?.file_name()))
-            .collect(),
     }
 }
 

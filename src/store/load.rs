@@ -1,17 +1,20 @@
 //! Single records, sets and blocks, from the trees that hold them: decoded and checked.
 
-use crate::error::StorageError;
+use std::path::Path;
+
+use crate::error::{OpenError, StorageError};
 use crate::state::position::Position;
 use crate::state::position_set::{PositionRange, PositionSet};
 use crate::state::settled::Settled;
 use crate::store::block::Block;
+use crate::store::directory::FORMAT;
 use crate::store::group::Commit;
 use crate::store::record::{
     self, CheckpointRecord, CommitRecord, Format, HeadRecord, SetRecord, SnapshotRecord, TreeDigest,
 };
 use crate::store::set_codec::{self, PieceKey};
 use crate::store::sled_db::Trees;
-use crate::store::tree::{Entry, Tree};
+use crate::store::tree::{KeyValue, Tree};
 
 /// Sets under these numbers are the live ones, written piece by piece as they change.
 pub(super) const CLOSED_SET: u64 = 1;
@@ -71,6 +74,23 @@ fn get<T: serde::de::DeserializeOwned>(
 /// What was fixed when the database was created; `None` if it is new.
 pub(super) fn format(trees: &Trees) -> Result<Option<Format>, StorageError> {
     get(&trees.meta, "format", "the record of the format")
+}
+
+/// Whether this program knows the format of a database.
+///
+/// # Errors
+///
+/// [`OpenError::UnknownFormat`] if it does not.
+pub(super) fn check_format(format: &Format, path: &Path) -> Result<(), OpenError> {
+    if format.format == FORMAT {
+        return Ok(());
+    }
+    let (path, found) = (path.to_owned(), format.format.to_string());
+    Err(OpenError::UnknownFormat {
+        path,
+        found,
+        known: FORMAT,
+    })
 }
 
 /// The head of a stored state.
@@ -169,14 +189,7 @@ pub(super) fn check_fit(
     fits("the number of the last commit", scalars.last_commit, number)?;
     fits("the number of committed outputs", scalars.outputs, outputs)?;
     for set in [&sets.closed, &sets.settled.released, &sets.settled.absorbed] {
-        if set.last() > Some(scalars.position) {
-            let expected = format!("positions up to {}", scalars.position);
-            return Err(StorageError::damaged(
-                "a position set",
-                expected,
-                "a later one",
-            ));
-        }
+        check_within(set, scalars.position)?;
     }
     // The trees that moves trust; the others are larger, and are checked where they are read.
     check_digest("sets", &trees.sets, &record.digests.sets)?;
@@ -187,19 +200,26 @@ pub(super) fn check_fit(
     )
 }
 
+/// No position of a set is beyond the journal's end.
+fn check_within(set: &PositionSet, head: Position) -> Result<(), StorageError> {
+    if set.last() <= Some(head) {
+        return Ok(());
+    }
+    let expected = format!("positions up to {head}");
+    Err(StorageError::damaged(
+        "a position set",
+        expected,
+        "a later one",
+    ))
+}
+
 /// Reads a commit from its entry in the tree.
 pub(super) fn decode_commit(
     trees: &Trees,
-    (key, bytes): &Entry,
+    (key, bytes): &KeyValue,
     head: Position,
 ) -> Result<Commit, StorageError> {
-    let number = key
-        .as_ref()
-        .try_into()
-        .map(u64::from_be_bytes)
-        .map_err(|_| {
-            StorageError::damaged("a commit's key", "8 bytes", format!("{} bytes", key.len()))
-        })?;
+    let number = parse_number("a commit's key", key)?;
     let record: CommitRecord = record::decode(bytes, &format!("commit {number}"))?;
     Ok(Commit {
         number,
@@ -245,7 +265,11 @@ pub(super) fn load_set(
 ) -> Result<PositionSet, StorageError> {
     let ranges = match set {
         SetRecord::Ranges(ranges) => ranges,
-        SetRecord::Pieces(number) => return load_pieces(trees, *number),
+        SetRecord::Pieces(number) => {
+            let set = load_pieces(trees, *number)?;
+            check_within(&set, head)?;
+            return Ok(set);
+        }
     };
     let mut set = PositionSet::default();
     let mut after = Position::NONE;
@@ -281,19 +305,16 @@ fn load_pieces(trees: &Trees, set: u64) -> Result<PositionSet, StorageError> {
     Ok(PositionSet::from_pieces(pieces))
 }
 
-pub(super) fn decode_block((key, bytes): &Entry) -> Result<Block, StorageError> {
-    let first = key
-        .as_ref()
-        .try_into()
-        .map(u64::from_be_bytes)
-        .map_err(|_| {
-            StorageError::damaged(
-                "a key of the journal",
-                "8 bytes",
-                format!("{} bytes", key.len()),
-            )
-        })?;
+pub(super) fn decode_block((key, bytes): &KeyValue) -> Result<Block, StorageError> {
+    let first = parse_number("a key of the journal", key)?;
     Block::open(Position(first), bytes)
+}
+
+/// A key that is a number, big-endian.
+fn parse_number(what: &str, key: &[u8]) -> Result<u64, StorageError> {
+    let found = || format!("{} bytes", key.len());
+    let number = key.try_into().map(u64::from_be_bytes);
+    number.map_err(|_| StorageError::damaged(what, "8 bytes", found()))
 }
 
 /// The block itself, if it begins where the one before ends and holds its checksum, where that is

@@ -20,7 +20,7 @@ mod directory;
 #[cfg(test)]
 mod golden;
 mod group;
-mod guard;
+mod handle;
 mod load;
 mod lock;
 mod reader;
@@ -31,22 +31,23 @@ mod space;
 mod transaction;
 mod tree;
 pub(crate) mod varint;
+mod watchdog;
 mod watermark;
 mod writer;
 
 use std::path::Path;
 
 use crate::error::OpenError;
-use crate::patience::Patience;
+use crate::storage_timeout::StorageTimeout;
 pub(crate) use copy::RestingCopy;
 pub(crate) use counts_codec::{CountsBlock, encode_counts};
-pub(crate) use directory::blob_files;
 pub(crate) use group::{Checkpoint, Commit, Group, SnapshotHeader, SnapshotWrites};
-pub use guard::is_guarded;
+pub use handle::panic_becomes_error;
 pub(crate) use load::{LiveSets, Stored};
 pub(crate) use reader::{DurablePosition, Reader};
 pub(crate) use record::{HeadRecord, Scalars};
 pub(crate) use space::{LowSpace, SpaceFloor};
+use watchdog::Watchdog;
 pub(crate) use writer::Store;
 
 /// Opens or creates the state directory, to write to it.
@@ -58,8 +59,12 @@ pub(crate) fn open(
     path: &Path,
     cache_bytes: u64,
     accept_loss: bool,
-    patience: &Patience,
+    timeout: &StorageTimeout,
 ) -> Result<Store, OpenError> {
-    let directory = directory::Directory::lock(path)?;
-    Store::open(directory, cache_bytes, accept_loss, patience)
+    let watchdog = Watchdog::start(timeout)?;
+    let directory = {
+        let _watched = watchdog.watch("locking the directory");
+        directory::Directory::lock(path)?
+    };
+    Store::open(directory, cache_bytes, accept_loss, &watchdog)
 }

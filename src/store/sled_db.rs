@@ -4,17 +4,14 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::error::StorageError;
-use crate::patience::Patience;
 use crate::store::directory::DATABASE;
-use crate::store::guard::{Guard, Handle, contained};
+use crate::store::handle::{Handle, contained};
 use crate::store::tree::Tree;
+use crate::store::watchdog::{Watchdog, time_to_read};
 
 /// sled gives up its lock a moment after it is dropped (sled issue 1289), so a directory that
 /// was closed in this process is waited for this long.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
-
-/// sled reads what was written since its last open; the slowest disks read more than this.
-const OPENED_BYTES_A_SECOND: u64 = 4_000_000;
 
 /// Every tree of the database.
 #[derive(Debug, Clone)]
@@ -25,8 +22,7 @@ pub(super) struct Trees {
     pub(super) counts: Tree,
     pub(super) checkpoints: Tree,
     pub(super) commits: Tree,
-    /// What every other call of the database goes through.
-    pub(super) guard: Guard,
+    pub(super) watchdog: Watchdog,
 }
 
 /// Opens the database in a directory that has been made ready for it.
@@ -37,13 +33,12 @@ pub(super) struct Trees {
 pub(super) fn open(
     path: &Path,
     cache_bytes: u64,
-    patience: &Patience,
+    watchdog: &Watchdog,
 ) -> Result<(Handle<sled::Db>, Trees), StorageError> {
     const ACTION: &str = "opening";
-    let guard = Guard::start(patience)?;
     let bytes = path.join(DATABASE).metadata().map_or(0, |file| file.len());
-    let longer = Duration::from_secs(bytes / OPENED_BYTES_A_SECOND);
-    let _watched = guard.watch_longer(ACTION, longer);
+    let longer = time_to_read(bytes);
+    let _watched = watchdog.watch_longer(ACTION, longer);
     contained(ACTION, || {
         let deadline = Instant::now() + LOCK_PATIENCE;
         let config = sled::Config::new()
@@ -61,12 +56,12 @@ pub(super) fn open(
                 {
                     std::thread::sleep(Duration::from_millis(10));
                 }
-                other => break Handle::new(other.map_err(failed(ACTION))?, guard.clone()),
+                other => break Handle::new(other.map_err(failed(ACTION))?, watchdog.clone()),
             }
         };
         let tree = |name: &str| {
             let tree = db.open_tree(name).map_err(failed(ACTION))?;
-            Ok::<_, StorageError>(Tree::new(tree, guard.clone()))
+            Ok::<_, StorageError>(Tree::new(tree, watchdog.clone()))
         };
         let trees = Trees {
             meta: tree("meta")?,
@@ -75,7 +70,7 @@ pub(super) fn open(
             counts: tree("counts")?,
             checkpoints: tree("checkpoints")?,
             commits: tree("commits")?,
-            guard: guard.clone(),
+            watchdog: watchdog.clone(),
         };
         Ok((db, trees))
     })

@@ -9,6 +9,7 @@ use crate::error::StorageError;
 use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
 use crate::store::group::{Checkpoint, Commit, Group, SnapshotHeader};
+use crate::store::handle::call;
 use crate::store::load::{self, ABSORBED_SET, CLOSED_SET, LiveSets, RELEASED_SET};
 use crate::store::record::{
     self, CheckpointRecord, CommitRecord, Format, HeadRecord, SetRecord, SnapshotRecord, TreeDigest,
@@ -144,7 +145,7 @@ impl Transaction {
                 TransactionError::Abort(()) => unreachable!("the closure never aborts"),
             })
         };
-        trees.guard.call(action, write)
+        call(&trees.watchdog, action, write)
     }
 
     fn put_changed_pieces(&mut self, set: u64, stored: &PositionSet, new: &PositionSet) {

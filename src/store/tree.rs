@@ -5,21 +5,22 @@ use std::ops::RangeBounds;
 use sled::IVec;
 
 use crate::error::StorageError;
-use crate::store::guard::{Guard, Handle};
+use crate::store::handle::{Handle, call};
 use crate::store::sled_db::failed;
+use crate::store::watchdog::Watchdog;
 
 const READING: &str = "reading";
 
 /// A key and its value.
-pub(super) type Entry = (IVec, IVec);
+pub(super) type KeyValue = (IVec, IVec);
 
 /// One tree of the database.
 #[derive(Debug, Clone)]
 pub(super) struct Tree(Handle<sled::Tree>);
 
 impl Tree {
-    pub(super) fn new(tree: sled::Tree, guard: Guard) -> Self {
-        Self(Handle::new(tree, guard))
+    pub(super) fn new(tree: sled::Tree, watchdog: Watchdog) -> Self {
+        Self(Handle::new(tree, watchdog))
     }
 
     /// sled's own handle, for a transaction.
@@ -27,18 +28,28 @@ impl Tree {
         &self.0
     }
 
+    /// Puts one entry in, which is atomic as it is.
+    pub(super) fn insert(
+        &self,
+        action: &'static str,
+        key: impl AsRef<[u8]>,
+        value: &[u8],
+    ) -> Result<(), StorageError> {
+        self.0.call(action, |tree| {
+            tree.insert(key, value).map(drop).map_err(failed(action))
+        })
+    }
+
     /// The value of a key.
     pub(super) fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<IVec>, StorageError> {
         self.0
-            .guard()
-            .call(READING, || self.0.get(key).map_err(failed(READING)))
+            .call(READING, |tree| tree.get(key).map_err(failed(READING)))
     }
 
     /// The last entry whose key is not above this one.
-    pub(super) fn last_up_to(&self, key: [u8; 8]) -> Result<Option<Entry>, StorageError> {
-        self.0.guard().call(READING, || {
-            self.0
-                .range(..=key)
+    pub(super) fn last_up_to(&self, key: [u8; 8]) -> Result<Option<KeyValue>, StorageError> {
+        self.0.call(READING, |tree| {
+            tree.range(..=key)
                 .next_back()
                 .transpose()
                 .map_err(failed(READING))
@@ -62,7 +73,7 @@ impl Tree {
 
     fn entries(&self, entries: sled::Iter) -> Entries {
         Entries {
-            entries: Handle::new(entries, self.0.guard().clone()),
+            entries: Handle::new(entries, self.0.watchdog().clone()),
             last_key: None,
             has_failed: false,
         }
@@ -78,14 +89,14 @@ pub(super) struct Entries {
 }
 
 impl Iterator for Entries {
-    type Item = Result<Entry, StorageError>;
+    type Item = Result<KeyValue, StorageError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.has_failed {
             return None;
         }
-        let guard = self.entries.guard().clone();
-        let next = guard.call(READING, || {
+        let watchdog = self.entries.watchdog().clone();
+        let next = call(&watchdog, READING, || {
             self.entries.next().transpose().map_err(failed(READING))
         });
         let next = next.and_then(|entry| {

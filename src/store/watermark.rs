@@ -19,23 +19,25 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::error::{OpenError, StorageError};
+use crate::error::{Loss, OpenError, StorageError};
 use crate::state::position::Position;
 use crate::store::directory::{replace_file, unusable};
+use crate::store::record::HeadRecord;
 
 const NAME: &str = "watermark";
 const NEW_NAME: &str = "watermark.new";
 const MAGIC: &[u8; 8] = b"eo-mark2";
 const SLOT_BYTES: u64 = 4096;
 const MARK_BYTES: usize = 40;
+/// An older watermark refuses nothing that is sound, and a second of answers is little to miss.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 
 /// Up to where answers have been given.
@@ -76,6 +78,29 @@ impl Mark {
     }
 }
 
+/// What a database has lost, if its end is before the last answer.
+///
+/// # Errors
+///
+/// [`OpenError::WatermarkUnusable`] if nobody can tell.
+pub(super) fn find_loss(
+    path: &Path,
+    answered: Option<Mark>,
+    record: &HeadRecord,
+) -> Result<Option<Loss>, OpenError> {
+    let loss = Loss {
+        answered: answered.map(|mark| (mark.group, mark.position.0)),
+        found: (record.group, record.scalars.position.0),
+    };
+    match answered {
+        None => Err(OpenError::WatermarkUnusable {
+            path: path.to_owned(),
+            loss,
+        }),
+        Some(answered) => Ok((record.group < answered.group).then_some(loss)),
+    }
+}
+
 /// The watermark of a directory that this process writes to.
 #[derive(Debug)]
 pub(super) struct Watermark {
@@ -91,21 +116,20 @@ impl Watermark {
         replace_file(directory, NAME, NEW_NAME, &slot.repeat(2))
     }
 
-    /// Up to where answers have been given from the database of a directory; `None` if neither
-    /// slot can be read and is of that database.
-    pub(super) fn read(directory: &Path, database: u64) -> Result<Option<Mark>, OpenError> {
-        let slots = Self::slots(directory, database)?;
+    /// Up to where answers have been given in a directory; `None` if neither slot can be read.
+    pub(super) fn read(directory: &Path) -> Result<Option<Mark>, OpenError> {
+        let slots = Self::slots(directory)?;
         Ok(slots.into_iter().flatten().max_by_key(|mark| mark.group))
     }
 
     /// Whether both slots can be read. One that cannot must be mended before the next group, which
     /// may be written over the other one.
-    pub(super) fn is_whole(directory: &Path, database: u64) -> Result<bool, OpenError> {
-        let slots = Self::slots(directory, database)?;
+    pub(super) fn is_whole(directory: &Path) -> Result<bool, OpenError> {
+        let slots = Self::slots(directory)?;
         Ok(slots.iter().all(Option::is_some))
     }
 
-    fn slots(directory: &Path, database: u64) -> Result<[Option<Mark>; 2], OpenError> {
+    fn slots(directory: &Path) -> Result<[Option<Mark>; 2], OpenError> {
         let path = directory.join(NAME);
         let file = match File::open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok([None; 2]),
@@ -114,7 +138,7 @@ impl Watermark {
         let slot = |number: u64| {
             let mut bytes = [0; MARK_BYTES];
             file.read_exact_at(&mut bytes, number * SLOT_BYTES).ok()?;
-            Mark::parse(&bytes).filter(|mark| mark.database == database)
+            Mark::parse(&bytes)
         };
         Ok([slot(0), slot(1)])
     }
@@ -133,7 +157,7 @@ impl Watermark {
     ///
     /// # Errors
     ///
-    /// [`StorageError::Sync`] if a sync failed.
+    /// [`StorageError::Watermark`] if a sync failed.
     pub(super) fn close(self) -> Result<(), StorageError> {
         let Self { mut syncing, .. } = self;
         syncing.finish();
@@ -144,23 +168,28 @@ impl Watermark {
     ///
     /// # Errors
     ///
-    /// [`StorageError::Sync`] if the file cannot be written, or could not be synced lately.
+    /// [`StorageError::Watermark`] if the file cannot be written, or could not be synced lately.
     pub(super) fn advance(&self, mark: Mark) -> Result<(), StorageError> {
         self.syncing.check()?;
         let slot = mark.group % 2 * SLOT_BYTES;
         self.file
             .write_all_at(&mark.bytes(), slot)
-            .map_err(StorageError::Sync)?;
+            .map_err(unwritable)?;
         self.syncing.is_due.store(true, Ordering::Release);
         Ok(())
     }
+}
+
+fn unwritable(error: io::Error) -> StorageError {
+    StorageError::Watermark(Box::new(error))
 }
 
 /// A thread that syncs the file about once a second while it changes.
 #[derive(Debug)]
 struct Syncing {
     is_due: Arc<AtomicBool>,
-    has_failed: Arc<AtomicBool>,
+    /// Why a sync failed.
+    failure: Arc<OnceLock<io::Error>>,
     /// Ends the thread when it is dropped.
     end: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -168,12 +197,16 @@ struct Syncing {
 
 impl Syncing {
     fn start(file: Arc<File>) -> io::Result<Self> {
-        let (is_due, has_failed) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+        let is_due = Arc::<AtomicBool>::default();
+        let failure = Arc::<OnceLock<io::Error>>::default();
         let (end, ended) = channel();
-        let (due, failed) = (Arc::clone(&is_due), Arc::clone(&has_failed));
+        let (due, failed) = (Arc::clone(&is_due), Arc::clone(&failure));
         let sync = move || {
-            if due.swap(false, Ordering::AcqRel) && file.sync_data().is_err() {
-                failed.store(true, Ordering::Release);
+            if due.swap(false, Ordering::AcqRel)
+                && let Err(error) = file.sync_data()
+            {
+                // The first failure says why as well as every later one.
+                failed.set(error).unwrap_or_default();
             }
         };
         let thread = std::thread::Builder::new().spawn(move || {
@@ -184,27 +217,27 @@ impl Syncing {
         })?;
         Ok(Self {
             is_due,
-            has_failed,
+            failure,
             end: Some(end),
             thread: Some(thread),
         })
     }
-}
 
-impl Syncing {
     fn check(&self) -> Result<(), StorageError> {
-        if self.has_failed.load(Ordering::Acquire) {
-            let failed = io::Error::other("syncing the watermark failed");
-            return Err(StorageError::Sync(failed));
+        match self.failure.get() {
+            None => Ok(()),
+            Some(failure) => {
+                let (kind, text) = (failure.kind(), failure.to_string());
+                Err(unwritable(io::Error::new(kind, text)))
+            }
         }
-        Ok(())
     }
 
     /// Waits until the thread has made a last sync.
     fn finish(&mut self) {
         self.end = None;
         if let Some(thread) = self.thread.take() {
-            // It only ever syncs; how it ended matters to nobody any more.
+            // It only ever syncs, and leaves word if that fails.
             thread.join().unwrap_or_default();
         }
     }
@@ -240,12 +273,10 @@ mod tests {
     #[test]
     fn the_later_slot_counts_and_a_torn_one_does_not() {
         let directory = tempfile::tempdir().expect("there is room");
-        let read = || Watermark::read(directory.path(), 7).expect("it can be read");
+        let read = || Watermark::read(directory.path()).expect("it can be read");
         assert_eq!(read(), None);
         Watermark::replace(directory.path(), mark(0)).expect("there is room");
         assert_eq!(read(), Some(mark(0)));
-        let of_another = Watermark::read(directory.path(), 8).expect("it can be read");
-        assert_eq!(of_another, None);
         let watermark = Watermark::open(directory.path()).expect("it is there");
         for group in 1..=5 {
             watermark.advance(mark(group)).expect("there is room");

@@ -5,18 +5,18 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::error::{Loss, OpenError, StorageError};
-use crate::patience::Patience;
 use crate::state::position::Position;
-use crate::store::block::{Block, Groups};
+use crate::store::block::Groups;
 use crate::store::directory::{Directory, FORMAT};
 use crate::store::group::Group;
-use crate::store::guard::Handle;
+use crate::store::handle::Handle;
 use crate::store::load::{self, FIRST_FREE_SET, LiveSets, StoredHead};
 use crate::store::reader::{DurablePosition, Reader};
 use crate::store::record::{Format, HeadRecord, Scalars};
 use crate::store::sled_db::{self, Trees, failed};
 use crate::store::transaction::Transaction;
-use crate::store::watermark::{Mark, Watermark};
+use crate::store::watchdog::Watchdog;
+use crate::store::watermark::{Mark, Watermark, find_loss};
 
 const COMMITTING: &str = "committing a group";
 
@@ -49,21 +49,29 @@ impl Store {
         mut directory: Directory,
         cache_bytes: u64,
         accept_loss: bool,
-        patience: &Patience,
+        watchdog: &Watchdog,
     ) -> Result<Self, OpenError> {
-        let file = directory.prepare()?;
-        let (db, trees) = sled_db::open(directory.path(), cache_bytes, patience)?;
+        let file = {
+            let _watched = watchdog.watch("preparing the database");
+            directory.prepare()?
+        };
+        let (db, trees) = sled_db::open(directory.path(), cache_bytes, watchdog)?;
         let format = match load::format(&trees)? {
             Some(format) => format,
             None if directory.is_new() => create(&db, &trees, &file)?,
             None => return Err(directory.database_is_foreign()),
         };
-        check_format(&format, directory.path())?;
+        load::check_format(&format, directory.path())?;
         let StoredHead { record, base } = load::head(&trees)?;
-        directory.finish_creation(mark_of(&format, &record))?;
-        let loss = match find_loss(directory.path(), &format, &record) {
+        {
+            let _watched = watchdog.watch("creating the directory");
+            directory.finish_creation(mark_of(&format, &record))?;
+        }
+        let answered = Watermark::read(directory.path())?;
+        let answered = answered.filter(|mark| mark.database == format.seed);
+        let loss = match find_loss(directory.path(), answered, &record) {
             Ok(loss) => loss,
-            Err(OpenError::WatermarkGone { loss, .. }) if accept_loss => Some(loss),
+            Err(OpenError::WatermarkUnusable { loss, .. }) if accept_loss => Some(loss),
             Err(error) => return Err(error),
         };
         if let Some(loss) = loss.filter(|_| !accept_loss) {
@@ -134,7 +142,7 @@ impl Store {
             return Ok(());
         }
         let unusable = |error| StorageError::Watermark(Box::new(error));
-        let is_whole = Watermark::is_whole(self.path(), self.format.seed).map_err(unusable)?;
+        let is_whole = Watermark::is_whole(self.path()).map_err(unusable)?;
         if self.loss.is_some() || !is_whole {
             Watermark::replace(self.path(), mark_of(&self.format, &self.record))
                 .map_err(unusable)?;
@@ -187,8 +195,10 @@ impl Store {
     ///
     /// [`StorageError`] if that fails; what was committed stays durable all the same.
     pub(crate) fn close(self) -> Result<(), StorageError> {
+        let watchdog = self.trees.watchdog.clone();
         drop(self.trees);
         self.db.close()?;
+        let _watched = watchdog.watch("closing");
         self.watermark.map_or(Ok(()), Watermark::close)
     }
 
@@ -223,20 +233,25 @@ impl Store {
         let watermark = self.watermark.as_ref();
         let watermark = watermark.expect("whoever commits has begun to use the store");
         match group.as_lone_block() {
-            Some(block) => self.insert_block(block)?,
+            // One insert is atomic as it is, and a transaction would make sled write twice: a lone
+            // request would wait half as long again. The block says which group it is of, and the
+            // journal's end says where the head is.
+            Some(block) => {
+                let key = block.first.0.to_be_bytes();
+                self.trees.journal.insert(COMMITTING, key, &block.bytes)?;
+            }
             None => {
                 let mut transaction = Transaction::default();
                 transaction.put_group(&self.trees, group, &self.stored, &mut record)?;
                 transaction.apply(&self.trees, &mut record, COMMITTING)?;
             }
         }
-        self.trees.guard.call(COMMITTING, || {
-            self.db.flush().map(drop).map_err(failed(COMMITTING))
+        self.db.call(COMMITTING, |db| {
+            db.flush().map(drop).map_err(failed(COMMITTING))
         })?;
         // sled's flush is pwrite and sync_file_range: it survives a kill, not a power cut.
-        let syncing = self.trees.guard.watch("syncing the database");
+        let _watched = self.trees.watchdog.watch("making a group durable");
         self.file.sync_data().map_err(StorageError::Sync)?;
-        drop(syncing);
         self.check_that_the_file_has_a_name()?;
         watermark.advance(mark_of(&self.format, &record))?;
         self.record = record;
@@ -261,25 +276,10 @@ impl Store {
         }
         Ok(())
     }
-
-    /// Writes the block of a group that is nothing else. One insert is atomic as it is, and a
-    /// transaction would make sled write twice: a lone request would wait half as long again.
-    /// The block says which group it is of, and the journal's end says where the head is.
-    fn insert_block(&self, block: &Block) -> Result<(), StorageError> {
-        let key = block.first.0.to_be_bytes();
-        let journal = self.trees.journal.sled();
-        let insert = || {
-            journal
-                .insert(key, &*block.bytes)
-                .map(drop)
-                .map_err(failed(COMMITTING))
-        };
-        self.trees.guard.call(COMMITTING, insert)
-    }
 }
 
 /// Writes what a new database begins with, and makes it durable.
-fn create(db: &sled::Db, trees: &Trees, file: &File) -> Result<Format, StorageError> {
+fn create(db: &Handle<sled::Db>, trees: &Trees, file: &File) -> Result<Format, StorageError> {
     const ACTION: &str = "creating the database";
     let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), FORMAT);
     let format = Format {
@@ -298,9 +298,8 @@ fn create(db: &sled::Db, trees: &Trees, file: &File) -> Result<Format, StorageEr
     let mut transaction = Transaction::default();
     transaction.put_format(&format);
     transaction.apply(trees, &mut record, ACTION)?;
-    trees
-        .guard
-        .call(ACTION, || db.flush().map(drop).map_err(failed(ACTION)))?;
+    db.call(ACTION, |db| db.flush().map(drop).map_err(failed(ACTION)))?;
+    let _watched = trees.watchdog.watch(ACTION);
     file.sync_data().map_err(StorageError::Sync)?;
     Ok(format)
 }
@@ -311,40 +310,4 @@ fn mark_of(format: &Format, record: &HeadRecord) -> Mark {
         group: record.group,
         position: record.scalars.position,
     }
-}
-
-/// What a database has lost, if its end is before the last answer.
-///
-/// # Errors
-///
-/// [`OpenError::WatermarkGone`] if nobody can tell.
-pub(super) fn find_loss(
-    path: &Path,
-    format: &Format,
-    record: &HeadRecord,
-) -> Result<Option<Loss>, OpenError> {
-    let answered = Watermark::read(path, format.seed)?;
-    let loss = Loss {
-        answered: answered.map(|mark| (mark.group, mark.position.0)),
-        found: (record.group, record.scalars.position.0),
-    };
-    match answered {
-        None => Err(OpenError::WatermarkGone {
-            path: path.to_owned(),
-            loss,
-        }),
-        Some(answered) => Ok((record.group < answered.group).then_some(loss)),
-    }
-}
-
-pub(super) fn check_format(format: &Format, path: &Path) -> Result<(), OpenError> {
-    if format.format == FORMAT {
-        return Ok(());
-    }
-    let (path, found) = (path.to_owned(), format.format.to_string());
-    Err(OpenError::UnknownFormat {
-        path,
-        found,
-        known: FORMAT,
-    })
 }

@@ -14,14 +14,12 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::error::{OpenError, StorageError};
-use crate::patience::Patience;
 use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
 use crate::state::settled::Settled;
 use crate::state::timeline::Timeline;
-use crate::store::{
-    Checkpoint, HeadRecord, LiveSets, Reader, RestingCopy, SnapshotHeader, blob_files,
-};
+use crate::storage_timeout::StorageTimeout;
+use crate::store::{Checkpoint, HeadRecord, LiveSets, Reader, RestingCopy, SnapshotHeader};
 pub use findings::{Class, Finding};
 use findings::{Findings, with_sources};
 
@@ -92,12 +90,12 @@ pub struct Progress {
 /// that is damaged or gone is a finding.
 pub fn verify(
     path: impl AsRef<Path>,
-    patience: &Patience,
+    timeout: &StorageTimeout,
     mut on_progress: impl FnMut(Progress),
 ) -> Result<Report, OpenError> {
     let path = path.as_ref();
     let mut findings = Findings::default();
-    let copy = match RestingCopy::open(path, CACHE_BYTES, patience) {
+    let copy = match RestingCopy::open(path, CACHE_BYTES, timeout) {
         Ok(copy) => Some(copy),
         Err(OpenError::Storage(error)) => findings.take(Class::Unreadable, Err(error)),
         Err(error @ OpenError::DatabaseGone { .. }) => {
@@ -106,14 +104,12 @@ pub fn verify(
         }
         Err(error) => return Err(error),
     };
-    let blobs = blob_files(path)?;
-    if let Some(first) = blobs.first() {
-        let text = format!("blobs holds {} files, one of them {first:?}", blobs.len());
-        findings.add(Class::Files, text);
-    }
     let Some(copy) = copy else {
         return Ok(Report::default().with(findings));
     };
+    for name in copy.blobs() {
+        findings.add(Class::Files, format!("there is a file {name:?} in blobs"));
+    }
     let Some(record) = findings.take(Class::Journal, copy.head()) else {
         return Ok(Report::default().with(findings));
     };
@@ -170,7 +166,7 @@ impl Verification<'_> {
         match self.copy.loss(&self.record) {
             Ok(None) => {}
             Ok(Some(loss)) => self.findings.add(Class::Lost, loss.to_string()),
-            Err(error @ OpenError::WatermarkGone { .. }) => {
+            Err(error @ OpenError::WatermarkUnusable { .. }) => {
                 self.findings.add(Class::Lost, error.to_string());
             }
             Err(error) => return Err(error),

@@ -155,6 +155,11 @@ impl<'a> Case<'a> {
         let opened = on(data_dir, "")?;
         match opened.code {
             Some(0) => {}
+            Some(UNUSABLE | STORAGE) if matches!(verdict.is, Is::Clean(_)) => {
+                return Err(format!(
+                    "verify called it clean, and run refused it: {opened:?}"
+                ));
+            }
             Some(UNUSABLE | STORAGE) => return refusal(&opened),
             _ => return Err(format!("it neither opened nor refused: {opened:?}")),
         }

@@ -2,8 +2,8 @@
 
 use exactly_once::inspect::{Inspection, Record, Section};
 use exactly_once::{
-    Answer, Engine, MAX_EVENT_ID_BYTES, MAX_SOURCE_BYTES, OpenError, Options, Outcome, Patience,
-    Refusal, Reply, Request, StorageError,
+    Answer, Engine, MAX_EVENT_ID_BYTES, MAX_SOURCE_BYTES, OpenError, Options, Outcome, Refusal,
+    Reply, Request, StorageError, StorageTimeout,
 };
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -205,7 +205,7 @@ fn times_come_from_the_caller_and_are_only_shown() {
         .expect("the storage works");
     engine.close().expect("the storage works");
     let inspection =
-        Inspection::open(dir.path(), true, &Patience::default()).expect("there is a state");
+        Inspection::open(dir.path(), true, &StorageTimeout::default()).expect("there is a state");
     let mut times = Vec::new();
     let read = inspection.records(Section::Checkpoints, |record| {
         if let Record::Checkpoint { created_at_ms, .. } = record {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const PAGE_BYTES: usize = 4096;
 const SEGMENT_BYTES: usize = 512 << 10;
 /// The bytes of a slot of the watermark that say anything.
-const MARK_BYTES: usize = 32;
+const MARK_BYTES: usize = 40;
 const LONGEST_RUN: usize = 200;
 /// How often a random change is tried that turns out to change nothing.
 const TRIES: usize = 100;
@@ -136,7 +136,9 @@ impl Patient<'_> {
             Kind::OfAnother => self.replace(harm.place, &self.other.path, rng),
             // As it was until the first database was durable.
             Kind::Older if harm.place == Place::Sentinel => {
-                self.plant("sentinel", b"exactly-once 1 creating\n".to_vec())
+                let sentinel = fs::read_to_string(self.file(Place::Sentinel));
+                let older = sentinel.expect("it is text").replace("ready", "creating");
+                self.plant("sentinel", older.into_bytes())
             }
             Kind::Older => self.replace(harm.place, &self.variant.older, rng),
             Kind::Planted => {

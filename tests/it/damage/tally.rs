@@ -49,7 +49,7 @@ impl Tally {
         for harm in all {
             assert!(self.count(|h, _| h == harm) > 0, "never done: {harm:?}");
         }
-        // An open reads nearly everything, so what only `verify` finds is rare.
+        // An open reads nearly everything, so what it takes and `verify` has to name is rare.
         for outcome in [Outcome::Whole, Outcome::OnlyVerifyMinds, Outcome::Refused] {
             assert!(
                 self.count(|_, o| o == outcome) > 0,

@@ -127,6 +127,18 @@ fn a_database_that_is_no_database_any_more_is_refused_and_never_silently_fresh()
 }
 
 #[test]
+fn an_old_sentinel_of_a_directory_that_was_used_since_does_not_have_it_removed() {
+    let (_home, data_dir) = used();
+    set(&data_dir, "sentinel", "exactly-once 2 creating\n");
+    for command in ["dump", "verify", "run", "run"] {
+        let line = on(command, &data_dir, "").expect_refusal(UNUSABLE);
+        assert!(line.contains("sentinel"), "{line}");
+    }
+    set(&data_dir, "sentinel", "exactly-once 2 ready\n");
+    assert_eq!(answer(&data_dir, &[event("e1")]), reply(2, true));
+}
+
+#[test]
 fn a_snapshot_file_that_a_killed_process_left_is_removed_and_everything_is_there() {
     for content in [&b""[..], b"garbage", &[0; 4096]] {
         let (_home, data_dir) = used();

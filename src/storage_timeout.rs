@@ -10,7 +10,7 @@ use crate::error::StorageError;
 
 /// How long the storage may take over one call.
 #[derive(Debug, Clone)]
-pub struct Patience {
+pub struct StorageTimeout {
     /// Longer than any healthy disk takes to write and sync a megabyte or two; 60 seconds by
     /// default. An open may take longer, by a second for each 4 MB of the database.
     pub limit: Duration,
@@ -18,7 +18,7 @@ pub struct Patience {
     pub then: WhenStuck,
 }
 
-impl Default for Patience {
+impl Default for StorageTimeout {
     fn default() -> Self {
         Self {
             limit: Duration::from_secs(60),

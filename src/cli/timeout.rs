@@ -3,25 +3,25 @@
 use std::time::Duration;
 
 use clap::Args;
-use exactly_once::{Patience, WhenStuck};
+use exactly_once::{StorageTimeout, WhenStuck};
 
 use super::exit::STORAGE;
 use super::say::say;
 
 /// How long a process waits for its storage.
 #[derive(Debug, Clone, Copy, Args)]
-pub(super) struct StuckArgs {
+pub(super) struct TimeoutArgs {
     /// End the process (status 5) when one write, sync or read of the storage takes longer; an
     /// open may take a second more for each 4 MB
-    #[arg(long, value_name = "SECONDS", default_value_t = Patience::default().limit.as_secs(),
+    #[arg(long, value_name = "SECONDS", default_value_t = StorageTimeout::default().limit.as_secs(),
           value_parser = clap::value_parser!(u64).range(1..))]
     storage_timeout: u64,
 }
 
-impl StuckArgs {
+impl TimeoutArgs {
     /// Says what has happened, and ends the process.
-    pub(super) fn patience(self) -> Patience {
-        Patience {
+    pub(super) fn storage_timeout(self) -> StorageTimeout {
+        StorageTimeout {
             limit: Duration::from_secs(self.storage_timeout),
             then: WhenStuck::new(|error| {
                 say(error);

@@ -26,7 +26,7 @@ pub struct Options {
     /// Whether to go on with a database that has lost what was answered; no by default. What is
     /// gone comes back only if its events are sent again, and its positions are used again.
     pub accept_loss: bool,
-    /// How long the storage may take over one call.
+    /// How long the storage may take over one call; 60 s by default.
     pub storage_timeout: StorageTimeout,
 }
 

@@ -80,14 +80,20 @@ impl Journal {
         Position(self.open.next_position().0 - 1)
     }
 
-    /// Adds an event and returns its position; `counts` is the digest of the counts with it.
-    pub(crate) fn append(&mut self, entry: &Entry<'_>, counts: u64) -> Position {
+    /// Adds an event and returns its position; `counts_digest` is the digest of the counts with it.
+    pub(crate) fn append(&mut self, entry: &Entry<'_>, counts_digest: u64) -> Position {
         if self.open.is_full() {
             self.close_block();
         }
         let position = self.open.next_position();
         let groups = self.groups;
-        self.open.push(entry, Stamp { groups, counts });
+        self.open.push(
+            entry,
+            Stamp {
+                groups,
+                counts_digest,
+            },
+        );
         self.open_is_unwritten = true;
         position
     }

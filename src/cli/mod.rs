@@ -23,15 +23,16 @@ Examples:
   exactly-once --data-dir state < requests.jsonl > replies.jsonl
   exactly-once events book.txt --redeliver 0.2 | exactly-once run --data-dir state
   exactly-once dump --data-dir state --only counts --format table
+  exactly-once verify --data-dir state
 
 Exit status:
   0  everything that was read is done, durable and answered
   1  the input could not be read or is no text, or the output could not be written
   2  the arguments are wrong
   3  the directory cannot be used: not ours, of an unknown format, unreadable, without state,
-     or without its database
+     or without its database or the right sentinel
   4  another process holds the directory
-  5  the storage failed or is damaged
+  5  the storage failed, does not answer, is damaged or has lost what was answered
   10 and above: what verify found, see verify --help";
 
 /// Counts events from an at-least-once stream exactly once, across crashes and power cuts.

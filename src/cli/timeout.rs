@@ -11,15 +11,15 @@ use super::say::say;
 /// How long a process waits for its storage.
 #[derive(Debug, Clone, Copy, Args)]
 pub(super) struct TimeoutArgs {
-    /// End the process (status 5) when one write, sync or read of the storage takes longer; an
-    /// open may take a second more for each 4 MB
+    /// End the process when one write, sync or read of the storage takes longer than this; an open
+    /// or a copy of the database may take a second more for each 4 MB
     #[arg(long, value_name = "SECONDS", default_value_t = StorageTimeout::default().limit.as_secs(),
           value_parser = clap::value_parser!(u64).range(1..))]
     storage_timeout: u64,
 }
 
 impl TimeoutArgs {
-    /// Says what has happened, and ends the process.
+    /// A storage that takes longer is told in a line, and ends the process.
     pub(super) fn storage_timeout(self) -> StorageTimeout {
         StorageTimeout {
             limit: Duration::from_secs(self.storage_timeout),

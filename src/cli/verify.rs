@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 
 use clap::Args;
-use exactly_once::verify::{Class, Progress, Report, verify};
+use exactly_once::verify::{Progress, Report, verify};
 use exactly_once::{StorageTimeout, WhenStuck};
 use indicatif::{ProgressBar, ProgressStyle};
 use thiserror::Error;
@@ -25,11 +25,11 @@ Examples:
   exactly-once verify --data-dir state
   exactly-once verify --data-dir state | jq -r '.findings[].text'
 
-Exit status: 0 if nothing is wrong; 1 to 4 as for every command; otherwise the first of these that
-was found
+Exit status: 0 if nothing is wrong; 1, 2 and 4 as for every command; 3 if it is no directory of
+exactly-once, or holds no state; otherwise the first of these that was found
   10 lost         something answered is gone, or nobody can tell: the database is missing, empty
                   or behind its watermark, or the watermark is missing
-  11 unreadable   the database cannot be opened or read
+  11 unreadable   the database cannot be opened or read, or does not answer
   12 journal      a block of the journal is missing or damaged, or an id is twice in the state
   13 sets         a position set is damaged, or belongs to nothing
   14 counts       the counts are not what the events of the state add up to
@@ -37,8 +37,8 @@ was found
   16 checkpoints  a checkpoint is damaged or does not fit the journal
   17 snapshots    a counts snapshot is damaged, or not what its events add up to
   18 digests      a tree holds something else than its digest says
-  19 index        the index of event ids does not know an event
-  20 files        there are files that should not be there")]
+  19 index        the index made from the journal does not know an event: a bug, please report it
+  20 files        there are files in blobs, where this program never has any")]
 pub(super) struct VerifyArgs {
     /// Where the state lives
     #[arg(long, value_name = "DIR", env = "EXACTLY_ONCE_DATA_DIR")]
@@ -98,13 +98,7 @@ fn progress_bar(quiet: bool) -> ProgressBar {
 
 fn print(report: &Report) -> io::Result<()> {
     for finding in &report.findings {
-        let Some(class) = serde_json::to_value(finding.class)?
-            .as_str()
-            .map(str::to_owned)
-        else {
-            continue;
-        };
-        say(format_args!("{class}: {}", finding.text));
+        say(format_args!("{}: {}", finding.class.name(), finding.text));
     }
     if report.untold > 0 {
         say(format_args!("and {} findings more", report.untold));
@@ -117,6 +111,5 @@ fn print(report: &Report) -> io::Result<()> {
 
 fn status_of(report: &Report) -> u8 {
     let gravest = report.findings.first();
-    let place = gravest.and_then(|gravest| Class::ALL.iter().position(|c| *c == gravest.class));
-    place.map_or(0, |place| FIRST_STATUS + place as u8)
+    gravest.map_or(0, |gravest| FIRST_STATUS + gravest.class as u8)
 }

@@ -110,7 +110,7 @@ impl Processor {
         };
         let mut processor = Self {
             state,
-            journal: Journal::open(reader.clone(), head, store.next_groups())?,
+            journal: Journal::open(reader.clone(), head, store.first_groups())?,
             index: build_index(&reader, store.seed(), head)?,
             snapshots: Snapshots::open(reader.clone(), snapshot_interval_events)?,
             reader,

@@ -161,17 +161,14 @@ impl Processor {
         };
         self.journal
             .walk(&from.difference(target), |position, entry| {
-                if counts.remove(entry.word) {
-                    return Ok(());
-                }
-                let what = format!("the count of the event at position {position}");
-                Err(StorageError::damaged(what, "at least 1", "0"))
+                counts.remove_event(position, entry.word)
             })?;
         self.journal.walk(&target.difference(from), |_, entry| {
             counts.add(entry.word, 1);
             Ok(())
         })
     }
+
     /// Compares the counts of the state with the digest that is stored with it.
     pub(super) fn check_counts(&self, stored: u64) -> Result<(), StorageError> {
         let found = self.state.counts.digest();

@@ -11,6 +11,9 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::error::StorageError;
+use crate::state::position::Position;
+
 /// A word and how many events of the state carry it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WordCount {
@@ -46,16 +49,26 @@ impl Counts {
         self.counts[number]
     }
 
-    /// Takes back one event, and returns whether one was counted with the word.
-    pub(crate) fn remove(&mut self, word: &str) -> bool {
+    /// Takes back the event at a position.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Damaged`] if none was counted with its word: what was read to get here does
+    /// not fit the journal.
+    pub(crate) fn remove_event(
+        &mut self,
+        position: Position,
+        word: &str,
+    ) -> Result<(), StorageError> {
         let hash = xxh3_64(word.as_bytes());
         let number = self.number(word, hash);
         let Some(number) = number.filter(|&number| self.counts[number] > 0) else {
-            return false;
+            let what = format!("the count of the event at position {position}");
+            return Err(StorageError::damaged(what, "at least 1", "0"));
         };
         self.counts[number] -= 1;
         self.digest = self.digest.wrapping_sub(hash);
-        true
+        Ok(())
     }
 
     /// Sets every count to 0; the words keep their numbers.

@@ -79,7 +79,7 @@ impl<'a> EventId<'a> {
 #[derive(Debug, Clone)]
 pub(crate) struct OpenBlock {
     first: Position,
-    previous: u64,
+    previous_checksum: u64,
     /// As of the last event.
     stamp: Stamp,
     bytes: Vec<u8>,
@@ -89,14 +89,14 @@ pub(crate) struct OpenBlock {
 
 impl OpenBlock {
     /// An empty block whose first event will be at `first`, behind a block with the checksum
-    /// `previous`.
-    pub(crate) fn new(first: Position, previous: u64) -> Self {
+    /// `previous_checksum`.
+    pub(crate) fn new(first: Position, previous_checksum: u64) -> Self {
         let mut bytes = Vec::with_capacity(MAX_BLOCK_BYTES);
         bytes.resize(HEADER_BYTES, 0);
         bytes[CHECKSUM_BYTES] = VERSION;
         Self {
             first,
-            previous,
+            previous_checksum,
             stamp: Stamp::default(),
             bytes,
             offsets: Vec::new(),
@@ -118,7 +118,7 @@ impl OpenBlock {
             if cursor.next()?.is_none() {
                 return Ok(Self {
                     first: block.first,
-                    previous: block.previous,
+                    previous_checksum: block.previous_checksum,
                     stamp: block.stamp,
                     bytes,
                     offsets,
@@ -170,10 +170,18 @@ impl OpenBlock {
     /// event is added, it is the same each time.
     pub(crate) fn seal(&mut self) -> Block {
         let entries = self.offsets.len() as u16;
-        let Stamp { groups, counts } = self.stamp;
+        let Stamp {
+            groups,
+            counts_digest,
+        } = self.stamp;
         let header = &mut self.bytes[CHECKSUM_BYTES + 1..HEADER_BYTES];
         header[..2].copy_from_slice(&entries.to_le_bytes());
-        let numbers = [groups.group, groups.base, self.previous, counts];
+        let numbers = [
+            groups.group,
+            groups.base,
+            self.previous_checksum,
+            counts_digest,
+        ];
         for (place, number) in header[2..].chunks_exact_mut(8).zip(numbers) {
             place.copy_from_slice(&number.to_le_bytes());
         }
@@ -182,7 +190,7 @@ impl OpenBlock {
         Block {
             first: self.first,
             entries,
-            previous: self.previous,
+            previous_checksum: self.previous_checksum,
             stamp: self.stamp,
             bytes: self.bytes.as_slice().into(),
         }
@@ -194,7 +202,7 @@ impl OpenBlock {
     }
 }
 
-/// Which groups a block belongs between.
+/// Where a block stands among the groups.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Groups {
     /// The group that the block was last written with.
@@ -208,7 +216,7 @@ pub(crate) struct Groups {
 pub(crate) struct Stamp {
     pub(crate) groups: Groups,
     /// The digest of the state's counts.
-    pub(crate) counts: u64,
+    pub(crate) counts_digest: u64,
 }
 
 /// A block as it is stored, whose checksum has been made or checked.
@@ -217,7 +225,7 @@ pub(crate) struct Block {
     pub(crate) first: Position,
     pub(crate) entries: u16,
     /// The checksum of the block before, 0 if there is none.
-    pub(crate) previous: u64,
+    pub(crate) previous_checksum: u64,
     pub(crate) stamp: Stamp,
     pub(crate) bytes: std::sync::Arc<[u8]>,
 }
@@ -259,12 +267,15 @@ impl Block {
                         group: number(0),
                         base: number(1),
                     },
-                    counts: number(3),
+                    counts_digest: number(3),
                 },
-                previous: number(2),
+                previous_checksum: number(2),
                 bytes: bytes.into(),
             }),
-            header => Err(damaged("version 2 and an entry", format!("{header:02x?}"))),
+            header => {
+                let expected = format!("version {VERSION} and an entry");
+                Err(damaged(&expected, format!("{header:02x?}")))
+            }
         }
     }
 
@@ -395,7 +406,7 @@ mod tests {
 
     const STAMP: Stamp = Stamp {
         groups: Groups { group: 5, base: 4 },
-        counts: 9,
+        counts_digest: 9,
     };
 
     fn event_id() -> impl Strategy<Value = String> {
@@ -421,7 +432,7 @@ mod tests {
             }
             let sealed = open.seal();
             let opened = Block::open(first, &sealed.bytes)?;
-            prop_assert_eq!((opened.previous, opened.stamp), (6, STAMP));
+            prop_assert_eq!((opened.previous_checksum, opened.stamp), (6, STAMP));
             let mut cursor = opened.cursor();
             for (index, (id, word, count)) in events.iter().enumerate() {
                 let (position, entry) = cursor.next()?.expect("as many entries as were pushed");

@@ -22,7 +22,7 @@ fn journal_block() -> Vec<u8> {
     let mut block = OpenBlock::new(Position(300), 0x1234_5678);
     let stamp = Stamp {
         groups: Groups { group: 5, base: 4 },
-        counts: 0x9abc_def0,
+        counts_digest: 0x9abc_def0,
     };
     for (id, word, count) in [
         ("e1", "hello", 1),

@@ -117,7 +117,7 @@ pub(super) fn head(trees: &Trees) -> Result<StoredHead, StorageError> {
             // Otherwise a transaction before the block is gone, though the block is there.
             fits("the last transaction's group", last.stamp.groups.base, base)?;
             record.scalars.position = last.last();
-            record.scalars.counts_digest = last.stamp.counts;
+            record.scalars.counts_digest = last.stamp.counts_digest;
             record.group = last.stamp.groups.group;
             record.digests.journal = journal;
         }
@@ -328,7 +328,11 @@ pub(super) fn follows(
         return Err(gap(first));
     }
     let what = format!("the journal before position {first}");
-    fits(&what, block.previous, previous.unwrap_or(block.previous))?;
+    fits(
+        &what,
+        block.previous_checksum,
+        previous.unwrap_or(block.previous_checksum),
+    )?;
     Ok(block)
 }
 

@@ -34,7 +34,7 @@ pub(crate) struct Store {
     durable: DurablePosition,
     format: Format,
     record: HeadRecord,
-    /// The last group that was a transaction.
+    /// The last group that was a transaction when the database was opened.
     base: u64,
     /// The live sets as they are stored.
     stored: LiveSets,
@@ -114,8 +114,8 @@ impl Store {
         self.format.seed
     }
 
-    /// The next group that writes anything, and the last one that was a transaction.
-    pub(crate) fn next_groups(&self) -> Groups {
+    /// The first group behind the open, and the last one before it that was a transaction.
+    pub(crate) fn first_groups(&self) -> Groups {
         Groups {
             group: self.record.group + 1,
             base: self.base,

@@ -8,7 +8,7 @@ use crate::verify::findings::Class;
 use crate::verify::{Parts, Verification};
 
 /// How many events have to be read to fold the snapshots and the state, each from the one before.
-pub(super) fn distance(parts: &Parts) -> u64 {
+pub(super) fn events_to_fold(parts: &Parts) -> u64 {
     let mut from = &PositionSet::default();
     let mut events = 0;
     for to in timelines(parts) {
@@ -57,9 +57,8 @@ impl Verification<'_> {
         to: &PositionSet,
     ) -> Result<(), StorageError> {
         let (left, entered) = (from.difference(to), to.difference(from));
-        self.reader.walk(left.ranges(), |_, entry| {
-            counts.remove(entry.word);
-            Ok::<(), StorageError>(())
+        self.reader.walk(left.ranges(), |position, entry| {
+            counts.remove_event(position, entry.word)
         })?;
         self.progress(left.len());
         for range in entered.ranges() {

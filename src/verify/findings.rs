@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::error::StorageError;
 
@@ -10,8 +10,7 @@ use crate::error::StorageError;
 const MAX_TOLD_OF_A_CLASS: u64 = 10;
 
 /// What is wrong, the gravest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
     /// Something that was answered is gone, or nobody can tell whether it is.
     Lost,
@@ -31,9 +30,9 @@ pub enum Class {
     Snapshots,
     /// A tree holds something else than its digest says.
     Digests,
-    /// The index of event ids does not know an event of the journal.
+    /// The index that an open makes from the journal does not know an event of it: a bug.
     Index,
-    /// There are files that should not be there.
+    /// There are files in `blobs`, sled's folder for what is too large for its log; none of ours is.
     Files,
 }
 
@@ -52,6 +51,30 @@ impl Class {
         Self::Index,
         Self::Files,
     ];
+
+    /// Its name, as reports have it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Lost => "lost",
+            Self::Unreadable => "unreadable",
+            Self::Journal => "journal",
+            Self::Sets => "sets",
+            Self::Counts => "counts",
+            Self::Outputs => "outputs",
+            Self::Checkpoints => "checkpoints",
+            Self::Snapshots => "snapshots",
+            Self::Digests => "digests",
+            Self::Index => "index",
+            Self::Files => "files",
+        }
+    }
+}
+
+impl Serialize for Class {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
 }
 
 /// One thing that is wrong.

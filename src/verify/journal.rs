@@ -83,7 +83,9 @@ impl Verification<'_> {
                 let fingerprint = entry.event_id.with_text(|text| index.fingerprint(text));
                 let candidates = index.candidates(fingerprint)?;
                 if !candidates.contains(&position) {
-                    let text = format!("the index does not know position {position}");
+                    let text = format!(
+                        "the index of the journal does not know position {position}: a bug"
+                    );
                     self.findings.add(Class::Index, text);
                 }
                 for &earlier in candidates.iter().filter(|&&other| other < position) {
@@ -132,7 +134,10 @@ impl Verification<'_> {
                 && parts.timeline.contains(other)
                 && !is_settled
             {
-                let text = format!("{both} would be released, {released} already was");
+                let text = format!(
+                    "the next commit would release position {other}, though position {released} \
+                     has the same id and was released"
+                );
                 self.findings.add(Class::Outputs, text);
             }
             for checkpoint in saved {
@@ -141,7 +146,10 @@ impl Verification<'_> {
                     && !is_settled
                 {
                     let name = checkpoint.name;
-                    let text = format!("{both} would be released after restoring {name:?}");
+                    let text = format!(
+                        "a commit behind checkpoint {name:?} would release position {other}, \
+                         though position {released} has the same id and was released"
+                    );
                     self.findings.add(Class::Checkpoints, text);
                 }
             }

@@ -41,7 +41,7 @@ pub struct Report {
     pub pending: u64,
     /// How many outputs have been released.
     pub outputs: u64,
-    /// How many commits released any.
+    /// How many commits there are.
     pub commits: u64,
     /// How many checkpoints there are.
     pub checkpoints: u64,
@@ -151,7 +151,7 @@ impl Verification<'_> {
         self.check_references();
         let parts = self.parts();
         let head = self.record.scalars.position;
-        let folded = parts.as_ref().map_or(0, counts::distance);
+        let folded = parts.as_ref().map_or(0, counts::events_to_fold);
         self.progress.total = 2 * head.0 + folded;
         if let Some(index) = self.check_journal()
             && let Some(parts) = parts
@@ -165,7 +165,10 @@ impl Verification<'_> {
     fn check_watermark(&mut self) -> Result<(), OpenError> {
         match self.copy.loss(&self.record) {
             Ok(None) => {}
-            Ok(Some(loss)) => self.findings.add(Class::Lost, loss.to_string()),
+            Ok(Some(loss)) => {
+                let text = format!("{loss}; restore the directory from a copy");
+                self.findings.add(Class::Lost, text);
+            }
             Err(error @ OpenError::WatermarkUnusable { .. }) => {
                 self.findings.add(Class::Lost, error.to_string());
             }
@@ -180,7 +183,7 @@ impl Verification<'_> {
         }
     }
 
-    /// Every stored set belongs to one record, and to one that was written.
+    /// Every stored set belongs to a record, and every set of a record is stored.
     fn check_references(&mut self) {
         let stored = self.reader.stored_sets();
         let Some(stored) = self.findings.take(Class::Sets, stored) else {
@@ -220,10 +223,9 @@ impl Verification<'_> {
                 return None;
             }
         }
-        let released_twice =
-            settled.released.len() - settled.released.difference(&settled.absorbed).len();
+        let both = settled.released.len() - settled.released.difference(&settled.absorbed).len();
         let what = "positions that are both released and absorbed";
-        self.findings.compare(Class::Sets, what, 0, released_twice);
+        self.findings.compare(Class::Sets, what, 0, both);
         if let Some(released) = released {
             let differing = released.difference(&settled.released).len()
                 + settled.released.difference(&released).len();
@@ -255,9 +257,13 @@ impl Verification<'_> {
         }
         let scalars = &self.record.scalars;
         for (what, expected, found) in [
-            ("commits", scalars.last_commit, self.report.commits),
-            ("outputs of the commits", scalars.outputs, outputs),
-            ("different positions they released", outputs, released.len()),
+            (
+                "commits that are there",
+                scalars.last_commit,
+                self.report.commits,
+            ),
+            ("outputs that they released", scalars.outputs, outputs),
+            ("different ones among these", outputs, released.len()),
         ] {
             self.findings.compare(Class::Outputs, what, expected, found);
         }
@@ -277,7 +283,8 @@ impl Verification<'_> {
             if position > scalars.position || last > position {
                 let end = scalars.position;
                 let text = format!(
-                    "checkpoint {name:?} of position {position} ends at {last}, the journal at {end}"
+                    "checkpoint {name:?}, saved at position {position}, ends at {last}, and the \
+                     journal at {end}"
                 );
                 self.findings.add(Class::Checkpoints, text);
             } else if checkpoint.last_commit > scalars.last_commit {

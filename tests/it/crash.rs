@@ -15,9 +15,9 @@ pub mod reconcile;
 pub mod source;
 mod tally;
 
+use crate::campaign::{caught, on_all_threads, setting};
 use crate::client::dump::Dump;
 use crate::client::{run_once, scratch_dir};
-use crate::model::{caught, on_all_threads, setting};
 use crate::oracle::Request;
 use life::{End, Home, Life};
 use pattern::{Pattern, Phase, Shot};

@@ -13,11 +13,11 @@ mod history;
 mod tally;
 mod verify;
 
+use crate::campaign::{caught, on_all_threads, setting};
 use crate::client::{dump, reply, scratch_dir};
 use crate::command::{Finished, binary, run};
 use crate::crash::source::Source;
 use crate::directory::{Snapshot, copy};
-use crate::model::{caught, on_all_threads, setting};
 use crate::oracle::Request;
 use harm::{Harm, Patient};
 use history::Variant;

@@ -1,6 +1,7 @@
 //! The tests that drive the real binary, against an oracle that shares no code with it.
 
 mod calls;
+mod campaign;
 mod client;
 mod command;
 mod crash;

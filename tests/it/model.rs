@@ -7,30 +7,17 @@ pub mod play;
 pub mod reached;
 pub mod sequence;
 
+use crate::campaign::{caught, on_all_threads, setting};
 use crate::client::scratch_dir;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use reached::Reached;
 use sequence::{Step, notation, parse};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The cores of the smallest machine this suite is meant for.
-const THREADS: usize = 2;
 /// A dump costs a process, and most differences show in a reply.
 const SEQUENCES_PER_DUMP: u64 = 4;
 /// Below this, chance may leave something out.
 const ENOUGH_TO_REACH_ALL: u64 = 100;
-
-/// A number from the environment.
-pub fn setting(name: &str, default: u64) -> u64 {
-    let Ok(text) = std::env::var(name) else {
-        return default;
-    };
-    text.parse()
-        .unwrap_or_else(|_| panic!("{name} is not a number: {text:?}"))
-}
 
 #[test]
 fn random_sequences_are_answered_as_the_oracle_answers_them() {
@@ -49,36 +36,6 @@ fn random_sequences_are_answered_as_the_oracle_answers_them() {
     if count >= ENOUGH_TO_REACH_ALL {
         assert_eq!(reached.missing(), Vec::<&str>::new(), "never reached");
     }
-}
-
-/// Does the jobs `0..count` and panics with the reports of those that failed; the first failure
-/// keeps further jobs from starting.
-pub fn on_all_threads<T: Send>(
-    count: u64,
-    job: impl Fn(u64) -> Result<T, String> + Sync,
-    take: impl FnMut(T) + Send,
-) {
-    let next = AtomicU64::new(0);
-    let (take, reports) = (Mutex::new(take), Mutex::new(Vec::new()));
-    let work = || {
-        loop {
-            let number = next.fetch_add(1, Ordering::SeqCst);
-            if number >= count || !reports.lock().expect("nothing panics with it").is_empty() {
-                return;
-            }
-            match job(number) {
-                Ok(done) => take.lock().expect("nothing panics with it")(done),
-                Err(report) => reports.lock().expect("nothing panics with it").push(report),
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..THREADS {
-            scope.spawn(work);
-        }
-    });
-    let reports = reports.into_inner().expect("nothing panics with it");
-    assert!(reports.is_empty(), "{}", reports.join("\n"));
 }
 
 /// Plays the sequence of one seed; a failure comes back as the report to print.
@@ -100,12 +57,6 @@ fn run(steps: &[Step], with_dump: bool) -> Result<(), String> {
         play::play
     };
     caught(|| play(&data_dir, steps)).map(|_| ())
-}
-
-/// A hang or a broken reply ends in a panic of the client; a report has to name its seed too.
-pub fn caught<T>(run: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(run))
-        .unwrap_or_else(|_| Err("the client gave up, see above".to_owned()))
 }
 
 fn report(seed: u64, steps: &[Step], reason: &str) -> String {

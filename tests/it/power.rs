@@ -14,9 +14,9 @@ mod log;
 mod recording;
 mod tally;
 
+use crate::campaign::{on_all_threads, setting};
 use crate::client::dump::{self, Dump};
 use crate::client::{run_once, scratch_dir};
-use crate::model::{on_all_threads, setting};
 use disk::{Disk, Image, write_image};
 use file::PAGE_BYTES;
 use log::Event;

@@ -1,17 +1,19 @@
 //! A long run: requests of every kind, kills and restarts, and how much memory and disk it takes.
 //!
-//! `EXACTLY_ONCE_SOAK_SECONDS` says how long, `EXACTLY_ONCE_SEED` what is sent. Every reply is
-//! checked, and after each end of a process the directory is compared as in `crash`.
+//! `EXACTLY_ONCE_SOAK_SECONDS` says how long, `EXACTLY_ONCE_SEED` what is sent, as far as the
+//! machine's timing repeats itself: how much is sent in a time does not. Every reply is checked,
+//! and after each end of a process the directory is compared as in `crash`. The bounds mean
+//! something for minutes and hours; a short run shows that the test runs.
 
 mod figures;
 
+use crate::campaign::{caught, setting};
 use crate::client::dump::Dump;
 use crate::client::memory::Memory;
 use crate::client::{Node, scratch_dir};
 use crate::crash::life::Life;
 use crate::crash::reconcile::Belief;
 use crate::crash::source::Source;
-use crate::model::{caught, setting};
 use figures::Figures;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

@@ -7,6 +7,7 @@ use crate::client::{run_with, scratch_dir};
 use crate::command::{Finished, binary, run};
 use crate::directory::Snapshot;
 use crate::oracle::Request;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde::Deserialize;
 use std::fs;
 use std::path::Path;
@@ -255,6 +256,33 @@ fn what_is_wrong_with_the_files_is_named() {
 }
 
 #[test]
+fn a_storage_that_does_not_answer_is_named_too() {
+    let home = scratch_dir();
+    let data_dir = home.path().join("data");
+    fragmented(&data_dir);
+    // Whoever opens this waits for a writer that never comes.
+    let conf = data_dir.join("conf");
+    fs::remove_file(&conf).expect("it is there");
+    mknodat(CWD, &conf, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("it can be made");
+    let on = |command: &str| {
+        let mut process = binary();
+        // The copy of a process that ends in this way stays.
+        process.env("TMPDIR", home.path());
+        process.args([command, "--storage-timeout", "1", "--data-dir"]);
+        run(process.arg(&data_dir), "")
+    };
+    for command in ["run", "dump"] {
+        let line = on(command).expect_refusal(5);
+        assert!(line.contains("stuck for 1 s"), "{line}");
+    }
+    let verified = on("verify");
+    assert_eq!(verified.code, Some(11), "{}", verified.stderr);
+    let report = report(&verified.stdout);
+    assert_eq!(report.findings[0].class, "unreadable");
+    assert!(report.findings[0].text.contains("stuck for 1 s"));
+}
+
+#[test]
 fn what_is_no_directory_of_ours_is_refused_as_by_every_command() {
     let home = scratch_dir();
     verify(&home.path().join("missing")).expect_refusal(3);
@@ -267,9 +295,8 @@ fn what_is_no_directory_of_ours_is_refused_as_by_every_command() {
 #[test]
 fn every_status_of_verify_stands_in_its_help() {
     let help = run(binary().args(["verify", "--help"]), "").expect_quiet_success();
-    let classes = "lost unreadable journal sets counts outputs checkpoints snapshots digests index \
-                   files";
-    for (status, class) in (10..).zip(classes.split_whitespace()) {
-        assert!(help.contains(&format!("  {status} {class} ")), "{help}");
+    for (status, class) in (10..).zip(exactly_once::verify::Class::ALL) {
+        let line = format!("  {status} {} ", class.name());
+        assert!(help.contains(&line), "{line} is not in {help}");
     }
 }

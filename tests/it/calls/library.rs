@@ -195,7 +195,10 @@ impl Call {
 
     fn note(&self, what: &str) {
         let line = format!("{what} {} {}\n", self.name, self.file);
-        base::append(base::open_to_append(&settings().note), line.as_bytes());
+        // Opened with the first line: that there is a file says that something was done.
+        static NOTE: OnceLock<c_int> = OnceLock::new();
+        let note = *NOTE.get_or_init(|| base::open_to_append(&settings().note));
+        base::append(note, line.as_bytes());
     }
 
     fn fail(&self, errno: c_int) -> isize {

@@ -3,20 +3,18 @@
 //! It is no module of the tests, which have no unsafe code: `clock.rs` compiles it with `rustc`.
 //! Clocks that count from the start of the machine go on as ever.
 
-use std::ffi::{c_char, c_int, c_long, c_void};
-use std::sync::OnceLock;
+#[path = "../preload/base.rs"]
+pub mod base;
+
+use base::real;
+use std::ffi::{c_int, c_long};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-const RTLD_NEXT: *mut c_void = -1_isize as *mut c_void;
 const CLOCK_REALTIME: c_int = 0;
 const CLOCK_REALTIME_COARSE: c_int = 5;
 const YEAR: i64 = 31_556_952;
 /// By how many years the clock is wrong, in turn.
 const WRONG_BY: [i64; 6] = [0, 200, -100, 1, -1, -40];
-
-unsafe extern "C" {
-    fn dlsym(handle: *mut c_void, symbol: *const c_char) -> *mut c_void;
-}
 
 #[repr(C)]
 pub struct Time {
@@ -26,21 +24,10 @@ pub struct Time {
 
 type GetTime = unsafe extern "C" fn(c_int, *mut Time) -> c_int;
 
-/// The function that the program would have called without this library.
-fn real() -> GetTime {
-    static REAL: OnceLock<usize> = OnceLock::new();
-    let address = *REAL.get_or_init(|| {
-        let address = unsafe { dlsym(RTLD_NEXT, c"clock_gettime".as_ptr()) } as usize;
-        assert_ne!(address, 0, "the C library has clock_gettime");
-        address
-    });
-    unsafe { std::mem::transmute(address) }
-}
-
 #[unsafe(no_mangle)]
 unsafe extern "C" fn clock_gettime(clock: c_int, time: *mut Time) -> c_int {
     static LOOKS: AtomicUsize = AtomicUsize::new(0);
-    let result = unsafe { real()(clock, time) };
+    let result = unsafe { real!(c"clock_gettime" as GetTime)(clock, time) };
     if result == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE) {
         let look = LOOKS.fetch_add(1, Ordering::Relaxed);
         let wrong_by = WRONG_BY[look % WRONG_BY.len()] * YEAR;

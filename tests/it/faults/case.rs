@@ -2,12 +2,12 @@
 
 use super::workload::{Origin, Start, command};
 use crate::calls::{Aim, Beginning, Deed, Fault, Hit};
+use crate::campaign::caught;
 use crate::client::dump::Dump;
 use crate::client::{Ended, Node, PATIENCE, scratch_dir};
 use crate::crash::expect_no_reply;
 use crate::crash::life::{Home, Life};
 use crate::crash::reconcile::Belief;
-use crate::model::caught;
 use crate::oracle::Request;
 use std::fmt;
 use std::fs;

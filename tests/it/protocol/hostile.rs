@@ -10,8 +10,8 @@ mod mutation;
 mod request;
 
 use super::malformed::names_line;
+use crate::campaign::{caught, on_all_threads, setting};
 use crate::client::{Node, dump, reply, scratch_dir};
-use crate::model::{caught, on_all_threads, setting};
 use crate::oracle::{Expected, Oracle};
 use judge::{RULES, Rule, Verdict, judge};
 use mutation::Mutation;

@@ -28,6 +28,9 @@ const DISK_A_CONTROL: u64 = 16 << 10;
 /// From so much live data on, segments and short histories do not decide the ratio any more.
 const MUCH_LIVE: u64 = 2 << 20;
 
+/// In less, chance may end all lives in the same way.
+const ENOUGH_FOR_EVERY_END: Duration = Duration::from_secs(600);
+
 /// How the reply to a new event ends.
 const ACCEPTED: &str = r#""was_duplicate": false}"#;
 
@@ -158,6 +161,9 @@ impl Figures {
         }
         self.check_growth();
         assert!(self.answered > 0 && self.accepted > 0, "{self}");
+        let is_long = self.time >= ENOUGH_FOR_EVERY_END;
+        let both = self.kills > 0 && self.clean_ends > 0;
+        assert!(both || !is_long, "lives of one kind only: {self}");
     }
 
     /// The disk that an event takes must not grow with the time that has passed.

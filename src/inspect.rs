@@ -14,7 +14,7 @@ use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
 use crate::state::timeline::Timeline;
 use crate::storage_timeout::StorageTimeout;
-use crate::store::block::Entry;
+use crate::store::entry::Entry;
 use crate::store::{Checkpoint, RestingCopy, Stored};
 
 /// A part of the state.

@@ -10,9 +10,8 @@ use crate::error::StorageError;
 use crate::state::position::Position;
 use crate::state::position_set::{PositionRange, PositionSet};
 use crate::store::Reader;
-use crate::store::block::{
-    Block, Cursor, Entry, Groups, MAX_BLOCK_BYTES, OpenBlock, Stamp, walk_block,
-};
+use crate::store::block::{Block, Cursor, Groups, MAX_BLOCK_BYTES, OpenBlock, Stamp, walk_block};
+use crate::store::entry::Entry;
 
 /// Bytes of recent blocks that are kept in memory, so that the usual duplicate, which comes soon
 /// after its first delivery, is verified without reading the store.

@@ -48,7 +48,8 @@
 //! | `seen` | which positions carry an id | whether they count |
 //! | `request` | requests, replies, refusals | how they arrive or are kept |
 //! | `state` | positions, sets of them, timeline, counts | the disk |
-//! | `statistics`, `limits`, `storage_timeout`, `error` | figures, limits, waiting, failures | all else |
+//! | `statistics`, `limits`, `error` | figures, limits, failures | everything else |
+//! | `storage_timeout` | how long the storage is waited for | how it is watched |
 //!
 //! # Invariants
 //!

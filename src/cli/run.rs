@@ -19,11 +19,10 @@ use super::timeout::TimeoutArgs;
 
 /// Serve requests from standard input to standard output (the default)
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
+#[command(after_help = r#"Examples:
   exactly-once run --data-dir state < requests.jsonl > replies.jsonl
   tail -f queue.jsonl | exactly-once run --data-dir state
-  echo '{\"src\":\"me\",\"dest\":\"node\",\"body\":{\"type\":\"commit\",\"msg_id\":1}}' | exactly-once")]
+  echo '{"src":"me","dest":"node","body":{"type":"commit","msg_id":1}}' | exactly-once"#)]
 pub(super) struct RunArgs {
     /// Where the state lives; a temporary directory, removed at the end, if not given
     #[arg(long, value_name = "DIR", env = "EXACTLY_ONCE_DATA_DIR")]

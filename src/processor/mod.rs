@@ -24,7 +24,8 @@ use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
 use crate::state::timeline::Timeline;
 use crate::statistics::Statistics;
-use crate::store::block::{Cursor, Entry, EventId};
+use crate::store::block::Cursor;
+use crate::store::entry::{Entry, EventId};
 use crate::store::{Checkpoint, Commit, Group, LowSpace, Reader, Scalars, SpaceFloor, Store};
 
 /// A transaction of more control requests than this would hold much of sled's garbage: it keeps

@@ -10,7 +10,7 @@ use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
 use crate::state::timeline::Timeline;
 use crate::store::Checkpoint;
-use crate::store::block::EventId;
+use crate::store::entry::EventId;
 
 impl Processor {
     /// Makes a checkpoint's timeline the present one.
@@ -161,7 +161,7 @@ impl Processor {
         };
         self.journal
             .walk(&from.difference(target), |position, entry| {
-                counts.remove_event(position, entry.word)
+                entry.take_back(position, counts)
             })?;
         self.journal.walk(&target.difference(from), |_, entry| {
             counts.add(entry.word, 1);

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use crate::protocol::json::{Excess, RawString, Reader, SyntaxError, Value, unescape};
+use crate::protocol::json::{Excess, RawString, Reader, SyntaxError, Value};
 use crate::protocol::reason::{Problem, Reason};
+use crate::protocol::unescape::unescape;
 use crate::request::Request;
 
 /// The most bytes of a line, its end not included.

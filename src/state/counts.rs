@@ -11,9 +11,6 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::error::StorageError;
-use crate::state::position::Position;
-
 /// A word and how many events of the state carry it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WordCount {
@@ -49,26 +46,17 @@ impl Counts {
         self.counts[number]
     }
 
-    /// Takes back the event at a position.
-    ///
-    /// # Errors
-    ///
-    /// [`StorageError::Damaged`] if none was counted with its word: what was read to get here does
-    /// not fit the journal.
-    pub(crate) fn remove_event(
-        &mut self,
-        position: Position,
-        word: &str,
-    ) -> Result<(), StorageError> {
+    /// Takes back one event, and says whether one was counted with the word.
+    #[must_use]
+    pub(crate) fn remove(&mut self, word: &str) -> bool {
         let hash = xxh3_64(word.as_bytes());
         let number = self.number(word, hash);
         let Some(number) = number.filter(|&number| self.counts[number] > 0) else {
-            let what = format!("the count of the event at position {position}");
-            return Err(StorageError::damaged(what, "at least 1", "0"));
+            return false;
         };
         self.counts[number] -= 1;
         self.digest = self.digest.wrapping_sub(hash);
-        Ok(())
+        true
     }
 
     /// Sets every count to 0; the words keep their numbers.

@@ -8,24 +8,18 @@
 //!          base      u64 little-endian: the last group before it that was a transaction
 //!          previous  u64 little-endian: the checksum of the block before, 0 if there is none
 //!          counts    u64 little-endian: the digest of the state's counts with the last event
-//!          entry*
-//! entry  = form      u8: 0 the id is text, 1 the id is a UUID in lower-case hyphenated text
-//!          id        form 0: varint length and UTF-8; form 1: the 16 bytes it spells
-//!          word      varint length and UTF-8
-//!          count     varint: the count of the word that the event's reply gave
+//!          entry*, see [`entry`](super::entry)
 //! ```
 //!
 //! The first position of a block is its key; the others follow one by one. As each block holds the
 //! checksum of the one before, the checksum of the last one is a digest of the whole journal.
 
-use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::error::StorageError;
-use crate::limits::{MAX_EVENT_ID_BYTES, MAX_WORD_BYTES};
 use crate::state::position::Position;
 use crate::state::position_set::PositionRange;
-use crate::store::varint;
+use crate::store::entry::{Entry, MAX_ENTRY_BYTES};
 
 /// The most bytes of a block: sled keeps up to 17 entries in one page, and a page over
 /// 131,052 bytes would become a file that is never synced.
@@ -34,46 +28,6 @@ pub(crate) const MAX_BLOCK_BYTES: usize = 6_000;
 const VERSION: u8 = 2;
 const CHECKSUM_BYTES: usize = 8;
 const HEADER_BYTES: usize = CHECKSUM_BYTES + 1 + 2 + 4 * 8;
-const MAX_ENTRY_BYTES: usize =
-    1 + MAX_EVENT_ID_BYTES + MAX_WORD_BYTES + 3 * varint::MAX_VARINT_BYTES;
-
-const FORM_TEXT: u8 = 0;
-const FORM_UUID: u8 = 1;
-
-/// One event as the journal has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Entry<'a> {
-    pub(crate) event_id: EventId<'a>,
-    pub(crate) word: &'a str,
-    /// The count of the word that the event's reply gave.
-    pub(crate) count: u64,
-}
-
-/// An event id in its stored form. Each text has only one form, so equal forms are equal ids.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum EventId<'a> {
-    Text(&'a str),
-    Uuid(Uuid),
-}
-
-impl<'a> EventId<'a> {
-    /// The stored form of an id.
-    pub(crate) fn new(text: &'a str) -> Self {
-        let is_canonical = text.len() == 36 && !text.bytes().any(|b| b.is_ascii_uppercase());
-        match is_canonical.then(|| Uuid::try_parse(text)) {
-            Some(Ok(uuid)) => Self::Uuid(uuid),
-            _ => Self::Text(text),
-        }
-    }
-
-    /// Calls `f` with the id as it came in.
-    pub(crate) fn with_text<R>(&self, f: impl FnOnce(&str) -> R) -> R {
-        match self {
-            Self::Text(text) => f(text),
-            Self::Uuid(uuid) => f(uuid.hyphenated().encode_lower(&mut Uuid::encode_buffer())),
-        }
-    }
-}
 
 /// A block that still takes events.
 #[derive(Debug, Clone)]
@@ -141,25 +95,14 @@ impl OpenBlock {
     /// The event at a position that the block holds.
     pub(crate) fn entry(&self, position: Position) -> Entry<'_> {
         let offset = self.offsets[(position.0 - self.first.0) as usize];
-        take_entry(&mut &self.bytes[offset.into()..]).expect("an open block holds what was pushed")
+        Entry::take(&mut &self.bytes[offset.into()..]).expect("an open block holds what was pushed")
     }
 
     /// Adds an event. The block must not be full.
     pub(crate) fn push(&mut self, entry: &Entry<'_>, stamp: Stamp) {
         self.stamp = stamp;
         self.offsets.push(self.bytes.len() as u16);
-        match &entry.event_id {
-            EventId::Text(text) => {
-                self.bytes.push(FORM_TEXT);
-                varint::put_bytes(&mut self.bytes, text.as_bytes());
-            }
-            EventId::Uuid(uuid) => {
-                self.bytes.push(FORM_UUID);
-                self.bytes.extend_from_slice(uuid.as_bytes());
-            }
-        }
-        varint::put_bytes(&mut self.bytes, entry.word.as_bytes());
-        varint::put(&mut self.bytes, entry.count);
+        entry.put(&mut self.bytes);
         assert!(
             self.bytes.len() <= MAX_BLOCK_BYTES,
             "a block that is not full takes any event"
@@ -325,7 +268,7 @@ impl Cursor {
             return Ok(None);
         }
         let mut rest = &block.bytes[*offset..];
-        let entry = take_entry(&mut rest).ok_or_else(|| {
+        let entry = Entry::take(&mut rest).ok_or_else(|| {
             StorageError::damaged(format!("the journal at position {at}"), "an entry", "none")
         })?;
         *offset = block.bytes.len() - rest.len();
@@ -373,27 +316,6 @@ pub(crate) fn walk_block<E: From<StorageError>>(
     Ok(())
 }
 
-fn take_entry<'a>(input: &mut &'a [u8]) -> Option<Entry<'a>> {
-    let (&form, rest) = input.split_first()?;
-    *input = rest;
-    let event_id = match form {
-        FORM_TEXT => EventId::Text(varint::take_str(input)?),
-        FORM_UUID => {
-            let (bytes, rest) = input.split_first_chunk::<16>()?;
-            *input = rest;
-            EventId::Uuid(Uuid::from_bytes(*bytes))
-        }
-        _ => return None,
-    };
-    let word = varint::take_str(input)?;
-    let count = varint::take(input)?;
-    Some(Entry {
-        event_id,
-        word,
-        count,
-    })
-}
-
 fn checksum(first: Position, bytes: &[u8]) -> u64 {
     xxh3_64_with_seed(&bytes[CHECKSUM_BYTES..], first.0)
 }
@@ -401,8 +323,11 @@ fn checksum(first: Position, bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use uuid::Uuid;
 
     use super::*;
+    use crate::limits::{MAX_EVENT_ID_BYTES, MAX_WORD_BYTES};
+    use crate::store::entry::EventId;
 
     const STAMP: Stamp = Stamp {
         groups: Groups { group: 5, base: 4 },

@@ -5,8 +5,9 @@ use std::fmt::Write;
 use crate::state::counts::WordCount;
 use crate::state::position::Position;
 use crate::state::position_set::{PositionRange, PositionSet};
-use crate::store::block::{Entry, EventId, Groups, OpenBlock, Stamp};
+use crate::store::block::{Groups, OpenBlock, Stamp};
 use crate::store::counts_codec::encode_counts;
+use crate::store::entry::{Entry, EventId};
 use crate::store::record::{
     self, CheckpointRecord, CommitRecord, Digests, Format, HeadRecord, Scalars, SetRecord,
     SnapshotRecord, TreeDigest,

@@ -17,6 +17,7 @@ pub(crate) mod block;
 mod copy;
 mod counts_codec;
 mod directory;
+pub(crate) mod entry;
 #[cfg(test)]
 mod golden;
 mod group;

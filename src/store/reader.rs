@@ -9,8 +9,9 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::error::StorageError;
 use crate::state::position::Position;
 use crate::state::position_set::{PositionRange, PositionSet};
-use crate::store::block::{Block, Entry, walk_block};
+use crate::store::block::{Block, walk_block};
 use crate::store::counts_codec::decode_counts;
+use crate::store::entry::Entry;
 use crate::store::group::{Checkpoint, Commit, SnapshotHeader};
 use crate::store::load::{
     self, FIRST_FREE_SET, LiveSets, counts_key, decode_block, fits, follows, gap, load_set,

@@ -58,7 +58,7 @@ impl Verification<'_> {
     ) -> Result<(), StorageError> {
         let (left, entered) = (from.difference(to), to.difference(from));
         self.reader.walk(left.ranges(), |position, entry| {
-            counts.remove_event(position, entry.word)
+            entry.take_back(position, counts)
         })?;
         self.progress(left.len());
         for range in entered.ranges() {

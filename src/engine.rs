@@ -10,7 +10,7 @@ use crate::request::{Answer, Request};
 use crate::snapshots::DEFAULT_INTERVAL_EVENTS;
 use crate::statistics::Statistics;
 use crate::storage_timeout::StorageTimeout;
-use crate::store::{self, DurablePosition, SpaceFloor, Store};
+use crate::store::{self, DurablePosition, Store};
 
 /// How a state directory is used. None of this is stored.
 #[derive(Debug, Clone)]
@@ -63,7 +63,7 @@ impl Engine {
             options.accept_loss,
             &options.storage_timeout,
         )?;
-        let floor = SpaceFloor::new(store.path(), options.min_free_bytes);
+        let floor = store.space_floor(options.min_free_bytes);
         let interval = options.snapshot_interval_events.max(1);
         let processor = Processor::open(&store, floor, interval)?;
         Ok(Self { processor, store })
@@ -78,7 +78,9 @@ impl Engine {
     /// # Errors
     ///
     /// Any [`StorageError`] is final: whether requests without an answer took effect is decided
-    /// by the next open, and every further call returns [`StorageError::Stopped`].
+    /// by the next open, and every further call returns [`StorageError::Stopped`]. That open is one
+    /// of another process: sled is left as it is, and with it its lock, as closing it could make
+    /// half a group durable.
     pub fn submit(
         &mut self,
         requests: &[Request<'_>],

@@ -235,7 +235,7 @@ pub enum StorageError {
         found: String,
     },
     /// An earlier call failed, so that the state in memory is ahead of the disk.
-    #[error("an earlier storage failure stopped this processor; open the directory again")]
+    #[error("an earlier failure of the storage stopped this process; start it again")]
     Stopped,
 }
 

@@ -38,7 +38,8 @@ exactly-once, or holds no state; otherwise the first of these that was found
   17 snapshots    a counts snapshot is damaged, or not what its events add up to
   18 digests      a tree holds something else than its digest says
   19 index        the index made from the journal does not know an event: a bug, please report it
-  20 files        there are files in blobs, where this program never has any")]
+  20 files        a slot of the watermark is damaged, or there are files in blobs, where this
+                  program never has any")]
 pub(super) struct VerifyArgs {
     /// Where the state lives
     #[arg(long, value_name = "DIR", env = "EXACTLY_ONCE_DATA_DIR")]

@@ -3,6 +3,8 @@
 //! Everything before a move must be durable, as a move reads checkpoints, commits and snapshots
 //! from the store.
 
+use tracing::warn;
+
 use crate::error::StorageError;
 use crate::processor::Processor;
 use crate::request::{Answer, Refusal, Reply};
@@ -149,14 +151,23 @@ impl Processor {
             .min_by_key(|(distance, _)| *distance)
             .filter(|(snapshot_distance, _)| *snapshot_distance < distance(present));
         let counts = &mut self.state.counts;
+        let nothing = &PositionSet::default();
         let from = match nearest {
             None => present,
             Some((_, snapshot)) => {
                 counts.clear();
-                self.reader.load_snapshot(snapshot, |word, count| {
+                let loaded = self.reader.load_snapshot(snapshot, |word, count| {
                     counts.add(word, count);
-                })?;
-                &snapshot.timeline
+                });
+                match loaded {
+                    Ok(()) => &snapshot.timeline,
+                    Err(error) => {
+                        // It only saves time. What counts is the journal.
+                        warn!("{error}; counting every event instead");
+                        counts.clear();
+                        nothing
+                    }
+                }
             }
         };
         self.journal

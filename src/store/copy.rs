@@ -19,7 +19,7 @@ use crate::store::reader::{DurablePosition, Reader};
 use crate::store::record::{Format, HeadRecord};
 use crate::store::sled_db;
 use crate::store::watchdog::{Watchdog, time_to_read};
-use crate::store::watermark::{Mark, Watermark, find_loss};
+use crate::store::watermark::{Mark, Watermark, find_loss, latest};
 
 /// A copy of a resting state directory's database, open for reading.
 pub(crate) struct RestingCopy {
@@ -28,6 +28,7 @@ pub(crate) struct RestingCopy {
     /// The directory itself, and what was there beside the database.
     original: PathBuf,
     answered: Option<Mark>,
+    has_damaged_slot: bool,
     blobs: Vec<OsString>,
     /// Dropped before the directory that it is open in.
     _db: Handle<sled::Db>,
@@ -46,9 +47,9 @@ impl RestingCopy {
         timeout: &StorageTimeout,
     ) -> Result<Self, OpenError> {
         let watchdog = Watchdog::start(timeout)?;
-        let (directory, answered) = {
+        let (directory, slots) = {
             let _watched = watchdog.watch("reading the directory");
-            (RestingDirectory::lock(path)?, Watermark::read(path)?)
+            (RestingDirectory::lock(path)?, Watermark::slots(path)?)
         };
         let blobs = directory.blob_files()?;
         let copy = copy_database(&directory, &watchdog)?;
@@ -61,7 +62,8 @@ impl RestingCopy {
             reader: Reader::new(trees, DurablePosition::default()),
             format,
             original: path.to_owned(),
-            answered: answered.filter(|mark| mark.database == format.seed),
+            answered: latest(slots).filter(|mark| mark.database == format.seed),
+            has_damaged_slot: slots.contains(&None),
             blobs,
             _db: db,
             _copy: copy,
@@ -104,6 +106,11 @@ impl RestingCopy {
     /// [`OpenError::WatermarkUnusable`] if nobody can tell.
     pub(crate) fn loss(&self, record: &HeadRecord) -> Result<Option<Loss>, OpenError> {
         find_loss(&self.original, self.answered, record)
+    }
+
+    /// Whether a slot of the watermark cannot be read. The next start mends it.
+    pub(crate) fn has_damaged_slot(&self) -> bool {
+        self.has_damaged_slot
     }
 
     /// The files in sled's folder for what is too large for its log. None of ours is.

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::StorageError;
+use crate::store::watchdog::Watchdog;
 
 /// Less is free than must be, both in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,13 +18,15 @@ pub(crate) struct LowSpace {
 pub(crate) struct SpaceFloor {
     path: PathBuf,
     floor_bytes: u64,
+    watchdog: Watchdog,
 }
 
 impl SpaceFloor {
-    pub(crate) fn new(path: &Path, floor_bytes: u64) -> Self {
+    pub(super) fn new(path: &Path, floor_bytes: u64, watchdog: Watchdog) -> Self {
         Self {
             path: path.to_owned(),
             floor_bytes,
+            watchdog,
         }
     }
 
@@ -38,6 +41,7 @@ impl SpaceFloor {
 
     /// As [`SpaceFloor::check`], once these bytes have been written.
     pub(crate) fn check_room_for(&self, bytes: u64) -> Result<Option<LowSpace>, StorageError> {
+        let _watched = self.watchdog.watch("reading the free space");
         let disk = rustix::fs::statvfs(&self.path).map_err(|e| StorageError::Space(e.into()))?;
         let free_bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
         let floor_bytes = self.floor_bytes;

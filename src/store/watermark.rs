@@ -118,18 +118,12 @@ impl Watermark {
 
     /// Up to where answers have been given in a directory; `None` if neither slot can be read.
     pub(super) fn read(directory: &Path) -> Result<Option<Mark>, OpenError> {
-        let slots = Self::slots(directory)?;
-        Ok(slots.into_iter().flatten().max_by_key(|mark| mark.group))
+        Self::slots(directory).map(latest)
     }
 
-    /// Whether both slots can be read. One that cannot must be mended before the next group, which
-    /// may be written over the other one.
-    pub(super) fn is_whole(directory: &Path) -> Result<bool, OpenError> {
-        let slots = Self::slots(directory)?;
-        Ok(slots.iter().all(Option::is_some))
-    }
-
-    fn slots(directory: &Path) -> Result<[Option<Mark>; 2], OpenError> {
+    /// What stands in each slot. One that cannot be read must be mended before the next group,
+    /// which may be written over the other one.
+    pub(super) fn slots(directory: &Path) -> Result<[Option<Mark>; 2], OpenError> {
         let path = directory.join(NAME);
         let file = match File::open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok([None; 2]),
@@ -178,6 +172,11 @@ impl Watermark {
         self.syncing.is_due.store(true, Ordering::Release);
         Ok(())
     }
+}
+
+/// The mark that counts.
+pub(super) fn latest(slots: [Option<Mark>; 2]) -> Option<Mark> {
+    slots.into_iter().flatten().max_by_key(|mark| mark.group)
 }
 
 fn unwritable(error: io::Error) -> StorageError {

@@ -14,6 +14,7 @@ use crate::store::load::{self, FIRST_FREE_SET, LiveSets, StoredHead};
 use crate::store::reader::{DurablePosition, Reader};
 use crate::store::record::{Format, HeadRecord, Scalars};
 use crate::store::sled_db::{self, Trees, failed};
+use crate::store::space::SpaceFloor;
 use crate::store::transaction::Transaction;
 use crate::store::watchdog::Watchdog;
 use crate::store::watermark::{Mark, Watermark, find_loss};
@@ -122,8 +123,13 @@ impl Store {
         }
     }
 
+    /// The floor of free space on the disk of the directory.
+    pub(crate) fn space_floor(&self, floor_bytes: u64) -> SpaceFloor {
+        SpaceFloor::new(self.path(), floor_bytes, self.trees.watchdog.clone())
+    }
+
     /// The state directory.
-    pub(crate) fn path(&self) -> &Path {
+    fn path(&self) -> &Path {
         self.directory.path()
     }
 
@@ -142,7 +148,8 @@ impl Store {
             return Ok(());
         }
         let unusable = |error| StorageError::Watermark(Box::new(error));
-        let is_whole = Watermark::is_whole(self.path()).map_err(unusable)?;
+        let slots = Watermark::slots(self.path()).map_err(unusable)?;
+        let is_whole = slots.iter().all(Option::is_some);
         if self.loss.is_some() || !is_whole {
             Watermark::replace(self.path(), mark_of(&self.format, &self.record))
                 .map_err(unusable)?;

@@ -32,7 +32,7 @@ pub enum Class {
     Digests,
     /// The index that an open makes from the journal does not know an event of it: a bug.
     Index,
-    /// There are files in `blobs`, sled's folder for what is too large for its log, where none of
+    /// A slot of the watermark is damaged, or there are files in `blobs`, sled's folder for what is too large for its log, where none of
     /// ours is.
     Files,
 }

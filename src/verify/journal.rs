@@ -15,7 +15,25 @@ struct Saved<'a> {
     name: &'a str,
     timeline: &'a PositionSet,
     /// What had been released by then.
-    released: PositionSet,
+    released: &'a PositionSet,
+}
+
+/// What it takes to compare the events of one id.
+struct Ids<'a> {
+    /// Positions that the state or a checkpoint has, or that are settled. The others have no say.
+    held: PositionSet,
+    saved: Vec<Saved<'a>>,
+    /// The block that was read last to look at an earlier event.
+    read: Option<Block>,
+}
+
+impl Parts {
+    /// Every position that something has or knows of.
+    fn held(&self) -> PositionSet {
+        let settled = self.settled.released.union(&self.settled.absorbed);
+        let checkpoints = self.checkpoints.values().map(|saved| &saved.timeline);
+        checkpoints.fold(settled.union(&self.timeline), |held, set| held.union(set))
+    }
 }
 
 impl Verification<'_> {
@@ -50,22 +68,19 @@ impl Verification<'_> {
 
     /// Finds every event in the index, and compares it with the earlier events of its id.
     pub(super) fn check_ids(&mut self, index: &Index, parts: &Parts) {
-        let saved: Result<Vec<_>, _> = parts
-            .checkpoints
-            .iter()
-            .map(|(name, checkpoint)| {
-                let since = self.reader.released_since(checkpoint)?;
-                Ok(Saved {
-                    name,
-                    timeline: &checkpoint.timeline,
-                    released: parts.settled.released.difference(&since),
-                })
+        let saved = parts.checkpoints.iter().filter_map(|(name, checkpoint)| {
+            Some(Saved {
+                name,
+                timeline: &checkpoint.timeline,
+                released: parts.released_up_to.get(&checkpoint.last_commit)?,
             })
-            .collect();
-        let Some(saved) = self.findings.take(Class::Outputs, saved) else {
-            return;
+        });
+        let mut ids = Ids {
+            held: parts.held(),
+            saved: saved.collect(),
+            read: None,
         };
-        let checked = self.walk_ids(index, parts, &saved);
+        let checked = self.walk_ids(index, parts, &mut ids);
         self.findings.take(Class::Journal, checked);
     }
 
@@ -73,9 +88,8 @@ impl Verification<'_> {
         &mut self,
         index: &Index,
         parts: &Parts,
-        saved: &[Saved<'_>],
+        ids: &mut Ids<'_>,
     ) -> Result<(), StorageError> {
-        let mut read = None;
         for block in self.reader.blocks_from(Position::FIRST)? {
             let block = block?;
             let mut cursor = block.cursor();
@@ -88,10 +102,16 @@ impl Verification<'_> {
                     );
                     self.findings.add(Class::Index, text);
                 }
+                if !ids.held.contains(position) {
+                    continue;
+                }
                 for &earlier in candidates.iter().filter(|&&other| other < position) {
-                    let twin = self.block_of(earlier, &mut read)?;
+                    if !ids.held.contains(earlier) {
+                        continue;
+                    }
+                    let twin = self.block_of(earlier, &mut ids.read)?;
                     if twin.cursor().seek(earlier)?.event_id == entry.event_id {
-                        self.check_twins([earlier, position], parts, saved);
+                        self.check_twins([earlier, position], parts, &ids.saved);
                     }
                 }
             }

@@ -8,7 +8,7 @@ mod counts;
 mod findings;
 mod journal;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Serialize;
@@ -107,6 +107,9 @@ pub fn verify(
     let Some(copy) = copy else {
         return Ok(Report::default().with(findings));
     };
+    if copy.has_damaged_slot() {
+        findings.add(Class::Files, "one slot of the watermark is damaged");
+    }
     for name in copy.blobs() {
         findings.add(Class::Files, format!("there is a file {name:?} in blobs"));
     }
@@ -136,12 +139,22 @@ struct Verification<'a> {
     on_progress: &'a mut dyn FnMut(Progress),
 }
 
+/// What the commits released.
+#[derive(Default)]
+struct Released {
+    /// All of them together.
+    all: PositionSet,
+    /// Those up to the last commit that a checkpoint knows, for each such commit.
+    up_to: BTreeMap<u64, PositionSet>,
+}
+
 /// What the trees beside the journal hold.
 struct Parts {
     timeline: PositionSet,
     settled: Settled,
     checkpoints: BTreeMap<String, Checkpoint>,
     snapshots: Vec<SnapshotHeader>,
+    released_up_to: BTreeMap<u64, PositionSet>,
 }
 
 impl Verification<'_> {
@@ -208,7 +221,7 @@ impl Verification<'_> {
         let checkpoints = self.checkpoints();
         let snapshots = self.snapshots();
         let sets = self.findings.take(Class::Sets, self.reader.live_sets());
-        let released = self.commits();
+        let released = self.commits(&checkpoints);
         let LiveSets { closed, settled } = sets?;
         let scalars = &self.record.scalars;
         let head = scalars.position;
@@ -226,12 +239,11 @@ impl Verification<'_> {
         let both = settled.released.len() - settled.released.difference(&settled.absorbed).len();
         let what = "positions that are both released and absorbed";
         self.findings.compare(Class::Sets, what, 0, both);
-        if let Some(released) = released {
-            let differing = released.difference(&settled.released).len()
-                + settled.released.difference(&released).len();
-            let what = "positions that only the commits or only the state calls released";
-            self.findings.compare(Class::Outputs, what, 0, differing);
-        }
+        let Released { all, up_to } = released?;
+        let differing =
+            all.difference(&settled.released).len() + settled.released.difference(&all).len();
+        let what = "positions that only the commits or only the state calls released";
+        self.findings.compare(Class::Outputs, what, 0, differing);
         let timeline = Timeline::new(closed, scalars.open_from).up_to(head);
         self.report.positions = head.0;
         self.report.events = timeline.len();
@@ -242,17 +254,27 @@ impl Verification<'_> {
             settled,
             checkpoints,
             snapshots,
+            released_up_to: up_to,
         })
     }
 
     /// The positions that the commits released: in order, without a gap, and none of them twice.
-    fn commits(&mut self) -> Option<PositionSet> {
-        let mut released = PositionSet::default();
+    fn commits(&mut self, checkpoints: &BTreeMap<String, Checkpoint>) -> Option<Released> {
+        let mut released = Released::default();
+        let mut known: BTreeSet<u64> = checkpoints.values().map(|c| c.last_commit).collect();
         let mut outputs = 0;
+        if known.remove(&0) {
+            released.up_to.insert(0, PositionSet::default());
+        }
         for commit in self.reader.commits_from(1) {
             let commit = self.findings.take(Class::Outputs, commit)?;
             outputs += commit.released.len();
-            released = released.union(&commit.released);
+            for range in commit.released.ranges() {
+                released.all.insert_range(range);
+            }
+            if known.remove(&commit.number) {
+                released.up_to.insert(commit.number, released.all.clone());
+            }
             self.report.commits += 1;
         }
         let scalars = &self.record.scalars;
@@ -263,7 +285,7 @@ impl Verification<'_> {
                 self.report.commits,
             ),
             ("outputs that they released", scalars.outputs, outputs),
-            ("different ones among these", outputs, released.len()),
+            ("different ones among these", outputs, released.all.len()),
         ] {
             self.findings.compare(Class::Outputs, what, expected, found);
         }

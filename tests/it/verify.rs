@@ -5,7 +5,7 @@
 
 use crate::client::{run_with, scratch_dir};
 use crate::command::{Finished, binary, run};
-use crate::directory::Snapshot;
+use crate::directory::{Snapshot, copy};
 use crate::oracle::Request;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde::Deserialize;
@@ -225,9 +225,36 @@ fn what_is_gone_from_the_database_or_stands_under_another_key_is_named() {
     }
 }
 
+/// A snapshot only saves time: without it everything is counted from the journal.
+#[test]
+fn a_counts_snapshot_that_cannot_be_read_changes_no_answer() {
+    let home = scratch_dir();
+    let [sound, damaged] = ["sound", "damaged"].map(|name| home.path().join(name));
+    fragmented(&sound);
+    copy(&sound, &damaged);
+    edit(&damaged, |db| {
+        let counts = tree(db, "counts");
+        // The headers stay: their block number is 0.
+        let blocks = keys(&counts).into_iter().filter(|key| key[8..] != [0; 4]);
+        blocks.for_each(|key| remove(&counts, key));
+    });
+    let restore =
+        ["empty", "half", "empty", "half"].map(|id| Request::Restore { id: id.to_owned() });
+    let input: String = restore.iter().map(|r| r.line(1) + "\n").collect();
+    let [expected, found] =
+        [sound, damaged].map(|data_dir| run_with(&data_dir, &[], input.as_bytes()));
+    assert!(expected.2.success() && found.2.success(), "{}", found.1);
+    assert_eq!(found.0, expected.0);
+    assert!(
+        found.1.contains("counting every event instead"),
+        "{}",
+        found.1
+    );
+}
+
 #[test]
 fn what_is_wrong_with_the_files_is_named() {
-    let cases: [(i32, &str, Damage); 4] = [
+    let cases: [(i32, &str, Damage); 5] = [
         (10, "lost", |data_dir| {
             fs::remove_file(data_dir.join("watermark")).expect("it is there");
         }),
@@ -240,6 +267,12 @@ fn what_is_wrong_with_the_files_is_named() {
             let mut bytes = fs::read(data_dir.join("db")).expect("it is there");
             bytes[64..4096].fill(0);
             fs::write(data_dir.join("db"), bytes).expect("it can be written");
+        }),
+        (20, "files", |data_dir| {
+            let path = data_dir.join("watermark");
+            let mut bytes = fs::read(&path).expect("it is there");
+            bytes[4096] ^= 1;
+            fs::write(path, bytes).expect("it can be written");
         }),
         (20, "files", |data_dir| {
             fs::write(data_dir.join("blobs/1"), "").expect("it can be written");

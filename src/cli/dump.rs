@@ -12,8 +12,9 @@ use super::timeout::TimeoutArgs;
 /// Show what a data directory holds, without changing a byte of it
 ///
 /// Prints JSON lines or tables, sorted: the same state gives the same bytes. A copy is made in the
-/// system's temporary directory (TMPDIR) and removed, as sled cannot open a database without
-/// writing to it. While a run holds the directory, dump says which process does, and fails.
+/// system's temporary directory (TMPDIR), as sled cannot open a database without writing to it; it
+/// is removed at the end, but not where the command is killed. While a run holds the directory,
+/// dump says which process does, and fails.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

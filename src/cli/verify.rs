@@ -17,8 +17,9 @@ use super::timeout::TimeoutArgs;
 ///
 /// Reads every block, record and set, and works out again what is stored: the counts from the
 /// events, the released outputs from the commits, the digests. Prints one JSON line; what is wrong
-/// is also said on standard error. A copy is made in the system's temporary directory (TMPDIR) and
-/// removed, as sled cannot open a database without writing to it.
+/// is also said on standard error. A copy is made in the system's temporary directory (TMPDIR), as
+/// sled cannot open a database without writing to it; it is removed at the end, but not where the
+/// command is killed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

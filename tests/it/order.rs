@@ -141,12 +141,12 @@ fn the_cause_of_a_storage_failure_is_named_once() {
 #[test]
 fn a_node_whose_fdatasync_never_returns_ends_with_a_clear_line_and_answers_nothing() {
     let bench = Bench::new();
-    let (mut node, _) = bench.start_with(&["--storage-timeout", "1"]);
+    let (mut node, _) = bench.start_with(&["--storage-timeout", "3"]);
     let requests = [request(0)];
     bench.close_gate();
     node.send(&lines_of(&requests));
     let line = node.wait().expect_refusal(5);
-    assert!(line.contains("stuck for 1 s"), "{line}");
+    assert!(line.contains("stuck for 3 s"), "{line}");
     bench.open_gate();
     check_restart(&bench.data_dir(), &requests, 0);
 }
@@ -154,13 +154,13 @@ fn a_node_whose_fdatasync_never_returns_ends_with_a_clear_line_and_answers_nothi
 #[test]
 fn a_process_that_is_stopped_for_longer_than_the_storage_timeout_is_not_stuck() {
     let bench = Bench::new();
-    let (mut node, _) = bench.start_with(&["--storage-timeout", "2"]);
+    let (mut node, _) = bench.start_with(&["--storage-timeout", "5"]);
     let syncs = bench.syncs_begun();
     bench.close_gate();
     node.send(&lines_of(&[request(0)]));
     bench.wait_for_syncs(syncs + 1);
     node.signal(Signal::STOP);
-    std::thread::sleep(Duration::from_secs(3));
+    std::thread::sleep(Duration::from_secs(6));
     bench.open_gate();
     node.signal(Signal::CONT);
     assert!(node.read_line().contains("processed"));

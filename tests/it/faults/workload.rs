@@ -13,7 +13,7 @@ use std::process::Command;
 /// Snapshots of the counts come within the workload, and with it.
 const SNAPSHOT_EVERY: &str = "5";
 /// Behind some failures sled, now and then, waits for what never comes: for so many seconds.
-const STORAGE_TIMEOUT: &str = "5";
+const STORAGE_TIMEOUT: &str = "10";
 /// How many requests the directory that is there already has seen.
 const EARLIER: usize = 12;
 const REQUESTS: usize = 26;

@@ -4,6 +4,7 @@
 //! being obviously right to being fast. Everything else in this folder compares the program to it.
 
 pub mod cases;
+pub mod stream;
 pub mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};

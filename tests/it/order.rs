@@ -9,7 +9,7 @@ mod trace;
 use crate::client::dump::Dump;
 use crate::client::{reply, run_once};
 use crate::command::Finished;
-use crate::oracle::{Expected, Oracle, Request};
+use crate::oracle::{Expected, Oracle, Request, stream};
 use rustix::process::Signal;
 use shimmed::Bench;
 use std::collections::BTreeSet;
@@ -167,25 +167,8 @@ fn a_process_that_is_stopped_for_longer_than_the_storage_timeout_is_not_stuck() 
     node.finish().expect_quiet_success();
 }
 
-/// The requests of a stream: all types, and among the events old ones and conflicting ones.
 fn request(number: usize) -> Request {
-    let event = |number: usize, word: usize| Request::Process {
-        event_id: format!("e{number}"),
-        word: format!("w{}", word % 7),
-    };
-    let name = |number: usize| format!("c{}", number % 3);
-    match number % 20 {
-        4 => event(number - 1, number - 1),
-        5 => event(number - 2, number),
-        7 => Request::Checkpoint { id: name(number) },
-        11 => Request::Restore {
-            id: name(number / 20),
-        },
-        14 => Request::Commit,
-        15 => Request::Commit,
-        18 => Request::Rollback,
-        _ => event(number, number),
-    }
+    stream::request(number, |of| format!("w{}", of % 7))
 }
 
 fn lines_of(requests: &[Request]) -> Vec<String> {

@@ -5,7 +5,7 @@ use super::log::{self, Event, file_name};
 use crate::client::dump::Dump;
 use crate::client::{reply, scratch_dir};
 use crate::command::{Live, binary};
-use crate::oracle::{Oracle, Request};
+use crate::oracle::{Oracle, Request, stream};
 use crate::preload;
 use std::fmt;
 use std::fs;
@@ -222,26 +222,11 @@ fn expect_all_recorded(recorded: &Image, real: &Image) {
     }
 }
 
-/// The requests of the stream: all types, and among the events old ones and conflicting ones.
+/// With words long enough for a group to have several sectors or several pages, now and then, and
+/// for all of them to have several of sled's segments.
 fn request(number: usize) -> Request {
-    let event = |number: usize, word: usize| Request::Process {
-        event_id: format!("e{number}"),
-        // Long enough for a group to have several sectors or several pages, now and then, and for
-        // all of them to have several of sled's segments.
-        word: format!("w{}{}", word % 7, "-".repeat(word % 5 * 250)),
-    };
-    let name = |number: usize| format!("c{}", number % 3);
-    match number % 20 {
-        4 => event(number - 1, number - 1),
-        5 => event(number - 2, number),
-        7 => Request::Checkpoint { id: name(number) },
-        11 => Request::Restore {
-            id: name(number / 20),
-        },
-        14 => Request::Commit,
-        18 => Request::Rollback,
-        _ => event(number, number),
-    }
+    let word = |of: usize| format!("w{}{}", of % 7, "-".repeat(of % 5 * 250));
+    stream::request(number, word)
 }
 
 /// The state directory on a disk whose root this is.

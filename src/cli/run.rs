@@ -32,7 +32,8 @@ pub(super) struct RunArgs {
     min_free_bytes: u64,
     /// Store a snapshot of the counts after this many events (or as many as there are words, if
     /// that is more), for a quicker start
-    #[arg(long, value_name = "EVENTS", default_value_t = Options::default().snapshot_interval_events,
+    #[arg(long, value_name = "EVENTS",
+          default_value_t = Options::default().snapshot_interval_events,
           value_parser = clap::value_parser!(u64).range(1..))]
     snapshot_every: u64,
     /// Go on with a database that has lost what was answered, and say what is gone

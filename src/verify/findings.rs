@@ -32,8 +32,8 @@ pub enum Class {
     Digests,
     /// The index that an open makes from the journal does not know an event of it: a bug.
     Index,
-    /// A slot of the watermark is damaged, or there are files in `blobs`, sled's folder for what is too large for its log, where none of
-    /// ours is.
+    /// A slot of the watermark is damaged, or there are files in `blobs`, sled's folder for what is
+    /// too large for its log, where none of ours is.
     Files,
 }
 

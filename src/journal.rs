@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 
 use crate::error::StorageError;
+use crate::seen::Index;
 use crate::state::position::Position;
 use crate::state::position_set::{PositionRange, PositionSet};
 use crate::store::Reader;
@@ -235,4 +236,30 @@ impl Journal {
         walk_block(block, PositionRange { first, last }, f)?;
         Ok(block.last().next())
     }
+}
+
+/// Reads the whole stored journal into a new index, and returns the last position too. `on_block`
+/// is told how many events each block had.
+///
+/// # Errors
+///
+/// [`StorageError`] if a block cannot be read.
+pub(crate) fn index_of(
+    reader: &Reader,
+    seed: u64,
+    mut on_block: impl FnMut(u64),
+) -> Result<(Index, Position), StorageError> {
+    let mut index = Index::new(seed);
+    let mut reached = Position::NONE;
+    for block in reader.blocks_from(Position::FIRST)? {
+        let block = block?;
+        let mut cursor = block.cursor();
+        while let Some((position, entry)) = cursor.next()? {
+            let fingerprint = entry.event_id.with_text(|text| index.fingerprint(text));
+            index.insert(fingerprint, position);
+            reached = position;
+        }
+        on_block(block.entries.into());
+    }
+    Ok((index, reached))
 }

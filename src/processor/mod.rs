@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use tracing::warn;
 
 use crate::error::StorageError;
-use crate::journal::Journal;
+use crate::journal::{Journal, index_of};
 use crate::request::{Answer, Outcome, Refusal, Reply, Request};
 use crate::seen::{Fingerprint, Index};
 use crate::snapshots::Snapshots;
@@ -427,16 +427,7 @@ impl Processor {
 
 /// Reads the whole journal into a new index.
 fn build_index(reader: &Reader, seed: u64, head: Position) -> Result<Index, StorageError> {
-    let mut index = Index::new(seed);
-    let mut reached = Position::NONE;
-    for block in reader.blocks_from(Position::FIRST)? {
-        let mut cursor = block?.cursor();
-        while let Some((position, entry)) = cursor.next()? {
-            let fingerprint = entry.event_id.with_text(|text| index.fingerprint(text));
-            index.insert(fingerprint, position);
-            reached = position;
-        }
-    }
+    let (index, reached) = index_of(reader, seed, |_| ())?;
     if reached == head {
         return Ok(index);
     }

@@ -12,14 +12,14 @@ use tempfile::TempDir;
 
 use crate::error::{Loss, OpenError, StorageError};
 use crate::storage_timeout::StorageTimeout;
-use crate::store::directory::{RestingDirectory, unusable};
+use crate::store::directory::{RestingDirectory, database_is_foreign, unusable};
 use crate::store::handle::Handle;
 use crate::store::load::{self, Stored, check_format};
 use crate::store::reader::{DurablePosition, Reader};
 use crate::store::record::{Format, HeadRecord};
 use crate::store::sled_db;
 use crate::store::watchdog::{Watchdog, time_to_read};
-use crate::store::watermark::{Mark, Watermark, find_loss, latest};
+use crate::store::watermark::{Mark, Watermark, find_loss};
 
 /// A copy of a resting state directory's database, open for reading.
 pub(crate) struct RestingCopy {
@@ -27,8 +27,7 @@ pub(crate) struct RestingCopy {
     format: Format,
     /// The directory itself, and what was there beside the database.
     original: PathBuf,
-    answered: Option<Mark>,
-    has_damaged_slot: bool,
+    slots: [Option<Mark>; 2],
     blobs: Vec<OsString>,
     /// Dropped before the directory that it is open in.
     _db: Handle<sled::Db>,
@@ -55,15 +54,14 @@ impl RestingCopy {
         let copy = copy_database(&directory, &watchdog)?;
         let (db, trees) = sled_db::open(copy.path(), cache_bytes, &watchdog)?;
         let Some(format) = load::format(&trees)? else {
-            return Err(directory.database_is_foreign());
+            return Err(database_is_foreign(path));
         };
         check_format(&format, path)?;
         Ok(Self {
             reader: Reader::new(trees, DurablePosition::default()),
             format,
             original: path.to_owned(),
-            answered: latest(slots).filter(|mark| mark.database == format.seed),
-            has_damaged_slot: slots.contains(&None),
+            slots,
             blobs,
             _db: db,
             _copy: copy,
@@ -105,12 +103,12 @@ impl RestingCopy {
     ///
     /// [`OpenError::WatermarkUnusable`] if nobody can tell.
     pub(crate) fn loss(&self, record: &HeadRecord) -> Result<Option<Loss>, OpenError> {
-        find_loss(&self.original, self.answered, record)
+        find_loss(&self.original, self.slots, self.format.seed, record)
     }
 
     /// Whether a slot of the watermark cannot be read. The next start mends it.
     pub(crate) fn has_damaged_slot(&self) -> bool {
-        self.has_damaged_slot
+        self.slots.contains(&None)
     }
 
     /// The files in sled's folder for what is too large for its log. None of ours is.

@@ -93,11 +93,6 @@ impl Directory {
         self.stage == Stage::Creating
     }
 
-    /// The error of a database that sled opens as an empty one.
-    pub(super) fn database_is_foreign(&self) -> OpenError {
-        database_is_foreign(&self.path)
-    }
-
     /// Makes the directory's files safe for sled to open, and returns our own handle on the
     /// database file.
     ///
@@ -204,11 +199,6 @@ impl RestingDirectory {
             }
             Contents::Empty => Err(no_state()),
         }
-    }
-
-    /// The error of a database that sled opens as an empty one.
-    pub(super) fn database_is_foreign(&self) -> OpenError {
-        database_is_foreign(&self.path)
     }
 
     /// The files in sled's folder for what is too large for its log.
@@ -376,7 +366,8 @@ fn check_database(path: &Path) -> Result<(), OpenError> {
     })
 }
 
-fn database_is_foreign(path: &Path) -> OpenError {
+/// The error of a database that sled opens as an empty one.
+pub(super) fn database_is_foreign(path: &Path) -> OpenError {
     OpenError::DatabaseGone {
         path: path.to_owned(),
         file: path.join(DATABASE),

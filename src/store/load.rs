@@ -327,13 +327,13 @@ pub(super) fn follows(
     if block.first != first {
         return Err(gap(first));
     }
-    let what = format!("the journal before position {first}");
-    fits(
-        &what,
-        block.previous_checksum,
-        previous.unwrap_or(block.previous_checksum),
-    )?;
-    Ok(block)
+    match previous {
+        Some(found) if found != block.previous_checksum => {
+            let what = format!("the journal before position {first}");
+            fits(&what, block.previous_checksum, found).map(|()| block)
+        }
+        _ => Ok(block),
+    }
 }
 
 pub(super) fn gap(position: Position) -> StorageError {

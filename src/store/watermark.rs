@@ -85,9 +85,11 @@ impl Mark {
 /// [`OpenError::WatermarkUnusable`] if nobody can tell.
 pub(super) fn find_loss(
     path: &Path,
-    answered: Option<Mark>,
+    slots: [Option<Mark>; 2],
+    database: u64,
     record: &HeadRecord,
 ) -> Result<Option<Loss>, OpenError> {
+    let answered = latest(slots).filter(|mark| mark.database == database);
     let loss = Loss {
         answered: answered.map(|mark| (mark.group, mark.position.0)),
         found: (record.group, record.scalars.position.0),
@@ -175,7 +177,7 @@ impl Watermark {
 }
 
 /// The mark that counts.
-pub(super) fn latest(slots: [Option<Mark>; 2]) -> Option<Mark> {
+fn latest(slots: [Option<Mark>; 2]) -> Option<Mark> {
     slots.into_iter().flatten().max_by_key(|mark| mark.group)
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::error::{Loss, OpenError, StorageError};
 use crate::state::position::Position;
 use crate::store::block::Groups;
-use crate::store::directory::{Directory, FORMAT};
+use crate::store::directory::{Directory, FORMAT, database_is_foreign};
 use crate::store::group::Group;
 use crate::store::handle::Handle;
 use crate::store::load::{self, FIRST_FREE_SET, LiveSets, StoredHead};
@@ -30,6 +30,8 @@ pub(crate) struct Store {
     file: File,
     /// Opened with the first use: a loss must be told before the watermark forgets it.
     watermark: Option<Watermark>,
+    /// Whether the watermark had a slot at the open that cannot be read.
+    has_damaged_slot: bool,
     /// What was gone at the open, and accepted.
     loss: Option<Loss>,
     durable: DurablePosition,
@@ -60,7 +62,7 @@ impl Store {
         let format = match load::format(&trees)? {
             Some(format) => format,
             None if directory.is_new() => create(&db, &trees, &file)?,
-            None => return Err(directory.database_is_foreign()),
+            None => return Err(database_is_foreign(directory.path())),
         };
         load::check_format(&format, directory.path())?;
         let StoredHead { record, base } = load::head(&trees)?;
@@ -68,9 +70,8 @@ impl Store {
             let _watched = watchdog.watch("creating the directory");
             directory.finish_creation(mark_of(&format, &record))?;
         }
-        let answered = Watermark::read(directory.path())?;
-        let answered = answered.filter(|mark| mark.database == format.seed);
-        let loss = match find_loss(directory.path(), answered, &record) {
+        let slots = Watermark::slots(directory.path())?;
+        let loss = match find_loss(directory.path(), slots, format.seed, &record) {
             Ok(loss) => loss,
             Err(OpenError::WatermarkUnusable { loss, .. }) if accept_loss => Some(loss),
             Err(error) => return Err(error),
@@ -89,6 +90,7 @@ impl Store {
             trees,
             file,
             watermark: None,
+            has_damaged_slot: slots.contains(&None),
             loss,
             durable,
             format,
@@ -148,9 +150,7 @@ impl Store {
             return Ok(());
         }
         let unusable = |error| StorageError::Watermark(Box::new(error));
-        let slots = Watermark::slots(self.path()).map_err(unusable)?;
-        let is_whole = slots.iter().all(Option::is_some);
-        if self.loss.is_some() || !is_whole {
+        if self.loss.is_some() || self.has_damaged_slot {
             Watermark::replace(self.path(), mark_of(&self.format, &self.record))
                 .map_err(unusable)?;
         }

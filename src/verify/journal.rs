@@ -2,6 +2,7 @@
 //! already.
 
 use crate::error::StorageError;
+use crate::journal::index_of;
 use crate::seen::Index;
 use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
@@ -39,9 +40,10 @@ impl Parts {
 impl Verification<'_> {
     /// Reads every block into a new index, as an open does; `None` if one cannot be read.
     pub(super) fn check_journal(&mut self) -> Option<Index> {
-        let mut index = Index::new(self.copy.seed());
-        let read = self.read_journal(&mut index);
-        let reached = self.findings.take(Class::Journal, read)?;
+        let read = index_of(self.reader, self.copy.seed(), |events| {
+            self.progress(events)
+        });
+        let (index, reached) = self.findings.take(Class::Journal, read)?;
         let head = self.record.scalars.position;
         if reached != head {
             let text = format!("the journal ends at position {reached}, the state at {head}");
@@ -49,21 +51,6 @@ impl Verification<'_> {
             return None;
         }
         Some(index)
-    }
-
-    fn read_journal(&mut self, index: &mut Index) -> Result<Position, StorageError> {
-        let mut reached = Position::NONE;
-        for block in self.reader.blocks_from(Position::FIRST)? {
-            let block = block?;
-            let mut cursor = block.cursor();
-            while let Some((position, entry)) = cursor.next()? {
-                let fingerprint = entry.event_id.with_text(|text| index.fingerprint(text));
-                index.insert(fingerprint, position);
-                reached = position;
-            }
-            self.progress(block.entries.into());
-        }
-        Ok(reached)
     }
 
     /// Finds every event in the index, and compares it with the earlier events of its id.

@@ -239,11 +239,12 @@ impl Verification<'_> {
         let both = settled.released.len() - settled.released.difference(&settled.absorbed).len();
         let what = "positions that are both released and absorbed";
         self.findings.compare(Class::Sets, what, 0, both);
-        let Released { all, up_to } = released?;
-        let differing =
-            all.difference(&settled.released).len() + settled.released.difference(&all).len();
-        let what = "positions that only the commits or only the state calls released";
-        self.findings.compare(Class::Outputs, what, 0, differing);
+        if let Some(Released { all, .. }) = &released {
+            let differing =
+                all.difference(&settled.released).len() + settled.released.difference(all).len();
+            let what = "positions that only the commits or only the state calls released";
+            self.findings.compare(Class::Outputs, what, 0, differing);
+        }
         let timeline = Timeline::new(closed, scalars.open_from).up_to(head);
         self.report.positions = head.0;
         self.report.events = timeline.len();
@@ -254,7 +255,7 @@ impl Verification<'_> {
             settled,
             checkpoints,
             snapshots,
-            released_up_to: up_to,
+            released_up_to: released.unwrap_or_default().up_to,
         })
     }
 

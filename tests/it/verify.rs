@@ -225,6 +225,18 @@ fn what_is_gone_from_the_database_or_stands_under_another_key_is_named() {
     }
 }
 
+#[test]
+fn what_can_still_be_read_is_checked_behind_commits_that_cannot() {
+    let home = scratch_dir();
+    let data_dir = home.path().join("data");
+    fragmented(&data_dir);
+    edit(&data_dir, |db| {
+        remove(&tree(db, "commits"), 1_u64.to_be_bytes());
+    });
+    let report = report(&verify(&data_dir).stdout);
+    assert_eq!((report.events, report.words), (EVENTS / 2 + 20, 35));
+}
+
 /// A snapshot only saves time: without it everything is counted from the journal.
 #[test]
 fn a_counts_snapshot_that_cannot_be_read_changes_no_answer() {

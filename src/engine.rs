@@ -5,42 +5,11 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::error::{Loss, OpenError, StorageError};
+use crate::options::Options;
 use crate::processor::Processor;
 use crate::request::{Answer, Request};
-use crate::snapshots::DEFAULT_INTERVAL_EVENTS;
 use crate::statistics::Statistics;
-use crate::storage_timeout::StorageTimeout;
-use crate::store::{self, DurablePosition, Store};
-
-/// How a state directory is used. None of this is stored.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Requests are refused while fewer bytes than this are free on the disk; 64 MiB by default,
-    /// which is more than all groups in work can write.
-    pub min_free_bytes: u64,
-    /// Bytes that sled may use to cache pages, 64 MiB by default; it takes a few times as much.
-    pub cache_bytes: u64,
-    /// A snapshot of the counts is stored after this many events, 1,000,000 by default, or as
-    /// many as there are words if that is more. At least 1.
-    pub snapshot_interval_events: u64,
-    /// Whether to go on with a database that has lost what was answered; no by default. What is
-    /// gone comes back only if its events are sent again, and its positions are used again.
-    pub accept_loss: bool,
-    /// How long the storage may take over one call; 60 s by default.
-    pub storage_timeout: StorageTimeout,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            min_free_bytes: 64 << 20,
-            cache_bytes: 64 << 20,
-            snapshot_interval_events: DEFAULT_INTERVAL_EVENTS,
-            accept_loss: false,
-            storage_timeout: StorageTimeout::default(),
-        }
-    }
-}
+use crate::store::{self, Durable, Store};
 
 /// An open state directory. Only one process can have it open, and only once.
 #[derive(Debug)]
@@ -56,16 +25,8 @@ impl Engine {
     ///
     /// [`OpenError`], by what stands in the way; nothing was changed that matters.
     pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Self, OpenError> {
-        let (path, cache_bytes) = (path.as_ref(), options.cache_bytes);
-        let store = store::open(
-            path,
-            cache_bytes,
-            options.accept_loss,
-            &options.storage_timeout,
-        )?;
-        let floor = store.space_floor(options.min_free_bytes);
-        let interval = options.snapshot_interval_events.max(1);
-        let processor = Processor::open(&store, floor, interval)?;
+        let store = store::open(path.as_ref(), options)?;
+        let processor = Processor::open(&store, options)?;
         Ok(Self { processor, store })
     }
 
@@ -106,9 +67,13 @@ impl Engine {
             if Processor::needs_durable(request) || self.processor.group_is_full() {
                 self.store.commit(&self.processor.take_group()?)?;
             }
-            answers.push(self.processor.apply(request)?);
+            let prepared = self.processor.prepare(*request);
+            answers.push(self.processor.apply(&prepared)?);
         }
         self.store.commit(&self.processor.take_group()?)?;
+        if self.store.should_reopen() {
+            self.store.reopen()?;
+        }
         Ok(answers)
     }
 
@@ -149,7 +114,7 @@ impl Engine {
     }
 
     /// The last durable position, as it advances.
-    pub(crate) fn durable(&self) -> DurablePosition {
+    pub(crate) fn durable(&self) -> Durable {
         self.store.durable()
     }
 
@@ -199,9 +164,9 @@ mod tests {
         let mut checkpoints = 0;
         while !processor.group_is_full() {
             let name = checkpoints.to_string();
-            let saved = processor.apply(&Request::Checkpoint {
+            let saved = processor.apply(&processor.prepare(Request::Checkpoint {
                 checkpoint_id: &name,
-            });
+            }));
             assert!(saved.expect("the storage works").is_ok());
             checkpoints += 1;
         }

@@ -7,11 +7,11 @@
 use std::collections::VecDeque;
 
 use crate::error::StorageError;
-use crate::seen::Index;
+use crate::fingerprint::{Fingerprint, Fingerprints};
 use crate::state::position::Position;
 use crate::state::position_set::{PositionRange, PositionSet};
 use crate::store::Reader;
-use crate::store::block::{Block, Cursor, Groups, MAX_BLOCK_BYTES, OpenBlock, Stamp, walk_block};
+use crate::store::block::{Block, Cursor, FULL_BLOCK_BYTES, Groups, OpenBlock, Stamp, walk_block};
 use crate::store::entry::Entry;
 
 /// Bytes of recent blocks that are kept in memory, so that the usual duplicate, which comes soon
@@ -100,7 +100,8 @@ impl Journal {
 
     fn close_block(&mut self) {
         let block = self.open.seal();
-        self.open = OpenBlock::new(self.open.next_position(), block.checksum());
+        self.open
+            .restart(self.open.next_position(), block.checksum());
         if self.open_is_unwritten {
             self.unwritten.push(block.clone());
             self.open_is_unwritten = false;
@@ -141,7 +142,7 @@ impl Journal {
 
     /// Bytes that `take_unwritten` would return, about.
     pub(crate) fn unwritten_bytes(&self) -> usize {
-        (self.unwritten.len() + usize::from(self.open_is_unwritten)) * MAX_BLOCK_BYTES
+        (self.unwritten.len() + usize::from(self.open_is_unwritten)) * FULL_BLOCK_BYTES
     }
 
     /// Calls `f` with the event at a position up to the head, and returns a cursor behind it
@@ -161,6 +162,24 @@ impl Journal {
         let mut cursor = self.block_at(position)?.cursor();
         let result = f(cursor.seek(position)?);
         Ok((result, Some(cursor)))
+    }
+
+    /// Moves a cursor that is behind the last event of its block to the next block; false if that
+    /// is the open one.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if the block cannot be read.
+    pub(crate) fn reach_next(&mut self, cursor: &mut Cursor) -> Result<bool, StorageError> {
+        let next = cursor.position();
+        if !cursor.is_at_end() {
+            return Ok(true);
+        }
+        if next >= self.open.first() {
+            return Ok(false);
+        }
+        *cursor = self.block_at(next)?.cursor();
+        Ok(true)
     }
 
     fn block_at(&mut self, position: Position) -> Result<Block, StorageError> {
@@ -238,28 +257,35 @@ impl Journal {
     }
 }
 
-/// Reads the whole stored journal into a new index, and returns the last position too. `on_block`
-/// is told how many events each block had.
+/// Calls `f` with the position and the fingerprint of each event of the stored journal from
+/// `first` on, and returns the last position. `on_block` is told how many events each block had.
 ///
 /// # Errors
 ///
 /// [`StorageError`] if a block cannot be read.
-pub(crate) fn index_of(
+pub(crate) fn walk_fingerprints(
     reader: &Reader,
-    seed: u64,
+    first: Position,
+    fingerprints: Fingerprints,
+    mut f: impl FnMut(Position, Fingerprint),
     mut on_block: impl FnMut(u64),
-) -> Result<(Index, Position), StorageError> {
-    let mut index = Index::new(seed);
-    let mut reached = Position::NONE;
-    for block in reader.blocks_from(Position::FIRST)? {
+) -> Result<Position, StorageError> {
+    let mut reached = Position(first.0 - 1);
+    for block in reader.blocks_from(first)? {
         let block = block?;
-        let mut cursor = block.cursor();
-        while let Some((position, entry)) = cursor.next()? {
-            let fingerprint = entry.event_id.with_text(|text| index.fingerprint(text));
-            index.insert(fingerprint, position);
-            reached = position;
-        }
+        let range = PositionRange {
+            first,
+            last: block.last(),
+        };
+        walk_block(&block, range, &mut |position, entry| {
+            f(
+                position,
+                entry.event_id.with_text(|text| fingerprints.of(text)),
+            );
+            Ok::<(), StorageError>(())
+        })?;
+        reached = block.last();
         on_block(block.entries.into());
     }
-    Ok((index, reached))
+    Ok(reached)
 }

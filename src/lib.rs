@@ -44,10 +44,12 @@
 //! | `processor` | order: deduplicate, apply, collect, answer | JSON, threads, the clock |
 //! | `snapshots` | stored counts, from which counting starts | what a request means |
 //! | `journal` | accepted events at positions, in memory and stored | what an event means |
+//! | `seen` | which positions carry an id, in memory and stored | whether they count |
 //! | `store` | everything durable, its formats, and sled | requests and replies |
-//! | `seen` | which positions carry an id | whether they count |
 //! | `request` | requests, replies, refusals | how they arrive or are kept |
 //! | `state` | positions, sets of them, timeline, counts | the disk |
+//! | `fingerprint` | what the index compares before the ids | where it is kept |
+//! | `options` | how a state directory is used | who uses what of it |
 //! | `statistics`, `limits`, `error` | figures, limits, failures | everything else |
 //! | `storage_timeout` | how long the storage is waited for | how it is watched |
 //!
@@ -66,10 +68,12 @@
 
 mod engine;
 mod error;
+mod fingerprint;
 pub mod inspect;
 mod journal;
 mod limits;
 pub mod node;
+mod options;
 mod processor;
 mod protocol;
 mod request;
@@ -81,9 +85,10 @@ mod storage_timeout;
 mod store;
 pub mod verify;
 
-pub use engine::{Engine, Options};
+pub use engine::Engine;
 pub use error::{Loss, OpenError, StorageError};
 pub use limits::{MAX_CHECKPOINT_ID_BYTES, MAX_EVENT_ID_BYTES, MAX_SOURCE_BYTES, MAX_WORD_BYTES};
+pub use options::Options;
 pub use request::{Answer, Outcome, Refusal, Reply, Request};
 pub use state::counts::WordCount;
 pub use statistics::Statistics;

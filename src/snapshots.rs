@@ -16,18 +16,12 @@ use crate::state::counts::sort_by_word;
 use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
 use crate::store::{
-    CountsBlock, Reader, SnapshotHeader, SnapshotWrites, SpaceFloor, encode_counts,
+    CountsBlock, Reader, SLED_BYTES_A_BYTE, SnapshotHeader, SnapshotWrites, SpaceFloor,
+    encode_counts,
 };
-
-/// A snapshot is due after this many events, or as many as there are words if that is more:
-/// folding a million events takes a few tenths of a second.
-pub(crate) const DEFAULT_INTERVAL_EVENTS: u64 = 1_000_000;
 
 /// Blocks that one group carries: 384 KB, a few milliseconds of a group's time.
 const BLOCKS_A_GROUP: usize = 64;
-
-/// sled's file grows by more than what is written to it; twice is an upper bound of what was seen.
-const SLED_BYTES_A_BYTE: u64 = 2;
 
 /// A clean end takes a snapshot if the tail is longer than this, or than the interval: folding
 /// so few events takes no longer than reading a snapshot.

@@ -36,6 +36,19 @@ pub(super) struct RunArgs {
           default_value_t = Options::default().snapshot_interval_events,
           value_parser = clap::value_parser!(u64).range(1..))]
     snapshot_every: u64,
+    /// Store a run of the index after this many events: for tests of small runs
+    #[arg(long, hide = true, value_name = "EVENTS", default_value_t = Options::default().run_events,
+          value_parser = clap::value_parser!(u64).range(1..))]
+    run_every: u64,
+    /// How many bits of fingerprints differ in a new directory: for tests of collisions
+    #[arg(long, hide = true, value_name = "BITS",
+          default_value_t = Options::default().fingerprint_bits,
+          value_parser = clap::value_parser!(u32).range(1..=38))]
+    fingerprint_bits: u32,
+    /// Open sled again after it has written so many bytes: for tests of that
+    #[arg(long, hide = true, value_name = "BYTES",
+          default_value_t = Options::default().reopen_bytes)]
+    reopen_bytes: u64,
     /// Go on with a database that has lost what was answered, and say what is gone
     #[arg(long)]
     accept_loss: bool,
@@ -49,6 +62,9 @@ pub(super) fn run(args: &RunArgs, talk: Talk) -> anyhow::Result<()> {
     let options = Options {
         min_free_bytes: args.min_free_bytes,
         snapshot_interval_events: args.snapshot_every,
+        run_events: args.run_every,
+        fingerprint_bits: args.fingerprint_bits,
+        reopen_bytes: args.reopen_bytes,
         accept_loss: args.accept_loss,
         storage_timeout: args.timeout.storage_timeout(),
         ..Options::default()

@@ -1,11 +1,16 @@
 //! The last stage: makes a group durable, then writes the replies that it held.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
+use crate::error::StorageError;
 use crate::node::{NodeError, Stop};
 use crate::store::{Group, Store};
+
+/// When no group has come for so long, whatever may be slow is done.
+const QUIET: Duration = Duration::from_millis(50);
 
 /// A group and the replies that nobody may see before it is durable.
 pub(super) struct HeldGroup {
@@ -36,21 +41,43 @@ impl<'a, W: Write> Committer<'a, W> {
 
     /// Commits groups until no more come, also those whose replies nobody reads any more.
     pub(super) fn run(mut self, groups: Receiver<HeldGroup>) -> Result<(), NodeError> {
-        for held in groups {
-            if let Err(error) = self.store.commit(&held.group) {
+        loop {
+            let result = match self.next(&groups) {
+                Ok(held) => self.commit(held),
+                Err(RecvTimeoutError::Timeout) => self.store.reopen(),
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            if let Err(error) = result {
                 self.stop.request();
                 return Err(error.into());
-            }
-            self.write(&held.replies);
-            if let Some(durable) = held.durable {
-                // The applier may have given up waiting; it has its own reason then.
-                durable.send(()).unwrap_or_default();
             }
         }
         // The applier is gone, and its readers with it.
         self.store.close()?;
         self.output_error
             .map_or(Ok(()), |error| Err(NodeError::Output(error)))
+    }
+
+    /// The next group. A timeout says that sled is to be opened again: because it is quiet, or
+    /// because that has waited for long enough.
+    fn next(&self, groups: &Receiver<HeldGroup>) -> Result<HeldGroup, RecvTimeoutError> {
+        if self.store.must_reopen() {
+            return Err(RecvTimeoutError::Timeout);
+        }
+        if self.store.should_reopen() {
+            return groups.recv_timeout(QUIET);
+        }
+        groups.recv().map_err(|_| RecvTimeoutError::Disconnected)
+    }
+
+    fn commit(&mut self, held: HeldGroup) -> Result<(), StorageError> {
+        self.store.commit(&held.group)?;
+        self.write(&held.replies);
+        if let Some(durable) = held.durable {
+            // The applier may have given up waiting; it has its own reason then.
+            durable.send(()).unwrap_or_default();
+        }
+        Ok(())
     }
 
     fn write(&mut self, replies: &[u8]) {

@@ -16,15 +16,16 @@ use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use crossbeam_channel::{Receiver, Select, Sender, bounded};
+use crossbeam_channel::{Receiver, Select, Sender, TryRecvError, bounded};
+use smallvec::SmallVec;
 use thiserror::Error;
 
 use crate::engine::{Engine, unix_ms};
 use crate::error::StorageError;
-use crate::processor::Processor;
+use crate::processor::{Prepared, Processor};
 use crate::protocol::{Addressee, Batch, BatchReader, Line, ReplyWriter};
 use crate::statistics::Statistics;
-use crate::store::DurablePosition;
+use crate::store::Durable;
 use commit::{Committer, HeldGroup};
 pub use stop::{Stop, Stoppable};
 
@@ -34,6 +35,10 @@ const WAITING_BATCHES: usize = 4;
 
 /// A group ends when its replies reach this size, so that they stay a fixed part of memory.
 const MAX_REPLY_BYTES_A_GROUP: usize = 4 << 20;
+
+/// Lines that are looked at together before they are applied: as many as the CPU can read for at
+/// once, a few times over.
+const LINES_AHEAD: usize = 64;
 
 /// Why a node ended before its input did.
 #[derive(Debug, Error)]
@@ -57,7 +62,7 @@ pub struct Monitor(Arc<MonitorState>);
 #[derive(Debug)]
 struct MonitorState {
     statistics: Mutex<Statistics>,
-    durable: DurablePosition,
+    durable: Durable,
 }
 
 impl Monitor {
@@ -81,7 +86,7 @@ impl Monitor {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         Statistics {
-            durable_position: self.0.durable.get().0,
+            durable_position: self.0.durable.position().0,
             ..statistics
         }
     }
@@ -182,6 +187,8 @@ impl Drop for Applier<'_> {
 
 /// What the applier does next.
 enum Next {
+    /// Take in a part of the index.
+    Load,
     Apply(Batch),
     HandOver,
     End,
@@ -192,6 +199,7 @@ impl Applier<'_> {
         let mut holds_any = false;
         loop {
             match self.next(holds_any) {
+                Next::Load => self.processor.load()?,
                 Next::Apply(batch) => {
                     self.apply_batch(&batch)?;
                     holds_any = true;
@@ -220,49 +228,65 @@ impl Applier<'_> {
         if let Ok(batch) = self.decoded.try_recv() {
             return Next::Apply(batch);
         }
-        if !holds_any {
-            return self.decoded.recv().map_or(Next::End, Next::Apply);
-        }
         let mut ready = Select::new();
-        let input = ready.recv(&self.decoded);
-        ready.send(&self.groups);
-        if ready.ready() != input {
-            return Next::HandOver;
+        ready.recv(&self.decoded);
+        let (mut output, mut loading) = (None, None);
+        if holds_any {
+            output = Some(ready.send(&self.groups));
+        } else {
+            loading = self.processor.loading().map(|runs| ready.recv(runs));
         }
-        match self.decoded.try_recv() {
-            Ok(batch) => Next::Apply(batch),
-            Err(crossbeam_channel::TryRecvError::Empty) => Next::HandOver,
-            Err(crossbeam_channel::TryRecvError::Disconnected) => Next::End,
+        match ready.ready() {
+            operation if Some(operation) == output => Next::HandOver,
+            operation if Some(operation) == loading => Next::Load,
+            _ => match self.decoded.try_recv() {
+                Ok(batch) => Next::Apply(batch),
+                // crossbeam may wake up for nothing.
+                Err(TryRecvError::Empty) => self.next(holds_any),
+                Err(TryRecvError::Disconnected) => Next::End,
+            },
         }
     }
 
     fn apply_batch(&mut self, batch: &Batch) -> Result<(), NodeError> {
         self.processor.begin_batch(unix_ms(SystemTime::now()))?;
-        for line in &batch.lines {
-            self.apply_line(&batch.text, line)?;
-            if self.processor.group_is_full() || self.replies.len() >= MAX_REPLY_BYTES_A_GROUP {
-                self.hand_over(None)?;
+        for lines in batch.lines.chunks(LINES_AHEAD) {
+            let requests = lines.iter().map(|line| line.body.request(&batch.text));
+            let prepared = requests.map(|request| Some(self.processor.prepare(request?)));
+            let prepared: SmallVec<[_; LINES_AHEAD]> = prepared.collect();
+            self.processor.look_ahead(prepared.iter().flatten());
+            for (line, prepared) in lines.iter().zip(&prepared) {
+                self.apply_line(&batch.text, line, prepared.as_ref())?;
+                if self.processor.group_is_full() || self.replies.len() >= MAX_REPLY_BYTES_A_GROUP {
+                    self.hand_over(None)?;
+                }
             }
         }
         self.monitor.set(self.processor.statistics());
         Ok(())
     }
 
-    fn apply_line(&mut self, text: &str, line: &Line) -> Result<(), NodeError> {
+    fn apply_line(
+        &mut self,
+        text: &str,
+        line: &Line,
+        prepared: Option<&Prepared<'_>>,
+    ) -> Result<(), NodeError> {
         let to = Addressee {
             src: line.src.map(|src| src.of(text)),
             msg_id: line.msg_id,
         };
-        let Some(request) = line.body.request(text) else {
+        let Some(prepared) = prepared else {
             self.writer
                 .answer_line(&mut self.replies, to, &line.body, text);
             return Ok(());
         };
-        if Processor::needs_durable(&request) {
+        let request = &prepared.request;
+        if Processor::needs_durable(request) {
             self.wait_until_durable()?;
         }
-        let answer = self.processor.apply(&request)?;
-        self.writer.answer(&mut self.replies, to, &request, &answer);
+        let answer = self.processor.apply(prepared)?;
+        self.writer.answer(&mut self.replies, to, request, &answer);
         Ok(())
     }
 

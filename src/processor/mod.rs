@@ -1,6 +1,7 @@
 //! The one place of order: deduplicate, apply, collect what must be written, answer.
 //!
-//! This file accepts events, saves and commits; [`moves`] goes from one timeline to another.
+//! This file accepts events, saves and commits; [`twins`] finds those of an event that came before,
+//! and [`moves`] goes from one timeline to another.
 //!
 //! A [`Processor`] applies requests in memory, ahead of the disk, and hands out what they change
 //! as [`Group`]s. Its answers may be shown to nobody before their group is durable. It knows
@@ -8,15 +9,19 @@
 //! them.
 
 mod moves;
+mod twins;
 
 use std::collections::BTreeMap;
 
+use crossbeam_channel::Receiver;
 use tracing::warn;
 
 use crate::error::StorageError;
-use crate::journal::{Journal, index_of};
+use crate::fingerprint::Fingerprint;
+use crate::journal::{Journal, walk_fingerprints};
+use crate::options::Options;
 use crate::request::{Answer, Outcome, Refusal, Reply, Request};
-use crate::seen::{Fingerprint, Index};
+use crate::seen::{Index, LoadedRun};
 use crate::snapshots::Snapshots;
 use crate::state::State;
 use crate::state::counts::Counts;
@@ -24,9 +29,10 @@ use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
 use crate::state::timeline::Timeline;
 use crate::statistics::Statistics;
-use crate::store::block::Cursor;
 use crate::store::entry::{Entry, EventId};
 use crate::store::{Checkpoint, Commit, Group, LowSpace, Reader, Scalars, SpaceFloor, Store};
+
+use twins::{OtherWord, Replay};
 
 /// A transaction of more control requests than this would hold much of sled's garbage: it keeps
 /// about 1 KB a write until the commit ends.
@@ -47,11 +53,18 @@ pub(crate) struct Processor {
     floor: SpaceFloor,
     /// What is free on the disk, while that is too little to take requests.
     low_space: Option<LowSpace>,
-    /// Behind the last event that was found again: a replay in order asks for the next one.
-    replay: Option<Cursor>,
+    replay: Replay,
     changes: Changes,
     now_ms: u64,
     statistics: Statistics,
+}
+
+/// A request, and what of it does not depend on the state.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Prepared<'a> {
+    pub(crate) request: Request<'a>,
+    /// Of the event's id, if it is about an event.
+    fingerprint: Option<Fingerprint>,
 }
 
 /// What the requests since the last group have changed, beside the journal.
@@ -74,28 +87,13 @@ impl Changes {
     }
 }
 
-/// The earlier positions of an event id.
-#[derive(Debug, Default)]
-struct Twins {
-    /// The word of the one that is in the timeline, if one is.
-    present_word: Option<Box<str>>,
-    /// Whether the output of one of them is settled.
-    is_settled: bool,
-    /// The word that the output of one of them was released with.
-    released_word: Option<Box<str>>,
-}
-
 impl Processor {
     /// Builds the state that the store holds.
     ///
     /// # Errors
     ///
     /// [`StorageError`] if something stored cannot be read or does not fit together.
-    pub(crate) fn open(
-        store: &Store,
-        floor: SpaceFloor,
-        snapshot_interval_events: u64,
-    ) -> Result<Self, StorageError> {
+    pub(crate) fn open(store: &Store, options: &Options) -> Result<Self, StorageError> {
         let (reader, scalars, sets) = (store.reader(), store.scalars(), store.live_sets());
         let head = scalars.position;
         let timeline = Timeline::new(sets.closed.clone(), scalars.open_from);
@@ -112,12 +110,12 @@ impl Processor {
         let mut processor = Self {
             state,
             journal: Journal::open(reader.clone(), head, store.first_groups())?,
-            index: build_index(&reader, store.seed(), head)?,
-            snapshots: Snapshots::open(reader.clone(), snapshot_interval_events)?,
+            index: open_index(store, options.run_events.max(1), head)?,
+            snapshots: Snapshots::open(reader.clone(), options.snapshot_interval_events.max(1))?,
             reader,
-            floor,
+            floor: store.space_floor(options.min_free_bytes),
             low_space: None,
-            replay: None,
+            replay: Replay::new(),
             changes: Changes::default(),
             now_ms: 0,
             statistics: Statistics::default(),
@@ -137,7 +135,7 @@ impl Processor {
     pub(crate) fn begin_batch(&mut self, now_ms: u64) -> Result<(), StorageError> {
         self.now_ms = now_ms;
         self.low_space = self.floor.check()?;
-        Ok(())
+        self.index.load()
     }
 
     /// Whether everything before a request must be durable before it can be applied: a request
@@ -146,12 +144,50 @@ impl Processor {
         matches!(request, Request::Restore { .. } | Request::Rollback)
     }
 
+    /// Makes a request ready to be applied.
+    pub(crate) fn prepare<'a>(&self, request: Request<'a>) -> Prepared<'a> {
+        let fingerprint = match request {
+            Request::Process { event_id, .. } => Some(self.index.fingerprint(event_id)),
+            _ => None,
+        };
+        Prepared {
+            request,
+            fingerprint,
+        }
+    }
+
+    /// Has what a few requests that are about to be applied need brought into the CPU's cache: here
+    /// the reads overlap, where the requests themselves would wait for each in turn.
+    pub(crate) fn look_ahead<'a>(&self, requests: impl Iterator<Item = &'a Prepared<'a>>) {
+        let fingerprints = requests.filter_map(|request| request.fingerprint);
+        let touched = fingerprints.map(|fingerprint| self.index.touch(fingerprint));
+        std::hint::black_box(touched.fold(0, |all, line| all ^ line));
+    }
+
+    /// Parts of the index that have been read and wait to be taken in, right after a start.
+    pub(crate) fn loading(&self) -> Option<&Receiver<LoadedRun>> {
+        self.index.loading()
+    }
+
+    /// Takes in a part of the index that has been read.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if it could not be read.
+    pub(crate) fn load(&mut self) -> Result<(), StorageError> {
+        self.index.load()
+    }
+
     /// Applies one request in memory.
     ///
     /// # Errors
     ///
     /// [`StorageError`] if the store cannot be read; the processor must not be used any more.
-    pub(crate) fn apply(&mut self, request: &Request<'_>) -> Result<Answer, StorageError> {
+    pub(crate) fn apply(&mut self, prepared: &Prepared<'_>) -> Result<Answer, StorageError> {
+        let Prepared {
+            request,
+            fingerprint,
+        } = prepared;
         if let Err(refusal) = request.check_lengths() {
             return Ok(Err(refusal));
         }
@@ -166,7 +202,10 @@ impl Processor {
             }));
         }
         match *request {
-            Request::Process { event_id, word } => self.process(event_id, word).map(Ok),
+            Request::Process { event_id, word } => {
+                let fingerprint = fingerprint.expect("it was prepared with one");
+                self.process(event_id, word, fingerprint).map(Ok)
+            }
             Request::Checkpoint { checkpoint_id } => Ok(Ok(self.checkpoint(checkpoint_id))),
             Request::Restore { checkpoint_id } => self.restore(checkpoint_id),
             Request::Commit => Ok(Ok(self.commit())),
@@ -175,15 +214,16 @@ impl Processor {
         }
     }
 
-    fn process(&mut self, event_id: &str, word: &str) -> Result<Reply, StorageError> {
+    fn process(
+        &mut self,
+        event_id: &str,
+        word: &str,
+        fingerprint: Fingerprint,
+    ) -> Result<Reply, StorageError> {
         let id = EventId::new(event_id);
-        if let Some(original_word) = self.next_in_replay(&id)? {
-            return Ok(self.duplicate(event_id, word, original_word));
-        }
-        let fingerprint = self.index.fingerprint(event_id);
-        let twins = self.twins(&id, fingerprint)?;
-        if let Some(original_word) = twins.present_word {
-            return Ok(self.duplicate(event_id, word, original_word));
+        let twins = self.twins(&id, fingerprint, word)?;
+        if let Some(other_word) = twins.present {
+            return Ok(self.duplicate(event_id, word, other_word));
         }
         let count = self.state.counts.add(word, 1);
         let entry = Entry {
@@ -199,7 +239,7 @@ impl Processor {
         } else {
             self.state.pending += 1;
         }
-        if let Some(released) = twins.released_word.filter(|released| **released != *word) {
+        if let Some(Some(released)) = twins.released {
             self.statistics.conflicts += 1;
             warn!(
                 event_id,
@@ -215,15 +255,15 @@ impl Processor {
         })
     }
 
-    fn duplicate(&mut self, event_id: &str, word: &str, original_word: Box<str>) -> Reply {
+    fn duplicate(&mut self, event_id: &str, word: &str, other_word: OtherWord) -> Reply {
         let count = self.state.counts.get(word);
         self.statistics.duplicates += 1;
-        if *original_word == *word {
+        let Some(original_word) = other_word else {
             return Reply::Processed {
                 count,
                 outcome: Outcome::Duplicate,
             };
-        }
+        };
         self.statistics.conflicts += 1;
         warn!(
             event_id,
@@ -235,56 +275,6 @@ impl Processor {
             count,
             outcome: Outcome::Conflict { original_word },
         }
-    }
-
-    /// The word of the event behind the last one that was found again, if it is the wanted one
-    /// and in the timeline.
-    fn next_in_replay(&mut self, wanted: &EventId<'_>) -> Result<Option<Box<str>>, StorageError> {
-        let Some(replay) = &mut self.replay else {
-            return Ok(None);
-        };
-        match replay.next()? {
-            Some((position, entry))
-                if entry.event_id == *wanted && self.state.timeline.contains(position) =>
-            {
-                Ok(Some(entry.word.into()))
-            }
-            _ => {
-                self.replay = None;
-                Ok(None)
-            }
-        }
-    }
-
-    /// Finds the earlier positions of an id. Every candidate of the index is compared with the
-    /// journal: a shared fingerprint must never drop an event.
-    fn twins(
-        &mut self,
-        wanted: &EventId<'_>,
-        fingerprint: Fingerprint,
-    ) -> Result<Twins, StorageError> {
-        let mut twins = Twins::default();
-        for position in self.index.candidates(fingerprint)? {
-            // A position that left the state and was never settled has no say. Reading it would
-            // make an id that is processed and rolled back again and again ever slower.
-            let is_present = self.state.timeline.contains(position);
-            let is_settled = self.state.settled.contains(position);
-            if !is_present && !is_settled {
-                continue;
-            }
-            let (word, behind) = self.journal.with_entry(position, |entry| {
-                (entry.event_id == *wanted).then(|| Box::<str>::from(entry.word))
-            })?;
-            let Some(word) = word else { continue };
-            twins.is_settled |= is_settled;
-            if is_present {
-                twins.present_word = Some(word);
-                self.replay = behind;
-            } else if self.state.settled.released.contains(position) {
-                twins.released_word = Some(word);
-            }
-        }
-        Ok(twins)
     }
 
     fn checkpoint(&mut self, name: &str) -> Reply {
@@ -379,6 +369,7 @@ impl Processor {
             checkpoints: changes.checkpoints,
             commits: changes.commits,
             snapshots: self.snapshots.take_writes(&self.floor)?,
+            runs: self.index.take_writes(&self.floor, self.journal.group())?,
         };
         if !group.is_empty() {
             self.journal.end_group(group.as_lone_block().is_none());
@@ -397,8 +388,10 @@ impl Processor {
             self.begin_snapshot();
         }
         self.snapshots.wait()?;
+        self.index.wait();
         let group = self.take_group()?;
-        Ok((!group.is_empty() || !self.snapshots.is_idle()).then_some(group))
+        let is_idle = self.snapshots.is_idle() && self.index.is_idle();
+        Ok((!group.is_empty() || !is_idle).then_some(group))
     }
 
     fn begin_snapshot(&mut self) {
@@ -425,9 +418,12 @@ impl Processor {
     }
 }
 
-/// Reads the whole journal into a new index.
-fn build_index(reader: &Reader, seed: u64, head: Position) -> Result<Index, StorageError> {
-    let (index, reached) = index_of(reader, seed, |_| ())?;
+/// Opens the index, and adds what the journal has beyond it.
+fn open_index(store: &Store, run_events: u64, head: Position) -> Result<Index, StorageError> {
+    let fingerprints = store.fingerprints();
+    let (mut index, next) = Index::open(store.reader(), fingerprints, run_events)?;
+    let insert = |position, fingerprint| index.insert(fingerprint, position);
+    let reached = walk_fingerprints(&store.reader(), next, fingerprints, insert, |_| ())?;
     if reached == head {
         return Ok(index);
     }

@@ -93,15 +93,15 @@ impl Processor {
             return Ok(Vec::new());
         }
         let mut likely = Vec::new();
-        let index = &self.index;
+        let index = &mut self.index;
         self.journal.walk(walked, |position, entry| {
             let fingerprint = entry.event_id.with_text(|text| index.fingerprint(text));
-            let twins = index.candidates(fingerprint)?.into_iter();
-            likely.extend(
-                twins
-                    .filter(|&twin| sought.contains(twin))
-                    .map(|twin| (position, twin)),
-            );
+            // Where there is one position, it is this one.
+            if index.positions_with(fingerprint)? > 1 {
+                let twins = index.candidates(fingerprint)?.into_iter();
+                let twins = twins.filter(|&twin| twin != position && sought.contains(twin));
+                likely.extend(twins.map(|twin| (position, twin)));
+            }
             Ok(())
         })?;
         let mut pairs = Vec::new();
@@ -129,7 +129,7 @@ impl Processor {
         self.state.timeline = Timeline::new(target, head.next());
         self.changes.closed = true;
         self.changes.scalars = true;
-        self.replay = None;
+        self.replay.clear();
         Ok(())
     }
 

@@ -4,48 +4,134 @@
 //! restore changes which positions count, and nothing here. It answers with candidates: a
 //! fingerprint may be shared by two ids, so the caller compares the id in the journal before it
 //! believes a hit.
+//!
+//! The positions are cut into runs. The newest are found exactly in memory ([`exact_index`]); the
+//! others are stored, sorted by fingerprint, each run once and for ever ([`run_writer`]). A table
+//! in memory says which runs to look into ([`run_table`]), and so that an id is certainly new. At
+//! a start it is made again from the stored runs, in the background ([`loading`]): an id whose part
+//! of the table is not there yet has that part read first.
 
-mod fingerprint_table;
+mod exact_index;
+mod loading;
+mod run_table;
+mod run_writer;
 
+use std::collections::VecDeque;
+
+use crossbeam_channel::Receiver;
 use smallvec::SmallVec;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::error::StorageError;
+use crate::fingerprint::{Fingerprint, Fingerprints};
 use crate::state::position::Position;
-use fingerprint_table::FingerprintTable;
+use crate::store::{Reader, RunHeader, RunNumber, RunWrites, SpaceFloor};
+pub(crate) use exact_index::ExactIndex;
+pub(crate) use loading::LoadedRun;
+use loading::Loading;
+use run_table::{Matches, RunTable};
+use run_writer::RunWriter;
 
-/// A 64-bit seeded hash of an event id: XXH3 (Collet, `XXH3_64bits_withSeed`), whose output is
-/// fixed by its publication and so can be stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Fingerprint(u64);
+/// A run has at least this share of all positions, so that the number of runs stays in the
+/// hundreds.
+const RUNS_AT_LEAST: u64 = 128;
 
 /// A few positions: those that carry one event id. More than one is rare.
 pub(crate) type Positions = SmallVec<[Position; 2]>;
 
+/// A run that cannot be read from the store yet.
+#[derive(Debug)]
+struct RecentRun {
+    number: RunNumber,
+    /// How many positions it takes.
+    capacity: u64,
+    positions: ExactIndex,
+}
+
+impl RecentRun {
+    fn is_full(&self) -> bool {
+        self.positions.fingerprints().len() as u64 >= self.capacity
+    }
+}
+
 /// The index of every accepted event id.
 #[derive(Debug)]
 pub(crate) struct Index {
-    seed: u64,
-    known: FingerprintTable,
+    fingerprints: Fingerprints,
+    run_events: u64,
+    table: RunTable,
+    /// Until all of the stored runs are in the table.
+    loading: Option<Loading>,
+    stored: Vec<RunHeader>,
+    /// The runs that cannot be read from the store yet, oldest first; the last one takes events.
+    recent: VecDeque<RecentRun>,
+    writer: RunWriter,
+    reader: Reader,
 }
 
 impl Index {
-    /// An empty index whose fingerprints use this seed.
-    pub(crate) fn new(seed: u64) -> Self {
-        Self {
-            seed,
-            known: FingerprintTable::default(),
-        }
+    /// Opens the stored index. What it does not cover, from the position that is returned on, must
+    /// be inserted.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if a stored part of the index cannot be read.
+    pub(crate) fn open(
+        reader: Reader,
+        fingerprints: Fingerprints,
+        run_events: u64,
+    ) -> Result<(Self, Position), StorageError> {
+        let (stored, left) = reader.runs()?;
+        let next = stored.last().map_or(Position::FIRST, |run| run.last.next());
+        let index = Self {
+            fingerprints,
+            run_events,
+            table: RunTable::with_room_for(next.0 - 1),
+            loading: Loading::start(&reader, &stored),
+            stored,
+            recent: VecDeque::new(),
+            writer: RunWriter::new(left),
+            reader,
+        };
+        Ok((index, next))
     }
 
     /// The fingerprint of an event id.
     pub(crate) fn fingerprint(&self, event_id: &str) -> Fingerprint {
-        Fingerprint(xxh3_64_with_seed(event_id.as_bytes(), self.seed))
+        self.fingerprints.of(event_id)
     }
 
-    /// Records that the event at `position` has this fingerprint.
+    /// Reads a little of what the index knows of a fingerprint, so that it is in the CPU's cache.
+    pub(crate) fn touch(&self, fingerprint: Fingerprint) -> u32 {
+        self.table.touch(fingerprint)
+    }
+
+    /// Records that the event at `position`, the one after the last, has this fingerprint.
     pub(crate) fn insert(&mut self, fingerprint: Fingerprint, position: Position) {
-        self.known.insert(fingerprint, position);
+        if self.recent.back().is_none_or(RecentRun::is_full) {
+            let number = self.stored.len() + self.recent.len();
+            let number = u32::try_from(number).expect("runs are at least an 128th of everything");
+            let capacity = self.run_events.max(position.0 / RUNS_AT_LEAST);
+            self.recent.push_back(RecentRun {
+                number: RunNumber(number),
+                capacity: capacity.min(u64::from(u32::MAX)),
+                positions: ExactIndex::new(position, capacity),
+            });
+        }
+        let run = self
+            .recent
+            .back_mut()
+            .expect("there is one that is not full");
+        run.positions.push(fingerprint);
+        self.table.insert(fingerprint, run.number);
+    }
+
+    /// How many positions have a fingerprint, if that is known without reading the store.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] when a stored part of the index cannot be read.
+    pub(crate) fn positions_with(&mut self, wanted: Fingerprint) -> Result<u64, StorageError> {
+        Ok(self.matches(wanted)?.positions)
     }
 
     /// Every position whose event has this fingerprint, and so every position that may carry
@@ -54,12 +140,82 @@ impl Index {
     /// # Errors
     ///
     /// [`StorageError`] when a stored part of the index cannot be read.
-    pub(crate) fn candidates(&self, fingerprint: Fingerprint) -> Result<Positions, StorageError> {
-        Ok(self.known.positions(fingerprint).collect())
+    pub(crate) fn candidates(&mut self, wanted: Fingerprint) -> Result<Positions, StorageError> {
+        let matches = self.matches(wanted)?;
+        let mut found = Positions::new();
+        if matches.positions == 0 {
+            return Ok(found);
+        }
+        let is_named = |run| matches.are_partly_unknown || matches.runs.contains(&run);
+        for run in self.recent.iter().filter(|run| is_named(run.number)) {
+            run.positions.find(wanted, &mut found);
+        }
+        for run in self.stored.iter().filter(|stored| is_named(stored.run)) {
+            self.reader
+                .walk_run(run, (wanted, wanted), |_, position| found.push(position))?;
+        }
+        Ok(found)
+    }
+
+    fn matches(&mut self, wanted: Fingerprint) -> Result<Matches, StorageError> {
+        if let Some(loading) = &mut self.loading {
+            loading.complete(&self.reader, &self.stored, wanted, &mut self.table)?;
+        }
+        Ok(self.table.matches(wanted))
+    }
+
+    /// The stored runs on their way into the table, while they are.
+    pub(crate) fn loading(&self) -> Option<&Receiver<LoadedRun>> {
+        self.loading.as_ref().map(Loading::runs)
+    }
+
+    /// Takes in the next stored run, if it has been read.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if it could not be read.
+    pub(crate) fn load(&mut self) -> Result<(), StorageError> {
+        if let Some(loading) = &mut self.loading
+            && loading.take_in(&mut self.table)?
+        {
+            self.loading = None;
+        }
+        Ok(())
+    }
+
+    /// What group `group` carries of the index.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if the free space cannot be found out.
+    pub(crate) fn take_writes(
+        &mut self,
+        floor: &SpaceFloor,
+        group: u64,
+    ) -> Result<RunWrites, StorageError> {
+        if let Some(header) = self.writer.take_durable(self.reader.durable_group()) {
+            self.stored.push(header);
+            self.recent.pop_front();
+        }
+        if let Some(oldest) = self.recent.front().filter(|run| run.is_full()) {
+            self.writer.begin(oldest.number, &oldest.positions);
+        }
+        self.writer.take_writes(floor, group)
+    }
+
+    /// Waits until a run in work can be written.
+    pub(crate) fn wait(&mut self) {
+        self.writer.wait();
+    }
+
+    /// Whether there is nothing left to write.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.writer.is_idle()
     }
 
     /// Bytes of memory that the index takes.
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.known.memory_bytes()
+        let recent = self.recent.iter().map(|run| run.positions.memory_bytes());
+        self.table.memory_bytes() + recent.sum::<usize>()
     }
 }

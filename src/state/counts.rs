@@ -20,12 +20,42 @@ pub struct WordCount {
     pub count: u64,
 }
 
+/// So many bytes of a word stand beside its count, so that most are compared in one look.
+const BEGIN_BYTES: usize = 22;
+
+/// The count of a word, and how the word begins.
+#[derive(Debug)]
+struct Slot {
+    count: u64,
+    length: u16,
+    begin: [u8; BEGIN_BYTES],
+}
+
+impl Slot {
+    fn new(word: &str) -> Self {
+        let mut begin = [0; BEGIN_BYTES];
+        let inline = word.len().min(BEGIN_BYTES);
+        begin[..inline].copy_from_slice(&word.as_bytes()[..inline]);
+        Self {
+            count: 0,
+            length: word.len() as u16,
+            begin,
+        }
+    }
+
+    /// Whether the word has this length and begins like it.
+    fn begins(&self, word: &str) -> bool {
+        let inline = word.len().min(BEGIN_BYTES);
+        usize::from(self.length) == word.len() && self.begin[..inline] == word.as_bytes()[..inline]
+    }
+}
+
 /// The counts of the present state.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     numbers: HashTable<u32>,
     words: Vec<Arc<str>>,
-    counts: Vec<u64>,
+    slots: Vec<Slot>,
     digest: u64,
 }
 
@@ -33,7 +63,7 @@ impl Counts {
     /// How many events carry the word.
     pub(crate) fn get(&self, word: &str) -> u64 {
         self.number(word, xxh3_64(word.as_bytes()))
-            .map_or(0, |number| self.counts[number])
+            .map_or(0, |number| self.slots[number].count)
     }
 
     /// Counts more events and returns the new count.
@@ -41,9 +71,10 @@ impl Counts {
         let hash = xxh3_64(word.as_bytes());
         let number = self.number(word, hash);
         let number = number.unwrap_or_else(|| self.intern(word, hash));
-        self.counts[number] += events;
         self.digest = self.digest.wrapping_add(hash.wrapping_mul(events));
-        self.counts[number]
+        let count = &mut self.slots[number].count;
+        *count += events;
+        *count
     }
 
     /// Takes back one event, and says whether one was counted with the word.
@@ -51,17 +82,18 @@ impl Counts {
     pub(crate) fn remove(&mut self, word: &str) -> bool {
         let hash = xxh3_64(word.as_bytes());
         let number = self.number(word, hash);
-        let Some(number) = number.filter(|&number| self.counts[number] > 0) else {
+        let slot = number.map(|number| &mut self.slots[number]);
+        let Some(slot) = slot.filter(|slot| slot.count > 0) else {
             return false;
         };
-        self.counts[number] -= 1;
+        slot.count -= 1;
         self.digest = self.digest.wrapping_sub(hash);
         true
     }
 
     /// Sets every count to 0; the words keep their numbers.
     pub(crate) fn clear(&mut self) {
-        self.counts.fill(0);
+        self.slots.iter_mut().for_each(|slot| slot.count = 0);
         self.digest = 0;
     }
 
@@ -77,12 +109,12 @@ impl Counts {
 
     /// The counts that are not 0, in the order in which the words were first seen.
     pub(crate) fn present(&self) -> Vec<WordCount> {
-        let pairs = self.words.iter().zip(&self.counts);
+        let pairs = self.words.iter().zip(&self.slots);
         pairs
-            .filter(|&(_, &count)| count > 0)
-            .map(|(word, &count)| WordCount {
+            .filter(|(_, slot)| slot.count > 0)
+            .map(|(word, slot)| WordCount {
                 word: word.clone(),
-                count,
+                count: slot.count,
             })
             .collect()
     }
@@ -96,8 +128,13 @@ impl Counts {
 
     fn number(&self, word: &str, hash: u64) -> Option<usize> {
         self.numbers
-            .find(hash, |&n| &*self.words[n as usize] == word)
+            .find(hash, |&n| self.is_word(n as usize, word))
             .map(|&n| n as usize)
+    }
+
+    fn is_word(&self, number: usize, word: &str) -> bool {
+        let begins = self.slots[number].begins(word);
+        begins && (word.len() <= BEGIN_BYTES || &*self.words[number] == word)
     }
 
     fn intern(&mut self, word: &str, hash: u64) -> usize {
@@ -105,7 +142,7 @@ impl Counts {
             .expect("2^32 words would take more than 100 GB of memory");
         let words = &mut self.words;
         words.push(word.into());
-        self.counts.push(0);
+        self.slots.push(Slot::new(word));
         let rehash = |&n: &u32| xxh3_64(words[n as usize].as_bytes());
         self.numbers.insert_unique(hash, number, rehash);
         number as usize

@@ -11,13 +11,13 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use crate::error::{Loss, OpenError, StorageError};
+use crate::fingerprint::Fingerprints;
 use crate::storage_timeout::StorageTimeout;
 use crate::store::directory::{RestingDirectory, database_is_foreign, unusable};
-use crate::store::handle::Handle;
 use crate::store::load::{self, Stored, check_format};
-use crate::store::reader::{DurablePosition, Reader};
+use crate::store::reader::{Durable, Reader};
 use crate::store::record::{Format, HeadRecord};
-use crate::store::sled_db;
+use crate::store::sled_db::{Database, Trees};
 use crate::store::watchdog::{Watchdog, time_to_read};
 use crate::store::watermark::{Mark, Watermark, find_loss};
 
@@ -29,8 +29,7 @@ pub(crate) struct RestingCopy {
     original: PathBuf,
     slots: [Option<Mark>; 2],
     blobs: Vec<OsString>,
-    /// Dropped before the directory that it is open in.
-    _db: Handle<sled::Db>,
+    /// Dropped after the reader of what is in it.
     _copy: TempDir,
 }
 
@@ -52,18 +51,17 @@ impl RestingCopy {
         };
         let blobs = directory.blob_files()?;
         let copy = copy_database(&directory, &watchdog)?;
-        let (db, trees) = sled_db::open(copy.path(), cache_bytes, &watchdog)?;
+        let trees = Trees::new(Database::open(copy.path(), cache_bytes, &watchdog)?);
         let Some(format) = load::format(&trees)? else {
             return Err(database_is_foreign(path));
         };
         check_format(&format, path)?;
         Ok(Self {
-            reader: Reader::new(trees, DurablePosition::default()),
+            reader: Reader::new(trees, Durable::default()),
             format,
             original: path.to_owned(),
             slots,
             blobs,
-            _db: db,
             _copy: copy,
         })
     }
@@ -116,9 +114,9 @@ impl RestingCopy {
         &self.blobs
     }
 
-    /// The seed of the event ids' fingerprints.
-    pub(crate) fn seed(&self) -> u64 {
-        self.format.seed
+    /// How event ids become fingerprints.
+    pub(crate) fn fingerprints(&self) -> Fingerprints {
+        self.format.fingerprints()
     }
 
     /// The reader of the copy.

@@ -23,7 +23,7 @@ use crate::store::lock::{LOCK, Lock};
 use crate::store::watermark::{Mark, Watermark};
 
 /// The format of the directory and of everything in its database.
-pub(crate) const FORMAT: u32 = 2;
+pub(crate) const FORMAT: u32 = 3;
 
 const SENTINEL: &str = "sentinel";
 const NEW_SENTINEL: &str = "sentinel.new";

@@ -1,9 +1,11 @@
 //! One event as a block of the journal has it.
 //!
 //! ```text
-//! entry = form   u8: 0 the id is text, 1 the id is a UUID in lower-case hyphenated text
-//!         id     form 0: varint length and UTF-8; form 1: the 16 bytes it spells
-//!         word   varint length and UTF-8
+//! entry = head   varint: twice the number of the word in its block, from 1, or 0 if the word is
+//!                spelled here and has the next number; plus 1 if the id is a UUID in lower-case
+//!                hyphenated text
+//!         id     the 16 bytes that the UUID spells, or varint length and UTF-8
+//!         word   if it is spelled here: varint length and UTF-8
 //!         count  varint: the count of the word that the event's reply gave
 //! ```
 
@@ -17,10 +19,9 @@ use crate::store::varint;
 
 /// The most bytes of an entry.
 pub(super) const MAX_ENTRY_BYTES: usize =
-    1 + MAX_EVENT_ID_BYTES + MAX_WORD_BYTES + 3 * varint::MAX_VARINT_BYTES;
+    MAX_EVENT_ID_BYTES + MAX_WORD_BYTES + 4 * varint::MAX_VARINT_BYTES;
 
-const FORM_TEXT: u8 = 0;
-const FORM_UUID: u8 = 1;
+const IS_UUID: u64 = 1;
 
 /// One event as the journal has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,42 +32,79 @@ pub(crate) struct Entry<'a> {
     pub(crate) count: u64,
 }
 
+/// Where a word is in a block.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum WordPlace {
+    /// It is spelled with this entry.
+    Here,
+    /// It was the word with this index, from 0, among those that were spelled.
+    Earlier(u16),
+}
+
+/// An entry as it was found in a block.
+pub(super) struct Found<'a> {
+    pub(super) entry: Entry<'a>,
+    /// Where the word is, if it is spelled with this entry.
+    pub(super) spelled_at: Option<u16>,
+    /// Where the entry ends.
+    pub(super) end: usize,
+}
+
 impl<'a> Entry<'a> {
-    /// Appends the bytes of the entry.
-    pub(super) fn put(&self, bytes: &mut Vec<u8>) {
+    /// Appends the bytes of the entry, and returns where its word begins if it is spelled.
+    pub(super) fn put(&self, place: WordPlace, bytes: &mut Vec<u8>) -> Option<u16> {
+        let number = match place {
+            WordPlace::Here => 0,
+            WordPlace::Earlier(index) => u64::from(index) + 1,
+        };
         match &self.event_id {
             EventId::Text(text) => {
-                bytes.push(FORM_TEXT);
+                varint::put(bytes, 2 * number);
                 varint::put_bytes(bytes, text.as_bytes());
             }
             EventId::Uuid(uuid) => {
-                bytes.push(FORM_UUID);
+                varint::put(bytes, 2 * number + IS_UUID);
                 bytes.extend_from_slice(uuid.as_bytes());
             }
         }
-        varint::put_bytes(bytes, self.word.as_bytes());
+        let spelled_at = (number == 0).then_some(bytes.len() as u16);
+        if spelled_at.is_some() {
+            varint::put_bytes(bytes, self.word.as_bytes());
+        }
         varint::put(bytes, self.count);
+        spelled_at
     }
 
-    /// Takes an entry from the front of the input; `None` if there is none.
-    pub(super) fn take(input: &mut &'a [u8]) -> Option<Self> {
-        let (&form, rest) = input.split_first()?;
-        *input = rest;
-        let event_id = match form {
-            FORM_TEXT => EventId::Text(varint::take_str(input)?),
-            FORM_UUID => {
-                let (bytes, rest) = input.split_first_chunk::<16>()?;
-                *input = rest;
-                EventId::Uuid(Uuid::from_bytes(*bytes))
-            }
-            _ => return None,
+    /// Reads the entry at `at` of a block in which words have been spelled at these places; `None`
+    /// if there is none.
+    pub(super) fn find(block: &'a [u8], at: usize, spelled: &[u16]) -> Option<Found<'a>> {
+        let mut rest = block.get(at..)?;
+        let head = varint::take(&mut rest)?;
+        let event_id = if head & IS_UUID == 0 {
+            EventId::Text(varint::take_str(&mut rest)?)
+        } else {
+            let (bytes, behind) = rest.split_first_chunk::<16>()?;
+            rest = behind;
+            EventId::Uuid(Uuid::from_bytes(*bytes))
         };
-        let word = varint::take_str(input)?;
-        let count = varint::take(input)?;
-        Some(Entry {
+        let mut spelled_at = None;
+        let word = match (head / 2).checked_sub(1) {
+            None => {
+                spelled_at = Some((block.len() - rest.len()) as u16);
+                varint::take_str(&mut rest)?
+            }
+            Some(index) => word_at(block, *spelled.get(usize::try_from(index).ok()?)?)?,
+        };
+        let count = varint::take(&mut rest)?;
+        let entry = Entry {
             event_id,
             word,
             count,
+        };
+        Some(Found {
+            entry,
+            spelled_at,
+            end: block.len() - rest.len(),
         })
     }
 
@@ -87,6 +125,11 @@ impl<'a> Entry<'a> {
         let what = format!("the count of the event at position {position}");
         Err(StorageError::damaged(what, "at least 1", "0"))
     }
+}
+
+/// The word that is spelled at a place of a block.
+pub(super) fn word_at(block: &[u8], place: u16) -> Option<&str> {
+    varint::take_str(&mut block.get(place.into()..)?)
 }
 
 /// An event id in its stored form. Each text has only one form, so equal forms are equal ids.

@@ -2,16 +2,19 @@
 
 use std::fmt::Write;
 
+use crate::fingerprint::Fingerprint;
 use crate::state::counts::WordCount;
 use crate::state::position::Position;
 use crate::state::position_set::{PositionRange, PositionSet};
 use crate::store::block::{Groups, OpenBlock, Stamp};
 use crate::store::counts_codec::encode_counts;
 use crate::store::entry::{Entry, EventId};
+use crate::store::group::RunNumber;
 use crate::store::record::{
-    self, CheckpointRecord, CommitRecord, Digests, Format, HeadRecord, Scalars, SetRecord,
-    SnapshotRecord, TreeDigest,
+    self, CheckpointRecord, CommitRecord, Digests, Format, HeadRecord, RunRecord, Scalars,
+    SetRecord, SnapshotRecord, TreeDigest,
 };
+use crate::store::run_codec::encode_run;
 use crate::store::set_codec::{self, PieceKey};
 use crate::store::watermark::Mark;
 
@@ -29,6 +32,7 @@ fn journal_block() -> Vec<u8> {
         ("e1", "hello", 1),
         ("123e4567-e89b-42d3-a456-426614174000", "wörld", 300),
         ("123E4567-E89B-42D3-A456-426614174000", "upper", u64::MAX),
+        ("e2", "wörld", 301),
     ] {
         let event_id = EventId::new(id);
         let entry = Entry {
@@ -106,12 +110,20 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
         words: 100,
         digest: u64::MAX - 1,
     };
+    let run = RunRecord {
+        first: Position(10),
+        last: Position(19),
+        first_fingerprint: 1 << 37,
+        blocks: 2,
+        digest: 3,
+    };
     vec![
         (
             "format record",
             record::encode(&Format {
-                format: 2,
+                format: 3,
                 seed: 42,
+                fingerprint_bits: 38,
             }),
         ),
         (
@@ -126,6 +138,7 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
         ("checkpoint record", record::encode(&checkpoint)),
         ("commit record", record::encode(&commit)),
         ("snapshot record", record::encode(&snapshot)),
+        ("run record", record::encode(&run)),
     ]
 }
 
@@ -137,6 +150,13 @@ fn the_bytes_on_disk_are_those_of_the_golden_file() {
     });
     let mut samples = vec![("journal block", journal_block())];
     samples.extend(pieces());
+    let entries = [
+        (Fingerprint(5), Position(102)),
+        (Fingerprint(5), Position(103)),
+        (Fingerprint(1 << 30), Position(101)),
+    ];
+    let run = encode_run(RunNumber(3), Position(101), &entries);
+    samples.push(("run block", run[0].bytes.clone()));
     samples.push(("counts block", encode_counts(3, &counts)[0].bytes.clone()));
     samples.extend(records());
     let mark = Mark {

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use crate::fingerprint::Fingerprint;
 use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
 use crate::store::block::Block;
 use crate::store::counts_codec::CountsBlock;
 use crate::store::record::Scalars;
+use crate::store::run_codec::{RunBlock, RunKey};
 
 /// A saved state.
 #[derive(Debug, Clone)]
@@ -65,6 +67,40 @@ impl SnapshotWrites {
     }
 }
 
+/// The number of a run of the stored index, from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RunNumber(pub(crate) u32);
+
+/// What a stored run of the index covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RunHeader {
+    pub(crate) run: RunNumber,
+    /// The first of its positions, which follow one by one.
+    pub(crate) first: Position,
+    pub(crate) last: Position,
+    /// The first fingerprint of its first block.
+    pub(crate) first_fingerprint: Fingerprint,
+    pub(crate) blocks: u32,
+    /// XXH3 over the blocks' checksums.
+    pub(crate) digest: u64,
+}
+
+/// The part of a group that concerns the stored index of event ids.
+#[derive(Debug, Default)]
+pub(crate) struct RunWrites {
+    pub(crate) blocks: Vec<RunBlock>,
+    /// A run that is complete with this group.
+    pub(crate) finished: Option<RunHeader>,
+    /// Blocks of a run that was never finished.
+    pub(crate) removed: Vec<RunKey>,
+}
+
+impl RunWrites {
+    fn is_empty(&self) -> bool {
+        self.blocks.is_empty() && self.finished.is_none() && self.removed.is_empty()
+    }
+}
+
 /// What one transaction writes.
 #[derive(Debug, Default)]
 pub(crate) struct Group {
@@ -84,6 +120,7 @@ pub(crate) struct Group {
     pub(crate) checkpoints: BTreeMap<String, Checkpoint>,
     pub(crate) commits: Vec<Commit>,
     pub(crate) snapshots: SnapshotWrites,
+    pub(crate) runs: RunWrites,
 }
 
 impl Group {
@@ -109,5 +146,6 @@ impl Group {
             && self.checkpoints.is_empty()
             && self.commits.is_empty()
             && self.snapshots.is_empty()
+            && self.runs.is_empty()
     }
 }

@@ -81,28 +81,6 @@ impl<T> Handle<T> {
             Ok(())
         })
     }
-
-    /// Makes a call of sled by this handle.
-    pub(super) fn call<R>(
-        &self,
-        action: &'static str,
-        f: impl FnOnce(&T) -> Result<R, StorageError>,
-    ) -> Result<R, StorageError> {
-        call(&self.watchdog, action, || f(self))
-    }
-
-    pub(super) fn watchdog(&self) -> &Watchdog {
-        &self.watchdog
-    }
-}
-
-impl<T: Clone> Clone for Handle<T> {
-    fn clone(&self) -> Self {
-        Self {
-            inner: self.inner.clone(),
-            watchdog: self.watchdog.clone(),
-        }
-    }
 }
 
 impl<T> Deref for Handle<T> {

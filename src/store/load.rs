@@ -3,14 +3,16 @@
 use std::path::Path;
 
 use crate::error::{OpenError, StorageError};
+use crate::fingerprint::Fingerprint;
 use crate::state::position::Position;
 use crate::state::position_set::{PositionRange, PositionSet};
 use crate::state::settled::Settled;
 use crate::store::block::Block;
 use crate::store::directory::FORMAT;
-use crate::store::group::Commit;
+use crate::store::group::{Commit, RunHeader, RunNumber};
 use crate::store::record::{
-    self, CheckpointRecord, CommitRecord, Format, HeadRecord, SetRecord, SnapshotRecord, TreeDigest,
+    self, CheckpointRecord, CommitRecord, Format, HeadRecord, RunRecord, SetRecord, SnapshotRecord,
+    TreeDigest,
 };
 use crate::store::set_codec::{self, PieceKey};
 use crate::store::sled_db::Trees;
@@ -45,6 +47,25 @@ pub(super) fn counts_key(snapshot: u64, number: u32) -> [u8; 12] {
     key[..8].copy_from_slice(&snapshot.to_be_bytes());
     key[8..].copy_from_slice(&number.to_be_bytes());
     key
+}
+
+/// The key of the header of a run; those of its blocks begin with it.
+pub(super) fn run_key(run: RunNumber) -> [u8; 4] {
+    run.0.to_be_bytes()
+}
+
+/// The header of a run of the index; `None` if it was never finished.
+pub(super) fn run_header(trees: &Trees, run: RunNumber) -> Result<Option<RunHeader>, StorageError> {
+    let what = format!("the header of run {} of the index", run.0);
+    let record: Option<RunRecord> = get(&trees.seen, run_key(run), &what)?;
+    Ok(record.map(|record| RunHeader {
+        run,
+        first: record.first,
+        last: record.last,
+        first_fingerprint: Fingerprint(record.first_fingerprint),
+        blocks: record.blocks,
+        digest: record.digest,
+    }))
 }
 
 pub(super) fn parse_counts_key(key: &[u8]) -> Result<(u64, u32), StorageError> {

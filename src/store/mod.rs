@@ -12,6 +12,7 @@
 //! | `counts` | snapshot u64, block u32, both big-endian; 0 is the header | [`counts_codec`] |
 //! | `checkpoints` | checkpoint id | [`record::CheckpointRecord`] |
 //! | `commits` | commit number, u64 big-endian | [`record::CommitRecord`] |
+//! | `seen` | run u32, big-endian; with fingerprint and position, a block | [`run_codec`] |
 
 pub(crate) mod block;
 mod copy;
@@ -26,6 +27,8 @@ mod load;
 mod lock;
 mod reader;
 mod record;
+mod run_codec;
+mod run_reader;
 mod set_codec;
 mod sled_db;
 mod space;
@@ -39,33 +42,34 @@ mod writer;
 use std::path::Path;
 
 use crate::error::OpenError;
-use crate::storage_timeout::StorageTimeout;
+use crate::options::Options;
 pub(crate) use copy::RestingCopy;
 pub(crate) use counts_codec::{CountsBlock, encode_counts};
-pub(crate) use group::{Checkpoint, Commit, Group, SnapshotHeader, SnapshotWrites};
+pub(crate) use group::{
+    Checkpoint, Commit, Group, RunHeader, RunNumber, RunWrites, SnapshotHeader, SnapshotWrites,
+};
 pub use handle::panic_becomes_error;
 pub(crate) use load::{LiveSets, Stored};
-pub(crate) use reader::{DurablePosition, Reader};
+pub(crate) use reader::{Durable, Reader};
 pub(crate) use record::{HeadRecord, Scalars};
+pub(crate) use run_codec::{RunBlock, RunKey, encode_run};
 pub(crate) use space::{LowSpace, SpaceFloor};
 use watchdog::Watchdog;
 pub(crate) use writer::Store;
+
+/// sled's file grows by more than what is written to it; twice is an upper bound of what was seen.
+pub(crate) const SLED_BYTES_A_BYTE: u64 = 2;
 
 /// Opens or creates the state directory, to write to it.
 ///
 /// # Errors
 ///
 /// [`OpenError`], by what stands in the way.
-pub(crate) fn open(
-    path: &Path,
-    cache_bytes: u64,
-    accept_loss: bool,
-    timeout: &StorageTimeout,
-) -> Result<Store, OpenError> {
-    let watchdog = Watchdog::start(timeout)?;
+pub(crate) fn open(path: &Path, options: &Options) -> Result<Store, OpenError> {
+    let watchdog = Watchdog::start(&options.storage_timeout)?;
     let directory = {
         let _watched = watchdog.watch("locking the directory");
         directory::Directory::lock(path)?
     };
-    Store::open(directory, cache_bytes, accept_loss, &watchdog)
+    Store::open(directory, options, &watchdog)
 }

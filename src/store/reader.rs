@@ -22,18 +22,30 @@ use crate::store::record::{
 };
 use crate::store::sled_db::Trees;
 
-/// The last position that is durable, as the store advances it.
+/// How far the store is durable, as it advances.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct DurablePosition(Arc<AtomicU64>);
+pub(crate) struct Durable(Arc<DurableEnd>);
 
-impl DurablePosition {
+#[derive(Debug, Default)]
+struct DurableEnd {
+    position: AtomicU64,
+    group: AtomicU64,
+}
+
+impl Durable {
     /// The last position that is durable.
-    pub(crate) fn get(&self) -> Position {
-        Position(self.0.load(Ordering::Acquire))
+    pub(crate) fn position(&self) -> Position {
+        Position(self.0.position.load(Ordering::Acquire))
     }
 
-    pub(super) fn advance(&self, position: Position) {
-        self.0.store(position.0, Ordering::Release);
+    /// The last group that is durable.
+    pub(crate) fn group(&self) -> u64 {
+        self.0.group.load(Ordering::Acquire)
+    }
+
+    pub(super) fn advance(&self, position: Position, group: u64) {
+        self.0.position.store(position.0, Ordering::Release);
+        self.0.group.store(group, Ordering::Release);
     }
 }
 
@@ -41,17 +53,26 @@ impl DurablePosition {
 #[derive(Debug, Clone)]
 pub(crate) struct Reader {
     trees: Trees,
-    durable: DurablePosition,
+    durable: Durable,
 }
 
 impl Reader {
-    pub(super) fn new(trees: Trees, durable: DurablePosition) -> Self {
+    pub(super) fn new(trees: Trees, durable: Durable) -> Self {
         Self { trees, durable }
+    }
+
+    pub(super) fn trees(&self) -> &Trees {
+        &self.trees
     }
 
     /// The last position that is durable.
     pub(crate) fn durable(&self) -> Position {
-        self.durable.get()
+        self.durable.position()
+    }
+
+    /// The last group that is durable.
+    pub(crate) fn durable_group(&self) -> u64 {
+        self.durable.group()
     }
 
     /// The stored block that holds a durable position.
@@ -242,7 +263,7 @@ impl Reader {
     /// The record of the head of a resting store, whose positions all count as durable then.
     pub(super) fn head(&self) -> Result<HeadRecord, StorageError> {
         let record = load::head(&self.trees)?.record;
-        self.durable.advance(record.scalars.position);
+        self.durable.advance(record.scalars.position, record.group);
         Ok(record)
     }
 
@@ -273,6 +294,7 @@ impl Reader {
             counts,
             checkpoints,
             commits,
+            seen,
             ..
         } = &self.trees;
         let all = [
@@ -280,6 +302,7 @@ impl Reader {
             ("counts", counts, digests.counts),
             ("checkpoints", checkpoints, digests.checkpoints),
             ("commits", commits, digests.commits),
+            ("seen", seen, digests.seen),
         ];
         all.into_iter()
             .map(|(name, tree, digest)| load::check_digest(name, tree, &digest))

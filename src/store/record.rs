@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::error::StorageError;
+use crate::fingerprint::Fingerprints;
 use crate::state::position::Position;
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 const CHECKSUM_BYTES: usize = 8;
 
 /// What is fixed when a directory is created.
@@ -20,6 +21,15 @@ pub(crate) struct Format {
     pub(crate) format: u32,
     /// The seed of the event ids' fingerprints.
     pub(crate) seed: u64,
+    /// How many bits of a fingerprint differ: all of them, except in tests of collisions.
+    pub(crate) fingerprint_bits: u32,
+}
+
+impl Format {
+    /// How event ids become fingerprints.
+    pub(crate) fn fingerprints(&self) -> Fingerprints {
+        Fingerprints::new(self.seed, self.fingerprint_bits)
+    }
 }
 
 /// The state's scalars.
@@ -63,6 +73,7 @@ pub(crate) struct Digests {
     pub(crate) counts: TreeDigest,
     pub(crate) checkpoints: TreeDigest,
     pub(crate) commits: TreeDigest,
+    pub(crate) seen: TreeDigest,
 }
 
 /// How many entries a tree has, and the sum of their hashes modulo 2^64: an entry's is the XXH3
@@ -143,6 +154,20 @@ pub(crate) struct SnapshotRecord {
     pub(crate) blocks: u32,
     /// How many words it has.
     pub(crate) words: u64,
+    /// XXH3 over the blocks' checksums.
+    pub(crate) digest: u64,
+}
+
+/// The header of a run of the index, which exists only once this is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RunRecord {
+    /// The first of its positions, which follow one by one.
+    pub(crate) first: Position,
+    pub(crate) last: Position,
+    /// The first fingerprint of its first block.
+    pub(crate) first_fingerprint: u64,
+    /// How many blocks it has.
+    pub(crate) blocks: u32,
     /// XXH3 over the blocks' checksums.
     pub(crate) digest: u64,
 }

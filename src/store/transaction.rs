@@ -9,10 +9,10 @@ use crate::error::StorageError;
 use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
 use crate::store::group::{Checkpoint, Commit, Group, SnapshotHeader};
-use crate::store::handle::call;
 use crate::store::load::{self, ABSORBED_SET, CLOSED_SET, LiveSets, RELEASED_SET};
 use crate::store::record::{
-    self, CheckpointRecord, CommitRecord, Format, HeadRecord, SetRecord, SnapshotRecord, TreeDigest,
+    self, CheckpointRecord, CommitRecord, Format, HeadRecord, RunRecord, SetRecord, SnapshotRecord,
+    TreeDigest,
 };
 use crate::store::set_codec::{self, PieceKey};
 use crate::store::sled_db::{Trees, failed};
@@ -31,6 +31,7 @@ pub(super) struct Transaction {
     counts: Writes,
     checkpoints: Writes,
     commits: Writes,
+    seen: Writes,
 }
 
 /// What will be written to one tree: keys with their new values, or none for those that go.
@@ -101,6 +102,7 @@ impl Transaction {
         for commit in &group.commits {
             self.put_commit(commit, record);
         }
+        self.put_runs(group);
         self.put_snapshots(trees, group, record)
     }
 
@@ -121,31 +123,35 @@ impl Transaction {
         let new_commits = self
             .commits
             .digested(&trees.commits, &mut digests.commits)?;
+        let new_seen = self.seen.digested(&trees.seen, &mut digests.seen)?;
         self.meta.insert("head", record::encode(record));
-        let all = (
-            trees.meta.sled(),
-            trees.journal.sled(),
-            trees.sets.sled(),
-            trees.counts.sled(),
-            trees.checkpoints.sled(),
-            trees.commits.sled(),
-        );
-        let write = || {
-            all.transaction(|(meta, journal, sets, counts, checkpoints, commits)| {
-                meta.apply_batch(&self.meta)?;
-                journal.apply_batch(&self.journal)?;
-                sets.apply_batch(&new_sets)?;
-                counts.apply_batch(&new_counts)?;
-                checkpoints.apply_batch(&new_checkpoints)?;
-                commits.apply_batch(&new_commits)?;
-                Ok::<(), ConflictableTransactionError<()>>(())
-            })
+        trees.database.call(action, |open| {
+            let all = (
+                &open.meta,
+                &open.journal,
+                &open.sets,
+                &open.counts,
+                &open.checkpoints,
+                &open.commits,
+                &open.seen,
+            );
+            all.transaction(
+                |(meta, journal, sets, counts, checkpoints, commits, seen)| {
+                    meta.apply_batch(&self.meta)?;
+                    journal.apply_batch(&self.journal)?;
+                    sets.apply_batch(&new_sets)?;
+                    counts.apply_batch(&new_counts)?;
+                    checkpoints.apply_batch(&new_checkpoints)?;
+                    commits.apply_batch(&new_commits)?;
+                    seen.apply_batch(&new_seen)?;
+                    Ok::<(), ConflictableTransactionError<()>>(())
+                },
+            )
             .map_err(|error| match error {
                 TransactionError::Storage(error) => failed(action)(error),
                 TransactionError::Abort(()) => unreachable!("the closure never aborts"),
             })
-        };
-        call(&trees.watchdog, action, write)
+        })
     }
 
     fn put_changed_pieces(&mut self, set: u64, stored: &PositionSet, new: &PositionSet) {
@@ -204,6 +210,27 @@ impl Transaction {
         };
         self.commits
             .insert(commit.number.to_be_bytes(), record::encode(&stored));
+    }
+
+    fn put_runs(&mut self, group: &Group) {
+        let writes = &group.runs;
+        for key in &writes.removed {
+            self.seen.remove(key.bytes());
+        }
+        for block in &writes.blocks {
+            self.seen.insert(block.key.bytes(), block.bytes.clone());
+        }
+        if let Some(header) = &writes.finished {
+            let stored = RunRecord {
+                first: header.first,
+                last: header.last,
+                first_fingerprint: header.first_fingerprint.0,
+                blocks: header.blocks,
+                digest: header.digest,
+            };
+            self.seen
+                .insert(load::run_key(header.run), record::encode(&stored));
+        }
     }
 
     fn put_snapshots(

@@ -6,7 +6,7 @@ use sled::IVec;
 
 use crate::error::StorageError;
 use crate::store::handle::{Handle, call};
-use crate::store::sled_db::failed;
+use crate::store::sled_db::{Database, Held, OpenDatabase, failed};
 use crate::store::watchdog::Watchdog;
 
 const READING: &str = "reading";
@@ -14,18 +14,28 @@ const READING: &str = "reading";
 /// A key and its value.
 pub(super) type KeyValue = (IVec, IVec);
 
+/// Chooses one tree of those that are open.
+type Choose = fn(&OpenDatabase) -> &sled::Tree;
+
 /// One tree of the database.
 #[derive(Debug, Clone)]
-pub(super) struct Tree(Handle<sled::Tree>);
+pub(super) struct Tree {
+    database: Database,
+    choose: Choose,
+}
 
 impl Tree {
-    pub(super) fn new(tree: sled::Tree, watchdog: Watchdog) -> Self {
-        Self(Handle::new(tree, watchdog))
+    pub(super) fn new(database: Database, choose: Choose) -> Self {
+        Self { database, choose }
     }
 
-    /// sled's own handle, for a transaction.
-    pub(super) fn sled(&self) -> &sled::Tree {
-        &self.0
+    fn call<T>(
+        &self,
+        action: &'static str,
+        f: impl FnOnce(&sled::Tree) -> sled::Result<T>,
+    ) -> Result<T, StorageError> {
+        let Self { database, choose } = self;
+        database.call(action, |open| f(choose(open)).map_err(failed(action)))
     }
 
     /// Puts one entry in, which is atomic as it is.
@@ -35,47 +45,50 @@ impl Tree {
         key: impl AsRef<[u8]>,
         value: &[u8],
     ) -> Result<(), StorageError> {
-        self.0.call(action, |tree| {
-            tree.insert(key, value).map(drop).map_err(failed(action))
-        })
+        self.call(action, |tree| tree.insert(key, value).map(drop))
     }
 
     /// The value of a key.
     pub(super) fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<IVec>, StorageError> {
-        self.0
-            .call(READING, |tree| tree.get(key).map_err(failed(READING)))
+        self.call(READING, |tree| tree.get(key))
     }
 
     /// The last entry whose key is not above this one.
-    pub(super) fn last_up_to(&self, key: [u8; 8]) -> Result<Option<KeyValue>, StorageError> {
-        self.0.call(READING, |tree| {
-            tree.range(..=key)
-                .next_back()
-                .transpose()
-                .map_err(failed(READING))
-        })
+    pub(super) fn last_up_to(
+        &self,
+        key: impl AsRef<[u8]>,
+    ) -> Result<Option<KeyValue>, StorageError> {
+        self.call(READING, |tree| tree.range(..=key).next_back().transpose())
     }
 
     /// The entries whose keys are in a range, in order.
     pub(super) fn range<K: AsRef<[u8]>>(&self, keys: impl RangeBounds<K>) -> Entries {
-        self.entries(self.0.range(keys))
+        self.entries(|tree| tree.range(keys))
     }
 
     /// The entries whose keys begin with a number, in order.
     pub(super) fn with_prefix(&self, prefix: u64) -> Entries {
-        self.entries(self.0.scan_prefix(prefix.to_be_bytes()))
+        self.entries(|tree| tree.scan_prefix(prefix.to_be_bytes()))
     }
 
     /// Every entry, in order.
     pub(super) fn iter(&self) -> Entries {
-        self.entries(self.0.iter())
+        self.entries(sled::Tree::iter)
     }
 
-    fn entries(&self, entries: sled::Iter) -> Entries {
+    fn entries(&self, iterate: impl FnOnce(&sled::Tree) -> sled::Iter) -> Entries {
+        let held = self.database.hold();
+        let watchdog = self.database.watchdog();
+        let entries = held.as_ref().map(|open| {
+            let entries = iterate((self.choose)(open));
+            Handle::new(entries, watchdog.clone())
+        });
         Entries {
-            entries: Handle::new(entries, self.0.watchdog().clone()),
+            entries,
+            watchdog: watchdog.clone(),
             last_key: None,
             has_failed: false,
+            _held: held,
         }
     }
 }
@@ -83,9 +96,28 @@ impl Tree {
 /// Entries of a tree. sled's iterators return the same error for ever, and on a damaged file they
 /// may go round in circles; this ends behind an error, and keys that do not grow are one.
 pub(super) struct Entries {
-    entries: Handle<sled::Iter>,
+    /// `None` if the database is closed.
+    entries: Option<Handle<sled::Iter>>,
+    watchdog: Watchdog,
     last_key: Option<IVec>,
     has_failed: bool,
+    /// Dropped last: the database stays open for as long as entries may be asked for.
+    _held: Held,
+}
+
+impl Entries {
+    fn read(&mut self) -> Result<Option<KeyValue>, StorageError> {
+        let entries = self.entries.as_mut().ok_or(StorageError::Stopped)?;
+        let entry = call(&self.watchdog, READING, || {
+            entries.next().transpose().map_err(failed(READING))
+        })?;
+        let key = entry.as_ref().map(|(key, _)| key.clone());
+        if key.is_some() && key <= self.last_key {
+            return Err(StorageError::damaged("a tree", "growing keys", "others"));
+        }
+        self.last_key = key;
+        Ok(entry)
+    }
 }
 
 impl Iterator for Entries {
@@ -95,18 +127,7 @@ impl Iterator for Entries {
         if self.has_failed {
             return None;
         }
-        let watchdog = self.entries.watchdog().clone();
-        let next = call(&watchdog, READING, || {
-            self.entries.next().transpose().map_err(failed(READING))
-        });
-        let next = next.and_then(|entry| {
-            let key = entry.as_ref().map(|(key, _)| key.clone());
-            if key.is_some() && key <= self.last_key {
-                return Err(StorageError::damaged("a tree", "growing keys", "others"));
-            }
-            self.last_key = key;
-            Ok(entry)
-        });
+        let next = self.read();
         self.has_failed = next.is_err();
         next.transpose()
     }

@@ -3,17 +3,21 @@
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::Instant;
+
+use tracing::info;
 
 use crate::error::{Loss, OpenError, StorageError};
+use crate::fingerprint::Fingerprints;
+use crate::options::Options;
 use crate::state::position::Position;
 use crate::store::block::Groups;
 use crate::store::directory::{Directory, FORMAT, database_is_foreign};
 use crate::store::group::Group;
-use crate::store::handle::Handle;
 use crate::store::load::{self, FIRST_FREE_SET, LiveSets, StoredHead};
-use crate::store::reader::{DurablePosition, Reader};
+use crate::store::reader::{Durable, Reader};
 use crate::store::record::{Format, HeadRecord, Scalars};
-use crate::store::sled_db::{self, Trees, failed};
+use crate::store::sled_db::{Database, Trees, failed};
 use crate::store::space::SpaceFloor;
 use crate::store::transaction::Transaction;
 use crate::store::watchdog::Watchdog;
@@ -24,7 +28,6 @@ const COMMITTING: &str = "committing a group";
 /// The store of one state directory. It belongs to the thread that commits.
 #[derive(Debug)]
 pub(crate) struct Store {
-    db: Handle<sled::Db>,
     trees: Trees,
     /// Our own handle on sled's file: sled's flush is no fsync.
     file: File,
@@ -34,7 +37,7 @@ pub(crate) struct Store {
     has_damaged_slot: bool,
     /// What was gone at the open, and accepted.
     loss: Option<Loss>,
-    durable: DurablePosition,
+    durable: Durable,
     format: Format,
     record: HeadRecord,
     /// The last group that was a transaction when the database was opened.
@@ -42,6 +45,9 @@ pub(crate) struct Store {
     /// The live sets as they are stored.
     stored: LiveSets,
     has_failed: bool,
+    /// What sled has written to its log since it was opened.
+    flushed_bytes: u64,
+    reopen_bytes: u64,
     /// Dropped last: the lock is given up when sled is done with the files.
     directory: Directory,
 }
@@ -50,18 +56,22 @@ impl Store {
     /// Opens the database of a locked directory.
     pub(super) fn open(
         mut directory: Directory,
-        cache_bytes: u64,
-        accept_loss: bool,
+        options: &Options,
         watchdog: &Watchdog,
     ) -> Result<Self, OpenError> {
+        let &Options {
+            cache_bytes,
+            accept_loss,
+            ..
+        } = options;
         let file = {
             let _watched = watchdog.watch("preparing the database");
             directory.prepare()?
         };
-        let (db, trees) = sled_db::open(directory.path(), cache_bytes, watchdog)?;
+        let trees = Trees::new(Database::open(directory.path(), cache_bytes, watchdog)?);
         let format = match load::format(&trees)? {
             Some(format) => format,
-            None if directory.is_new() => create(&db, &trees, &file)?,
+            None if directory.is_new() => create(&trees, &file, options)?,
             None => return Err(database_is_foreign(directory.path())),
         };
         load::check_format(&format, directory.path())?;
@@ -82,11 +92,10 @@ impl Store {
         }
         let stored = load::live_sets(&trees)?;
         load::check_fit(&trees, &record, &stored)?;
-        let durable = DurablePosition::default();
-        durable.advance(record.scalars.position);
+        let durable = Durable::default();
+        durable.advance(record.scalars.position, record.group);
         let has_failed = false;
         Ok(Self {
-            db,
             trees,
             file,
             watermark: None,
@@ -98,6 +107,8 @@ impl Store {
             base,
             stored,
             has_failed,
+            flushed_bytes: 0,
+            reopen_bytes: options.reopen_bytes,
             directory,
         })
     }
@@ -112,9 +123,9 @@ impl Store {
         &self.stored
     }
 
-    /// The seed of the event ids' fingerprints.
-    pub(crate) fn seed(&self) -> u64 {
-        self.format.seed
+    /// How event ids become fingerprints.
+    pub(crate) fn fingerprints(&self) -> Fingerprints {
+        self.format.fingerprints()
     }
 
     /// The first group behind the open, and the last one before it that was a transaction.
@@ -127,7 +138,11 @@ impl Store {
 
     /// The floor of free space on the disk of the directory.
     pub(crate) fn space_floor(&self, floor_bytes: u64) -> SpaceFloor {
-        SpaceFloor::new(self.path(), floor_bytes, self.trees.watchdog.clone())
+        SpaceFloor::new(
+            self.path(),
+            floor_bytes,
+            self.trees.database.watchdog().clone(),
+        )
     }
 
     /// The state directory.
@@ -159,7 +174,7 @@ impl Store {
     }
 
     /// The last durable position, as it advances.
-    pub(crate) fn durable(&self) -> DurablePosition {
+    pub(crate) fn durable(&self) -> Durable {
         self.durable.clone()
     }
 
@@ -187,13 +202,37 @@ impl Store {
         result
     }
 
+    /// Whether sled has written so much since it was opened that the next start would take long.
+    pub(crate) fn should_reopen(&self) -> bool {
+        self.flushed_bytes >= self.reopen_bytes
+    }
+
+    /// Whether sled should have been opened again long ago.
+    pub(crate) fn must_reopen(&self) -> bool {
+        self.flushed_bytes >= self.reopen_bytes + self.reopen_bytes / 4
+    }
+
+    /// Opens sled again, so that the next start has little to read.
+    ///
+    /// # Errors
+    ///
+    /// Any [`StorageError`] is final, as that of a commit is.
+    pub(crate) fn reopen(&mut self) -> Result<(), StorageError> {
+        self.flushed_bytes = 0;
+        let started = Instant::now();
+        let result = self.trees.database.reopen();
+        if result.is_err() {
+            self.stop();
+        }
+        info!(ms = started.elapsed().as_millis(), "opened sled again");
+        result
+    }
+
     /// Refuses every further commit: memory is ahead of the disk, and only a new open can tell
     /// by how much.
     pub(crate) fn stop(&mut self) {
         self.has_failed = true;
-        // Dropping the database flushes it, which after an error in mid-commit could make half
-        // a transaction durable. A handle that is never dropped keeps it from that.
-        std::mem::forget(sled::Db::clone(&self.db));
+        self.trees.database.never_close();
     }
 
     /// Closes the database, if nobody else has a reader of it.
@@ -202,10 +241,8 @@ impl Store {
     ///
     /// [`StorageError`] if that fails; what was committed stays durable all the same.
     pub(crate) fn close(self) -> Result<(), StorageError> {
-        let watchdog = self.trees.watchdog.clone();
-        drop(self.trees);
-        self.db.close()?;
-        let _watched = watchdog.watch("closing");
+        self.trees.database.close()?;
+        let _watched = self.trees.database.watchdog().watch("closing");
         self.watermark.map_or(Ok(()), Watermark::close)
     }
 
@@ -253,11 +290,10 @@ impl Store {
                 transaction.apply(&self.trees, &mut record, COMMITTING)?;
             }
         }
-        self.db.call(COMMITTING, |db| {
-            db.flush().map(drop).map_err(failed(COMMITTING))
-        })?;
+        self.flushed_bytes += flush(&self.trees, COMMITTING)?;
         // sled's flush is pwrite and sync_file_range: it survives a kill, not a power cut.
-        let _watched = self.trees.watchdog.watch("making a group durable");
+        let watchdog = self.trees.database.watchdog();
+        let _watched = watchdog.watch("making a group durable");
         self.file.sync_data().map_err(StorageError::Sync)?;
         self.check_that_the_file_has_a_name()?;
         watermark.advance(mark_of(&self.format, &record))?;
@@ -271,7 +307,7 @@ impl Store {
                 *stored = new.clone();
             }
         }
-        self.durable.advance(group.scalars.position);
+        self.durable.advance(group.scalars.position, group.number);
         Ok(())
     }
 
@@ -286,12 +322,13 @@ impl Store {
 }
 
 /// Writes what a new database begins with, and makes it durable.
-fn create(db: &Handle<sled::Db>, trees: &Trees, file: &File) -> Result<Format, StorageError> {
+fn create(trees: &Trees, file: &File, options: &Options) -> Result<Format, StorageError> {
     const ACTION: &str = "creating the database";
     let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), FORMAT);
     let format = Format {
         format: FORMAT,
         seed,
+        fingerprint_bits: options.fingerprint_bits,
     };
     let scalars = Scalars {
         open_from: Position::FIRST,
@@ -305,10 +342,18 @@ fn create(db: &Handle<sled::Db>, trees: &Trees, file: &File) -> Result<Format, S
     let mut transaction = Transaction::default();
     transaction.put_format(&format);
     transaction.apply(trees, &mut record, ACTION)?;
-    db.call(ACTION, |db| db.flush().map(drop).map_err(failed(ACTION)))?;
-    let _watched = trees.watchdog.watch(ACTION);
+    flush(trees, ACTION)?;
+    let _watched = trees.database.watchdog().watch(ACTION);
     file.sync_data().map_err(StorageError::Sync)?;
     Ok(format)
+}
+
+/// Has sled write everything to its file, and returns how many bytes that were.
+fn flush(trees: &Trees, action: &'static str) -> Result<u64, StorageError> {
+    let flushed = trees
+        .database
+        .call(action, |open| open.db.flush().map_err(failed(action)))?;
+    Ok(flushed as u64)
 }
 
 fn mark_of(format: &Format, record: &HeadRecord) -> Mark {

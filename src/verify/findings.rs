@@ -30,7 +30,7 @@ pub enum Class {
     Snapshots,
     /// A tree holds something else than its digest says.
     Digests,
-    /// The index that an open makes from the journal does not know an event of it: a bug.
+    /// A stored run of the index is damaged, or has not what the journal has.
     Index,
     /// A slot of the watermark is damaged, or there are files in `blobs`, sled's folder for what is
     /// too large for its log, where none of ours is.

@@ -2,8 +2,8 @@
 //! already.
 
 use crate::error::StorageError;
-use crate::journal::index_of;
-use crate::seen::Index;
+use crate::journal::walk_fingerprints;
+use crate::seen::{ExactIndex, Positions};
 use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
 use crate::store::block::Block;
@@ -38,12 +38,17 @@ impl Parts {
 }
 
 impl Verification<'_> {
-    /// Reads every block into a new index, as an open does; `None` if one cannot be read.
-    pub(super) fn check_journal(&mut self) -> Option<Index> {
-        let read = index_of(self.reader, self.copy.seed(), |events| {
-            self.progress(events)
-        });
-        let (index, reached) = self.findings.take(Class::Journal, read)?;
+    /// Reads every block into a new index; `None` if one cannot be read.
+    pub(super) fn check_journal(&mut self) -> Option<ExactIndex> {
+        let mut index = ExactIndex::new(Position::FIRST, self.record.scalars.position.0);
+        let read = walk_fingerprints(
+            self.reader,
+            Position::FIRST,
+            self.copy.fingerprints(),
+            |_, fingerprint| index.push(fingerprint),
+            |events| self.progress(events),
+        );
+        let reached = self.findings.take(Class::Journal, read)?;
         let head = self.record.scalars.position;
         if reached != head {
             let text = format!("the journal ends at position {reached}, the state at {head}");
@@ -53,8 +58,31 @@ impl Verification<'_> {
         Some(index)
     }
 
-    /// Finds every event in the index, and compares it with the earlier events of its id.
-    pub(super) fn check_ids(&mut self, index: &Index, parts: &Parts) {
+    /// Compares the stored index with the journal.
+    pub(super) fn check_runs(&mut self, index: &ExactIndex) {
+        let Some((runs, _)) = self.findings.take(Class::Index, self.reader.runs()) else {
+            return;
+        };
+        for run in runs {
+            let mut is_found = vec![false; (run.last.0 - run.first.0 + 1) as usize];
+            let mut differing = 0;
+            let loaded = self.reader.load_run(&run, |fingerprint, position| {
+                let found = is_found.get_mut((position.0 - run.first.0) as usize);
+                let is_again = found.is_none_or(|found| std::mem::replace(found, true));
+                differing +=
+                    u64::from(is_again || index.fingerprint_of(position) != Some(fingerprint));
+            });
+            self.findings.take(Class::Index, loaded);
+            let what = format!(
+                "entries of run {} of the index that the journal has not",
+                run.run.0
+            );
+            self.findings.compare(Class::Index, &what, 0, differing);
+        }
+    }
+
+    /// Compares every event with the earlier events of its id.
+    pub(super) fn check_ids(&mut self, index: &ExactIndex, parts: &Parts) {
         let saved = parts.checkpoints.iter().filter_map(|(name, checkpoint)| {
             Some(Saved {
                 name,
@@ -73,7 +101,7 @@ impl Verification<'_> {
 
     fn walk_ids(
         &mut self,
-        index: &Index,
+        index: &ExactIndex,
         parts: &Parts,
         ids: &mut Ids<'_>,
     ) -> Result<(), StorageError> {
@@ -81,16 +109,12 @@ impl Verification<'_> {
             let block = block?;
             let mut cursor = block.cursor();
             while let Some((position, entry)) = cursor.next()? {
-                let fingerprint = entry.event_id.with_text(|text| index.fingerprint(text));
-                let candidates = index.candidates(fingerprint)?;
-                if !candidates.contains(&position) {
-                    let text = format!(
-                        "the index of the journal does not know position {position}: a bug"
-                    );
-                    self.findings.add(Class::Index, text);
-                }
                 if !ids.held.contains(position) {
                     continue;
+                }
+                let mut candidates = Positions::new();
+                if let Some(fingerprint) = index.fingerprint_of(position) {
+                    index.find(fingerprint, &mut candidates);
                 }
                 for &earlier in candidates.iter().filter(|&&other| other < position) {
                     if !ids.held.contains(earlier) {

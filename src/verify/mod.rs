@@ -169,6 +169,7 @@ impl Verification<'_> {
         if let Some(index) = self.check_journal()
             && let Some(parts) = parts
         {
+            self.check_runs(&index);
             self.check_ids(&index, &parts);
             self.check_counts(&parts);
         }

@@ -33,8 +33,16 @@ const LIFE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(
 const LIVES_PER_LONG_LIFE: u64 = 10;
 /// How often a process ends by SIGKILL and not at the end of its input.
 const KILLS: f64 = 0.7;
-/// So that snapshots of the counts come and go.
-const OPTIONS: [&str; 2] = ["--snapshot-every", "1000"];
+/// So that snapshots of the counts come and go, runs of the index are stored, and sled is opened
+/// again now and then.
+const OPTIONS: [&str; 6] = [
+    "--snapshot-every",
+    "1000",
+    "--run-every",
+    "1000",
+    "--reopen-bytes",
+    "20000000",
+];
 
 #[test]
 fn a_long_run_with_kills_and_restarts_answers_right_and_takes_no_more_than_its_events_need() {

@@ -58,8 +58,16 @@ impl Home {
 
     fn command(&self) -> Command {
         let mut command = binary();
-        // So many snapshots of the counts that kills fall into them too.
-        command.args(["--snapshot-every", "40", "--data-dir"]);
+        // So many snapshots of the counts, runs of the index and openings of sled that kills fall
+        // into them too; and ids that share their fingerprints.
+        command.args(["--snapshot-every", "40", "--run-every", "10"]);
+        command.args([
+            "--reopen-bytes",
+            "30000",
+            "--fingerprint-bits",
+            "8",
+            "--data-dir",
+        ]);
         command.arg(&self.data);
         command
     }

@@ -105,7 +105,8 @@ impl Living {
 
     /// One process: besides its `requests`, one that is alone, and a few at its end.
     fn live(&mut self, requests: usize, end: End) -> Written {
-        let node = Node::start(Some(&self.path), &["--quiet", "--snapshot-every", "20"]);
+        let often = ["--quiet", "--snapshot-every", "20", "--run-every", "10"];
+        let node = Node::start(Some(&self.path), &often);
         self.ask(&node, 1);
         let at_open = self.database();
         let mut left = requests;

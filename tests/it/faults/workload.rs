@@ -12,6 +12,9 @@ use std::process::Command;
 
 /// Snapshots of the counts come within the workload, and with it.
 const SNAPSHOT_EVERY: &str = "5";
+/// So do runs of the index, and sled is opened again.
+const RUN_EVERY: &str = "4";
+const REOPEN_BYTES: &str = "20000";
 /// Behind some failures sled, now and then, waits for what never comes: for so many seconds.
 const STORAGE_TIMEOUT: &str = "10";
 /// How many requests the directory that is there already has seen.
@@ -82,6 +85,7 @@ impl Start {
 pub fn command(data_dir: &Path) -> Command {
     let mut command = binary();
     command.args(["--quiet", "--snapshot-every", SNAPSHOT_EVERY]);
+    command.args(["--run-every", RUN_EVERY, "--reopen-bytes", REOPEN_BYTES]);
     command.args(["--storage-timeout", STORAGE_TIMEOUT]);
     command.arg("--data-dir").arg(data_dir);
     command

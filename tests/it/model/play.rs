@@ -54,10 +54,16 @@ fn play_process(
         .iter()
         .map(|(number, r)| r.line(*number) + "\n")
         .collect();
-    // Every other process also stores counts all the time, and starts from them.
-    let every_few_events = ["--snapshot-every", "3"];
+    // Every other process also stores counts and the index all the time, and starts from them; and
+    // a directory that it creates has ids that share their fingerprints.
+    let every_few_events = [
+        ["--snapshot-every", "3"],
+        ["--run-every", "2"],
+        ["--reopen-bytes", "2000"],
+        ["--fingerprint-bits", "2"],
+    ];
     let args = if asked.len().is_multiple_of(2) {
-        &every_few_events[..]
+        every_few_events.as_flattened()
     } else {
         &[]
     };

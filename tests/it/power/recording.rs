@@ -236,7 +236,8 @@ pub fn data_dir(root: &Path) -> PathBuf {
 
 fn recorded(root: &Path, log: &Path) -> Command {
     let mut command = binary();
-    command.args(["--quiet", "--snapshot-every", "5", "--data-dir"]);
+    command.args(["--quiet", "--snapshot-every", "5", "--run-every", "4"]);
+    command.args(["--reopen-bytes", "50000", "--data-dir"]);
     command.arg(data_dir(root)).env("LD_PRELOAD", library());
     command.env("RECORDER_ROOT", root).env("RECORDER_LOG", log);
     command.env_remove("RECORDER_BLIND");

@@ -1,0 +1,121 @@
+//! Finding the earlier positions of an event id, and following a replay.
+//!
+//! Whoever sends an event again usually sends the next one again too. So behind each position that
+//! was found stands a cursor, and the next event is compared with the entries there before the
+//! index is asked.
+
+use smallvec::SmallVec;
+
+use crate::error::StorageError;
+use crate::fingerprint::Fingerprint;
+use crate::processor::Processor;
+use crate::state::State;
+use crate::state::position::Position;
+use crate::store::block::Cursor;
+use crate::store::entry::EventId;
+
+/// An event that was sent again and processed again so many times is followed no more.
+const MAX_CURSORS: usize = 4;
+
+/// Behind the positions of the last event that was found again.
+pub(super) type Replay = SmallVec<[Cursor; MAX_CURSORS]>;
+
+/// The word of an earlier event, where it is not the one that is now sent.
+pub(super) type OtherWord = Option<Box<str>>;
+
+/// The earlier positions of an event id.
+#[derive(Debug, Default)]
+pub(super) struct Twins {
+    /// Of the one that is in the timeline, if one is.
+    pub(super) present: Option<OtherWord>,
+    /// Whether the output of one of them is settled.
+    pub(super) is_settled: bool,
+    /// Of the one whose output was released, if one was.
+    pub(super) released: Option<OtherWord>,
+}
+
+impl Twins {
+    fn add(&mut self, state: &State, position: Position, other_word: OtherWord) {
+        self.is_settled |= state.settled.contains(position);
+        if state.timeline.contains(position) {
+            self.present = Some(other_word);
+        } else if state.settled.released.contains(position) {
+            self.released = Some(other_word);
+        }
+    }
+}
+
+impl Processor {
+    /// Finds the earlier positions of an id. Every candidate of the index is compared with the
+    /// journal: a shared fingerprint must never drop an event.
+    pub(super) fn twins(
+        &mut self,
+        wanted: &EventId<'_>,
+        fingerprint: Fingerprint,
+        word: &str,
+    ) -> Result<Twins, StorageError> {
+        let (twins, found) = self.twins_in_replay(wanted, word)?;
+        // One in the timeline is enough; otherwise every one has a say.
+        let is_duplicate = twins.present.is_some();
+        if is_duplicate || (found > 0 && found == self.index.positions_with(fingerprint)?) {
+            return Ok(twins);
+        }
+        self.twins_in_index(wanted, fingerprint, word)
+    }
+
+    /// What stands behind the cursors, and how many positions of the id that are.
+    fn twins_in_replay(
+        &mut self,
+        wanted: &EventId<'_>,
+        word: &str,
+    ) -> Result<(Twins, u64), StorageError> {
+        let (mut twins, mut found) = (Twins::default(), 0);
+        for mut cursor in std::mem::take(&mut self.replay) {
+            if !self.journal.reach_next(&mut cursor)? {
+                continue;
+            }
+            if let Some((position, entry)) = cursor.next()?
+                && entry.event_id == *wanted
+            {
+                let other_word = (entry.word != word).then(|| entry.word.into());
+                twins.add(&self.state, position, other_word);
+                found += 1;
+                self.replay.push(cursor);
+            }
+        }
+        Ok((twins, found))
+    }
+
+    fn twins_in_index(
+        &mut self,
+        wanted: &EventId<'_>,
+        fingerprint: Fingerprint,
+        word: &str,
+    ) -> Result<Twins, StorageError> {
+        let mut twins = Twins::default();
+        self.replay.clear();
+        let candidates = self.index.candidates(fingerprint)?;
+        let is_followed = candidates.len() <= MAX_CURSORS;
+        for position in candidates {
+            // A position that left the state and was never settled has no say. Reading it would
+            // make an id that is processed and rolled back again and again ever slower.
+            let state = &self.state;
+            let has_say = state.timeline.contains(position) || state.settled.contains(position);
+            if !has_say && !is_followed {
+                continue;
+            }
+            let (other_word, behind) = self.journal.with_entry(position, |entry| {
+                (entry.event_id == *wanted)
+                    .then(|| (entry.word != word).then(|| Box::<str>::from(entry.word)))
+            })?;
+            let Some(other_word) = other_word else {
+                continue;
+            };
+            twins.add(&self.state, position, other_word);
+            if is_followed {
+                self.replay.extend(behind);
+            }
+        }
+        Ok(twins)
+    }
+}

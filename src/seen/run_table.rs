@@ -1,0 +1,431 @@
+//! Which runs of the journal hold a fingerprint: a hash table in memory, three bytes a position.
+//!
+//! Every position has a slot, which says the run that the position is in and the part of its
+//! fingerprint that the slot's place does not (quotienting: Knuth, TAOCP 6.4, exercise 13). So
+//! "certainly new" costs one cache line whatever the number of runs, and a shard can grow without
+//! being read anew. A line that is full spills into the next one; what finds no room there either,
+//! as ids that were accepted again and again do not, goes to an ordered map.
+
+use std::collections::BTreeMap;
+
+use smallvec::SmallVec;
+
+use crate::fingerprint::{FINGERPRINT_BITS, Fingerprint};
+use crate::store::RunNumber;
+
+/// Shards grow one by one, so that growing is never noticed.
+const SHARD_BITS: u32 = 11;
+/// How many shards there are.
+pub(super) const SHARDS: usize = 1 << SHARD_BITS;
+/// The bits of a fingerprint within its shard.
+const PLACE_BITS: u32 = FINGERPRINT_BITS - SHARD_BITS;
+/// A slot: the rest of the place, and above it the run.
+const SLOT_BITS: u32 = 24;
+/// As many slots as fit into a cache line of 64 bytes beside its header.
+const LINE_SLOTS: usize = 20;
+/// The fewest lines of a shard: with fewer, the rest of a place would not fit into a slot.
+const MIN_LINES: usize = 16;
+/// A line takes so many slots of one fingerprint; the others would crowd out its neighbours.
+const MAX_ALIKE: u32 = 4;
+/// In the overflow: a run whose number a slot had no room for.
+const UNKNOWN_RUN: u32 = u32::MAX;
+
+/// Twenty slots and their header, one cache line.
+///
+/// Header: bit `i` says that slot `i` belongs to the line before; then five bits for how many
+/// slots are in use, one for whether slots of this line are in the next one, and one for whether
+/// any are in the shard's overflow.
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(C, align(64))]
+struct Line {
+    lows: [u16; LINE_SLOTS],
+    highs: [u8; LINE_SLOTS],
+    header: u32,
+}
+
+const LEN_SHIFT: u32 = LINE_SLOTS as u32;
+const SPILLED: u32 = 1 << 25;
+const OVERFLOWED: u32 = 1 << 26;
+
+impl Line {
+    fn len(&self) -> u32 {
+        self.header >> LEN_SHIFT & 31
+    }
+
+    fn slot(&self, index: usize) -> u32 {
+        u32::from(self.highs[index]) << 16 | u32::from(self.lows[index])
+    }
+
+    /// Whether slot `index` belongs to the line before.
+    fn is_displaced(&self, index: usize) -> bool {
+        self.header >> index & 1 == 1
+    }
+
+    /// The slots in use that agree with `rest` in the bits of `mask`, as bits; of this line's own
+    /// or of the line before.
+    fn alike(&self, rest: u32, mask: u32, displaced: bool) -> u32 {
+        let (low, low_mask) = (rest as u16, mask as u16);
+        let mut alike = 0;
+        for (index, &slot) in self.lows.iter().enumerate() {
+            alike |= u32::from(slot & low_mask == low) << index;
+        }
+        let used = (1 << self.len()) - 1;
+        let home = if displaced { self.header } else { !self.header };
+        let mut wanted = alike & used & home;
+        let mut found = 0;
+        while wanted != 0 {
+            let index = wanted.trailing_zeros();
+            found |= u32::from(self.slot(index as usize) & mask == rest) << index;
+            wanted &= wanted - 1;
+        }
+        found
+    }
+
+    /// Adds a slot; false if the line is full.
+    fn push(&mut self, slot: u32, displaced: bool) -> bool {
+        let index = self.len() as usize;
+        if index == LINE_SLOTS {
+            return false;
+        }
+        self.lows[index] = slot as u16;
+        self.highs[index] = (slot >> 16) as u8;
+        self.header += 1 << LEN_SHIFT;
+        self.header |= u32::from(displaced) << index;
+        true
+    }
+}
+
+/// Where positions with a fingerprint are.
+#[derive(Debug, Default)]
+pub(super) struct Matches {
+    /// The runs that they are in; one may be named more than once.
+    pub(super) runs: SmallVec<[RunNumber; 4]>,
+    /// How many positions there are.
+    pub(super) positions: u64,
+    /// Whether some are in runs that are not named.
+    pub(super) are_partly_unknown: bool,
+}
+
+/// How a slot is made of a place and a run, for shards of one size.
+#[derive(Debug, Clone, Copy, Default)]
+struct Layout {
+    /// How many places share a home line.
+    places_a_line: u32,
+    rest_bits: u32,
+}
+
+impl Layout {
+    fn of(lines: usize) -> Self {
+        let places_a_line = (1_u32 << PLACE_BITS).div_ceil(lines as u32);
+        let rest_bits = u32::BITS - (places_a_line - 1).leading_zeros();
+        Self {
+            places_a_line,
+            rest_bits,
+        }
+    }
+
+    /// The home line of a place, and the rest that the line does not say.
+    fn split(self, place: u32) -> (usize, u32) {
+        let home = place / self.places_a_line;
+        (home as usize, place - home * self.places_a_line)
+    }
+
+    fn place(self, home: usize, slot: u32) -> u32 {
+        home as u32 * self.places_a_line + (slot & self.rest_mask())
+    }
+
+    fn rest_mask(self) -> u32 {
+        (1 << self.rest_bits) - 1
+    }
+
+    /// What stands in a slot for a run that it has no number for.
+    fn unknown_run(self) -> u32 {
+        (1 << (SLOT_BITS - self.rest_bits)) - 1
+    }
+}
+
+/// What became of a slot that was to be put in.
+#[derive(Debug, PartialEq, Eq)]
+enum Put {
+    Done,
+    NoRoom,
+    TooManyAlike,
+}
+
+/// The slots of the fingerprints that begin alike.
+#[derive(Debug, Default)]
+struct Shard {
+    lines: Vec<Line>,
+    layout: Layout,
+    /// How many slots are in use in the lines.
+    used: usize,
+    /// How many positions have a place and a run, where the lines have no room for them.
+    overflow: BTreeMap<(u32, u32), u32>,
+}
+
+impl Shard {
+    fn with_lines(lines: usize) -> Self {
+        Self {
+            lines: vec![Line::default(); lines],
+            layout: Layout::of(lines),
+            ..Self::default()
+        }
+    }
+
+    fn insert(&mut self, place: u32, run: u32) {
+        if self.lines.is_empty() {
+            *self = Self::with_lines(MIN_LINES);
+        }
+        let is_known = run < self.layout.unknown_run();
+        if !is_known && self.is_filled_to(2) {
+            self.grow();
+            return self.insert(place, run);
+        }
+        let field = run.min(self.layout.unknown_run());
+        match self.put(place, field) {
+            Put::Done => {}
+            Put::NoRoom if self.is_filled_to(3) => {
+                self.grow();
+                self.insert(place, run);
+            }
+            Put::NoRoom | Put::TooManyAlike => self.put_aside(place, run, 1),
+        }
+    }
+
+    /// Whether more than so many fifths of the slots are in use.
+    fn is_filled_to(&self, fifths: usize) -> bool {
+        self.used * 5 > self.lines.len() * LINE_SLOTS * fifths
+    }
+
+    fn put(&mut self, place: u32, field: u32) -> Put {
+        let Layout { rest_bits, .. } = self.layout;
+        let (home, rest) = self.layout.split(place);
+        let alike = self.lines[home].alike(rest, self.layout.rest_mask(), false);
+        if alike.count_ones() >= MAX_ALIKE {
+            return Put::TooManyAlike;
+        }
+        let slot = field << rest_bits | rest;
+        if !self.lines[home].push(slot, false) {
+            let next = self.line_after(home);
+            if !self.lines[next].push(slot, true) {
+                return Put::NoRoom;
+            }
+            self.lines[home].header |= SPILLED;
+        }
+        self.used += 1;
+        Put::Done
+    }
+
+    fn put_aside(&mut self, place: u32, run: u32, positions: u32) {
+        let (home, _) = self.layout.split(place);
+        self.lines[home].header |= OVERFLOWED;
+        *self.overflow.entry((place, run)).or_default() += positions;
+    }
+
+    fn line_after(&self, home: usize) -> usize {
+        if home + 1 == self.lines.len() {
+            0
+        } else {
+            home + 1
+        }
+    }
+
+    fn line_before(&self, line: usize) -> usize {
+        line.checked_sub(1).unwrap_or(self.lines.len() - 1)
+    }
+
+    /// Gives the shard a quarter more lines.
+    fn grow(&mut self) {
+        let mut grown = Self::with_lines(self.lines.len() + self.lines.len() / 4);
+        let (mask, rest_bits) = (self.layout.rest_mask(), self.layout.rest_bits);
+        for (number, line) in self.lines.iter().enumerate() {
+            for index in 0..line.len() as usize {
+                let home = if line.is_displaced(index) {
+                    self.line_before(number)
+                } else {
+                    number
+                };
+                let slot = line.slot(index);
+                let place = self.layout.place(home, slot & mask);
+                let field = match slot >> rest_bits {
+                    field if field == self.layout.unknown_run() => grown.layout.unknown_run(),
+                    run => run,
+                };
+                if grown.put(place, field) != Put::Done {
+                    let is_known = field != grown.layout.unknown_run();
+                    grown.put_aside(place, if is_known { field } else { UNKNOWN_RUN }, 1);
+                }
+            }
+        }
+        for (&(place, run), &positions) in &self.overflow {
+            grown.put_aside(place, run, positions);
+        }
+        *self = grown;
+    }
+
+    fn matches(&self, place: u32) -> Matches {
+        let mut matches = Matches::default();
+        if self.lines.is_empty() {
+            return matches;
+        }
+        let (home, rest) = self.layout.split(place);
+        let line = &self.lines[home];
+        self.take_alike(line, rest, false, &mut matches);
+        if line.header & SPILLED != 0 {
+            let next = &self.lines[self.line_after(home)];
+            self.take_alike(next, rest, true, &mut matches);
+        }
+        if line.header & OVERFLOWED != 0 {
+            let aside = self.overflow.range((place, 0)..=(place, u32::MAX));
+            for (&(_, run), &positions) in aside {
+                self.take(run, positions.into(), &mut matches);
+            }
+        }
+        matches
+    }
+
+    fn take_alike(&self, line: &Line, rest: u32, displaced: bool, matches: &mut Matches) {
+        let mut alike = line.alike(rest, self.layout.rest_mask(), displaced);
+        while alike != 0 {
+            let slot = line.slot(alike.trailing_zeros() as usize);
+            match slot >> self.layout.rest_bits {
+                field if field == self.layout.unknown_run() => self.take(UNKNOWN_RUN, 1, matches),
+                run => self.take(run, 1, matches),
+            }
+            alike &= alike - 1;
+        }
+    }
+
+    fn take(&self, run: u32, positions: u64, matches: &mut Matches) {
+        match run {
+            UNKNOWN_RUN => matches.are_partly_unknown = true,
+            run => matches.runs.push(RunNumber(run)),
+        }
+        matches.positions += positions;
+    }
+}
+
+/// The table of all positions that it was told.
+#[derive(Debug)]
+pub(super) struct RunTable {
+    shards: Vec<Shard>,
+}
+
+impl RunTable {
+    /// A table that has room for so many positions.
+    pub(super) fn with_room_for(positions: u64) -> Self {
+        // At nine tenths full a line in twenty thousand would have no room, with its neighbour.
+        let lines = positions as usize / SHARDS * 10 / (LINE_SLOTS * 8);
+        let shard = || match lines {
+            0..MIN_LINES => Shard::default(),
+            lines => Shard::with_lines(lines),
+        };
+        Self {
+            shards: (0..SHARDS).map(|_| shard()).collect(),
+        }
+    }
+
+    /// The shard of a fingerprint.
+    pub(super) fn shard_of(fingerprint: Fingerprint) -> usize {
+        (fingerprint.0 >> PLACE_BITS) as usize
+    }
+
+    /// The first and the last fingerprint of a shard.
+    pub(super) fn fingerprints_of(shard: usize) -> (Fingerprint, Fingerprint) {
+        let first = (shard as u64) << PLACE_BITS;
+        (
+            Fingerprint(first),
+            Fingerprint(first | ((1 << PLACE_BITS) - 1)),
+        )
+    }
+
+    fn place(fingerprint: Fingerprint) -> u32 {
+        fingerprint.0 as u32 & ((1 << PLACE_BITS) - 1)
+    }
+
+    /// Notes that a position in a run has a fingerprint.
+    pub(super) fn insert(&mut self, fingerprint: Fingerprint, run: RunNumber) {
+        self.shards[Self::shard_of(fingerprint)].insert(Self::place(fingerprint), run.0);
+    }
+
+    /// Where the positions with a fingerprint are.
+    pub(super) fn matches(&self, fingerprint: Fingerprint) -> Matches {
+        self.shards[Self::shard_of(fingerprint)].matches(Self::place(fingerprint))
+    }
+
+    /// Reads the line of a fingerprint, so that it is in the CPU's cache when it is needed.
+    pub(super) fn touch(&self, fingerprint: Fingerprint) -> u32 {
+        let shard = &self.shards[Self::shard_of(fingerprint)];
+        if shard.lines.is_empty() {
+            return 0;
+        }
+        let (home, _) = shard.layout.split(Self::place(fingerprint));
+        shard.lines[home].header
+    }
+
+    /// Bytes of memory that the lines take.
+    pub(super) fn memory_bytes(&self) -> usize {
+        let lines: usize = self.shards.iter().map(|shard| shard.lines.capacity()).sum();
+        lines * size_of::<Line>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A few fingerprints that share shards, lines and all their bits, and others.
+    fn fingerprint() -> impl Strategy<Value = Fingerprint> {
+        prop_oneof![
+            (0..4_u64).prop_map(|n| Fingerprint(n << PLACE_BITS | n)),
+            (0..60_u64).prop_map(Fingerprint),
+            (0..=Fingerprint::MAX.0).prop_map(Fingerprint),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn every_position_is_found_in_its_run(
+            inserts in prop::collection::vec((fingerprint(), 0..300_u32), 0..3_000),
+        ) {
+            let mut table = RunTable::with_room_for(0);
+            let mut model = BTreeMap::<Fingerprint, Vec<u32>>::new();
+            for &(fingerprint, run) in &inserts {
+                table.insert(fingerprint, RunNumber(run));
+                model.entry(fingerprint).or_default().push(run);
+            }
+            for (fingerprint, runs) in model {
+                let found = table.matches(fingerprint);
+                prop_assert_eq!(found.positions, runs.len() as u64);
+                let missed = runs.iter().filter(|&&run| !found.runs.contains(&RunNumber(run)));
+                prop_assert!(found.are_partly_unknown || missed.count() == 0);
+            }
+        }
+    }
+
+    #[test]
+    fn a_table_of_many_positions_knows_their_runs_in_about_four_bytes_each() {
+        const POSITIONS: u64 = 2_000_000;
+        let mut table = RunTable::with_room_for(0);
+        let fingerprint = |n: u64| Fingerprint(n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 26);
+        for n in 0..POSITIONS {
+            table.insert(fingerprint(n), RunNumber(n as u32 / 917_504));
+        }
+        let mut strangers = 0;
+        for n in 0..POSITIONS {
+            let found = table.matches(fingerprint(n));
+            assert!(found.runs.contains(&RunNumber(n as u32 / 917_504)));
+            assert!(!found.are_partly_unknown);
+            strangers += table.matches(fingerprint(n + POSITIONS)).positions;
+        }
+        assert!(strangers < POSITIONS / 10_000, "{strangers} false matches");
+        let overflow: usize = table.shards.iter().map(|shard| shard.overflow.len()).sum();
+        assert!(overflow < 1_000, "{overflow} positions had no room");
+        let bytes = table.memory_bytes() as f64 / POSITIONS as f64;
+        assert!(bytes < 4.5, "{bytes} bytes a position");
+    }
+}

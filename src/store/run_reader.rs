@@ -1,0 +1,150 @@
+//! Reading the stored index of event ids: its runs, whole or in part.
+
+use std::ops::Bound;
+
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::error::StorageError;
+use crate::fingerprint::Fingerprint;
+use crate::state::position::Position;
+use crate::store::group::{RunHeader, RunNumber};
+use crate::store::load;
+use crate::store::reader::Reader;
+use crate::store::run_codec::{RunKey, decode_run_block};
+use crate::store::tree::KeyValue;
+
+impl Reader {
+    /// The finished runs, in order and without a gap between their positions, and the keys of
+    /// what a crash left of another one.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if a header cannot be read or does not follow the one before.
+    pub(crate) fn runs(&self) -> Result<(Vec<RunHeader>, Vec<RunKey>), StorageError> {
+        let mut runs = Vec::new();
+        let mut next = Position::FIRST;
+        for number in 0..=u32::MAX {
+            let Some(header) = load::run_header(self.trees(), RunNumber(number))? else {
+                break;
+            };
+            load::fits("the first position of a run", next.0, header.first.0)?;
+            next = header.last.next();
+            runs.push(header);
+        }
+        let unfinished = load::run_key(RunNumber(runs.len() as u32));
+        let left = self.trees().seen.range(unfinished.as_slice()..);
+        let left = left.map(|stored| parse(&stored?.0));
+        Ok((runs, left.collect::<Result<_, _>>()?))
+    }
+
+    /// Calls `f` with the entries of a run whose fingerprints are within bounds, both included.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if a block is missing or damaged.
+    pub(crate) fn walk_run(
+        &self,
+        run: &RunHeader,
+        (from, to): (Fingerprint, Fingerprint),
+        mut f: impl FnMut(Fingerprint, Position),
+    ) -> Result<(), StorageError> {
+        let within = |fingerprint, position| {
+            if (from..=to).contains(&fingerprint) {
+                f(fingerprint, position);
+            }
+        };
+        self.walk_run_blocks(run, from, to, within, |_| ())
+    }
+
+    /// Calls `f` with every entry of a run, and checks that they are all there.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if a block is missing or damaged.
+    pub(crate) fn load_run(
+        &self,
+        run: &RunHeader,
+        mut f: impl FnMut(Fingerprint, Position),
+    ) -> Result<(), StorageError> {
+        let (mut digest, mut blocks, mut entries) = (Xxh3::new(), 0, 0);
+        let counted = |fingerprint, position| {
+            entries += 1;
+            f(fingerprint, position);
+        };
+        self.walk_run_blocks(run, Fingerprint(0), Fingerprint::MAX, counted, |checksum| {
+            digest.update(&checksum.to_le_bytes());
+            blocks += 1;
+        })?;
+        let found = (blocks, entries, digest.digest());
+        let expected = (run.blocks, run.last.0 - run.first.0 + 1, run.digest);
+        if found == expected {
+            return Ok(());
+        }
+        let what = format!("run {} of the index", run.run.0);
+        let expected = format!("blocks, entries and digest {expected:?}");
+        Err(StorageError::damaged(what, expected, format!("{found:?}")))
+    }
+
+    /// Walks the blocks that may hold fingerprints within bounds, and says the checksum of each.
+    fn walk_run_blocks(
+        &self,
+        run: &RunHeader,
+        from: Fingerprint,
+        to: Fingerprint,
+        mut on_entry: impl FnMut(Fingerprint, Position),
+        mut on_block: impl FnMut(u64),
+    ) -> Result<(), StorageError> {
+        let seen = &self.trees().seen;
+        let bound = |fingerprint| RunKey {
+            run: run.run,
+            fingerprint,
+            position: Position::NONE,
+        };
+        let start = seen.last_up_to(bound(from).bytes())?;
+        let start = start.filter(|(key, _)| parse(key).is_ok_and(|key| key.run == run.run));
+        let mut expected = start.is_none().then_some(run.first_fingerprint);
+        let after = match &start {
+            Some((key, _)) => Bound::Excluded(key.to_vec()),
+            None => Bound::Included(bound(Fingerprint(0)).bytes().to_vec()),
+        };
+        // Most look-ups end with the first block, and need no iterator.
+        let rest = std::iter::once_with(|| seen.range((after, Bound::Unbounded))).flatten();
+        for block in start.map(Ok).into_iter().chain(rest) {
+            let until = read_block(run, block?, expected, &mut on_entry, &mut on_block)?;
+            match until {
+                Some(until) if until <= to => expected = Some(until),
+                _ => return Ok(()),
+            }
+        }
+        Err(missing(run, expected))
+    }
+}
+
+/// Reads a block that must be of the run and begin where the one before said.
+fn read_block(
+    run: &RunHeader,
+    (key, bytes): KeyValue,
+    expected: Option<Fingerprint>,
+    on_entry: &mut impl FnMut(Fingerprint, Position),
+    on_block: &mut impl FnMut(u64),
+) -> Result<Option<Fingerprint>, StorageError> {
+    let key = parse(&key)?;
+    if key.run != run.run || expected.is_some_and(|expected| expected != key.fingerprint) {
+        return Err(missing(run, expected));
+    }
+    let header = decode_run_block(key, run.first, &bytes, on_entry)?;
+    on_block(header.checksum);
+    Ok(header.until)
+}
+
+fn parse(key: &[u8]) -> Result<RunKey, StorageError> {
+    let found = || format!("{} bytes", key.len());
+    RunKey::parse(key)
+        .ok_or_else(|| StorageError::damaged("a key of the tree seen", "20 bytes", found()))
+}
+
+fn missing(run: &RunHeader, expected: Option<Fingerprint>) -> StorageError {
+    let from = expected.unwrap_or(run.first_fingerprint).0;
+    let what = format!("run {} of the index", run.run.0);
+    StorageError::damaged(what, format!("a block from {from:x} on"), "none")
+}

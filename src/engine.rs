@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::error::{Loss, OpenError, StorageError};
 use crate::options::Options;
-use crate::processor::Processor;
+use crate::processor::{Prepared, Processor};
 use crate::request::{Answer, Request};
 use crate::statistics::Statistics;
 use crate::store::{self, Durable, Store};
@@ -62,12 +62,16 @@ impl Engine {
         self.store.check_running()?;
         self.store.begin()?;
         self.processor.begin_batch(unix_ms(now))?;
+        let preparer = self.processor.preparer();
         let mut answers = Vec::with_capacity(requests.len());
         for request in requests {
             if Processor::needs_durable(request) || self.processor.group_is_full() {
                 self.store.commit(&self.processor.take_group()?)?;
             }
-            let prepared = self.processor.prepare(*request);
+            let prepared = Prepared {
+                request: *request,
+                preparation: preparer.prepare(request),
+            };
             answers.push(self.processor.apply(&prepared)?);
         }
         self.store.commit(&self.processor.take_group()?)?;
@@ -164,9 +168,13 @@ mod tests {
         let mut checkpoints = 0;
         while !processor.group_is_full() {
             let name = checkpoints.to_string();
-            let saved = processor.apply(&processor.prepare(Request::Checkpoint {
+            let request = Request::Checkpoint {
                 checkpoint_id: &name,
-            }));
+            };
+            let saved = processor.apply(&Prepared {
+                request,
+                preparation: processor.preparer().prepare(&request),
+            });
             assert!(saved.expect("the storage works").is_ok());
             checkpoints += 1;
         }

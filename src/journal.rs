@@ -5,6 +5,7 @@
 //! stored ones. It knows blocks and positions; what an event means is the processor's business.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use crate::error::StorageError;
 use crate::fingerprint::{Fingerprint, Fingerprints};
@@ -80,8 +81,14 @@ impl Journal {
         Position(self.open.next_position().0 - 1)
     }
 
-    /// Adds an event and returns its position; `counts_digest` is the digest of the counts with it.
-    pub(crate) fn append(&mut self, entry: &Entry<'_>, counts_digest: u64) -> Position {
+    /// Adds an event, the hash of whose word is given, and returns its position; `counts_digest` is
+    /// the digest of the counts with it.
+    pub(crate) fn append(
+        &mut self,
+        entry: &Entry<'_>,
+        word_hash: u64,
+        counts_digest: u64,
+    ) -> Position {
         if self.open.is_full() {
             self.close_block();
         }
@@ -89,6 +96,7 @@ impl Journal {
         let groups = self.groups;
         self.open.push(
             entry,
+            word_hash,
             Stamp {
                 groups,
                 counts_digest,
@@ -196,8 +204,27 @@ impl Journal {
     }
 
     fn recent_block_at(&self, position: Position) -> Option<&Block> {
-        let after = self.recent.partition_point(|block| block.first <= position);
-        self.recent.get(after.checked_sub(1)?)
+        let from = self.recent.front()?.first.0;
+        let until = self.recent.back()?.last().0 + 1;
+        let offset = position.0.checked_sub(from)?;
+        // Blocks have about as many events each, so that a guess is nearly right.
+        let guess = u128::from(offset) * self.recent.len() as u128 / u128::from(until - from);
+        let near = (guess as usize).saturating_sub(8)..(guess as usize + 8).min(self.recent.len());
+        let is_within = |blocks: &Range<usize>| {
+            self.recent[blocks.start].first <= position
+                && position <= self.recent[blocks.end - 1].last()
+        };
+        let whole = 0..self.recent.len();
+        let mut blocks = Some(near).filter(is_within).unwrap_or(whole);
+        while blocks.len() > 1 {
+            let middle = blocks.start + blocks.len() / 2;
+            if self.recent[middle].first <= position {
+                blocks.start = middle;
+            } else {
+                blocks.end = middle;
+            }
+        }
+        self.recent.get(blocks.start)
     }
 
     /// Calls `f` with every event of a set of positions, in order.

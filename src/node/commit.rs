@@ -24,16 +24,19 @@ pub(super) struct HeldGroup {
 pub(super) struct Committer<'a, W> {
     store: Store,
     output: W,
+    /// Takes the buffers of replies that were written, to be used again.
+    spare: Sender<Vec<u8>>,
     stop: &'a Stop,
     /// Why replies cannot be written any more.
     output_error: Option<io::Error>,
 }
 
 impl<'a, W: Write> Committer<'a, W> {
-    pub(super) fn new(store: Store, output: W, stop: &'a Stop) -> Self {
+    pub(super) fn new(store: Store, output: W, spare: Sender<Vec<u8>>, stop: &'a Stop) -> Self {
         Self {
             store,
             output,
+            spare,
             stop,
             output_error: None,
         }
@@ -73,6 +76,8 @@ impl<'a, W: Write> Committer<'a, W> {
     fn commit(&mut self, held: HeldGroup) -> Result<(), StorageError> {
         self.store.commit(&held.group)?;
         self.write(&held.replies);
+        // One that finds no place is one too many.
+        self.spare.try_send(held.replies).unwrap_or_default();
         if let Some(durable) = held.durable {
             // The applier may have given up waiting; it has its own reason then.
             durable.send(()).unwrap_or_default();

@@ -22,7 +22,7 @@ use thiserror::Error;
 
 use crate::engine::{Engine, unix_ms};
 use crate::error::StorageError;
-use crate::processor::{Prepared, Processor};
+use crate::processor::{Preparation, Prepared, Preparer, Processor};
 use crate::protocol::{Addressee, Batch, BatchReader, Line, ReplyWriter};
 use crate::statistics::Statistics;
 use crate::store::Durable;
@@ -120,13 +120,16 @@ pub fn serve(
     store.begin()?;
     let (batches, decoded) = bounded(WAITING_BATCHES);
     let (groups, held) = bounded(0);
+    let (spare, spares) = bounded(1);
     std::thread::scope(|scope| {
-        let decoding = scope.spawn(|| decode(input, batches, stop));
-        let committing = scope.spawn(|| Committer::new(store, output, stop).run(held));
+        let preparer = processor.preparer();
+        let decoding = scope.spawn(move || decode(input, preparer, batches, stop));
+        let committing = scope.spawn(|| Committer::new(store, output, spare, stop).run(held));
         let applier = Applier {
             processor,
             groups,
             decoded,
+            spares,
             replies: Vec::new(),
             writer: ReplyWriter::default(),
             monitor,
@@ -144,14 +147,39 @@ pub fn serve(
     })
 }
 
+/// A batch with what was worked out ahead of each of its lines that is a request.
+struct Decoded {
+    batch: Batch,
+    preparations: Vec<Option<Preparation>>,
+}
+
+impl Decoded {
+    fn new(batch: Batch, preparer: Preparer) -> Self {
+        let requests = batch
+            .lines
+            .iter()
+            .map(|line| line.body.request(&batch.text));
+        let preparations = requests.map(|request| Some(preparer.prepare(&request?)));
+        Self {
+            preparations: preparations.collect(),
+            batch,
+        }
+    }
+}
+
 /// Reads and decodes until the input ends, a stop is requested or nobody takes the batches.
-fn decode(input: impl Read, batches: Sender<Batch>, stop: &Stop) -> Result<(), NodeError> {
+fn decode(
+    input: impl Read,
+    preparer: Preparer,
+    batches: Sender<Decoded>,
+    stop: &Stop,
+) -> Result<(), NodeError> {
     let mut reader = BatchReader::new(input);
     loop {
         match reader.read() {
             Ok(Some(batch)) if batch.lines.is_empty() => {}
             Ok(Some(batch)) => {
-                if batches.send(batch).is_err() {
+                if batches.send(Decoded::new(batch, preparer)).is_err() {
                     return Ok(());
                 }
             }
@@ -161,7 +189,8 @@ fn decode(input: impl Read, batches: Sender<Batch>, stop: &Stop) -> Result<(), N
     }
     if !stop.is_requested() {
         // Nobody to take the last line means that another thread has failed and says so.
-        batches.send(reader.finish()).unwrap_or_default();
+        let last = Decoded::new(reader.finish(), preparer);
+        batches.send(last).unwrap_or_default();
     }
     Ok(())
 }
@@ -170,7 +199,9 @@ fn decode(input: impl Read, batches: Sender<Batch>, stop: &Stop) -> Result<(), N
 struct Applier<'a> {
     processor: Processor,
     groups: Sender<HeldGroup>,
-    decoded: Receiver<Batch>,
+    decoded: Receiver<Decoded>,
+    /// Buffers for replies that have been used before: new ones would have to grow each time.
+    spares: Receiver<Vec<u8>>,
     /// Replies of the group in hand.
     replies: Vec<u8>,
     writer: ReplyWriter,
@@ -189,7 +220,7 @@ impl Drop for Applier<'_> {
 enum Next {
     /// Take in a part of the index.
     Load,
-    Apply(Batch),
+    Apply(Decoded),
     HandOver,
     End,
 }
@@ -248,11 +279,20 @@ impl Applier<'_> {
         }
     }
 
-    fn apply_batch(&mut self, batch: &Batch) -> Result<(), NodeError> {
+    fn apply_batch(&mut self, decoded: &Decoded) -> Result<(), NodeError> {
+        let Decoded {
+            batch,
+            preparations,
+        } = decoded;
         self.processor.begin_batch(unix_ms(SystemTime::now()))?;
-        for lines in batch.lines.chunks(LINES_AHEAD) {
-            let requests = lines.iter().map(|line| line.body.request(&batch.text));
-            let prepared = requests.map(|request| Some(self.processor.prepare(request?)));
+        let lines = batch.lines.chunks(LINES_AHEAD);
+        for (lines, preparations) in lines.zip(preparations.chunks(LINES_AHEAD)) {
+            let prepared = lines.iter().zip(preparations).map(|(line, preparation)| {
+                Some(Prepared {
+                    request: line.body.request(&batch.text)?,
+                    preparation: (*preparation)?,
+                })
+            });
             let prepared: SmallVec<[_; LINES_AHEAD]> = prepared.collect();
             self.processor.look_ahead(prepared.iter().flatten());
             for (line, prepared) in lines.iter().zip(&prepared) {
@@ -298,7 +338,9 @@ impl Applier<'_> {
 
     fn hand_over(&mut self, durable: Option<Sender<()>>) -> Result<(), NodeError> {
         let group = self.processor.take_group()?;
-        let replies = std::mem::take(&mut self.replies);
+        let mut next = self.spares.try_recv().unwrap_or_default();
+        next.clear();
+        let replies = std::mem::replace(&mut self.replies, next);
         let held = HeldGroup {
             group,
             replies,

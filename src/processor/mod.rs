@@ -9,6 +9,7 @@
 //! them.
 
 mod moves;
+mod prepared;
 mod twins;
 
 use std::collections::BTreeMap;
@@ -17,7 +18,6 @@ use crossbeam_channel::Receiver;
 use tracing::warn;
 
 use crate::error::StorageError;
-use crate::fingerprint::Fingerprint;
 use crate::journal::{Journal, walk_fingerprints};
 use crate::options::Options;
 use crate::request::{Answer, Outcome, Refusal, Reply, Request};
@@ -32,6 +32,8 @@ use crate::statistics::Statistics;
 use crate::store::entry::{Entry, EventId};
 use crate::store::{Checkpoint, Commit, Group, LowSpace, Reader, Scalars, SpaceFloor, Store};
 
+use prepared::PreparedEvent;
+pub(crate) use prepared::{Preparation, Prepared, Preparer};
 use twins::{OtherWord, Replay};
 
 /// A transaction of more control requests than this would hold much of sled's garbage: it keeps
@@ -57,14 +59,6 @@ pub(crate) struct Processor {
     changes: Changes,
     now_ms: u64,
     statistics: Statistics,
-}
-
-/// A request, and what of it does not depend on the state.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Prepared<'a> {
-    pub(crate) request: Request<'a>,
-    /// Of the event's id, if it is about an event.
-    fingerprint: Option<Fingerprint>,
 }
 
 /// What the requests since the last group have changed, beside the journal.
@@ -144,24 +138,24 @@ impl Processor {
         matches!(request, Request::Restore { .. } | Request::Rollback)
     }
 
-    /// Makes a request ready to be applied.
-    pub(crate) fn prepare<'a>(&self, request: Request<'a>) -> Prepared<'a> {
-        let fingerprint = match request {
-            Request::Process { event_id, .. } => Some(self.index.fingerprint(event_id)),
-            _ => None,
-        };
-        Prepared {
-            request,
-            fingerprint,
-        }
+    /// What prepares requests for this processor.
+    pub(crate) fn preparer(&self) -> Preparer {
+        Preparer::new(self.index.fingerprints())
     }
 
     /// Has what a few requests that are about to be applied need brought into the CPU's cache: here
     /// the reads overlap, where the requests themselves would wait for each in turn.
     pub(crate) fn look_ahead<'a>(&self, requests: impl Iterator<Item = &'a Prepared<'a>>) {
-        let fingerprints = requests.filter_map(|request| request.fingerprint);
-        let touched = fingerprints.map(|fingerprint| self.index.touch(fingerprint));
-        std::hint::black_box(touched.fold(0, |all, line| all ^ line));
+        let mut touched = 0;
+        for prepared in requests {
+            if let Request::Process { word, .. } = prepared.request
+                && let Some(event) = prepared.preparation.0
+            {
+                touched ^= self.index.touch(event.fingerprint);
+                touched ^= self.state.counts.touch(word, event.word_hash);
+            }
+        }
+        std::hint::black_box(touched);
     }
 
     /// Parts of the index that have been read and wait to be taken in, right after a start.
@@ -186,7 +180,7 @@ impl Processor {
     pub(crate) fn apply(&mut self, prepared: &Prepared<'_>) -> Result<Answer, StorageError> {
         let Prepared {
             request,
-            fingerprint,
+            preparation,
         } = prepared;
         if let Err(refusal) = request.check_lengths() {
             return Ok(Err(refusal));
@@ -203,8 +197,8 @@ impl Processor {
         }
         match *request {
             Request::Process { event_id, word } => {
-                let fingerprint = fingerprint.expect("it was prepared with one");
-                self.process(event_id, word, fingerprint).map(Ok)
+                let event = preparation.0.expect("what was prepared is this request");
+                self.process(event_id, word, event).map(Ok)
             }
             Request::Checkpoint { checkpoint_id } => Ok(Ok(self.checkpoint(checkpoint_id))),
             Request::Restore { checkpoint_id } => self.restore(checkpoint_id),
@@ -218,20 +212,27 @@ impl Processor {
         &mut self,
         event_id: &str,
         word: &str,
-        fingerprint: Fingerprint,
+        prepared: PreparedEvent,
     ) -> Result<Reply, StorageError> {
-        let id = EventId::new(event_id);
+        let PreparedEvent {
+            uuid,
+            fingerprint,
+            word_hash,
+        } = prepared;
+        let id = EventId::of(event_id, uuid);
         let twins = self.twins(&id, fingerprint, word)?;
         if let Some(other_word) = twins.present {
             return Ok(self.duplicate(event_id, word, other_word));
         }
-        let count = self.state.counts.add(word, 1);
+        let count = self.state.counts.add_hashed(word, word_hash, 1);
         let entry = Entry {
             event_id: id,
             word,
             count,
         };
-        let position = self.journal.append(&entry, self.state.counts.digest());
+        let position = self
+            .journal
+            .append(&entry, word_hash, self.state.counts.digest());
         self.index.insert(fingerprint, position);
         if twins.is_settled {
             self.state.settled.absorbed.insert(position);

@@ -4,8 +4,6 @@
 //! was found stands a cursor, and the next event is compared with the entries there before the
 //! index is asked.
 
-use smallvec::SmallVec;
-
 use crate::error::StorageError;
 use crate::fingerprint::Fingerprint;
 use crate::processor::Processor;
@@ -18,7 +16,7 @@ use crate::store::entry::EventId;
 const MAX_CURSORS: usize = 4;
 
 /// Behind the positions of the last event that was found again.
-pub(super) type Replay = SmallVec<[Cursor; MAX_CURSORS]>;
+pub(super) type Replay = Vec<Cursor>;
 
 /// The word of an earlier event, where it is not the one that is now sent.
 pub(super) type OtherWord = Option<Box<str>>;
@@ -70,6 +68,9 @@ impl Processor {
         word: &str,
     ) -> Result<(Twins, u64), StorageError> {
         let (mut twins, mut found) = (Twins::default(), 0);
+        if self.replay.is_empty() {
+            return Ok((twins, found));
+        }
         for mut cursor in std::mem::take(&mut self.replay) {
             if !self.journal.reach_next(&mut cursor)? {
                 continue;

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use memchr::{memchr, memrchr};
 
-use crate::protocol::decode::{Line, MAX_LINE_BYTES, Strings, decode_line, malformed};
+use crate::protocol::decode::{Line, LineDecoder, MAX_LINE_BYTES, Strings, malformed};
 
 /// Bytes asked for in one read: a few thousand requests, so that what a read costs is shared by
 /// many, and few enough to stay in the CPU's cache until they are applied.
@@ -27,6 +27,7 @@ pub(crate) struct BatchReader<R> {
     /// Whether the unfinished line is over the limit, so that the rest of it is dropped.
     is_skipping: bool,
     lines_read: u64,
+    decoder: LineDecoder,
 }
 
 impl<R: Read> BatchReader<R> {
@@ -38,6 +39,7 @@ impl<R: Read> BatchReader<R> {
             unfinished: Vec::new(),
             is_skipping: false,
             lines_read: 0,
+            decoder: LineDecoder::default(),
         }
     }
 
@@ -167,11 +169,8 @@ impl<R: Read> BatchReader<R> {
         {
             return None;
         }
-        Some(decode_line(
-            strings,
-            start..start + line.len(),
-            self.lines_read,
-        ))
+        let range = start..start + line.len();
+        Some(self.decoder.decode(strings, range, self.lines_read))
     }
 }
 

@@ -8,6 +8,7 @@ mod decode;
 mod json;
 mod reason;
 mod reply;
+mod shape;
 mod unescape;
 
 pub(crate) use batch::{Batch, BatchReader};

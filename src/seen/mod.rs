@@ -95,14 +95,23 @@ impl Index {
         Ok((index, next))
     }
 
+    /// How event ids become fingerprints.
+    pub(crate) fn fingerprints(&self) -> Fingerprints {
+        self.fingerprints
+    }
+
     /// The fingerprint of an event id.
     pub(crate) fn fingerprint(&self, event_id: &str) -> Fingerprint {
         self.fingerprints.of(event_id)
     }
 
     /// Reads a little of what the index knows of a fingerprint, so that it is in the CPU's cache.
-    pub(crate) fn touch(&self, fingerprint: Fingerprint) -> u32 {
-        self.table.touch(fingerprint)
+    pub(crate) fn touch(&self, fingerprint: Fingerprint) -> u64 {
+        let newest = self
+            .recent
+            .back()
+            .map_or(0, |run| run.positions.touch(fingerprint));
+        u64::from(self.table.touch(fingerprint) ^ newest)
     }
 
     /// Records that the event at `position`, the one after the last, has this fingerprint.

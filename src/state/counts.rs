@@ -50,6 +50,11 @@ impl Slot {
     }
 }
 
+/// The hash of a word: XXH3.
+pub(crate) fn word_hash(word: &str) -> u64 {
+    xxh3_64(word.as_bytes())
+}
+
 /// The counts of the present state.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
@@ -62,13 +67,23 @@ pub(crate) struct Counts {
 impl Counts {
     /// How many events carry the word.
     pub(crate) fn get(&self, word: &str) -> u64 {
-        self.number(word, xxh3_64(word.as_bytes()))
+        self.number(word, word_hash(word))
             .map_or(0, |number| self.slots[number].count)
     }
 
-    /// Counts more events and returns the new count.
+    /// Reads the count of a word, so that it is in the CPU's cache.
+    pub(crate) fn touch(&self, word: &str, hash: u64) -> u64 {
+        self.number(word, hash)
+            .map_or(0, |number| self.slots[number].count)
+    }
+
+    /// Counts more events of a word, and returns the new count.
     pub(crate) fn add(&mut self, word: &str, events: u64) -> u64 {
-        let hash = xxh3_64(word.as_bytes());
+        self.add_hashed(word, word_hash(word), events)
+    }
+
+    /// As [`Counts::add`], of a word whose hash is known.
+    pub(crate) fn add_hashed(&mut self, word: &str, hash: u64, events: u64) -> u64 {
         let number = self.number(word, hash);
         let number = number.unwrap_or_else(|| self.intern(word, hash));
         self.digest = self.digest.wrapping_add(hash.wrapping_mul(events));
@@ -80,7 +95,7 @@ impl Counts {
     /// Takes back one event, and says whether one was counted with the word.
     #[must_use]
     pub(crate) fn remove(&mut self, word: &str) -> bool {
-        let hash = xxh3_64(word.as_bytes());
+        let hash = word_hash(word);
         let number = self.number(word, hash);
         let slot = number.map(|number| &mut self.slots[number]);
         let Some(slot) = slot.filter(|slot| slot.count > 0) else {
@@ -143,7 +158,7 @@ impl Counts {
         let words = &mut self.words;
         words.push(word.into());
         self.slots.push(Slot::new(word));
-        let rehash = |&n: &u32| xxh3_64(words[n as usize].as_bytes());
+        let rehash = |&n: &u32| word_hash(&words[n as usize]);
         self.numbers.insert_unique(hash, number, rehash);
         number as usize
     }

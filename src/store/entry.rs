@@ -108,6 +108,24 @@ impl<'a> Entry<'a> {
         })
     }
 
+    /// Where the entry at `at` of a block ends, and where its word is, if it is spelled with it.
+    pub(super) fn skip(block: &[u8], at: usize) -> Option<(usize, Option<u16>)> {
+        let mut rest = block.get(at..)?;
+        let head = varint::take(&mut rest)?;
+        if head & IS_UUID == 0 {
+            varint::take_bytes(&mut rest)?;
+        } else {
+            rest = rest.get(16..)?;
+        }
+        let mut spelled_at = None;
+        if head / 2 == 0 {
+            spelled_at = Some((block.len() - rest.len()) as u16);
+            varint::take_bytes(&mut rest)?;
+        }
+        varint::take(&mut rest)?;
+        Some((block.len() - rest.len(), spelled_at))
+    }
+
     /// Takes the event at a position back from counts that have it.
     ///
     /// # Errors
@@ -142,11 +160,18 @@ pub(crate) enum EventId<'a> {
 impl<'a> EventId<'a> {
     /// The stored form of an id.
     pub(crate) fn new(text: &'a str) -> Self {
+        Self::of(text, Self::uuid_of(text))
+    }
+
+    /// The stored form of an id that spells this UUID, or none.
+    pub(crate) fn of(text: &'a str, uuid: Option<Uuid>) -> Self {
+        uuid.map_or(Self::Text(text), Self::Uuid)
+    }
+
+    /// The UUID that an id spells in lower-case hyphenated text, if it does.
+    pub(crate) fn uuid_of(text: &str) -> Option<Uuid> {
         let is_canonical = text.len() == 36 && !text.bytes().any(|b| b.is_ascii_uppercase());
-        match is_canonical.then(|| Uuid::try_parse(text)) {
-            Some(Ok(uuid)) => Self::Uuid(uuid),
-            _ => Self::Text(text),
-        }
+        is_canonical.then(|| Uuid::try_parse(text).ok())?
     }
 
     /// Calls `f` with the id as it came in.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::fingerprint::Fingerprint;
-use crate::state::counts::WordCount;
+use crate::state::counts::{WordCount, word_hash};
 use crate::state::position::Position;
 use crate::state::position_set::{PositionRange, PositionSet};
 use crate::store::block::{Groups, OpenBlock, Stamp};
@@ -40,7 +40,7 @@ fn journal_block() -> Vec<u8> {
             word,
             count,
         };
-        block.push(&entry, stamp);
+        block.push(&entry, word_hash(word), stamp);
     }
     block.seal().bytes.to_vec()
 }

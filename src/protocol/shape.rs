@@ -1,0 +1,108 @@
+//! The shape of the line before: most senders write all their requests alike.
+//!
+//! A line that was decoded as a `process` request is cut at its three values that differ from
+//! event to event. If the next line has the same text around its own values, it is the same
+//! request with these, and need not be read member by member. Whatever differs, down to a blank,
+//! is read in full, so that nothing depends on this but speed.
+
+use std::ops::Range;
+
+use crate::protocol::json::plain_bytes;
+
+/// A value that differs from line to line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Field {
+    MsgId,
+    EventId,
+    Word,
+}
+
+/// The fields of one line: the number, and where the strings stand between their quotes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Fields {
+    pub(super) msg_id: u64,
+    pub(super) event_id: Range<usize>,
+    pub(super) word: Range<usize>,
+}
+
+/// What stands before, between and behind the fields of a line.
+#[derive(Debug)]
+pub(super) struct Shape {
+    /// Each field, with the text in front of it.
+    fields: [(Box<str>, Field); 3],
+    end: Box<str>,
+    /// Where the sender is named, which is in front of all fields.
+    src: Option<Range<usize>>,
+}
+
+impl Shape {
+    /// The shape of a line whose fields stand at these places. `None` if the sender is not named
+    /// in front of them, or not plainly.
+    pub(super) fn of(
+        line: &str,
+        mut places: [(Range<usize>, Field); 3],
+        src: Option<Range<usize>>,
+    ) -> Option<Self> {
+        places.sort_by_key(|(place, _)| place.start);
+        let is_in_front = |src: &Range<usize>| src.end <= places[0].0.start;
+        if !src.as_ref().is_none_or(is_in_front) {
+            return None;
+        }
+        let mut from = 0;
+        let fields = places.map(|(place, field)| {
+            let before = &line[from..place.start];
+            from = place.end;
+            (before.into(), field)
+        });
+        Some(Self {
+            fields,
+            end: line[from..].into(),
+            src,
+        })
+    }
+
+    /// Where the sender is named.
+    pub(super) fn src(&self) -> Option<&Range<usize>> {
+        self.src.as_ref()
+    }
+
+    /// The fields of a line that has this shape.
+    pub(super) fn fields(&self, line: &str) -> Option<Fields> {
+        let mut fields = Fields::default();
+        let mut at = 0;
+        for (before, field) in &self.fields {
+            let rest = line.as_bytes().get(at..)?;
+            let rest = rest.strip_prefix(before.as_bytes())?;
+            at += before.len();
+            match field {
+                Field::MsgId => {
+                    let (msg_id, digits) = number(rest)?;
+                    fields.msg_id = msg_id;
+                    at += digits;
+                }
+                Field::EventId => fields.event_id = take(&mut at, plain_bytes(rest)),
+                Field::Word => fields.word = take(&mut at, plain_bytes(rest)),
+            }
+        }
+        (line.as_bytes().get(at..)? == self.end.as_bytes()).then_some(fields)
+    }
+}
+
+fn take(at: &mut usize, bytes: usize) -> Range<usize> {
+    let start = *at;
+    *at += bytes;
+    start..*at
+}
+
+/// The number that a text begins with, as JSON writes it, and how many digits it has.
+fn number(text: &[u8]) -> Option<(u64, usize)> {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let mut number = 0_u64;
+    for &digit in &text[..digits] {
+        number = number
+            .checked_mul(10)?
+            .checked_add(u64::from(digit - b'0'))?;
+    }
+    let is_json = digits == 1 || (digits > 1 && text[0] != b'0');
+    is_json.then_some((number, digits))
+}

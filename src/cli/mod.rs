@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand, and what they share.
 
+mod bench;
 mod dump;
 mod events;
 mod exit;
@@ -24,6 +25,7 @@ Examples:
   exactly-once events book.txt --redeliver 0.2 | exactly-once run --data-dir state
   exactly-once dump --data-dir state --only counts --format table
   exactly-once verify --data-dir state
+  exactly-once bench
 
 Exit status:
   0  everything that was read is done, durable and answered
@@ -56,6 +58,7 @@ enum Command {
     Dump(dump::DumpArgs),
     Verify(verify::VerifyArgs),
     Events(events::EventsArgs),
+    Bench(bench::BenchArgs),
 }
 
 /// Log lines that may wait to be written, a few megabytes.
@@ -84,6 +87,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Dump(args)) => dump::run(&args),
         Some(Command::Verify(args)) => verify::run(&args, cli.talk),
         Some(Command::Events(args)) => events::run(&args),
+        Some(Command::Bench(args)) => bench::run(&args, cli.talk),
     };
     // What was logged goes before how it ended.
     drop(log);

@@ -1,12 +1,12 @@
 //! The last stage: makes a group durable, then writes the replies that it held.
 
 use std::io::{self, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use crate::error::StorageError;
-use crate::node::{NodeError, Stop};
+use crate::node::{NodeError, StageClock, Stop};
 use crate::store::{Group, Store};
 
 /// When no group has come for so long, whatever may be slow is done.
@@ -27,17 +27,25 @@ pub(super) struct Committer<'a, W> {
     /// Takes the buffers of replies that were written, to be used again.
     spare: Sender<Vec<u8>>,
     stop: &'a Stop,
+    clock: &'a StageClock,
     /// Why replies cannot be written any more.
     output_error: Option<io::Error>,
 }
 
 impl<'a, W: Write> Committer<'a, W> {
-    pub(super) fn new(store: Store, output: W, spare: Sender<Vec<u8>>, stop: &'a Stop) -> Self {
+    pub(super) fn new(
+        store: Store,
+        output: W,
+        spare: Sender<Vec<u8>>,
+        stop: &'a Stop,
+        clock: &'a StageClock,
+    ) -> Self {
         Self {
             store,
             output,
             spare,
             stop,
+            clock,
             output_error: None,
         }
     }
@@ -75,7 +83,11 @@ impl<'a, W: Write> Committer<'a, W> {
 
     fn commit(&mut self, held: HeldGroup) -> Result<(), StorageError> {
         self.store.commit(&held.group)?;
+        let (store, sync) = self.store.times();
+        self.clock.committed(store, sync);
+        let started = Instant::now();
         self.write(&held.replies);
+        self.clock.replied(started);
         // One that finds no place is one too many.
         self.spare.try_send(held.replies).unwrap_or_default();
         if let Some(durable) = held.durable {

@@ -10,11 +10,12 @@
 //! behind the fdatasync of their group, as the thread that commits is the one that writes them.
 
 mod commit;
+mod stages;
 mod stop;
 
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, Select, Sender, TryRecvError, bounded};
 use smallvec::SmallVec;
@@ -27,6 +28,8 @@ use crate::protocol::{Addressee, Batch, BatchReader, Line, ReplyWriter};
 use crate::statistics::Statistics;
 use crate::store::Durable;
 use commit::{Committer, HeldGroup};
+pub use stages::StageTimes;
+use stages::{StageClock, TimedInput};
 pub use stop::{Stop, Stoppable};
 
 /// Decoded batches that may wait, half a megabyte: the decoder runs ahead while the applier waits
@@ -63,6 +66,7 @@ pub struct Monitor(Arc<MonitorState>);
 struct MonitorState {
     statistics: Mutex<Statistics>,
     durable: Durable,
+    clock: StageClock,
 }
 
 impl Monitor {
@@ -73,6 +77,7 @@ impl Monitor {
         Self(Arc::new(MonitorState {
             statistics,
             durable: engine.durable(),
+            clock: StageClock::default(),
         }))
     }
 
@@ -89,6 +94,12 @@ impl Monitor {
             durable_position: self.0.durable.position().0,
             ..statistics
         }
+    }
+
+    /// How long each stage has been at work until now.
+    #[must_use]
+    pub fn stage_times(&self) -> StageTimes {
+        self.0.clock.times()
     }
 
     fn set(&self, statistics: Statistics) {
@@ -123,14 +134,18 @@ pub fn serve(
     let (spare, spares) = bounded(1);
     std::thread::scope(|scope| {
         let preparer = processor.preparer();
+        let clock = &monitor.0.clock;
+        let input = TimedInput { input, clock };
         let decoding = scope.spawn(move || decode(input, preparer, batches, stop));
-        let committing = scope.spawn(|| Committer::new(store, output, spare, stop).run(held));
+        let committer = Committer::new(store, output, spare, stop, clock);
+        let committing = scope.spawn(|| committer.run(held));
         let applier = Applier {
             processor,
             groups,
             decoded,
             spares,
             replies: Vec::new(),
+            waited: Duration::ZERO,
             writer: ReplyWriter::default(),
             monitor,
             stop,
@@ -169,17 +184,21 @@ impl Decoded {
 
 /// Reads and decodes until the input ends, a stop is requested or nobody takes the batches.
 fn decode(
-    input: impl Read,
+    input: TimedInput<'_, impl Read>,
     preparer: Preparer,
     batches: Sender<Decoded>,
     stop: &Stop,
 ) -> Result<(), NodeError> {
+    let clock = input.clock;
     let mut reader = BatchReader::new(input);
     loop {
+        let started = Instant::now();
         match reader.read() {
-            Ok(Some(batch)) if batch.lines.is_empty() => {}
+            Ok(Some(batch)) if batch.lines.is_empty() => clock.decoded(started),
             Ok(Some(batch)) => {
-                if batches.send(Decoded::new(batch, preparer)).is_err() {
+                let decoded = Decoded::new(batch, preparer);
+                clock.decoded(started);
+                if batches.send(decoded).is_err() {
                     return Ok(());
                 }
             }
@@ -204,6 +223,8 @@ struct Applier<'a> {
     spares: Receiver<Vec<u8>>,
     /// Replies of the group in hand.
     replies: Vec<u8>,
+    /// How long groups have waited for the committer.
+    waited: Duration,
     writer: ReplyWriter,
     monitor: &'a Monitor,
     stop: &'a Stop,
@@ -284,6 +305,7 @@ impl Applier<'_> {
             batch,
             preparations,
         } = decoded;
+        let (started, waited) = (Instant::now(), self.waited);
         self.processor.begin_batch(unix_ms(SystemTime::now()))?;
         let lines = batch.lines.chunks(LINES_AHEAD);
         for (lines, preparations) in lines.zip(preparations.chunks(LINES_AHEAD)) {
@@ -302,6 +324,9 @@ impl Applier<'_> {
                 }
             }
         }
+        let waited = self.waited - waited;
+        let time = started.elapsed().saturating_sub(waited);
+        self.monitor.0.clock.applied(time);
         self.monitor.set(self.processor.statistics());
         Ok(())
     }
@@ -333,7 +358,10 @@ impl Applier<'_> {
     fn wait_until_durable(&mut self) -> Result<(), NodeError> {
         let (durable, wait) = bounded(1);
         self.hand_over(Some(durable))?;
-        wait.recv().map_err(|_| StorageError::Stopped.into())
+        let started = Instant::now();
+        let result = wait.recv();
+        self.waited += started.elapsed();
+        result.map_err(|_| StorageError::Stopped.into())
     }
 
     fn hand_over(&mut self, durable: Option<Sender<()>>) -> Result<(), NodeError> {
@@ -346,8 +374,9 @@ impl Applier<'_> {
             replies,
             durable,
         };
-        self.groups
-            .send(held)
-            .map_err(|_| StorageError::Stopped.into())
+        let started = Instant::now();
+        let result = self.groups.send(held);
+        self.waited += started.elapsed();
+        result.map_err(|_| StorageError::Stopped.into())
     }
 }

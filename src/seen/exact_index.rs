@@ -29,10 +29,12 @@ impl ExactIndex {
     pub(crate) fn new(first: Position, expected: u64) -> Self {
         let chains = (expected / CHAIN_POSITIONS).next_power_of_two();
         let chains = chains.min(1 << FINGERPRINT_BITS.min(30)) as usize;
+        // Memory that is not used yet costs nothing, and lists that grow leave holes behind.
+        let room = || usize::try_from(expected).unwrap_or_default();
         Self {
             first,
-            fingerprints: Vec::new(),
-            earlier: Vec::new(),
+            fingerprints: Vec::with_capacity(room()),
+            earlier: Vec::with_capacity(room()),
             heads: vec![NONE; chains],
         }
     }

@@ -12,6 +12,7 @@
 //! of the table is not there yet has that part read first.
 
 mod exact_index;
+mod lines;
 mod loading;
 mod run_table;
 mod run_writer;

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use smallvec::SmallVec;
 
 use crate::fingerprint::{FINGERPRINT_BITS, Fingerprint};
+use crate::seen::lines::{Line, Lines};
 use crate::store::RunNumber;
 
 /// Shards grow one by one, so that growing is never noticed.
@@ -30,19 +31,9 @@ const MAX_ALIKE: u32 = 4;
 /// In the overflow: a run whose number a slot had no room for.
 const UNKNOWN_RUN: u32 = u32::MAX;
 
-/// Twenty slots and their header, one cache line.
-///
-/// Header: bit `i` says that slot `i` belongs to the line before; then five bits for how many
-/// slots are in use, one for whether slots of this line are in the next one, and one for whether
-/// any are in the shard's overflow.
-#[derive(Debug, Clone, Copy, Default)]
-#[repr(C, align(64))]
-struct Line {
-    lows: [u16; LINE_SLOTS],
-    highs: [u8; LINE_SLOTS],
-    header: u32,
-}
-
+// The header of a line: bit `i` says that slot `i` belongs to the line before; then five bits for
+// how many slots are in use, one for whether slots of this line are in the next one, and one for
+// whether any are in the shard's overflow.
 const LEN_SHIFT: u32 = LINE_SLOTS as u32;
 const SPILLED: u32 = 1 << 25;
 const OVERFLOWED: u32 = 1 << 26;
@@ -155,7 +146,7 @@ enum Put {
 /// The slots of the fingerprints that begin alike.
 #[derive(Debug, Default)]
 struct Shard {
-    lines: Vec<Line>,
+    lines: Lines,
     layout: Layout,
     /// How many slots are in use in the lines.
     used: usize,
@@ -166,14 +157,14 @@ struct Shard {
 impl Shard {
     fn with_lines(lines: usize) -> Self {
         Self {
-            lines: vec![Line::default(); lines],
+            lines: Lines::new(lines),
             layout: Layout::of(lines),
             ..Self::default()
         }
     }
 
     fn insert(&mut self, place: u32, run: u32) {
-        if self.lines.is_empty() {
+        if self.line_count() == 0 {
             *self = Self::with_lines(MIN_LINES);
         }
         let is_known = run < self.layout.unknown_run();
@@ -192,25 +183,29 @@ impl Shard {
         }
     }
 
+    fn line_count(&self) -> usize {
+        self.lines.as_slice().len()
+    }
+
     /// Whether more than so many fifths of the slots are in use.
     fn is_filled_to(&self, fifths: usize) -> bool {
-        self.used * 5 > self.lines.len() * LINE_SLOTS * fifths
+        self.used * 5 > self.line_count() * LINE_SLOTS * fifths
     }
 
     fn put(&mut self, place: u32, field: u32) -> Put {
         let Layout { rest_bits, .. } = self.layout;
         let (home, rest) = self.layout.split(place);
-        let alike = self.lines[home].alike(rest, self.layout.rest_mask(), false);
+        let alike = self.lines.as_slice()[home].alike(rest, self.layout.rest_mask(), false);
         if alike.count_ones() >= MAX_ALIKE {
             return Put::TooManyAlike;
         }
         let slot = field << rest_bits | rest;
-        if !self.lines[home].push(slot, false) {
+        if !self.lines.as_mut_slice()[home].push(slot, false) {
             let next = self.line_after(home);
-            if !self.lines[next].push(slot, true) {
+            if !self.lines.as_mut_slice()[next].push(slot, true) {
                 return Put::NoRoom;
             }
-            self.lines[home].header |= SPILLED;
+            self.lines.as_mut_slice()[home].header |= SPILLED;
         }
         self.used += 1;
         Put::Done
@@ -218,12 +213,12 @@ impl Shard {
 
     fn put_aside(&mut self, place: u32, run: u32, positions: u32) {
         let (home, _) = self.layout.split(place);
-        self.lines[home].header |= OVERFLOWED;
+        self.lines.as_mut_slice()[home].header |= OVERFLOWED;
         *self.overflow.entry((place, run)).or_default() += positions;
     }
 
     fn line_after(&self, home: usize) -> usize {
-        if home + 1 == self.lines.len() {
+        if home + 1 == self.line_count() {
             0
         } else {
             home + 1
@@ -231,14 +226,14 @@ impl Shard {
     }
 
     fn line_before(&self, line: usize) -> usize {
-        line.checked_sub(1).unwrap_or(self.lines.len() - 1)
+        line.checked_sub(1).unwrap_or(self.line_count() - 1)
     }
 
-    /// Gives the shard a quarter more lines.
+    /// Gives the shard a sixth more lines.
     fn grow(&mut self) {
-        let mut grown = Self::with_lines(self.lines.len() + self.lines.len() / 4);
+        let mut grown = Self::with_lines(self.line_count() + self.line_count().div_ceil(6));
         let (mask, rest_bits) = (self.layout.rest_mask(), self.layout.rest_bits);
-        for (number, line) in self.lines.iter().enumerate() {
+        for (number, line) in self.lines.as_slice().iter().enumerate() {
             for index in 0..line.len() as usize {
                 let home = if line.is_displaced(index) {
                     self.line_before(number)
@@ -265,14 +260,14 @@ impl Shard {
 
     fn matches(&self, place: u32) -> Matches {
         let mut matches = Matches::default();
-        if self.lines.is_empty() {
+        if self.line_count() == 0 {
             return matches;
         }
         let (home, rest) = self.layout.split(place);
-        let line = &self.lines[home];
+        let line = &self.lines.as_slice()[home];
         self.take_alike(line, rest, false, &mut matches);
         if line.header & SPILLED != 0 {
-            let next = &self.lines[self.line_after(home)];
+            let next = &self.lines.as_slice()[self.line_after(home)];
             self.take_alike(next, rest, true, &mut matches);
         }
         if line.header & OVERFLOWED != 0 {
@@ -314,8 +309,8 @@ pub(super) struct RunTable {
 impl RunTable {
     /// A table that has room for so many positions.
     pub(super) fn with_room_for(positions: u64) -> Self {
-        // At nine tenths full a line in twenty thousand would have no room, with its neighbour.
-        let lines = positions as usize / SHARDS * 10 / (LINE_SLOTS * 8);
+        // Three quarters full: a shard grows when it is full to about four fifths.
+        let lines = positions as usize / SHARDS * 4 / (LINE_SLOTS * 3);
         let shard = || match lines {
             0..MIN_LINES => Shard::default(),
             lines => Shard::with_lines(lines),
@@ -356,16 +351,16 @@ impl RunTable {
     /// Reads the line of a fingerprint, so that it is in the CPU's cache when it is needed.
     pub(super) fn touch(&self, fingerprint: Fingerprint) -> u32 {
         let shard = &self.shards[Self::shard_of(fingerprint)];
-        if shard.lines.is_empty() {
+        if shard.line_count() == 0 {
             return 0;
         }
         let (home, _) = shard.layout.split(Self::place(fingerprint));
-        shard.lines[home].header
+        shard.lines.as_slice()[home].header
     }
 
     /// Bytes of memory that the lines take.
     pub(super) fn memory_bytes(&self) -> usize {
-        let lines: usize = self.shards.iter().map(|shard| shard.lines.capacity()).sum();
+        let lines: usize = self.shards.iter().map(Shard::line_count).sum();
         lines * size_of::<Line>()
     }
 }

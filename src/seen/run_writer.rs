@@ -14,9 +14,9 @@ use crate::store::{
     RunBlock, RunHeader, RunKey, RunNumber, RunWrites, SLED_BYTES_A_BYTE, SpaceFloor, encode_run,
 };
 
-/// Blocks that one group carries: 300 KB, a few milliseconds of a group's time, and more than a
+/// Blocks that one group carries: 280 KB, a few milliseconds of a group's time, and more than a
 /// group of events adds to the index.
-const BLOCKS_A_GROUP: usize = 100;
+const BLOCKS_A_GROUP: usize = 200;
 
 /// One run at a time on its way to the store.
 #[derive(Debug)]

@@ -11,6 +11,13 @@ use crate::store::watchdog::Watchdog;
 
 const READING: &str = "reading";
 
+/// sled notes which pages were used in 256 queues of 64 entries, and only a queue that is full has
+/// it look whether its cache is: of pages that are read once each, 16,384 stay in memory, however
+/// little that is to have. So what is read at random is read again, and half as many stay; more
+/// often would leave too few, as a page that has to come from the file again costs ten times as
+/// much. Of an iterator each entry is read again: its page has some ten.
+const READS_AGAIN: usize = 1;
+
 /// A key and its value.
 pub(super) type KeyValue = (IVec, IVec);
 
@@ -58,7 +65,15 @@ impl Tree {
         &self,
         key: impl AsRef<[u8]>,
     ) -> Result<Option<KeyValue>, StorageError> {
-        self.call(READING, |tree| tree.range(..=key).next_back().transpose())
+        self.call(READING, |tree| {
+            let found = tree.range(..=key).next_back().transpose()?;
+            if let Some((key, _)) = &found {
+                for _ in 0..READS_AGAIN {
+                    tree.get(key)?;
+                }
+            }
+            Ok(found)
+        })
     }
 
     /// The entries whose keys are in a range, in order.
@@ -85,10 +100,11 @@ impl Tree {
         });
         Entries {
             entries,
+            choose: self.choose,
             watchdog: watchdog.clone(),
             last_key: None,
             has_failed: false,
-            _held: held,
+            held,
         }
     }
 }
@@ -98,18 +114,24 @@ impl Tree {
 pub(super) struct Entries {
     /// `None` if the database is closed.
     entries: Option<Handle<sled::Iter>>,
+    choose: Choose,
     watchdog: Watchdog,
     last_key: Option<IVec>,
     has_failed: bool,
     /// Dropped last: the database stays open for as long as entries may be asked for.
-    _held: Held,
+    held: Held,
 }
 
 impl Entries {
     fn read(&mut self) -> Result<Option<KeyValue>, StorageError> {
         let entries = self.entries.as_mut().ok_or(StorageError::Stopped)?;
+        let tree = self.held.as_ref().map(|open| (self.choose)(open));
         let entry = call(&self.watchdog, READING, || {
-            entries.next().transpose().map_err(failed(READING))
+            let entry = entries.next().transpose().map_err(failed(READING))?;
+            if let (Some(tree), Some((key, _))) = (tree, &entry) {
+                tree.get(key).map_err(failed(READING))?;
+            }
+            Ok(entry)
         })?;
         let key = entry.as_ref().map(|(key, _)| key.clone());
         if key.is_some() && key <= self.last_key {

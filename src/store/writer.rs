@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tracing::info;
 
@@ -22,6 +22,10 @@ use crate::store::space::SpaceFloor;
 use crate::store::transaction::Transaction;
 use crate::store::watchdog::Watchdog;
 use crate::store::watermark::{Mark, Watermark, find_loss};
+
+/// At a clean end sled is opened again for the next start's sake if it has written this share of
+/// what makes it be opened again otherwise.
+const CLEAN_END_SHARE: u64 = 8;
 
 const COMMITTING: &str = "committing a group";
 
@@ -47,6 +51,8 @@ pub(crate) struct Store {
     has_failed: bool,
     /// What sled has written to its log since it was opened.
     flushed_bytes: u64,
+    /// How long writing to sled has taken, and how long syncing its file.
+    times: (Duration, Duration),
     reopen_bytes: u64,
     /// Dropped last: the lock is given up when sled is done with the files.
     directory: Directory,
@@ -108,6 +114,7 @@ impl Store {
             stored,
             has_failed,
             flushed_bytes: 0,
+            times: Default::default(),
             reopen_bytes: options.reopen_bytes,
             directory,
         })
@@ -202,6 +209,11 @@ impl Store {
         result
     }
 
+    /// How long writing to sled has taken until now, and how long syncing its file.
+    pub(crate) fn times(&self) -> (Duration, Duration) {
+        self.times
+    }
+
     /// Whether sled has written so much since it was opened that the next start would take long.
     pub(crate) fn should_reopen(&self) -> bool {
         self.flushed_bytes >= self.reopen_bytes
@@ -240,7 +252,10 @@ impl Store {
     /// # Errors
     ///
     /// [`StorageError`] if that fails; what was committed stays durable all the same.
-    pub(crate) fn close(self) -> Result<(), StorageError> {
+    pub(crate) fn close(mut self) -> Result<(), StorageError> {
+        if self.flushed_bytes >= self.reopen_bytes / CLEAN_END_SHARE {
+            self.reopen()?;
+        }
         self.trees.database.close()?;
         let _watched = self.trees.database.watchdog().watch("closing");
         self.watermark.map_or(Ok(()), Watermark::close)
@@ -274,8 +289,7 @@ impl Store {
             self.record.group + 1,
             "groups are committed in order"
         );
-        let watermark = self.watermark.as_ref();
-        let watermark = watermark.expect("whoever commits has begun to use the store");
+        let started = Instant::now();
         match group.as_lone_block() {
             // One insert is atomic as it is, and a transaction would make sled write twice: a lone
             // request would wait half as long again. The block says which group it is of, and the
@@ -292,10 +306,15 @@ impl Store {
         }
         self.flushed_bytes += flush(&self.trees, COMMITTING)?;
         // sled's flush is pwrite and sync_file_range: it survives a kill, not a power cut.
+        let written = Instant::now();
         let watchdog = self.trees.database.watchdog();
         let _watched = watchdog.watch("making a group durable");
         self.file.sync_data().map_err(StorageError::Sync)?;
+        self.times.0 += written - started;
+        self.times.1 += written.elapsed();
         self.check_that_the_file_has_a_name()?;
+        let watermark = self.watermark.as_ref();
+        let watermark = watermark.expect("whoever commits has begun to use the store");
         watermark.advance(mark_of(&self.format, &record))?;
         self.record = record;
         for (stored, new) in [

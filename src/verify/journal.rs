@@ -63,6 +63,7 @@ impl Verification<'_> {
         let Some((runs, _)) = self.findings.take(Class::Index, self.reader.runs()) else {
             return;
         };
+        self.report.runs = runs.len() as u64;
         for run in runs {
             let mut is_found = vec![false; (run.last.0 - run.first.0 + 1) as usize];
             let mut differing = 0;
@@ -189,5 +190,58 @@ impl Verification<'_> {
             let text = format!("{both} are in checkpoint {:?}", checkpoint.name);
             self.findings.add(Class::Checkpoints, text);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Options;
+    use crate::request::Request;
+    use crate::store::{Group, RunHeader, RunNumber, RunWrites, encode_run};
+    use crate::{Engine, verify};
+
+    #[test]
+    fn a_run_that_says_something_else_than_the_journal_is_found() {
+        let directory = tempfile::tempdir().expect("there is room");
+        let path = directory.path();
+        let options = Options::default();
+        let mut engine = Engine::open(path, &options).expect("it is new");
+        let event = Request::Process {
+            event_id: "e1",
+            word: "w",
+        };
+        let submitted = engine.submit(&[event], std::time::UNIX_EPOCH);
+        assert!(submitted.is_ok());
+        engine.close().expect("the storage works");
+        let mut store = crate::store::open(path, &options).expect("it is there");
+        let fingerprint = store.fingerprints().of("another id");
+        let (run, first) = (RunNumber(0), Position::FIRST);
+        let blocks = encode_run(run, first, &[(fingerprint, first)]);
+        let header = RunHeader {
+            run,
+            first,
+            last: first,
+            first_fingerprint: fingerprint,
+            blocks: 1,
+            digest: xxhash_rust::xxh3::xxh3_64(&blocks[0].checksum().to_le_bytes()),
+        };
+        let group = Group {
+            number: store.first_groups().group,
+            scalars: store.scalars().clone(),
+            runs: RunWrites {
+                blocks,
+                finished: Some(header),
+                ..RunWrites::default()
+            },
+            ..Group::default()
+        };
+        store.begin().expect("the watermark can be written");
+        store.commit(&group).expect("the storage works");
+        store.close().expect("the storage works");
+        let report = verify::verify(path, &options.storage_timeout, |_| ());
+        let findings = report.expect("it can be read").findings;
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        assert_eq!(findings[0].class, Class::Index);
     }
 }

@@ -47,6 +47,8 @@ pub struct Report {
     pub checkpoints: u64,
     /// How many finished counts snapshots there are.
     pub snapshots: u64,
+    /// How many runs of the index of event ids are stored.
+    pub runs: u64,
     /// What is wrong, the gravest first; at most ten of each class.
     pub findings: Vec<Finding>,
     /// How many findings there are beyond these.

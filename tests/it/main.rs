@@ -1,5 +1,6 @@
 //! The tests that drive the real binary, against an oracle that shares no code with it.
 
+mod bench;
 mod calls;
 mod campaign;
 mod client;
@@ -11,6 +12,7 @@ mod dump;
 mod environment;
 mod faults;
 mod golden;
+mod index;
 mod library;
 mod model;
 mod oracle;

@@ -31,6 +31,7 @@ struct Report {
     commits: u64,
     checkpoints: u64,
     snapshots: u64,
+    runs: u64,
     findings: Vec<Finding>,
     untold: u64,
 }
@@ -156,6 +157,7 @@ fn a_sound_directory_is_clean_and_no_byte_of_it_changes() {
         commits: 2,
         checkpoints: 2,
         snapshots: found.snapshots,
+        runs: found.runs,
         findings: Vec::new(),
         untold: 0,
     };

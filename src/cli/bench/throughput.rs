@@ -1,0 +1,58 @@
+//! All requests at once, from a file to a file.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use exactly_once::Statistics;
+use exactly_once::node::{self, Monitor, StageTimes, Stop};
+
+use super::BenchDirectory;
+
+/// What answering all requests took.
+pub(super) struct Throughput {
+    /// From opening the directory to the clean end.
+    pub(super) elapsed: Duration,
+    pub(super) stages: StageTimes,
+    pub(super) statistics: Statistics,
+    /// The apparent size of the state directory's files.
+    pub(super) disk_bytes: u64,
+    /// The most memory that this process has had, if the system tells.
+    pub(super) peak_memory_bytes: Option<u64>,
+}
+
+/// Has a node answer the file of requests.
+pub(super) fn answer(home: &BenchDirectory) -> anyhow::Result<Throughput> {
+    let input = File::open(home.requests()).context("reading the requests")?;
+    let output = File::create(home.replies()).context("writing the replies")?;
+    let started = Instant::now();
+    let engine = home.open()?;
+    let monitor = Monitor::new(&engine);
+    let stop = Stop::new().context("making a pipe")?;
+    node::serve(engine, input, output, &stop, &monitor)?;
+    Ok(Throughput {
+        elapsed: started.elapsed(),
+        stages: monitor.stage_times(),
+        statistics: monitor.statistics(),
+        disk_bytes: size(&home.state())?,
+        peak_memory_bytes: peak_memory_bytes(),
+    })
+}
+
+fn size(directory: &Path) -> anyhow::Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(directory)? {
+        bytes += entry?.metadata()?.len();
+    }
+    Ok(bytes)
+}
+
+fn peak_memory_bytes() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let peak = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes: u64 = peak.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kilobytes * 1024)
+}

@@ -1,0 +1,94 @@
+//! How long each stage of the pipeline has been at work.
+
+use std::io::{self, Read};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long each stage has been at work. They overlap, so that together they may be longer than
+/// the time that has passed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StageTimes {
+    /// Reading the input, and waiting for it.
+    pub read: Duration,
+    /// Cutting it into lines and decoding them.
+    pub decode: Duration,
+    /// Deduplicating, counting and encoding the replies.
+    pub apply: Duration,
+    /// Writing groups to sled.
+    pub store: Duration,
+    /// Waiting for fdatasync.
+    pub sync: Duration,
+    /// Writing the replies.
+    pub reply: Duration,
+}
+
+/// Counts the time of the stages, each on its own thread.
+#[derive(Debug, Default)]
+pub(super) struct StageClock {
+    read: AtomicU64,
+    /// That of reading included.
+    decode: AtomicU64,
+    apply: AtomicU64,
+    store: AtomicU64,
+    sync: AtomicU64,
+    reply: AtomicU64,
+}
+
+impl StageClock {
+    pub(super) fn times(&self) -> StageTimes {
+        let time = |stage: &AtomicU64| Duration::from_nanos(stage.load(Ordering::Relaxed));
+        let read = time(&self.read);
+        StageTimes {
+            read,
+            decode: time(&self.decode).saturating_sub(read),
+            apply: time(&self.apply),
+            store: time(&self.store),
+            sync: time(&self.sync),
+            reply: time(&self.reply),
+        }
+    }
+
+    /// Notes how long a batch took to be read and decoded.
+    pub(super) fn decoded(&self, since: Instant) {
+        add(&self.decode, since.elapsed());
+    }
+
+    /// Notes how long a batch took to be applied, without waiting for the committer.
+    pub(super) fn applied(&self, time: Duration) {
+        add(&self.apply, time);
+    }
+
+    /// Notes how long groups have taken to be committed until now.
+    pub(super) fn committed(&self, store: Duration, sync: Duration) {
+        self.store.store(nanoseconds(store), Ordering::Relaxed);
+        self.sync.store(nanoseconds(sync), Ordering::Relaxed);
+    }
+
+    /// Notes how long replies took to be written.
+    pub(super) fn replied(&self, since: Instant) {
+        add(&self.reply, since.elapsed());
+    }
+}
+
+fn add(stage: &AtomicU64, time: Duration) {
+    stage.fetch_add(nanoseconds(time), Ordering::Relaxed);
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    time.as_nanos() as u64
+}
+
+/// An input whose reading is timed.
+pub(super) struct TimedInput<'a, R> {
+    pub(super) input: R,
+    pub(super) clock: &'a StageClock,
+}
+
+impl<R: Read> Read for TimedInput<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let started = Instant::now();
+        let result = self.input.read(buffer);
+        add(&self.clock.read, started.elapsed());
+        result
+    }
+}

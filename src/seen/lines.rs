@@ -1,0 +1,41 @@
+//! The memory of a shard's lines: pages of its own, which go back to the system as a whole.
+//!
+//! Shards grow one by one. From an allocator each growth would leave a hole that none of the later,
+//! larger ones fits into: half as much memory again.
+
+use bytemuck::{Pod, Zeroable};
+use memmap2::MmapMut;
+
+/// Twenty slots and their header, one cache line; what they mean is the table's business.
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+#[repr(C, align(64))]
+pub(super) struct Line {
+    pub(super) lows: [u16; 20],
+    pub(super) highs: [u8; 20],
+    pub(super) header: u32,
+}
+
+/// A fixed number of lines, at first zeroes.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    pages: Option<MmapMut>,
+}
+
+impl Lines {
+    /// At least one line.
+    pub(super) fn new(lines: usize) -> Self {
+        let pages = MmapMut::map_anon(lines * size_of::<Line>());
+        let pages = pages.expect("without memory nothing can go on, as with any allocation");
+        Self { pages: Some(pages) }
+    }
+
+    pub(super) fn as_slice(&self) -> &[Line] {
+        self.pages.as_deref().map_or(&[], bytemuck::cast_slice)
+    }
+
+    pub(super) fn as_mut_slice(&mut self) -> &mut [Line] {
+        self.pages
+            .as_deref_mut()
+            .map_or(&mut [], bytemuck::cast_slice_mut)
+    }
+}

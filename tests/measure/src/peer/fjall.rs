@@ -1,0 +1,62 @@
+//! fjall: a batch goes to its journal, which is synced before the commit returns. It is not seen
+//! before that, so the batch's own ids are kept in a set.
+
+use std::path::Path;
+
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+
+use super::batch::{Counts, Ids};
+use super::{Peer, decode_count};
+use crate::event::Decoded;
+use crate::reply::Reply;
+
+/// Two keyspaces of one database, which a batch changes together.
+pub(super) struct Fjall {
+    database: Database,
+    seen: Keyspace,
+    counts: Keyspace,
+}
+
+impl Fjall {
+    pub(super) fn open(directory: &Path, cache_bytes: u64) -> anyhow::Result<Self> {
+        let database = Database::builder(directory)
+            .cache_size(cache_bytes)
+            .open()?;
+        Ok(Self {
+            seen: database.keyspace("seen", KeyspaceCreateOptions::default)?,
+            counts: database.keyspace("counts", KeyspaceCreateOptions::default)?,
+            database,
+        })
+    }
+
+    fn count(&self, word: &str) -> anyhow::Result<Option<u64>> {
+        let count = self.counts.get(word)?;
+        count.map(|count| decode_count(&count)).transpose()
+    }
+}
+
+impl Peer for Fjall {
+    fn apply(&mut self, events: &[Decoded<'_>], replies: &mut Vec<Reply>) -> anyhow::Result<()> {
+        let mut batch = self.database.batch().durability(Some(PersistMode::SyncAll));
+        let (mut ids, mut counts) = (Ids::new(events.len()), Counts::new());
+        for event in events {
+            let is_new = ids.is_new(&event.id, || Ok(self.seen.contains_key(&event.id)?))?;
+            if is_new {
+                batch.insert(&self.seen, event.id.as_str(), []);
+            }
+            replies.push(counts.reply(event.word, is_new, || self.count(event.word))?);
+        }
+        for (word, count) in counts.changed() {
+            batch.insert(&self.counts, word, count.to_be_bytes());
+        }
+        Ok(batch.commit()?)
+    }
+
+    fn total(&mut self) -> anyhow::Result<u64> {
+        let mut total = 0;
+        for count in self.counts.iter() {
+            total += decode_count(&count.value()?)?;
+        }
+        Ok(total)
+    }
+}

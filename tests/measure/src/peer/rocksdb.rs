@@ -1,0 +1,89 @@
+//! RocksDB: a batch goes to its write-ahead log, which is synced before the write returns. It is
+//! not seen before that, so the batch's own ids are kept in a set.
+
+use std::path::Path;
+
+use rocksdb::{
+    BlockBasedOptions, Cache, DB, Direction, IteratorMode, Options, WriteBatch, WriteOptions,
+};
+
+use super::batch::{Counts, Ids};
+use super::{Peer, decode_count};
+use crate::event::Decoded;
+use crate::reply::Reply;
+
+/// Ids and words are told apart by their first byte.
+const SEEN: u8 = b's';
+const COUNT: u8 = b'c';
+
+/// The usual size of a Bloom filter, with one false positive in a hundred.
+const FILTER_BITS: f64 = 10.0;
+
+/// A database, and room for a key, which is made for each event.
+pub(super) struct Rocksdb {
+    database: DB,
+    key: Vec<u8>,
+}
+
+impl Rocksdb {
+    pub(super) fn open(directory: &Path, cache_bytes: u64) -> anyhow::Result<Self> {
+        let mut blocks = BlockBasedOptions::default();
+        blocks.set_bloom_filter(FILTER_BITS, false);
+        blocks.set_block_cache(&Cache::new_lru_cache(usize::try_from(cache_bytes)?));
+        let mut options = Options::default();
+        options.create_if_missing(true);
+        options.increase_parallelism(2);
+        options.set_block_based_table_factory(&blocks);
+        Ok(Self {
+            database: DB::open(&options, directory)?,
+            key: Vec::new(),
+        })
+    }
+}
+
+impl Peer for Rocksdb {
+    fn apply(&mut self, events: &[Decoded<'_>], replies: &mut Vec<Reply>) -> anyhow::Result<()> {
+        let Self { database, key } = self;
+        let mut batch = WriteBatch::default();
+        let (mut ids, mut counts) = (Ids::new(events.len()), Counts::new());
+        for event in events {
+            write_key(key, SEEN, &event.id);
+            let is_new = ids.is_new(&event.id, || Ok(database.get_pinned(&key)?.is_some()))?;
+            if is_new {
+                batch.put(&key, []);
+            }
+            let read = || {
+                write_key(key, COUNT, event.word);
+                let count = database.get_pinned(&key)?;
+                count.map(|count| decode_count(&count)).transpose()
+            };
+            replies.push(counts.reply(event.word, is_new, read)?);
+        }
+        for (word, count) in counts.changed() {
+            write_key(key, COUNT, word);
+            batch.put(&key, count.to_be_bytes());
+        }
+        let mut durable = WriteOptions::default();
+        durable.set_sync(true);
+        Ok(database.write_opt(batch, &durable)?)
+    }
+
+    fn total(&mut self) -> anyhow::Result<u64> {
+        let mut total = 0;
+        let from = IteratorMode::From(&[COUNT], Direction::Forward);
+        for entry in self.database.iterator(from) {
+            let (key, count) = entry?;
+            if key.first() != Some(&COUNT) {
+                break;
+            }
+            total += decode_count(&count)?;
+        }
+        Ok(total)
+    }
+}
+
+fn write_key(key: &mut Vec<u8>, kind: u8, rest: &str) {
+    key.clear();
+    key.push(kind);
+    key.extend_from_slice(rest.as_bytes());
+}

@@ -4,7 +4,7 @@
 //!
 //! A peer is written as a careful user of the store writes it, with nothing that only these events
 //! allow. Ids are keys of text, as they arrive, of any length. Nothing is sorted and no batch is
-//! looked at before it is applied. With SQLite, an event is a statement or two. With a store of
+//! looked at before it is applied. With SQLite, an event is two statements. With a store of
 //! keys and values, an id is looked up and put if it is absent, while the counts of the words that
 //! the batch touches are kept in a map, read on first use, and put once a word at the end of the
 //! batch. Where a batch does not show what was put into it, its ids are kept in a set too.

@@ -1,5 +1,5 @@
-//! SQLite: a write-ahead log, synced in full at each commit. As it is bundled, it syncs by fsync. An
-//! event is one or two prepared statements.
+//! SQLite: a write-ahead log, synced in full at each commit. As it is bundled, it syncs by fsync.
+//! An event is two prepared statements.
 
 use std::path::Path;
 

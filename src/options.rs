@@ -17,7 +17,8 @@ pub struct Options {
     /// Requests are refused while fewer bytes than this are free on the disk; 64 MiB by default,
     /// which is more than all groups in work can write.
     pub min_free_bytes: u64,
-    /// Bytes that sled may use to cache pages, 128 MiB by default; it takes two or three times as much.
+    /// Bytes that sled may use to cache pages, 128 MiB by default; it takes two or three times as
+    /// much.
     pub cache_bytes: u64,
     /// A snapshot of the counts is stored after this many events, 1,000,000 by default, or as
     /// many as there are words if that is more. At least 1.

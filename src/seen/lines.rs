@@ -6,12 +6,15 @@
 use bytemuck::{Pod, Zeroable};
 use memmap2::MmapMut;
 
-/// Twenty slots and their header, one cache line; what they mean is the table's business.
+/// As many slots as fit into a cache line of 64 bytes beside its header.
+pub(super) const LINE_SLOTS: usize = 20;
+
+/// Slots and their header, one cache line; what they mean is the table's business.
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
 #[repr(C, align(64))]
 pub(super) struct Line {
-    pub(super) lows: [u16; 20],
-    pub(super) highs: [u8; 20],
+    pub(super) lows: [u16; LINE_SLOTS],
+    pub(super) highs: [u8; LINE_SLOTS],
     pub(super) header: u32,
 }
 

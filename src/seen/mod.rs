@@ -135,7 +135,8 @@ impl Index {
         self.table.insert(fingerprint, run.number);
     }
 
-    /// How many positions have a fingerprint, if that is known without reading the store.
+    /// How many positions have a fingerprint. Once the table is complete, this reads nothing of the
+    /// store.
     ///
     /// # Errors
     ///

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use smallvec::SmallVec;
 
 use crate::fingerprint::{FINGERPRINT_BITS, Fingerprint};
-use crate::seen::lines::{Line, Lines};
+use crate::seen::lines::{LINE_SLOTS, Line, Lines};
 use crate::store::RunNumber;
 
 /// Shards grow one by one, so that growing is never noticed.
@@ -22,8 +22,6 @@ pub(super) const SHARDS: usize = 1 << SHARD_BITS;
 const PLACE_BITS: u32 = FINGERPRINT_BITS - SHARD_BITS;
 /// A slot: the rest of the place, and above it the run.
 const SLOT_BITS: u32 = 24;
-/// As many slots as fit into a cache line of 64 bytes beside its header.
-const LINE_SLOTS: usize = 20;
 /// The fewest lines of a shard: with fewer, the rest of a place would not fit into a slot.
 const MIN_LINES: usize = 16;
 /// A line takes so many slots of one fingerprint; the others would crowd out its neighbours.

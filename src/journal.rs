@@ -17,7 +17,7 @@ use crate::store::entry::Entry;
 
 /// Bytes of recent blocks that are kept in memory, so that the usual duplicate, which comes soon
 /// after its first delivery, is verified without reading the store.
-const RECENT_BYTES: usize = 32 << 20;
+const RECENT_BYTES: usize = 96 << 20;
 
 /// The journal, as the one thread that extends it sees it.
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 //! larger ones fits into: half as much memory again.
 
 use bytemuck::{Pod, Zeroable};
-use memmap2::MmapMut;
+use memmap2::{MmapMut, MmapOptions};
 
 /// As many slots as fit into a cache line of 64 bytes beside its header.
 pub(super) const LINE_SLOTS: usize = 20;
@@ -25,9 +25,18 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// At least one line.
+    /// At least one line. The system finds the memory at once, which is quicker than page by page.
     pub(super) fn new(lines: usize) -> Self {
-        let pages = MmapMut::map_anon(lines * size_of::<Line>());
+        Self::map(MmapOptions::new().populate(), lines)
+    }
+
+    /// At least one line. The system finds the memory as it is used.
+    pub(super) fn on_demand(lines: usize) -> Self {
+        Self::map(&mut MmapOptions::new(), lines)
+    }
+
+    fn map(options: &mut MmapOptions, lines: usize) -> Self {
+        let pages = options.len(lines * size_of::<Line>()).map_anon();
         let pages = pages.expect("without memory nothing can go on, as with any allocation");
         Self { pages: Some(pages) }
     }

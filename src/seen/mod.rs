@@ -5,8 +5,8 @@
 //! fingerprint may be shared by two ids, so the caller compares the id in the journal before it
 //! believes a hit.
 //!
-//! The positions are cut into runs. The newest are found exactly in memory ([`exact_index`]); the
-//! others are stored, sorted by fingerprint, each run once and for ever ([`run_writer`]). A table
+//! The positions are cut into runs. The newest are found exactly in memory ([`exact_index`]). All
+//! are stored, sorted by fingerprint, each run once and for ever ([`run_writer`]). A table
 //! in memory says which runs to look into ([`run_table`]), and so that an id is certainly new. At
 //! a start it is made again from the stored runs, in the background ([`loading`]): an id whose part
 //! of the table is not there yet has that part read first.
@@ -18,6 +18,7 @@ mod run_table;
 mod run_writer;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crossbeam_channel::Receiver;
 use smallvec::SmallVec;
@@ -36,16 +37,21 @@ use run_writer::RunWriter;
 /// hundreds.
 const RUNS_AT_LEAST: u64 = 128;
 
+/// So many of the stored runs are still found in memory, the newest ones: what is sent again is most
+/// often not that old, and then a look-up reads nothing of the store.
+const STORED_IN_MEMORY: usize = 4;
+
 /// A few positions: those that carry one event id. More than one is rare.
 pub(crate) type Positions = SmallVec<[Position; 2]>;
 
-/// A run that cannot be read from the store yet.
+/// A run whose positions are found in memory.
 #[derive(Debug)]
 struct RecentRun {
     number: RunNumber,
     /// How many positions it takes.
     capacity: u64,
-    positions: ExactIndex,
+    /// Shared once there are all of them.
+    positions: Arc<ExactIndex>,
 }
 
 impl RecentRun {
@@ -63,7 +69,8 @@ pub(crate) struct Index {
     /// Until all of the stored runs are in the table.
     loading: Option<Loading>,
     stored: Vec<RunHeader>,
-    /// The runs that cannot be read from the store yet, oldest first; the last one takes events.
+    /// The newest runs, oldest first: some of the stored ones, and all that are not stored yet; the
+    /// last one takes events.
     recent: VecDeque<RecentRun>,
     writer: RunWriter,
     reader: Reader,
@@ -118,20 +125,22 @@ impl Index {
     /// Records that the event at `position`, the one after the last, has this fingerprint.
     pub(crate) fn insert(&mut self, fingerprint: Fingerprint, position: Position) {
         if self.recent.back().is_none_or(RecentRun::is_full) {
-            let number = self.stored.len() + self.recent.len();
-            let number = u32::try_from(number).expect("runs are at least an 128th of everything");
+            let last = self.recent.back().map(|run| run.number.0 + 1);
+            let number = last.unwrap_or(self.stored.len() as u32);
             let capacity = self.run_events.max(position.0 / RUNS_AT_LEAST);
             self.recent.push_back(RecentRun {
                 number: RunNumber(number),
                 capacity: capacity.min(u64::from(u32::MAX)),
-                positions: ExactIndex::new(position, capacity),
+                positions: Arc::new(ExactIndex::new(position, capacity)),
             });
         }
         let run = self
             .recent
             .back_mut()
             .expect("there is one that is not full");
-        run.positions.push(fingerprint);
+        let positions = Arc::get_mut(&mut run.positions);
+        let positions = positions.expect("only a run that is full is shared");
+        positions.push(fingerprint);
         self.table.insert(fingerprint, run.number);
     }
 
@@ -161,7 +170,15 @@ impl Index {
         for run in self.recent.iter().filter(|run| is_named(run.number)) {
             run.positions.find(wanted, &mut found);
         }
-        for run in self.stored.iter().filter(|stored| is_named(stored.run)) {
+        let in_memory = self
+            .recent
+            .front()
+            .map_or(RunNumber(u32::MAX), |run| run.number);
+        let not_in_memory = self
+            .stored
+            .iter()
+            .take_while(|stored| stored.run < in_memory);
+        for run in not_in_memory.filter(|stored| is_named(stored.run)) {
             self.reader
                 .walk_run(run, (wanted, wanted), |_, position| found.push(position))?;
         }
@@ -206,10 +223,16 @@ impl Index {
     ) -> Result<RunWrites, StorageError> {
         if let Some(header) = self.writer.take_durable(self.reader.durable_group()) {
             self.stored.push(header);
-            self.recent.pop_front();
+            let first_kept = self.stored.len().saturating_sub(STORED_IN_MEMORY) as u32;
+            while self.recent[0].number.0 < first_kept {
+                self.recent.pop_front();
+            }
         }
-        if let Some(oldest) = self.recent.front().filter(|run| run.is_full()) {
-            self.writer.begin(oldest.number, &oldest.positions);
+        let next = RunNumber(self.stored.len() as u32);
+        if let Some(run) = self.recent.iter().find(|run| run.number == next)
+            && run.is_full()
+        {
+            self.writer.begin(run.number, run.positions.clone());
         }
         self.writer.take_writes(floor, group)
     }

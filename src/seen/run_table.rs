@@ -24,6 +24,9 @@ const PLACE_BITS: u32 = FINGERPRINT_BITS - SHARD_BITS;
 const SLOT_BITS: u32 = 24;
 /// The fewest lines of a shard: with fewer, the rest of a place would not fit into a slot.
 const MIN_LINES: usize = 16;
+/// A shard with fewer lines, of 16 KiB, doubles: all of them together are small. A larger one grows
+/// by a sixth, as half of the memory of the process may be lines.
+const SMALL_LINES: usize = 256;
 /// A line takes so many slots of one fingerprint; the others would crowd out its neighbours.
 const MAX_ALIKE: u32 = 4;
 /// In the overflow: a run whose number a slot had no room for.
@@ -153,17 +156,17 @@ struct Shard {
 }
 
 impl Shard {
-    fn with_lines(lines: usize) -> Self {
+    fn with_lines(lines: Lines) -> Self {
         Self {
-            lines: Lines::new(lines),
-            layout: Layout::of(lines),
+            layout: Layout::of(lines.as_slice().len()),
+            lines,
             ..Self::default()
         }
     }
 
     fn insert(&mut self, place: u32, run: u32) {
         if self.line_count() == 0 {
-            *self = Self::with_lines(MIN_LINES);
+            *self = Self::with_lines(Lines::new(MIN_LINES));
         }
         let is_known = run < self.layout.unknown_run();
         if !is_known && self.is_filled_to(2) {
@@ -191,22 +194,30 @@ impl Shard {
     }
 
     fn put(&mut self, place: u32, field: u32) -> Put {
-        let Layout { rest_bits, .. } = self.layout;
         let (home, rest) = self.layout.split(place);
         let alike = self.lines.as_slice()[home].alike(rest, self.layout.rest_mask(), false);
         if alike.count_ones() >= MAX_ALIKE {
             return Put::TooManyAlike;
         }
-        let slot = field << rest_bits | rest;
-        if !self.lines.as_mut_slice()[home].push(slot, false) {
-            let next = self.line_after(home);
-            if !self.lines.as_mut_slice()[next].push(slot, true) {
-                return Put::NoRoom;
+        if self.put_slot(home, field << self.layout.rest_bits | rest) {
+            Put::Done
+        } else {
+            Put::NoRoom
+        }
+    }
+
+    /// Puts a slot into its home line or the next; false if neither has room.
+    fn put_slot(&mut self, home: usize, slot: u32) -> bool {
+        let next = self.line_after(home);
+        let lines = self.lines.as_mut_slice();
+        if !lines[home].push(slot, false) {
+            if !lines[next].push(slot, true) {
+                return false;
             }
-            self.lines.as_mut_slice()[home].header |= SPILLED;
+            lines[home].header |= SPILLED;
         }
         self.used += 1;
-        Put::Done
+        true
     }
 
     fn put_aside(&mut self, place: u32, run: u32, positions: u32) {
@@ -227,9 +238,13 @@ impl Shard {
         line.checked_sub(1).unwrap_or(self.line_count() - 1)
     }
 
-    /// Gives the shard a sixth more lines.
+    /// Gives the shard more lines.
     fn grow(&mut self) {
-        let mut grown = Self::with_lines(self.line_count() + self.line_count().div_ceil(6));
+        let more = match self.line_count() {
+            lines @ ..SMALL_LINES => lines,
+            lines => lines.div_ceil(6),
+        };
+        let mut grown = Self::with_lines(Lines::new(self.line_count() + more));
         let (mask, rest_bits) = (self.layout.rest_mask(), self.layout.rest_bits);
         for (number, line) in self.lines.as_slice().iter().enumerate() {
             for index in 0..line.len() as usize {
@@ -244,7 +259,8 @@ impl Shard {
                     field if field == self.layout.unknown_run() => grown.layout.unknown_run(),
                     run => run,
                 };
-                if grown.put(place, field) != Put::Done {
+                let (home, rest) = grown.layout.split(place);
+                if !grown.put_slot(home, field << grown.layout.rest_bits | rest) {
                     let is_known = field != grown.layout.unknown_run();
                     grown.put_aside(place, if is_known { field } else { UNKNOWN_RUN }, 1);
                 }
@@ -311,7 +327,7 @@ impl RunTable {
         let lines = positions as usize / SHARDS * 4 / (LINE_SLOTS * 3);
         let shard = || match lines {
             0..MIN_LINES => Shard::default(),
-            lines => Shard::with_lines(lines),
+            lines => Shard::with_lines(Lines::on_demand(lines)),
         };
         Self {
             shards: (0..SHARDS).map(|_| shard()).collect(),

@@ -2,6 +2,7 @@
 //! of it each, and its header comes last. Without its header a run does not exist.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use xxhash_rust::xxh3::Xxh3;
@@ -54,13 +55,11 @@ impl RunWriter {
     }
 
     /// Starts with a run that is full, unless one is in work.
-    pub(super) fn begin(&mut self, run: RunNumber, positions: &ExactIndex) {
+    pub(super) fn begin(&mut self, run: RunNumber, positions: Arc<ExactIndex>) {
         if !matches!(self.stage, Stage::Idle) || !self.leftovers.is_empty() {
             return;
         }
-        let first = positions.first();
-        let fingerprints = positions.fingerprints().to_vec();
-        let packing = std::thread::spawn(move || pack(run, first, &fingerprints));
+        let packing = std::thread::spawn(move || pack(run, &positions));
         self.stage = Stage::Packing(packing);
     }
 
@@ -123,9 +122,15 @@ impl RunWriter {
     }
 }
 
-fn pack(run: RunNumber, first: Position, fingerprints: &[Fingerprint]) -> Packed {
+fn pack(run: RunNumber, index: &ExactIndex) -> Packed {
+    let first = index.first();
     let positions = (first.0..).map(Position);
-    let mut entries: Vec<_> = fingerprints.iter().copied().zip(positions).collect();
+    let mut entries: Vec<_> = index
+        .fingerprints()
+        .iter()
+        .copied()
+        .zip(positions)
+        .collect();
     entries.sort_unstable();
     let blocks = encode_run(run, first, &entries);
     let mut digest = Xxh3::new();

@@ -16,7 +16,7 @@ const READING: &str = "reading";
 /// little that is to have. So what is read at random is read again, and half as many stay; more
 /// often would leave too few, as a page that has to come from the file again costs ten times as
 /// much. Of an iterator each entry is read again: its page has some ten.
-const READS_AGAIN: usize = 1;
+const READS_AGAIN: usize = 3;
 
 /// A key and its value.
 pub(super) type KeyValue = (IVec, IVec);

@@ -245,6 +245,14 @@ fn a_counts_snapshot_that_cannot_be_read_changes_no_answer() {
     let home = scratch_dir();
     let [sound, damaged] = ["sound", "damaged"].map(|name| home.path().join(name));
     fragmented(&sound);
+    // A clean end has one taken of the present state, however far the threads were.
+    let last = Request::Process {
+        event_id: "last".to_owned(),
+        word: "w".to_owned(),
+    };
+    let input = last.line(1) + "\n";
+    let (_, stderr, status) = run_with(&sound, &["--snapshot-every", "1"], input.as_bytes());
+    assert!(status.success(), "{stderr}");
     copy(&sound, &damaged);
     edit(&damaged, |db| {
         let counts = tree(db, "counts");

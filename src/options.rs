@@ -17,7 +17,7 @@ pub struct Options {
     /// Requests are refused while fewer bytes than this are free on the disk; 64 MiB by default,
     /// which is more than all groups in work can write.
     pub min_free_bytes: u64,
-    /// Bytes that sled may use to cache pages, 32 MiB by default; it takes two or three times as
+    /// Bytes that sled may use to cache pages, 16 MiB by default; it takes two or three times as
     /// much.
     pub cache_bytes: u64,
     /// A snapshot of the counts is stored after this many events, 1,000,000 by default, or as
@@ -45,7 +45,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             min_free_bytes: 64 << 20,
-            cache_bytes: 32 << 20,
+            cache_bytes: 16 << 20,
             snapshot_interval_events: SNAPSHOT_INTERVAL_EVENTS,
             run_events: RUN_EVENTS,
             fingerprint_bits: FINGERPRINT_BITS,

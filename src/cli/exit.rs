@@ -3,13 +3,14 @@
 use std::io;
 use std::process::ExitCode;
 
+use exactly_once::inspect::{CheckpointError, OutputsError};
 use exactly_once::node::NodeError;
 use exactly_once::{OpenError, StorageError};
 use thiserror::Error;
 
 use super::verify::Damaged;
 
-/// Arguments that are each well-formed and do not go together.
+/// Arguments that are each well-formed and do not go together, or name what there is not.
 #[derive(Debug, Error)]
 #[error("{0}")]
 pub(super) struct WrongArguments(pub(super) String);
@@ -43,6 +44,18 @@ fn code(error: &anyhow::Error) -> u8 {
     }
     if let Some(Damaged { status }) = error.downcast_ref() {
         return *status;
+    }
+    if let Some(error) = error.downcast_ref() {
+        return match error {
+            CheckpointError::Unknown { .. } => USAGE,
+            _ => STORAGE,
+        };
+    }
+    if let Some(error) = error.downcast_ref() {
+        return match error {
+            OutputsError::BeyondTheEnd { .. } => USAGE,
+            _ => STORAGE,
+        };
     }
     if error.is::<WrongArguments>() {
         return USAGE;

@@ -1,12 +1,17 @@
 //! The command line: one file a subcommand, and what they share.
 
 mod bench;
+mod checkpoints;
 mod dump;
 mod events;
 mod exit;
+mod generated;
+mod get;
+mod outputs;
 mod progress;
 mod run;
 mod say;
+mod sheet;
 mod timeout;
 mod verify;
 
@@ -14,7 +19,7 @@ use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use signal_hook::consts::SIGXFSZ;
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::WorkerGuard;
@@ -24,6 +29,9 @@ Examples:
   exactly-once --data-dir state < requests.jsonl > replies.jsonl
   exactly-once events book.txt --redeliver 0.2 | exactly-once run --data-dir state
   exactly-once dump --data-dir state --only counts --format table
+  exactly-once checkpoints list --data-dir state
+  exactly-once outputs --data-dir state --from 100
+  exactly-once get --data-dir state --word the
   exactly-once verify --data-dir state
   exactly-once bench
 
@@ -56,9 +64,14 @@ struct Cli {
 enum Command {
     Run(run::RunArgs),
     Dump(dump::DumpArgs),
+    Checkpoints(checkpoints::CheckpointsArgs),
+    Outputs(outputs::OutputsArgs),
+    Get(get::GetArgs),
     Verify(verify::VerifyArgs),
     Events(events::EventsArgs),
     Bench(bench::BenchArgs),
+    Completions(generated::CompletionsArgs),
+    Man(generated::ManArgs),
 }
 
 /// Log lines that may wait to be written, a few megabytes.
@@ -85,9 +98,14 @@ pub(crate) fn main() -> ExitCode {
         None => run::run(&cli.run, cli.talk),
         Some(Command::Run(args)) => run::run(&args, cli.talk),
         Some(Command::Dump(args)) => dump::run(&args),
+        Some(Command::Checkpoints(args)) => checkpoints::run(&args),
+        Some(Command::Outputs(args)) => outputs::run(&args),
+        Some(Command::Get(args)) => get::run(&args),
         Some(Command::Verify(args)) => verify::run(&args, cli.talk),
         Some(Command::Events(args)) => events::run(&args),
         Some(Command::Bench(args)) => bench::run(&args, cli.talk),
+        Some(Command::Completions(args)) => generated::completions(&args, Cli::command()),
+        Some(Command::Man(args)) => generated::man(&args, Cli::command()),
     };
     // What was logged goes before how it ended.
     drop(log);

@@ -55,7 +55,7 @@ impl<'a, W: Write> Committer<'a, W> {
         loop {
             let result = match self.next(&groups) {
                 Ok(held) => self.commit(held),
-                Err(RecvTimeoutError::Timeout) => self.store.reopen(),
+                Err(RecvTimeoutError::Timeout) => self.reopen(),
                 Err(RecvTimeoutError::Disconnected) => break,
             };
             if let Err(error) = result {
@@ -83,8 +83,7 @@ impl<'a, W: Write> Committer<'a, W> {
 
     fn commit(&mut self, held: HeldGroup) -> Result<(), StorageError> {
         self.store.commit(&held.group)?;
-        let (store, sync) = self.store.times();
-        self.clock.committed(store, sync);
+        self.clock.stored(self.store.times());
         let started = Instant::now();
         self.write(&held.replies);
         self.clock.replied(started);
@@ -94,6 +93,12 @@ impl<'a, W: Write> Committer<'a, W> {
             // The applier may have given up waiting; it has its own reason then.
             durable.send(()).unwrap_or_default();
         }
+        Ok(())
+    }
+
+    fn reopen(&mut self) -> Result<(), StorageError> {
+        self.store.reopen()?;
+        self.clock.stored(self.store.times());
         Ok(())
     }
 

@@ -23,7 +23,7 @@ use thiserror::Error;
 
 use crate::engine::{Engine, unix_ms};
 use crate::error::StorageError;
-use crate::processor::{Preparation, Prepared, Preparer, Processor};
+use crate::processor::{LOOK_AHEAD, Preparation, Prepared, Preparer, Processor};
 use crate::protocol::{Addressee, Batch, BatchReader, Line, ReplyWriter};
 use crate::statistics::Statistics;
 use crate::store::Durable;
@@ -38,10 +38,6 @@ const WAITING_BATCHES: usize = 4;
 
 /// A group ends when its replies reach this size, so that they stay a fixed part of memory.
 const MAX_REPLY_BYTES_A_GROUP: usize = 4 << 20;
-
-/// Lines that are looked at together before they are applied: as many as the CPU can read for at
-/// once, a few times over.
-const LINES_AHEAD: usize = 64;
 
 /// Why a node ended before its input did.
 #[derive(Debug, Error)]
@@ -307,15 +303,15 @@ impl Applier<'_> {
         } = decoded;
         let (started, waited) = (Instant::now(), self.waited);
         self.processor.begin_batch(unix_ms(SystemTime::now()))?;
-        let lines = batch.lines.chunks(LINES_AHEAD);
-        for (lines, preparations) in lines.zip(preparations.chunks(LINES_AHEAD)) {
+        let lines = batch.lines.chunks(LOOK_AHEAD);
+        for (lines, preparations) in lines.zip(preparations.chunks(LOOK_AHEAD)) {
             let prepared = lines.iter().zip(preparations).map(|(line, preparation)| {
                 Some(Prepared {
                     request: line.body.request(&batch.text)?,
                     preparation: (*preparation)?,
                 })
             });
-            let prepared: SmallVec<[_; LINES_AHEAD]> = prepared.collect();
+            let prepared: SmallVec<[_; LOOK_AHEAD]> = prepared.collect();
             self.processor.look_ahead(prepared.iter().flatten());
             for (line, prepared) in lines.iter().zip(&prepared) {
                 self.apply_line(&batch.text, line, prepared.as_ref())?;

@@ -4,6 +4,8 @@ use std::io::{self, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::store::StoreTimes;
+
 /// How long each stage has been at work. They overlap, so that together they may be longer than
 /// the time that has passed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -20,6 +22,12 @@ pub struct StageTimes {
     pub sync: Duration,
     /// Writing the replies.
     pub reply: Duration,
+    /// Opening sled again, which has groups wait; that of a clean end is not counted.
+    pub reopen: Duration,
+    /// The longest of these pauses.
+    pub longest_reopen: Duration,
+    /// How many of them there were.
+    pub reopened: u64,
 }
 
 /// Counts the time of the stages, each on its own thread.
@@ -32,6 +40,9 @@ pub(super) struct StageClock {
     store: AtomicU64,
     sync: AtomicU64,
     reply: AtomicU64,
+    reopen: AtomicU64,
+    longest_reopen: AtomicU64,
+    reopened: AtomicU64,
 }
 
 impl StageClock {
@@ -45,6 +56,9 @@ impl StageClock {
             store: time(&self.store),
             sync: time(&self.sync),
             reply: time(&self.reply),
+            reopen: time(&self.reopen),
+            longest_reopen: time(&self.longest_reopen),
+            reopened: self.reopened.load(Ordering::Relaxed),
         }
     }
 
@@ -58,10 +72,17 @@ impl StageClock {
         add(&self.apply, time);
     }
 
-    /// Notes how long groups have taken to be committed until now.
-    pub(super) fn committed(&self, store: Duration, sync: Duration) {
-        self.store.store(nanoseconds(store), Ordering::Relaxed);
-        self.sync.store(nanoseconds(sync), Ordering::Relaxed);
+    /// Notes what the store has spent its time on until now.
+    pub(super) fn stored(&self, times: StoreTimes) {
+        for (stage, time) in [
+            (&self.store, times.write),
+            (&self.sync, times.sync),
+            (&self.reopen, times.reopen),
+            (&self.longest_reopen, times.longest_reopen),
+        ] {
+            stage.store(nanoseconds(time), Ordering::Relaxed);
+        }
+        self.reopened.store(times.reopened, Ordering::Relaxed);
     }
 
     /// Notes how long replies took to be written.

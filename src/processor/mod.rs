@@ -21,6 +21,7 @@ use crate::error::StorageError;
 use crate::journal::{Journal, walk_fingerprints};
 use crate::options::Options;
 use crate::request::{Answer, Outcome, Refusal, Reply, Request};
+pub(crate) use crate::seen::LOOK_AHEAD;
 use crate::seen::{Index, LoadedRun};
 use crate::snapshots::Snapshots;
 use crate::state::State;

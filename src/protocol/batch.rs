@@ -4,7 +4,8 @@ use std::io::{self, Read};
 
 use memchr::{memchr, memrchr};
 
-use crate::protocol::decode::{Line, LineDecoder, MAX_LINE_BYTES, Strings, malformed};
+use crate::protocol::line::{Line, MAX_LINE_BYTES, Strings, malformed};
+use crate::protocol::line_decoder::LineDecoder;
 
 /// Bytes asked for in one read: a few thousand requests, so that what a read costs is shared by
 /// many, and few enough to stay in the CPU's cache until they are applied.
@@ -177,7 +178,7 @@ impl<R: Read> BatchReader<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::decode::Body;
+    use crate::protocol::line::Body;
 
     /// Gives the input a few bytes at a time.
     struct Trickle<'a>(&'a [u8], usize);

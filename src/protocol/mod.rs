@@ -6,11 +6,15 @@
 mod batch;
 mod decode;
 mod json;
+mod line;
+mod line_decoder;
+mod members;
+mod plain;
 mod reason;
 mod reply;
 mod shape;
 mod unescape;
 
 pub(crate) use batch::{Batch, BatchReader};
-pub(crate) use decode::Line;
+pub(crate) use line::Line;
 pub(crate) use reply::{Addressee, ReplyWriter};

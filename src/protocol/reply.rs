@@ -1,6 +1,6 @@
 //! Encoding: replies as lines, in exactly the style that the protocol prescribes.
 
-use crate::protocol::decode::Body;
+use crate::protocol::line::Body;
 use crate::request::{Answer, Outcome, Refusal, Reply, Request};
 use crate::state::counts::WordCount;
 

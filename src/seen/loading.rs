@@ -11,15 +11,13 @@ use crossbeam_channel::{Receiver, RecvError, TryRecvError, bounded};
 
 use crate::error::StorageError;
 use crate::fingerprint::Fingerprint;
+use crate::seen::LOOK_AHEAD;
 use crate::seen::run_table::{RunTable, SHARDS};
 use crate::store::{Reader, RunHeader, RunNumber};
 
 /// So many fingerprints are taken in at a time, in a few tenths of a millisecond: a request may
 /// have to wait for that.
 const AT_A_TIME: usize = 1 << 12;
-
-/// So many are looked at together: the CPU reads for all of them at once.
-const AHEAD: usize = 64;
 
 /// When so many shards have been completed one by one, completing all has taken about as long as
 /// waiting for them would have.
@@ -118,7 +116,7 @@ impl Loading {
             return;
         };
         let until = fingerprints.len().min(*done + AT_A_TIME);
-        for together in fingerprints[*done..until].chunks(AHEAD) {
+        for together in fingerprints[*done..until].chunks(LOOK_AHEAD) {
             let touched = together.iter().map(|&fingerprint| table.touch(fingerprint));
             std::hint::black_box(touched.fold(0, |all, line| all ^ line));
             for &fingerprint in together {

@@ -33,6 +33,10 @@ use loading::Loading;
 use run_table::{Matches, RunTable};
 use run_writer::RunWriter;
 
+/// So many fingerprints are looked at together before they are needed: the CPU reads for all of them
+/// at once, where it would wait for each in turn.
+pub(crate) const LOOK_AHEAD: usize = 64;
+
 /// A run has at least this share of all positions, so that the number of runs stays in the
 /// hundreds.
 const RUNS_AT_LEAST: u64 = 128;

@@ -55,7 +55,7 @@ pub(crate) use record::{HeadRecord, Scalars};
 pub(crate) use run_codec::{RunBlock, RunKey, encode_run};
 pub(crate) use space::{LowSpace, SpaceFloor};
 use watchdog::Watchdog;
-pub(crate) use writer::Store;
+pub(crate) use writer::{Store, StoreTimes};
 
 /// sled's file grows by more than what is written to it; twice is an upper bound of what was seen.
 pub(crate) const SLED_BYTES_A_BYTE: u64 = 2;

@@ -13,9 +13,8 @@ const READING: &str = "reading";
 
 /// sled notes which pages were used in 256 queues of 64 entries, and only a queue that is full has
 /// it look whether its cache is: of pages that are read once each, 16,384 stay in memory, however
-/// little that is to have. So what is read at random is read again, and half as many stay; more
-/// often would leave too few, as a page that has to come from the file again costs ten times as
-/// much. Of an iterator each entry is read again: its page has some ten.
+/// little that is to have. So what is read at random is read again at once, and a quarter as many
+/// stay. Of an iterator each entry is read again: its page has some ten.
 const READS_AGAIN: usize = 3;
 
 /// A key and its value.

@@ -29,6 +29,21 @@ const CLEAN_END_SHARE: u64 = 8;
 
 const COMMITTING: &str = "committing a group";
 
+/// What the store has spent its time on until now.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct StoreTimes {
+    /// Writing groups to sled.
+    pub(crate) write: Duration,
+    /// Syncing sled's file.
+    pub(crate) sync: Duration,
+    /// Opening sled again.
+    pub(crate) reopen: Duration,
+    /// The longest of these pauses.
+    pub(crate) longest_reopen: Duration,
+    /// How many of them there were.
+    pub(crate) reopened: u64,
+}
+
 /// The store of one state directory. It belongs to the thread that commits.
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -51,8 +66,7 @@ pub(crate) struct Store {
     has_failed: bool,
     /// What sled has written to its log since it was opened.
     flushed_bytes: u64,
-    /// How long writing to sled has taken, and how long syncing its file.
-    times: (Duration, Duration),
+    times: StoreTimes,
     reopen_bytes: u64,
     /// Dropped last: the lock is given up when sled is done with the files.
     directory: Directory,
@@ -114,7 +128,7 @@ impl Store {
             stored,
             has_failed,
             flushed_bytes: 0,
-            times: Default::default(),
+            times: StoreTimes::default(),
             reopen_bytes: options.reopen_bytes,
             directory,
         })
@@ -209,8 +223,8 @@ impl Store {
         result
     }
 
-    /// How long writing to sled has taken until now, and how long syncing its file.
-    pub(crate) fn times(&self) -> (Duration, Duration) {
+    /// What the store has spent its time on until now.
+    pub(crate) fn times(&self) -> StoreTimes {
         self.times
     }
 
@@ -236,7 +250,11 @@ impl Store {
         if result.is_err() {
             self.stop();
         }
-        info!(ms = started.elapsed().as_millis(), "opened sled again");
+        let pause = started.elapsed();
+        self.times.reopen += pause;
+        self.times.longest_reopen = self.times.longest_reopen.max(pause);
+        self.times.reopened += 1;
+        info!(ms = pause.as_millis(), "opened sled again");
         result
     }
 
@@ -310,8 +328,8 @@ impl Store {
         let watchdog = self.trees.database.watchdog();
         let _watched = watchdog.watch("making a group durable");
         self.file.sync_data().map_err(StorageError::Sync)?;
-        self.times.0 += written - started;
-        self.times.1 += written.elapsed();
+        self.times.write += written - started;
+        self.times.sync += written.elapsed();
         self.check_that_the_file_has_a_name()?;
         let watermark = self.watermark.as_ref();
         let watermark = watermark.expect("whoever commits has begun to use the store");

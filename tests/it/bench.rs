@@ -30,7 +30,7 @@ fn a_bench_tells_its_figures_and_removes_what_it_made() {
         assert_eq!(number("accepted") == 0, is_replay, "{line}");
         assert!(report["events_per_second"].as_f64() > Some(0.0), "{line}");
         assert_eq!(report["rates"].as_array().map(Vec::len), Some(2), "{line}");
-        assert_eq!(report["stages"].as_array().map(Vec::len), Some(6), "{line}");
+        assert_eq!(report["stages"].as_array().map(Vec::len), Some(7), "{line}");
         assert!(report["lone"]["p50_us"].as_f64() > Some(0.0), "{line}");
         assert_eq!(fs::read_dir(home.path()).expect("it is there").count(), 0);
     }

@@ -14,6 +14,7 @@ mod faults;
 mod golden;
 mod index;
 mod library;
+mod look;
 mod model;
 mod oracle;
 mod order;

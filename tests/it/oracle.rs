@@ -201,6 +201,11 @@ impl Oracle {
         &self.state.counts
     }
 
+    /// The word that the state has counted for an event id.
+    pub fn word_of(&self, event_id: &str) -> Option<&str> {
+        self.state.events.get(event_id).map(String::as_str)
+    }
+
     pub fn pending(&self) -> &[Output] {
         &self.state.pending
     }
@@ -242,6 +247,14 @@ impl Oracle {
             .iter()
             .find(|output| output.event_id == event_id)
             .map(|output| &*output.word)
+    }
+
+    /// The events, each id with its word, of a checkpoint; of the state if none is named.
+    pub fn events(&self, checkpoint: Option<&str>) -> &BTreeMap<String, String> {
+        match checkpoint {
+            None => &self.state.events,
+            Some(name) => &self.checkpoints[name].events,
+        }
     }
 
     pub fn has_checkpoint(&self, id: &str) -> bool {

@@ -30,6 +30,9 @@ pub(super) struct Report {
     peak_memory_bytes: Option<u64>,
     index_bytes: u64,
     stages: Vec<Stage>,
+    /// How often sled was opened again on the way, and the longest pause that this made.
+    reopened: u64,
+    longest_reopen_seconds: f64,
     lone: Option<Percentiles>,
     bare: Option<Percentiles>,
     /// The median of a lone request by that of a bare write.
@@ -113,7 +116,10 @@ impl Report {
                 stage("store", stages.store),
                 stage("sync", stages.sync),
                 stage("reply", stages.reply),
+                stage("reopen", stages.reopen),
             ],
+            reopened: stages.reopened,
+            longest_reopen_seconds: stages.longest_reopen.as_secs_f64(),
             lone,
             bare,
             lone_to_bare: lone.zip(bare).map(|(lone, bare)| lone.p50_us / bare.p50_us),
@@ -143,6 +149,13 @@ impl Report {
         );
         let memory = self.peak_memory_bytes.map_or("unknown".into(), megabytes);
         let index = megabytes(self.index_bytes);
+        let reopened = match self.reopened {
+            0 => "never".to_owned(),
+            times => format!(
+                "{times} times, {:.2} s at most",
+                self.longest_reopen_seconds
+            ),
+        };
         for (name, value) in [
             ("answered", what),
             ("rate", rate),
@@ -150,6 +163,7 @@ impl Report {
             ("disk", disk),
             ("peak memory", memory),
             ("index of ids", index),
+            ("sled opened again", reopened),
         ] {
             figures.add_row([name.to_owned(), value]);
         }

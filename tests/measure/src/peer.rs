@@ -49,8 +49,10 @@ pub trait Peer {
 /// Which store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Store {
-    /// The database in a file, with a write-ahead log.
+    /// The database in a file, with a write-ahead log and a large cache.
     Sqlite,
+    /// The same with the settings that it comes with, but for the log and its sync.
+    SqliteAsItComes,
     /// Copy-on-write B-trees.
     Redb,
     /// A log-structured merge tree.
@@ -68,6 +70,7 @@ impl Store {
     pub fn name(self) -> String {
         match self {
             Self::Sqlite => format!("SQLite {}", sqlite::version()),
+            Self::SqliteAsItComes => format!("SQLite {}, own cache", sqlite::version()),
             Self::Redb => versioned("redb"),
             Self::Fjall => versioned("fjall"),
             Self::Sled => format!("{}, a key an id", versioned("sled")),
@@ -84,7 +87,8 @@ impl Store {
     /// What the store says.
     pub fn open(self, directory: &Path, cache_bytes: u64) -> anyhow::Result<Box<dyn Peer>> {
         Ok(match self {
-            Self::Sqlite => Box::new(sqlite::Sqlite::open(directory, cache_bytes)?),
+            Self::Sqlite => Box::new(sqlite::Sqlite::open_tuned(directory, cache_bytes)?),
+            Self::SqliteAsItComes => Box::new(sqlite::Sqlite::open(directory)?),
             Self::Redb => Box::new(redb::Redb::open(directory, cache_bytes)?),
             Self::Fjall => Box::new(fjall::Fjall::open(directory, cache_bytes)?),
             Self::Sled => Box::new(sled::Sled::open(directory, cache_bytes)?),

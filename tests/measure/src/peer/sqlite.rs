@@ -11,12 +11,14 @@ use crate::reply::Reply;
 
 /// No other process reads, so the lock is kept and the index of the log stays in memory. The log
 /// is copied into the database when it has 64 MiB, not 4: fewer and larger copies.
-const SETTINGS: &str = "
+const TUNING: &str = "
     PRAGMA locking_mode = EXCLUSIVE;
+    PRAGMA wal_autocheckpoint = 16384;
+    PRAGMA temp_store = MEMORY;";
+
+const SETTINGS: &str = "
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
-    PRAGMA wal_autocheckpoint = 16384;
-    PRAGMA temp_store = MEMORY;
     CREATE TABLE IF NOT EXISTS seen (id TEXT PRIMARY KEY) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS counts (word TEXT PRIMARY KEY, count INTEGER NOT NULL)
         WITHOUT ROWID;";
@@ -39,8 +41,16 @@ pub(super) fn version() -> &'static str {
 pub(super) struct Sqlite(Connection);
 
 impl Sqlite {
-    pub(super) fn open(directory: &Path, cache_bytes: u64) -> anyhow::Result<Self> {
+    /// With nothing set but what makes a commit durable: a cache of 2 MB, among other things.
+    pub(super) fn open(directory: &Path) -> anyhow::Result<Self> {
         let connection = Connection::open(directory.join("counts.db"))?;
+        connection.execute_batch(SETTINGS)?;
+        Ok(Self(connection))
+    }
+
+    pub(super) fn open_tuned(directory: &Path, cache_bytes: u64) -> anyhow::Result<Self> {
+        let connection = Connection::open(directory.join("counts.db"))?;
+        connection.execute_batch(TUNING)?;
         connection.execute_batch(SETTINGS)?;
         // A negative size is one in KiB.
         connection.pragma_update(None, "cache_size", -i64::try_from(cache_bytes / 1024)?)?;

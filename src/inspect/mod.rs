@@ -3,19 +3,25 @@
 //! Everything is read in one order and from what is stored: counts are a fold over the journal,
 //! not a snapshot; released outputs come from the commits. The same state gives the same records.
 
-use std::collections::BTreeSet;
+mod checkpoints;
+mod event;
+mod outputs;
+
 use std::path::Path;
 
 use serde::Serialize;
 
 use crate::error::{OpenError, StorageError};
-use crate::state::counts::Counts;
+use crate::state::counts::{Counts, WordCount};
 use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
 use crate::state::timeline::Timeline;
 use crate::storage_timeout::StorageTimeout;
 use crate::store::entry::Entry;
-use crate::store::{Checkpoint, RestingCopy, Stored};
+use crate::store::{RestingCopy, Stored};
+pub use checkpoints::{CheckpointError, CheckpointSummary, Difference, WordDifference};
+pub use event::FoundEvent;
+pub use outputs::{CommittedOutput, OutputsError};
 
 /// A part of the state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -242,13 +248,7 @@ impl Inspection {
     }
 
     fn counts<E: From<StorageError>>(&self, sink: Sink<'_, E>) -> Result<(), E> {
-        let mut counts = Counts::default();
-        self.walk(&self.timeline, |_, entry| {
-            counts.add(entry.word, 1);
-            Ok::<(), E>(())
-        })?;
-        let counts = counts.sorted();
-        counts.iter().try_for_each(|c| {
+        self.counts_of(&self.timeline)?.iter().try_for_each(|c| {
             sink(&Record::Count {
                 word: &c.word,
                 count: c.count,
@@ -256,44 +256,14 @@ impl Inspection {
         })
     }
 
-    fn checkpoints<E: From<StorageError>>(&self, sink: Sink<'_, E>) -> Result<(), E> {
-        for stored in self.copy.reader().checkpoints() {
-            let (name, checkpoint) = stored?;
-            sink(&Record::Checkpoint {
-                name: &name,
-                events: checkpoint.timeline.len(),
-                pending: self.pending_of(&checkpoint)?,
-                position: checkpoint.position.0,
-                timeline: ranges(&checkpoint.timeline),
-                created_at_ms: self.with_incidentals.then_some(checkpoint.created_at_ms),
-            })?;
-        }
-        Ok(())
-    }
-
-    /// How many outputs restoring a checkpoint would make pending: its unsettled positions,
-    /// less those whose id was released under another position since.
-    fn pending_of(&self, checkpoint: &Checkpoint) -> Result<u64, StorageError> {
-        let unsettled = self.stored.sets.settled.missing_of(&checkpoint.timeline);
-        let released = self.copy.reader().released_since(checkpoint)?;
-        let shorter_first = if released.len() < unsettled.len() {
-            [&released, &unsettled]
-        } else {
-            [&unsettled, &released]
-        };
-        let mut ids = BTreeSet::new();
-        self.walk(shorter_first[0], |_, entry| {
-            ids.insert(entry.event_id.with_text(str::to_owned));
+    /// The counts of a timeline, in byte order of the words.
+    fn counts_of(&self, timeline: &PositionSet) -> Result<Vec<WordCount>, StorageError> {
+        let mut counts = Counts::default();
+        self.walk(timeline, |_, entry| {
+            counts.add(entry.word, 1);
             Ok::<(), StorageError>(())
         })?;
-        let mut both = BTreeSet::new();
-        if !ids.is_empty() {
-            self.walk(shorter_first[1], |_, entry| {
-                both.extend(entry.event_id.with_text(|id| ids.take(id)));
-                Ok::<(), StorageError>(())
-            })?;
-        }
-        Ok(unsettled.len() - both.len() as u64)
+        Ok(counts.sorted())
     }
 
     fn commits<E: From<StorageError>>(&self, sink: Sink<'_, E>) -> Result<(), E> {

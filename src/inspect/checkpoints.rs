@@ -1,0 +1,213 @@
+//! The saved checkpoints: what each has, and how two of them differ.
+
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::error::StorageError;
+use crate::inspect::{Inspection, Record, Sink, ranges};
+use crate::state::counts::WordCount;
+use crate::state::position_set::PositionSet;
+use crate::store::Checkpoint;
+
+/// A saved checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CheckpointSummary {
+    /// Its name.
+    pub name: String,
+    /// When it was saved, in milliseconds since 1970.
+    pub created_at_ms: u64,
+    /// How many events it has.
+    pub events: u64,
+    /// How many outputs would be pending after restoring it.
+    pub pending: u64,
+    /// The journal's last position when it was saved.
+    pub position: u64,
+}
+
+/// How two states differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// How many events only the first has.
+    pub only_in_first: u64,
+    /// How many events only the second has.
+    pub only_in_second: u64,
+    /// How many events both have.
+    pub in_both: u64,
+    /// The words whose counts differ, in byte order.
+    pub words: Vec<WordDifference>,
+}
+
+/// A word whose counts differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WordDifference {
+    /// The word.
+    pub word: String,
+    /// Its count in the first state, which may be 0.
+    pub first: u64,
+    /// Its count in the second state, which may be 0.
+    pub second: u64,
+}
+
+/// Why a checkpoint cannot be shown.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// There is none of this name.
+    #[error("there is no checkpoint {name:?}; `checkpoints list` shows those that there are")]
+    Unknown {
+        /// The name that was asked for.
+        name: String,
+    },
+    /// Something cannot be read.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl Inspection {
+    /// Every checkpoint, in byte order of the names.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if something cannot be read.
+    pub fn checkpoint_summaries(
+        &self,
+    ) -> impl Iterator<Item = Result<CheckpointSummary, StorageError>> + '_ {
+        let checkpoints = self.copy.reader().checkpoints();
+        checkpoints.map(|stored| {
+            let (name, checkpoint) = stored?;
+            self.summary(name, &checkpoint)
+        })
+    }
+
+    /// One checkpoint, and its counts in byte order of the words.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError`]
+    pub fn checkpoint(
+        &self,
+        name: &str,
+    ) -> Result<(CheckpointSummary, Vec<WordCount>), CheckpointError> {
+        let checkpoint = self.stored_checkpoint(name)?;
+        let summary = self.summary(name.to_owned(), &checkpoint)?;
+        Ok((summary, self.counts_of(&checkpoint.timeline)?))
+    }
+
+    /// How a checkpoint differs from another, or from the present state.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError`]
+    pub fn difference(
+        &self,
+        first: &str,
+        second: Option<&str>,
+    ) -> Result<Difference, CheckpointError> {
+        let first = self.stored_checkpoint(first)?.timeline;
+        let second = match second {
+            Some(name) => self.stored_checkpoint(name)?.timeline,
+            None => self.timeline.clone(),
+        };
+        let (only_first, only_second) = (first.difference(&second), second.difference(&first));
+        // An event that was taken back and sent again is in both, at two positions.
+        let moved = self.shared_ids(&only_first, &only_second)?;
+        let words = merge(&self.counts_of(&first)?, &self.counts_of(&second)?);
+        Ok(Difference {
+            only_in_first: only_first.len() - moved,
+            only_in_second: only_second.len() - moved,
+            in_both: first.len() - only_first.len() + moved,
+            words,
+        })
+    }
+
+    fn stored_checkpoint(&self, name: &str) -> Result<Checkpoint, CheckpointError> {
+        let found = self.copy.reader().checkpoint(name)?;
+        found.ok_or_else(|| CheckpointError::Unknown {
+            name: name.to_owned(),
+        })
+    }
+
+    fn summary(
+        &self,
+        name: String,
+        checkpoint: &Checkpoint,
+    ) -> Result<CheckpointSummary, StorageError> {
+        Ok(CheckpointSummary {
+            name,
+            created_at_ms: checkpoint.created_at_ms,
+            events: checkpoint.timeline.len(),
+            pending: self.pending_of(checkpoint)?,
+            position: checkpoint.position.0,
+        })
+    }
+
+    pub(super) fn checkpoints<E: From<StorageError>>(&self, sink: Sink<'_, E>) -> Result<(), E> {
+        for stored in self.copy.reader().checkpoints() {
+            let (name, checkpoint) = stored?;
+            sink(&Record::Checkpoint {
+                name: &name,
+                events: checkpoint.timeline.len(),
+                pending: self.pending_of(&checkpoint)?,
+                position: checkpoint.position.0,
+                timeline: ranges(&checkpoint.timeline),
+                created_at_ms: self.with_incidentals.then_some(checkpoint.created_at_ms),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// How many outputs restoring a checkpoint would make pending: its unsettled positions,
+    /// less those whose id was released under another position since.
+    fn pending_of(&self, checkpoint: &Checkpoint) -> Result<u64, StorageError> {
+        let unsettled = self.stored.sets.settled.missing_of(&checkpoint.timeline);
+        let released = self.copy.reader().released_since(checkpoint)?;
+        Ok(unsettled.len() - self.shared_ids(&unsettled, &released)?)
+    }
+
+    /// How many ids two sets of positions share; neither has an id twice.
+    fn shared_ids(&self, a: &PositionSet, b: &PositionSet) -> Result<u64, StorageError> {
+        let (shorter, longer) = if a.len() < b.len() { (a, b) } else { (b, a) };
+        let mut ids = BTreeSet::new();
+        self.walk(shorter, |_, entry| {
+            ids.insert(entry.event_id.with_text(str::to_owned));
+            Ok::<(), StorageError>(())
+        })?;
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        let mut shared = 0;
+        self.walk(longer, |_, entry| {
+            shared += u64::from(entry.event_id.with_text(|id| ids.contains(id)));
+            Ok::<(), StorageError>(())
+        })?;
+        Ok(shared)
+    }
+}
+
+/// The words of two sorted lists whose counts differ.
+fn merge(first: &[WordCount], second: &[WordCount]) -> Vec<WordDifference> {
+    let (mut first, mut second) = (first.iter().peekable(), second.iter().peekable());
+    let mut words = Vec::new();
+    loop {
+        let order = match (first.peek(), second.peek()) {
+            (None, None) => return words,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(a), Some(b)) => a.word.as_bytes().cmp(b.word.as_bytes()),
+        };
+        let a = first.next_if(|_| order.is_le());
+        let b = second.next_if(|_| order.is_ge());
+        let count = |found: Option<&WordCount>| found.map_or(0, |found| found.count);
+        if count(a) != count(b) {
+            let word = a.or(b).map(|found| found.word.to_string());
+            words.push(WordDifference {
+                word: word.unwrap_or_default(),
+                first: count(a),
+                second: count(b),
+            });
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! A line as it is decoded: spans of its batch's text, and what they ask for.
+
+use std::ops::Range;
+
+use crate::protocol::json::RawString;
+use crate::protocol::unescape::unescape;
+use crate::request::Request;
+
+/// The most bytes of a line, its end not included.
+pub(super) const MAX_LINE_BYTES: usize = 1 << 20;
+
+/// A piece of a batch's text, which is far below 4 GiB: a read and a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(super) start: u32,
+    pub(super) end: u32,
+}
+
+impl Span {
+    /// The text of the span, in the batch that it came from.
+    pub(crate) fn of(self, text: &str) -> &str {
+        &text[self.start as usize..self.end as usize]
+    }
+}
+
+/// One line, decoded.
+#[derive(Debug, Clone)]
+pub(crate) struct Line {
+    /// The sender, if the line names one that can be read.
+    pub(crate) src: Option<Span>,
+    /// The request's number, if the line has one that can be read.
+    pub(crate) msg_id: Option<u64>,
+    pub(crate) body: Body,
+}
+
+/// What a line asks for.
+#[derive(Debug, Clone)]
+pub(crate) enum Body {
+    Process {
+        event_id: Span,
+        word: Span,
+    },
+    Checkpoint {
+        checkpoint_id: Span,
+    },
+    Restore {
+        checkpoint_id: Span,
+    },
+    Commit,
+    Rollback,
+    Init {
+        node_id: Span,
+    },
+    /// A `type` that the protocol does not have.
+    Unknown {
+        kind: Span,
+    },
+    /// Not a request: why, in words for people.
+    Malformed(Box<str>),
+}
+
+impl Body {
+    /// The request for the processor; `None` if the line is answered without it.
+    pub(crate) fn request<'a>(&self, text: &'a str) -> Option<Request<'a>> {
+        self.request_from(|span| span.of(text))
+    }
+
+    pub(super) fn request_from<'a>(&self, text: impl Fn(Span) -> &'a str) -> Option<Request<'a>> {
+        Some(match *self {
+            Self::Process { event_id, word } => Request::Process {
+                event_id: text(event_id),
+                word: text(word),
+            },
+            Self::Checkpoint { checkpoint_id } => Request::Checkpoint {
+                checkpoint_id: text(checkpoint_id),
+            },
+            Self::Restore { checkpoint_id } => Request::Restore {
+                checkpoint_id: text(checkpoint_id),
+            },
+            Self::Commit => Request::Commit,
+            Self::Rollback => Request::Rollback,
+            Self::Init { .. } | Self::Unknown { .. } | Self::Malformed(_) => return None,
+        })
+    }
+}
+
+/// A line that is malformed as a whole.
+pub(super) fn malformed(number: u64, reason: impl std::fmt::Display) -> Line {
+    let body = Body::Malformed(format!("line {number}: {reason}").into());
+    Line {
+        src: None,
+        msg_id: None,
+        body,
+    }
+}
+
+/// Where the strings of a batch are kept: those without escapes where they stand in the text,
+/// the others unescaped in `side`, which will be appended to the text.
+pub(super) struct Strings<'a> {
+    pub(super) text: &'a str,
+    pub(super) side: &'a mut String,
+}
+
+impl Strings<'_> {
+    pub(super) fn span(&mut self, line: &Range<usize>, string: &RawString) -> Span {
+        let (start, end) = (
+            line.start + string.inside.start,
+            line.start + string.inside.end,
+        );
+        if !string.has_escapes {
+            return Span {
+                start: start as u32,
+                end: end as u32,
+            };
+        }
+        let from = self.side.len();
+        unescape(&self.text[start..end], self.side);
+        let base = self.text.len();
+        Span {
+            start: (base + from) as u32,
+            end: (base + self.side.len()) as u32,
+        }
+    }
+
+    pub(super) fn get(&self, span: Span) -> &str {
+        let (start, end) = (span.start as usize, span.end as usize);
+        match start.checked_sub(self.text.len()) {
+            Some(from) => &self.side[from..end - self.text.len()],
+            None => &self.text[start..end],
+        }
+    }
+}

@@ -68,10 +68,7 @@ impl Engine {
             if Processor::needs_durable(request) || self.processor.group_is_full() {
                 self.store.commit(&self.processor.take_group()?)?;
             }
-            let prepared = Prepared {
-                request: *request,
-                preparation: preparer.prepare(request),
-            };
+            let prepared = Prepared::new(*request, preparer.prepare(request));
             answers.push(self.processor.apply(&prepared)?);
         }
         self.store.commit(&self.processor.take_group()?)?;
@@ -171,10 +168,8 @@ mod tests {
             let request = Request::Checkpoint {
                 checkpoint_id: &name,
             };
-            let saved = processor.apply(&Prepared {
-                request,
-                preparation: processor.preparer().prepare(&request),
-            });
+            let preparation = processor.preparer().prepare(&request);
+            let saved = processor.apply(&Prepared::new(request, preparation));
             assert!(saved.expect("the storage works").is_ok());
             checkpoints += 1;
         }

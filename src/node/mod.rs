@@ -306,13 +306,11 @@ impl Applier<'_> {
         let lines = batch.lines.chunks(LOOK_AHEAD);
         for (lines, preparations) in lines.zip(preparations.chunks(LOOK_AHEAD)) {
             let prepared = lines.iter().zip(preparations).map(|(line, preparation)| {
-                Some(Prepared {
-                    request: line.body.request(&batch.text)?,
-                    preparation: (*preparation)?,
-                })
+                let request = line.body.request(&batch.text)?;
+                Some(Prepared::new(request, (*preparation)?))
             });
-            let prepared: SmallVec<[_; LOOK_AHEAD]> = prepared.collect();
-            self.processor.look_ahead(prepared.iter().flatten());
+            let mut prepared: SmallVec<[_; LOOK_AHEAD]> = prepared.collect();
+            self.processor.look_ahead(&mut prepared);
             for (line, prepared) in lines.iter().zip(&prepared) {
                 self.apply_line(&batch.text, line, prepared.as_ref())?;
                 if self.processor.group_is_full() || self.replies.len() >= MAX_REPLY_BYTES_A_GROUP {

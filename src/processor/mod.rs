@@ -25,7 +25,7 @@ pub(crate) use crate::seen::LOOK_AHEAD;
 use crate::seen::{Index, LoadedRun};
 use crate::snapshots::Snapshots;
 use crate::state::State;
-use crate::state::counts::Counts;
+use crate::state::counts::{Counts, WordNumber};
 use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
 use crate::state::timeline::Timeline;
@@ -146,14 +146,14 @@ impl Processor {
 
     /// Has what a few requests that are about to be applied need brought into the CPU's cache: here
     /// the reads overlap, where the requests themselves would wait for each in turn.
-    pub(crate) fn look_ahead<'a>(&self, requests: impl Iterator<Item = &'a Prepared<'a>>) {
+    pub(crate) fn look_ahead(&self, requests: &mut [Option<Prepared<'_>>]) {
         let mut touched = 0;
-        for prepared in requests {
+        for prepared in requests.iter_mut().flatten() {
             if let Request::Process { word, .. } = prepared.request
                 && let Some(event) = prepared.preparation.0
             {
                 touched ^= self.index.touch(event.fingerprint);
-                touched ^= self.state.counts.touch(word, event.word_hash);
+                prepared.word_number = self.state.counts.number(word, event.word_hash);
             }
         }
         std::hint::black_box(touched);
@@ -182,6 +182,7 @@ impl Processor {
         let Prepared {
             request,
             preparation,
+            word_number,
         } = prepared;
         if let Err(refusal) = request.check_lengths() {
             return Ok(Err(refusal));
@@ -199,7 +200,7 @@ impl Processor {
         match *request {
             Request::Process { event_id, word } => {
                 let event = preparation.0.expect("what was prepared is this request");
-                self.process(event_id, word, event).map(Ok)
+                self.process(event_id, word, event, *word_number).map(Ok)
             }
             Request::Checkpoint { checkpoint_id } => Ok(Ok(self.checkpoint(checkpoint_id))),
             Request::Restore { checkpoint_id } => self.restore(checkpoint_id),
@@ -214,6 +215,7 @@ impl Processor {
         event_id: &str,
         word: &str,
         prepared: PreparedEvent,
+        word_number: Option<WordNumber>,
     ) -> Result<Reply, StorageError> {
         let PreparedEvent {
             uuid,
@@ -225,7 +227,8 @@ impl Processor {
         if let Some(other_word) = twins.present {
             return Ok(self.duplicate(event_id, word, other_word));
         }
-        let count = self.state.counts.add_hashed(word, word_hash, 1);
+        let counts = &mut self.state.counts;
+        let count = counts.add_numbered(word, word_hash, word_number, 1);
         let entry = Entry {
             event_id: id,
             word,

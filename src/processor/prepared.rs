@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::fingerprint::{Fingerprint, Fingerprints};
 use crate::request::Request;
-use crate::state::counts::word_hash;
+use crate::state::counts::{WordNumber, word_hash};
 use crate::store::entry::EventId;
 
 /// Prepares requests, on any thread.
@@ -51,4 +51,17 @@ pub(crate) struct Prepared<'a> {
     pub(crate) request: Request<'a>,
     /// That of this request, by a [`Preparer`] of the same processor.
     pub(crate) preparation: Preparation,
+    /// Of the word of an event, if it was looked up ahead and had one.
+    pub(super) word_number: Option<WordNumber>,
+}
+
+impl<'a> Prepared<'a> {
+    /// A request, and what a [`Preparer`] has worked out of it.
+    pub(crate) fn new(request: Request<'a>, preparation: Preparation) -> Self {
+        Self {
+            request,
+            preparation,
+            word_number: None,
+        }
+    }
 }

@@ -22,8 +22,9 @@ pub(super) const SHARDS: usize = 1 << SHARD_BITS;
 const PLACE_BITS: u32 = FINGERPRINT_BITS - SHARD_BITS;
 /// A slot: the rest of the place, and above it the run.
 const SLOT_BITS: u32 = 24;
-/// The fewest lines of a shard: with fewer, the rest of a place would not fit into a slot.
-const MIN_LINES: usize = 16;
+/// The fewest lines of a shard: a page of memory. The rest of a place fits into a slot from 16 lines
+/// on.
+const MIN_LINES: usize = 64;
 /// A shard with fewer lines, of 16 KiB, doubles: all of them together are small. A larger one grows
 /// by a sixth, as half of the memory of the process may be lines.
 const SMALL_LINES: usize = 256;
@@ -392,6 +393,8 @@ mod tests {
         prop_oneof![
             (0..4_u64).prop_map(|n| Fingerprint(n << PLACE_BITS | n)),
             (0..60_u64).prop_map(Fingerprint),
+            // All over one shard, so that it grows.
+            (0..1_000_u64).prop_map(|n| Fingerprint(n << (PLACE_BITS - 10))),
             (0..=Fingerprint::MAX.0).prop_map(Fingerprint),
         ]
     }
@@ -399,7 +402,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_position_is_found_in_its_run(
-            inserts in prop::collection::vec((fingerprint(), 0..300_u32), 0..3_000),
+            inserts in prop::collection::vec((fingerprint(), 0..300_u32), 0..6_000),
         ) {
             let mut table = RunTable::with_room_for(0);
             let mut model = BTreeMap::<Fingerprint, Vec<u32>>::new();

@@ -50,6 +50,10 @@ impl Slot {
     }
 }
 
+/// The number of a word that has been seen, for the life of its counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct WordNumber(usize);
+
 /// The hash of a word: XXH3.
 pub(crate) fn word_hash(word: &str) -> u64 {
     xxh3_64(word.as_bytes())
@@ -68,24 +72,27 @@ impl Counts {
     /// How many events carry the word.
     pub(crate) fn get(&self, word: &str) -> u64 {
         self.number(word, word_hash(word))
-            .map_or(0, |number| self.slots[number].count)
-    }
-
-    /// Reads the count of a word, so that it is in the CPU's cache.
-    pub(crate) fn touch(&self, word: &str, hash: u64) -> u64 {
-        self.number(word, hash)
-            .map_or(0, |number| self.slots[number].count)
+            .map_or(0, |WordNumber(number)| self.slots[number].count)
     }
 
     /// Counts more events of a word, and returns the new count.
     pub(crate) fn add(&mut self, word: &str, events: u64) -> u64 {
-        self.add_hashed(word, word_hash(word), events)
+        let hash = word_hash(word);
+        self.add_numbered(word, hash, self.number(word, hash), events)
     }
 
-    /// As [`Counts::add`], of a word whose hash is known.
-    pub(crate) fn add_hashed(&mut self, word: &str, hash: u64, events: u64) -> u64 {
-        let number = self.number(word, hash);
-        let number = number.unwrap_or_else(|| self.intern(word, hash));
+    /// As [`Counts::add`], of a word whose hash is known, and its number if it had one when that
+    /// was looked up.
+    pub(crate) fn add_numbered(
+        &mut self,
+        word: &str,
+        hash: u64,
+        number: Option<WordNumber>,
+        events: u64,
+    ) -> u64 {
+        let number = number.or_else(|| self.number(word, hash));
+        let WordNumber(number) = number.unwrap_or_else(|| self.intern(word, hash));
+        debug_assert!(self.is_word(number, word));
         self.digest = self.digest.wrapping_add(hash.wrapping_mul(events));
         let count = &mut self.slots[number].count;
         *count += events;
@@ -97,7 +104,7 @@ impl Counts {
     pub(crate) fn remove(&mut self, word: &str) -> bool {
         let hash = word_hash(word);
         let number = self.number(word, hash);
-        let slot = number.map(|number| &mut self.slots[number]);
+        let slot = number.map(|WordNumber(number)| &mut self.slots[number]);
         let Some(slot) = slot.filter(|slot| slot.count > 0) else {
             return false;
         };
@@ -141,10 +148,11 @@ impl Counts {
         counts
     }
 
-    fn number(&self, word: &str, hash: u64) -> Option<usize> {
+    /// The number of a word, if it has been seen; it is then in the CPU's cache.
+    pub(crate) fn number(&self, word: &str, hash: u64) -> Option<WordNumber> {
         self.numbers
             .find(hash, |&n| self.is_word(n as usize, word))
-            .map(|&n| n as usize)
+            .map(|&n| WordNumber(n as usize))
     }
 
     fn is_word(&self, number: usize, word: &str) -> bool {
@@ -152,7 +160,7 @@ impl Counts {
         begins && (word.len() <= BEGIN_BYTES || &*self.words[number] == word)
     }
 
-    fn intern(&mut self, word: &str, hash: u64) -> usize {
+    fn intern(&mut self, word: &str, hash: u64) -> WordNumber {
         let number = u32::try_from(self.words.len())
             .expect("2^32 words would take more than 100 GB of memory");
         let words = &mut self.words;
@@ -160,7 +168,7 @@ impl Counts {
         self.slots.push(Slot::new(word));
         let rehash = |&n: &u32| word_hash(&words[n as usize]);
         self.numbers.insert_unique(hash, number, rehash);
-        number as usize
+        WordNumber(number as usize)
     }
 }
 

@@ -26,6 +26,8 @@ pub(super) struct Throughput {
 pub(super) fn answer(home: &BenchDirectory) -> anyhow::Result<Throughput> {
     let input = File::open(home.requests()).context("reading the requests")?;
     let output = File::create(home.replies()).context("writing the replies")?;
+    // Whatever was written before shall not be on its way to the disk meanwhile.
+    rustix::fs::sync();
     let started = Instant::now();
     let engine = home.open()?;
     let monitor = Monitor::new(&engine);

@@ -15,8 +15,8 @@ use crate::store::Reader;
 use crate::store::block::{Block, Cursor, FULL_BLOCK_BYTES, Groups, OpenBlock, Stamp, walk_block};
 use crate::store::entry::Entry;
 
-/// Bytes of recent blocks that are kept in memory, nearly four million events: to verify a duplicate
-/// there takes a microsecond, where it takes twenty or more to read a page of the store.
+/// Bytes of recent blocks that are kept in memory, nearly four million events: to verify a
+/// duplicate there takes a microsecond, where it takes twenty or more to read a page of the store.
 const RECENT_BYTES: usize = 80 << 20;
 
 /// The journal, as the one thread that extends it sees it.

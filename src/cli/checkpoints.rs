@@ -1,14 +1,14 @@
 //! `checkpoints`: what a resting directory has saved.
 
 use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
 use clap::{Args, Subcommand};
 use exactly_once::WordCount;
-use exactly_once::inspect::{CheckpointSummary, Difference, Inspection, WordDifference};
+use exactly_once::inspect::{CheckpointSummary, Difference, Inspection, Record, WordDifference};
 use serde::Serialize;
 
+use super::resting::RestingArgs;
 use super::sheet::{Format, Sheet};
 use super::timeout::TimeoutArgs;
 
@@ -56,9 +56,8 @@ enum Action {
 /// What all of them take.
 #[derive(Debug, Args)]
 struct Shared {
-    /// Where the state lives
-    #[arg(long, value_name = "DIR", env = "EXACTLY_ONCE_DATA_DIR")]
-    data_dir: PathBuf,
+    #[command(flatten)]
+    resting: RestingArgs,
     /// JSON lines for machines, or tables for people
     #[arg(long, default_value = "jsonl")]
     format: Format,
@@ -68,8 +67,7 @@ struct Shared {
 
 impl Shared {
     fn inspection(&self) -> anyhow::Result<Inspection> {
-        let timeout = self.timeout.storage_timeout();
-        Ok(Inspection::open(&self.data_dir, false, &timeout)?)
+        self.resting.inspection(false, self.timeout)
     }
 }
 
@@ -88,20 +86,12 @@ enum Shown<'a> {
         pending: u64,
         position: u64,
     },
-    Count {
-        word: &'a str,
-        count: u64,
-    },
     Events {
         only_in_first: u64,
         only_in_second: u64,
         in_both: u64,
     },
-    CountDiffers {
-        word: &'a str,
-        first: u64,
-        second: u64,
-    },
+    CountDiffers(&'a WordDifference),
 }
 
 impl<'a> Shown<'a> {
@@ -122,24 +112,6 @@ impl<'a> Shown<'a> {
             position,
         }
     }
-
-    fn count(WordCount { word, count }: &'a WordCount) -> Self {
-        let count = *count;
-        Self::Count { word, count }
-    }
-
-    fn differs(difference: &'a WordDifference) -> Self {
-        let &WordDifference {
-            ref word,
-            first,
-            second,
-        } = difference;
-        Self::CountDiffers {
-            word,
-            first,
-            second,
-        }
-    }
 }
 
 /// Prints what was asked for.
@@ -158,7 +130,12 @@ pub(super) fn run(args: &CheckpointsArgs) -> anyhow::Result<()> {
             let (summary, counts) = shared.inspection()?.checkpoint(name)?;
             let summary = Shown::checkpoint(&summary);
             print(shared.format, &mut output, "checkpoint", [summary])?;
-            let counts = counts.iter().map(Shown::count);
+            let counts = counts
+                .iter()
+                .map(|WordCount { word, count }| Record::Count {
+                    word,
+                    count: *count,
+                });
             print(shared.format, &mut output, "counts", counts)?;
         }
         Action::Diff {
@@ -178,18 +155,18 @@ pub(super) fn run(args: &CheckpointsArgs) -> anyhow::Result<()> {
                 in_both,
             };
             print(shared.format, &mut output, "events", [events])?;
-            let words = words.iter().map(Shown::differs);
+            let words = words.iter().map(Shown::CountDiffers);
             print(shared.format, &mut output, "counts that differ", words)?;
         }
     }
     Ok(output.flush()?)
 }
 
-fn print<'a>(
+fn print(
     format: Format,
     output: &mut impl Write,
     title: &str,
-    records: impl IntoIterator<Item = Shown<'a>>,
+    records: impl IntoIterator<Item = impl Serialize>,
 ) -> anyhow::Result<()> {
     let mut sheet = Sheet::new(format, output, &[]);
     for record in records {

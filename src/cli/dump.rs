@@ -1,11 +1,12 @@
 //! `dump`: shows what a resting directory holds.
 
 use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
-use exactly_once::inspect::{Inspection, Section};
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use exactly_once::inspect::Section;
 
+use super::resting::RestingArgs;
 use super::sheet::{Format, Sheet};
 use super::timeout::TimeoutArgs;
 
@@ -22,12 +23,11 @@ Examples:
   exactly-once dump --data-dir state --only counts --format table
   exactly-once dump --data-dir state --only outputs | jq -r .word")]
 pub(super) struct DumpArgs {
-    /// Where the state lives
-    #[arg(long, value_name = "DIR", env = "EXACTLY_ONCE_DATA_DIR")]
-    data_dir: PathBuf,
+    #[command(flatten)]
+    resting: RestingArgs,
     /// Show only this section
-    #[arg(long, value_name = "SECTION")]
-    only: Option<SectionName>,
+    #[arg(long, value_name = "SECTION", value_parser = section_parser())]
+    only: Option<Section>,
     /// JSON lines for machines, or tables for people
     #[arg(long, default_value = "jsonl")]
     format: Format,
@@ -39,40 +39,16 @@ pub(super) struct DumpArgs {
     timeout: TimeoutArgs,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum SectionName {
-    Meta,
-    Counts,
-    Checkpoints,
-    Commits,
-    Outputs,
-    Seen,
-}
-
-impl From<SectionName> for Section {
-    fn from(name: SectionName) -> Self {
-        match name {
-            SectionName::Meta => Self::Meta,
-            SectionName::Counts => Self::Counts,
-            SectionName::Checkpoints => Self::Checkpoints,
-            SectionName::Commits => Self::Commits,
-            SectionName::Outputs => Self::Outputs,
-            SectionName::Seen => Self::Seen,
-        }
-    }
+fn section_parser() -> impl TypedValueParser<Value = Section> {
+    let names = PossibleValuesParser::new(Section::ALL.map(Section::name));
+    names.map(|name| Section::of_name(&name).expect("only names of sections are taken"))
 }
 
 /// Prints the sections that were asked for.
 pub(super) fn run(args: &DumpArgs) -> anyhow::Result<()> {
-    let inspection = Inspection::open(
-        &args.data_dir,
-        args.incidentals,
-        &args.timeout.storage_timeout(),
-    )?;
+    let inspection = args.resting.inspection(args.incidentals, args.timeout)?;
     let mut output = BufWriter::with_capacity(1 << 16, io::stdout().lock());
-    let sections = args
-        .only
-        .map_or(Section::ALL.to_vec(), |name| vec![name.into()]);
+    let sections = args.only.map_or(Section::ALL.to_vec(), |one| vec![one]);
     for section in sections {
         // Pending outputs have neither.
         let optional = match section {
@@ -81,7 +57,7 @@ pub(super) fn run(args: &DumpArgs) -> anyhow::Result<()> {
         };
         let mut sheet = Sheet::new(args.format, &mut output, optional);
         inspection.records(section, |record| sheet.add(record))?;
-        sheet.end(&format!("{section:?}").to_lowercase())?;
+        sheet.end(section.name())?;
     }
     Ok(output.flush()?)
 }

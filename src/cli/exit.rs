@@ -3,7 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use exactly_once::inspect::{CheckpointError, OutputsError};
+use exactly_once::inspect::InspectError;
 use exactly_once::node::NodeError;
 use exactly_once::{OpenError, StorageError};
 use thiserror::Error;
@@ -47,13 +47,7 @@ fn code(error: &anyhow::Error) -> u8 {
     }
     if let Some(error) = error.downcast_ref() {
         return match error {
-            CheckpointError::Unknown { .. } => USAGE,
-            _ => STORAGE,
-        };
-    }
-    if let Some(error) = error.downcast_ref() {
-        return match error {
-            OutputsError::BeyondTheEnd { .. } => USAGE,
+            InspectError::UnknownCheckpoint { .. } | InspectError::BeyondTheEnd { .. } => USAGE,
             _ => STORAGE,
         };
     }

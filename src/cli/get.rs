@@ -1,12 +1,12 @@
 //! `get`: what a resting directory says of one event id, or of one word.
 
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::io;
 
 use clap::Args;
-use exactly_once::inspect::Inspection;
 use serde::Serialize;
 
+use super::line::write_line;
+use super::resting::RestingArgs;
 use super::timeout::TimeoutArgs;
 
 /// Look one event id up, or one word
@@ -18,12 +18,11 @@ use super::timeout::TimeoutArgs;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  exactly-once get --data-dir state sample.txt:1
+  exactly-once get --data-dir state sample.txt:0
   exactly-once get --data-dir state --word the")]
 pub(super) struct GetArgs {
-    /// Where the state lives
-    #[arg(long, value_name = "DIR", env = "EXACTLY_ONCE_DATA_DIR")]
-    data_dir: PathBuf,
+    #[command(flatten)]
+    resting: RestingArgs,
     /// The event id to look up
     #[arg(value_name = "EVENT_ID", required_unless_present = "word")]
     event_id: Option<String>,
@@ -43,18 +42,14 @@ struct FoundWord<'a> {
 
 /// Prints what was found.
 pub(super) fn run(args: &GetArgs) -> anyhow::Result<()> {
-    let inspection = Inspection::open(&args.data_dir, false, &args.timeout.storage_timeout())?;
+    let inspection = args.resting.inspection(false, args.timeout)?;
+    let mut output = io::stdout().lock();
     if let Some(event_id) = &args.event_id {
-        print(&inspection.event(event_id)?)?;
+        write_line(&mut output, &inspection.event(event_id)?)?;
     }
     if let Some(word) = &args.word {
         let count = inspection.word_count(word)?;
-        print(&FoundWord { word, count })?;
+        write_line(&mut output, &FoundWord { word, count })?;
     }
     Ok(())
-}
-
-fn print(found: &impl Serialize) -> anyhow::Result<()> {
-    let line = serde_json::to_string(found)?;
-    Ok(writeln!(io::stdout(), "{line}")?)
 }

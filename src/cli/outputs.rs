@@ -1,19 +1,20 @@
 //! `outputs`: shows the released outputs of a resting directory.
 
 use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
 
 use clap::Args;
-use exactly_once::inspect::Inspection;
 
+use super::line::write_line;
+use super::resting::RestingArgs;
 use super::timeout::TimeoutArgs;
 
 /// Show the outputs that commits have released, in order, from any offset on
 ///
 /// Prints a JSON line for each: offset, commit, event id, word and the count that the event's reply
 /// gave. Offsets begin at 0, are dense and never change, across restores too: whoever stores the
-/// last one with what it did, and asks from the next one on, reads each output exactly once. Pending
-/// outputs are never shown. Reads a copy, as dump does, and fails while a run holds the directory.
+/// last one with what it did, and asks from the next one on, reads each output exactly once.
+/// Pending outputs are never shown. Reads a copy, as dump does, and fails while a run holds the
+/// directory.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -21,9 +22,8 @@ Examples:
   exactly-once outputs --data-dir state --from 100 --limit 10
   exactly-once outputs --data-dir state | jq -r .word")]
 pub(super) struct OutputsArgs {
-    /// Where the state lives
-    #[arg(long, value_name = "DIR", env = "EXACTLY_ONCE_DATA_DIR")]
-    data_dir: PathBuf,
+    #[command(flatten)]
+    resting: RestingArgs,
     /// The offset of the first output to show: one more than the last that was read
     #[arg(long, value_name = "OFFSET", default_value_t = 0)]
     from: u64,
@@ -36,12 +36,11 @@ pub(super) struct OutputsArgs {
 
 /// Prints the outputs that were asked for.
 pub(super) fn run(args: &OutputsArgs) -> anyhow::Result<()> {
-    let inspection = Inspection::open(&args.data_dir, false, &args.timeout.storage_timeout())?;
+    let inspection = args.resting.inspection(false, args.timeout)?;
     let mut output = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     let limit = args.limit.unwrap_or(u64::MAX);
     inspection.committed_outputs(args.from, limit, |released| -> anyhow::Result<()> {
-        serde_json::to_writer(&mut output, released).map_err(io::Error::from)?;
-        Ok(output.write_all(b"\n")?)
+        Ok(write_line(&mut output, released)?)
     })?;
     Ok(output.flush()?)
 }

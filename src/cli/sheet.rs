@@ -7,6 +7,8 @@ use comfy_table::{ContentArrangement, Table};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::line::write_line;
+
 /// How records are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
@@ -44,8 +46,7 @@ impl<'o, W: Write> Sheet<'o, W> {
     /// Adds a record, which must be an object. Its `type` is no column of a table.
     pub(super) fn add(&mut self, record: &impl Serialize) -> anyhow::Result<()> {
         if self.format == Format::Jsonl {
-            serde_json::to_writer(&mut *self.output, record).map_err(io::Error::from)?;
-            return Ok(self.output.write_all(b"\n")?);
+            return Ok(write_line(self.output, record)?);
         }
         let mut value = serde_json::to_value(record)?;
         if let Some(members) = value.as_object_mut() {
@@ -82,7 +83,7 @@ fn shown(value: &Value) -> String {
 }
 
 /// A text whose control characters, which could steer a terminal, are escaped.
-pub(super) fn printable(text: &str) -> String {
+fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

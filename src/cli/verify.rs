@@ -1,7 +1,6 @@
 //! `verify`: checks a resting directory, and says what is wrong with it.
 
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
 
 use clap::Args;
 use exactly_once::verify::{Progress, Report, verify};
@@ -10,6 +9,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use thiserror::Error;
 
 use super::Talk;
+use super::line::write_line;
+use super::resting::RestingArgs;
 use super::say::say;
 use super::timeout::TimeoutArgs;
 
@@ -42,9 +43,8 @@ exactly-once, or holds no state; otherwise the first of these that was found
   20 files        a slot of the watermark is damaged, or there are files in blobs, where this
                   program never has any")]
 pub(super) struct VerifyArgs {
-    /// Where the state lives
-    #[arg(long, value_name = "DIR", env = "EXACTLY_ONCE_DATA_DIR")]
-    data_dir: PathBuf,
+    #[command(flatten)]
+    resting: RestingArgs,
     #[command(flatten)]
     timeout: TimeoutArgs,
 }
@@ -67,7 +67,7 @@ pub(super) fn run(args: &VerifyArgs, talk: Talk) -> anyhow::Result<()> {
         bar.set_length(total);
         bar.set_position(done);
     };
-    let report = verify(&args.data_dir, &storage_timeout(args.timeout), show);
+    let report = verify(&args.resting.data_dir, &storage_timeout(args.timeout), show);
     bar.finish_and_clear();
     let report = report?;
     print(&report)?;
@@ -106,8 +106,7 @@ fn print(report: &Report) -> io::Result<()> {
         say(format_args!("and {} findings more", report.untold));
     }
     let mut output = io::stdout().lock();
-    serde_json::to_writer(&mut output, report)?;
-    output.write_all(b"\n")?;
+    write_line(&mut output, report)?;
     output.flush()
 }
 

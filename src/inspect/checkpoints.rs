@@ -4,16 +4,15 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use serde::Serialize;
-use thiserror::Error;
 
 use crate::error::StorageError;
-use crate::inspect::{Inspection, Record, Sink, ranges};
+use crate::inspect::{InspectError, Inspection, Record, Sink, ranges};
 use crate::state::counts::WordCount;
 use crate::state::position_set::PositionSet;
 use crate::store::Checkpoint;
 
 /// A saved checkpoint.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckpointSummary {
     /// Its name.
     pub name: String,
@@ -41,7 +40,7 @@ pub struct Difference {
 }
 
 /// A word whose counts differ.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct WordDifference {
     /// The word.
     pub word: String,
@@ -49,21 +48,6 @@ pub struct WordDifference {
     pub first: u64,
     /// Its count in the second state, which may be 0.
     pub second: u64,
-}
-
-/// Why a checkpoint cannot be shown.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum CheckpointError {
-    /// There is none of this name.
-    #[error("there is no checkpoint {name:?}; `checkpoints list` shows those that there are")]
-    Unknown {
-        /// The name that was asked for.
-        name: String,
-    },
-    /// Something cannot be read.
-    #[error(transparent)]
-    Storage(#[from] StorageError),
 }
 
 impl Inspection {
@@ -86,11 +70,11 @@ impl Inspection {
     ///
     /// # Errors
     ///
-    /// [`CheckpointError`]
+    /// [`InspectError`]
     pub fn checkpoint(
         &self,
         name: &str,
-    ) -> Result<(CheckpointSummary, Vec<WordCount>), CheckpointError> {
+    ) -> Result<(CheckpointSummary, Vec<WordCount>), InspectError> {
         let checkpoint = self.stored_checkpoint(name)?;
         let summary = self.summary(name.to_owned(), &checkpoint)?;
         Ok((summary, self.counts_of(&checkpoint.timeline)?))
@@ -100,12 +84,12 @@ impl Inspection {
     ///
     /// # Errors
     ///
-    /// [`CheckpointError`]
+    /// [`InspectError`]
     pub fn difference(
         &self,
         first: &str,
         second: Option<&str>,
-    ) -> Result<Difference, CheckpointError> {
+    ) -> Result<Difference, InspectError> {
         let first = self.stored_checkpoint(first)?.timeline;
         let second = match second {
             Some(name) => self.stored_checkpoint(name)?.timeline,
@@ -123,9 +107,9 @@ impl Inspection {
         })
     }
 
-    fn stored_checkpoint(&self, name: &str) -> Result<Checkpoint, CheckpointError> {
+    fn stored_checkpoint(&self, name: &str) -> Result<Checkpoint, InspectError> {
         let found = self.copy.reader().checkpoint(name)?;
-        found.ok_or_else(|| CheckpointError::Unknown {
+        found.ok_or_else(|| InspectError::UnknownCheckpoint {
             name: name.to_owned(),
         })
     }
@@ -147,13 +131,14 @@ impl Inspection {
     pub(super) fn checkpoints<E: From<StorageError>>(&self, sink: Sink<'_, E>) -> Result<(), E> {
         for stored in self.copy.reader().checkpoints() {
             let (name, checkpoint) = stored?;
+            let summary = self.summary(name, &checkpoint)?;
             sink(&Record::Checkpoint {
-                name: &name,
-                events: checkpoint.timeline.len(),
-                pending: self.pending_of(&checkpoint)?,
-                position: checkpoint.position.0,
+                name: &summary.name,
+                events: summary.events,
+                pending: summary.pending,
+                position: summary.position,
                 timeline: ranges(&checkpoint.timeline),
-                created_at_ms: self.with_incidentals.then_some(checkpoint.created_at_ms),
+                created_at_ms: self.with_incidentals.then_some(summary.created_at_ms),
             })?;
         }
         Ok(())

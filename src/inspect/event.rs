@@ -5,8 +5,8 @@ use serde::Serialize;
 use crate::error::StorageError;
 use crate::inspect::Inspection;
 use crate::journal::walk_fingerprints;
-use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
+use crate::store::RunHeader;
 
 /// What the state says of an event id.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -82,7 +82,7 @@ impl Inspection {
                 candidates.insert(position);
             })?;
         }
-        let next = runs.last().map_or(Position::FIRST, |run| run.last.next());
+        let next = RunHeader::next_position(&runs);
         let add = |position, fingerprint| {
             if fingerprint == wanted {
                 candidates.insert(position);

@@ -4,6 +4,7 @@
 //! not a snapshot; released outputs come from the commits. The same state gives the same records.
 
 mod checkpoints;
+mod error;
 mod event;
 mod outputs;
 
@@ -19,9 +20,10 @@ use crate::state::timeline::Timeline;
 use crate::storage_timeout::StorageTimeout;
 use crate::store::entry::Entry;
 use crate::store::{RestingCopy, Stored};
-pub use checkpoints::{CheckpointError, CheckpointSummary, Difference, WordDifference};
+pub use checkpoints::{CheckpointSummary, Difference, WordDifference};
+pub use error::InspectError;
 pub use event::FoundEvent;
-pub use outputs::{CommittedOutput, OutputsError};
+pub use outputs::CommittedOutput;
 
 /// A part of the state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +52,25 @@ impl Section {
         Self::Outputs,
         Self::Seen,
     ];
+
+    /// Its name, in lower case.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Meta => "meta",
+            Self::Counts => "counts",
+            Self::Checkpoints => "checkpoints",
+            Self::Commits => "commits",
+            Self::Outputs => "outputs",
+            Self::Seen => "seen",
+        }
+    }
+
+    /// The section of a name; `None` if no section has it.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|section| section.name() == name)
+    }
 }
 
 /// Whether an output has left.
@@ -279,22 +300,6 @@ impl Inspection {
         Ok(())
     }
 
-    fn outputs<E: From<StorageError>>(&self, sink: Sink<'_, E>) -> Result<(), E> {
-        for commit in self.copy.reader().commits_from(1) {
-            let commit = commit?;
-            let mut offset = commit.first_output;
-            self.walk(&commit.released, |position, entry| {
-                let place = Some((offset, commit.number));
-                offset += 1;
-                output(position, &entry, place, sink)
-            })?;
-        }
-        self.walk(
-            &self.stored.sets.settled.missing_of(&self.timeline),
-            |position, entry| output(position, &entry, None, sink),
-        )
-    }
-
     fn seen<E: From<StorageError>>(&self, sink: Sink<'_, E>) -> Result<(), E> {
         let sets = &self.stored.sets;
         for block in self.copy.reader().blocks_from(Position::FIRST)? {
@@ -328,23 +333,4 @@ fn ranges(positions: &PositionSet) -> Vec<(u64, u64)> {
         .ranges()
         .map(|range| (range.first.0, range.last.0))
         .collect()
-}
-
-fn output<E>(
-    position: Position,
-    entry: &Entry<'_>,
-    place: Option<(u64, u64)>,
-    sink: Sink<'_, E>,
-) -> Result<(), E> {
-    entry.event_id.with_text(|event_id| {
-        sink(&Record::Output {
-            status: place.map_or(OutputStatus::Pending, |_| OutputStatus::Committed),
-            offset: place.map(|(offset, _)| offset),
-            commit: place.map(|(_, commit)| commit),
-            position: position.0,
-            event_id,
-            word: entry.word,
-            count: entry.count,
-        })
-    })
 }

@@ -1,11 +1,14 @@
 //! The log of released outputs, from any offset on.
 
+use std::ops::Range;
+
 use serde::Serialize;
-use thiserror::Error;
 
 use crate::error::StorageError;
-use crate::inspect::Inspection;
+use crate::inspect::{InspectError, Inspection, OutputStatus, Record, Sink};
+use crate::state::position::Position;
 use crate::store::Commit;
+use crate::store::entry::Entry;
 
 /// An output that a commit released. Offsets are dense and never change, so that whoever remembers
 /// the last one reads each output once.
@@ -23,33 +26,14 @@ pub struct CommittedOutput<'a> {
     pub count: u64,
 }
 
-/// Why outputs cannot be shown.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum OutputsError {
-    /// The log is shorter: an offset of another directory, or of one that was put back.
-    #[error(
-        "there is no output {from}: the log ends before {end}; is it the directory that the offset is from?"
-    )]
-    BeyondTheEnd {
-        /// The offset that was asked for.
-        from: u64,
-        /// The offset that the next output will have.
-        end: u64,
-    },
-    /// Something cannot be read.
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-}
-
 impl Inspection {
     /// Calls `sink` with released outputs in order of their offsets: from `from` on, at most
     /// `limit`. `from` may be the offset that the next output will have.
     ///
     /// # Errors
     ///
-    /// [`OutputsError`], or whatever `sink` returns.
-    pub fn committed_outputs<E: From<OutputsError> + From<StorageError>>(
+    /// [`InspectError`], or whatever `sink` returns.
+    pub fn committed_outputs<E: From<InspectError> + From<StorageError>>(
         &self,
         from: u64,
         limit: u64,
@@ -57,32 +41,59 @@ impl Inspection {
     ) -> Result<(), E> {
         let end = self.stored.record.scalars.outputs;
         if from > end {
-            return Err(OutputsError::BeyondTheEnd { from, end }.into());
+            return Err(InspectError::BeyondTheEnd { from, end }.into());
         }
         let until = end.min(from.saturating_add(limit));
         if from == until {
             return Ok(());
         }
-        for commit in self.copy.reader().commits_from(self.commit_of(from)?) {
+        let first_commit = self.commit_of(from)?;
+        self.released(first_commit, from..until, |place, _, entry| {
+            entry.event_id.with_text(|event_id| {
+                sink(&CommittedOutput {
+                    offset: place.offset,
+                    commit: place.commit,
+                    event_id,
+                    word: entry.word,
+                    count: entry.count,
+                })
+            })
+        })
+    }
+
+    /// Calls `sink` with every output, the released ones first.
+    pub(super) fn outputs<E: From<StorageError>>(&self, sink: Sink<'_, E>) -> Result<(), E> {
+        self.released(1, 0..u64::MAX, |place, position, entry| {
+            output(position, &entry, Some(place), sink)
+        })?;
+        self.walk(
+            &self.stored.sets.settled.missing_of(&self.timeline),
+            |position, entry| output(position, &entry, None, sink),
+        )
+    }
+
+    /// Walks the released outputs whose offsets are in a range; none of it is before
+    /// `first_commit`.
+    fn released<E: From<StorageError>>(
+        &self,
+        first_commit: u64,
+        offsets: Range<u64>,
+        mut f: impl FnMut(Place, Position, Entry<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for commit in self.copy.reader().commits_from(first_commit) {
             let commit = commit?;
-            if commit.first_output >= until {
+            if commit.first_output >= offsets.end {
                 break;
             }
-            let skip = from.saturating_sub(commit.first_output);
-            let mut offset = commit.first_output + skip;
-            let ranges = commit.released.slice(skip, until - offset);
-            self.copy.reader().walk(ranges, |_, entry| {
-                let output = |event_id: &str| {
-                    sink(&CommittedOutput {
-                        offset,
-                        commit: commit.number,
-                        event_id,
-                        word: entry.word,
-                        count: entry.count,
-                    })
-                };
-                let result = entry.event_id.with_text(output);
-                offset += 1;
+            let skip = offsets.start.saturating_sub(commit.first_output);
+            let mut place = Place {
+                offset: commit.first_output + skip,
+                commit: commit.number,
+            };
+            let ranges = commit.released.slice(skip, offsets.end - place.offset);
+            self.copy.reader().walk(ranges, |position, entry| {
+                let result = f(place, position, entry);
+                place.offset += 1;
                 result
             })?;
         }
@@ -108,4 +119,30 @@ impl Inspection {
         let missing = || StorageError::damaged(format!("commit {number}"), "a commit", "none");
         found.unwrap_or_else(|| Err(missing()))
     }
+}
+
+/// Where an output is in the log.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    offset: u64,
+    commit: u64,
+}
+
+fn output<E>(
+    position: Position,
+    entry: &Entry<'_>,
+    place: Option<Place>,
+    sink: Sink<'_, E>,
+) -> Result<(), E> {
+    entry.event_id.with_text(|event_id| {
+        sink(&Record::Output {
+            status: place.map_or(OutputStatus::Pending, |_| OutputStatus::Committed),
+            offset: place.map(|place| place.offset),
+            commit: place.map(|place| place.commit),
+            position: position.0,
+            event_id,
+            word: entry.word,
+            count: entry.count,
+        })
+    })
 }

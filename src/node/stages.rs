@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::store::StoreTimes;
@@ -37,28 +38,25 @@ pub(super) struct StageClock {
     /// That of reading included.
     decode: AtomicU64,
     apply: AtomicU64,
-    store: AtomicU64,
-    sync: AtomicU64,
+    store: Mutex<StoreTimes>,
     reply: AtomicU64,
-    reopen: AtomicU64,
-    longest_reopen: AtomicU64,
-    reopened: AtomicU64,
 }
 
 impl StageClock {
     pub(super) fn times(&self) -> StageTimes {
         let time = |stage: &AtomicU64| Duration::from_nanos(stage.load(Ordering::Relaxed));
         let read = time(&self.read);
+        let store = *self.store.lock().unwrap_or_else(PoisonError::into_inner);
         StageTimes {
             read,
             decode: time(&self.decode).saturating_sub(read),
             apply: time(&self.apply),
-            store: time(&self.store),
-            sync: time(&self.sync),
+            store: store.write,
+            sync: store.sync,
             reply: time(&self.reply),
-            reopen: time(&self.reopen),
-            longest_reopen: time(&self.longest_reopen),
-            reopened: self.reopened.load(Ordering::Relaxed),
+            reopen: store.reopen,
+            longest_reopen: store.longest_reopen,
+            reopened: store.reopened,
         }
     }
 
@@ -74,15 +72,7 @@ impl StageClock {
 
     /// Notes what the store has spent its time on until now.
     pub(super) fn stored(&self, times: StoreTimes) {
-        for (stage, time) in [
-            (&self.store, times.write),
-            (&self.sync, times.sync),
-            (&self.reopen, times.reopen),
-            (&self.longest_reopen, times.longest_reopen),
-        ] {
-            stage.store(nanoseconds(time), Ordering::Relaxed);
-        }
-        self.reopened.store(times.reopened, Ordering::Relaxed);
+        *self.store.lock().unwrap_or_else(PoisonError::into_inner) = times;
     }
 
     /// Notes how long replies took to be written.
@@ -92,11 +82,7 @@ impl StageClock {
 }
 
 fn add(stage: &AtomicU64, time: Duration) {
-    stage.fetch_add(nanoseconds(time), Ordering::Relaxed);
-}
-
-fn nanoseconds(time: Duration) -> u64 {
-    time.as_nanos() as u64
+    stage.fetch_add(time.as_nanos() as u64, Ordering::Relaxed);
 }
 
 /// An input whose reading is timed.

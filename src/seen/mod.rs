@@ -33,16 +33,16 @@ use loading::Loading;
 use run_table::{Matches, RunTable};
 use run_writer::RunWriter;
 
-/// So many fingerprints are looked at together before they are needed: the CPU reads for all of them
-/// at once, where it would wait for each in turn.
+/// So many fingerprints are looked at together before they are needed: the CPU reads for all of
+/// them at once, where it would wait for each in turn.
 pub(crate) const LOOK_AHEAD: usize = 64;
 
 /// A run has at least this share of all positions, so that the number of runs stays in the
 /// hundreds.
 const RUNS_AT_LEAST: u64 = 128;
 
-/// So many of the stored runs are still found in memory, the newest ones: what is sent again is most
-/// often not that old, and then a look-up reads nothing of the store.
+/// So many of the stored runs are still found in memory, the newest ones: what is sent again is
+/// most often not that old, and then a look-up reads nothing of the store.
 const STORED_IN_MEMORY: usize = 4;
 
 /// A few positions: those that carry one event id. More than one is rare.
@@ -93,7 +93,7 @@ impl Index {
         run_events: u64,
     ) -> Result<(Self, Position), StorageError> {
         let (stored, left) = reader.runs()?;
-        let next = stored.last().map_or(Position::FIRST, |run| run.last.next());
+        let next = RunHeader::next_position(&stored);
         let index = Self {
             fingerprints,
             run_events,

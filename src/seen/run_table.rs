@@ -22,8 +22,8 @@ pub(super) const SHARDS: usize = 1 << SHARD_BITS;
 const PLACE_BITS: u32 = FINGERPRINT_BITS - SHARD_BITS;
 /// A slot: the rest of the place, and above it the run.
 const SLOT_BITS: u32 = 24;
-/// The fewest lines of a shard: a page of memory. The rest of a place fits into a slot from 16 lines
-/// on.
+/// The fewest lines of a shard: a page of memory. The rest of a place fits into a slot from 16
+/// lines on.
 const MIN_LINES: usize = 64;
 /// A shard with fewer lines, of 16 KiB, doubles: all of them together are small. A larger one grows
 /// by a sixth, as half of the memory of the process may be lines.

@@ -270,23 +270,26 @@ impl PositionSet {
     /// The ranges of `take` positions of the set behind its first `skip`, in growing order.
     pub(crate) fn slice(&self, skip: u64, take: u64) -> impl Iterator<Item = PositionRange> + '_ {
         let (mut skip, mut take) = (skip, take);
-        let parts = self.ranges().map(move |range| {
-            let positions = range.last.0 - range.first.0 + 1;
-            let skipped = skip.min(positions);
-            skip -= skipped;
-            let taken = take.min(positions - skipped);
-            take -= taken;
-            let first = range.first.0 + skipped;
-            (first, taken, take)
-        });
-        let mut is_done = false;
-        parts
-            .take_while(move |&(_, _, left)| !std::mem::replace(&mut is_done, left == 0))
-            .filter(|&(_, taken, _)| taken > 0)
-            .map(|(first, taken, _)| PositionRange {
-                first: Position(first),
-                last: Position(first + taken - 1),
-            })
+        let mut ranges = self.ranges();
+        std::iter::from_fn(move || {
+            while take > 0 {
+                let range = ranges.next()?;
+                let positions = range.last.0 - range.first.0 + 1;
+                let skipped = skip.min(positions);
+                skip -= skipped;
+                if skipped == positions {
+                    continue;
+                }
+                let taken = take.min(positions - skipped);
+                take -= taken;
+                let first = range.first.0 + skipped;
+                return Some(PositionRange {
+                    first: Position(first),
+                    last: Position(first + taken - 1),
+                });
+            }
+            None
+        })
     }
 
     /// Bytes that the set takes when it is stored, at most and about.

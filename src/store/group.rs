@@ -85,6 +85,13 @@ pub(crate) struct RunHeader {
     pub(crate) digest: u64,
 }
 
+impl RunHeader {
+    /// The first position that runs, in order from the first on, do not cover.
+    pub(crate) fn next_position(runs: &[Self]) -> Position {
+        runs.last().map_or(Position::FIRST, |run| run.last.next())
+    }
+}
+
 /// The part of a group that concerns the stored index of event ids.
 #[derive(Debug, Default)]
 pub(crate) struct RunWrites {

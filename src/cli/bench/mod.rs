@@ -15,6 +15,8 @@ use exactly_once::{Engine, Options};
 use tempfile::TempDir;
 
 use super::Talk;
+use super::line::write_line;
+use super::sheet::Format;
 use report::Report;
 
 /// Measure how fast this machine answers
@@ -66,12 +68,6 @@ enum Ids {
     Replayed,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Jsonl,
-    Table,
-}
-
 /// A share from 0 to below 1, as the first event can repeat nothing.
 fn share(text: &str) -> Result<f64, String> {
     match text.parse() {
@@ -109,7 +105,7 @@ pub(super) fn run(args: &BenchArgs, talk: Talk) -> anyhow::Result<()> {
     });
     match format {
         Format::Table => report.print_table(),
-        Format::Jsonl => report.print_line(),
+        Format::Jsonl => Ok(write_line(&mut io::stdout().lock(), &report)?),
     }
 }
 

@@ -126,11 +126,6 @@ impl Report {
         }
     }
 
-    pub(super) fn print_line(&self) -> anyhow::Result<()> {
-        let line = serde_json::to_string(self)?;
-        Ok(writeln!(io::stdout(), "{line}")?)
-    }
-
     pub(super) fn print_table(&self) -> anyhow::Result<()> {
         let mut figures = table(["", ""]);
         let megabytes = |bytes: u64| format!("{:.0} MB", bytes as f64 / 1e6);

@@ -9,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use super::EventsArgs;
+use crate::cli::line::write_line;
 
 /// A redelivery comes at most this many events after the first delivery.
 const MAX_REDELIVERY_DELAY_EVENTS: u64 = 1_000;
@@ -100,8 +101,7 @@ impl<W: Write> Channel<W> {
             dest: "processor",
             body,
         };
-        serde_json::to_writer(&mut self.output, &request).map_err(io::Error::from)?;
-        self.output.write_all(b"\n")
+        write_line(&mut self.output, &request)
     }
 
     pub(super) fn finish(mut self) -> io::Result<()> {

@@ -4,6 +4,18 @@ use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 
 use crate::reply::Reply;
 
+/// Where ids and words share keys, they are told apart by the first byte.
+pub(super) const SEEN: u8 = b's';
+/// The first byte of a word's key.
+pub(super) const COUNT: u8 = b'c';
+
+/// Writes the key of an id or a word over another one.
+pub(super) fn write_key(key: &mut Vec<u8>, kind: u8, rest: &str) {
+    key.clear();
+    key.push(kind);
+    key.extend_from_slice(rest.as_bytes());
+}
+
 /// The counts of the words that a batch touches, each read from the store on first use.
 pub(super) struct Counts<'e>(HashMap<&'e str, Count>);
 

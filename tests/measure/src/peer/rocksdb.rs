@@ -7,14 +7,10 @@ use rocksdb::{
     BlockBasedOptions, Cache, DB, Direction, IteratorMode, Options, WriteBatch, WriteOptions,
 };
 
-use super::batch::{Counts, Ids};
+use super::batch::{COUNT, Counts, Ids, SEEN, write_key};
 use super::{Peer, decode_count};
 use crate::event::Decoded;
 use crate::reply::Reply;
-
-/// Ids and words are told apart by their first byte.
-const SEEN: u8 = b's';
-const COUNT: u8 = b'c';
 
 /// The usual size of a Bloom filter, with one false positive in a hundred.
 const FILTER_BITS: f64 = 10.0;
@@ -80,10 +76,4 @@ impl Peer for Rocksdb {
         }
         Ok(total)
     }
-}
-
-fn write_key(key: &mut Vec<u8>, kind: u8, rest: &str) {
-    key.clear();
-    key.push(kind);
-    key.extend_from_slice(rest.as_bytes());
 }

@@ -8,20 +8,16 @@ use std::time::{Duration, Instant};
 
 use sled::{Batch, Db};
 
-use super::batch::{Counts, Ids};
+use super::batch::{COUNT, Counts, Ids, SEEN, write_key};
 use super::{Peer, decode_count};
 use crate::event::Decoded;
 use crate::reply::Reply;
 
-/// Ids and words share a tree, told apart by their first byte, because a batch of one tree is
-/// atomic and costs less than a transaction of two.
-const SEEN: u8 = b's';
-const COUNT: u8 = b'c';
-
 /// sled gives up its lock a moment after it is dropped (sled issue 1289).
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
-/// A database, its file to sync it, and room for a key, which is made for each event.
+/// A database, its file to sync it, and room for a key, which is made for each event. Ids and words
+/// share a tree, because a batch of one tree is atomic and costs less than a transaction of two.
 pub(super) struct Sled {
     database: Db,
     file: File,
@@ -95,10 +91,4 @@ impl Peer for Sled {
         }
         Ok(total)
     }
-}
-
-fn write_key(key: &mut Vec<u8>, kind: u8, rest: &str) {
-    key.clear();
-    key.push(kind);
-    key.extend_from_slice(rest.as_bytes());
 }

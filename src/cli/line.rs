@@ -1,0 +1,11 @@
+//! JSON lines, as every command prints them.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+/// Writes one JSON line.
+pub(super) fn write_line(output: &mut impl Write, record: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *output, record)?;
+    output.write_all(b"\n")
+}

@@ -1,26 +1,30 @@
-//! `checkpoints`: what a resting directory has saved.
+//! `checkpoints`: what a directory has saved, and how to save, restore and delete.
 
-use std::io::{self, BufWriter, Write};
-use std::time::{Duration, UNIX_EPOCH};
+use std::io::{self, BufRead, BufWriter, IsTerminal, Write};
+use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
-use exactly_once::WordCount;
-use exactly_once::inspect::{CheckpointSummary, Difference, Inspection, Record, WordDifference};
+use exactly_once::inspect::Query;
+use exactly_once::{Engine, OpenError, Options, Request};
 use serde::Serialize;
 
-use super::resting::RestingArgs;
-use super::sheet::{Format, Sheet};
-use super::timeout::TimeoutArgs;
+use super::exit::WrongArguments;
+use super::line::write_line;
+use super::sheet::{Format, Kind, Sheet};
+use super::source::{SourceArgs, either};
 
-/// Show the saved checkpoints, one of them, or how two of them differ
+/// Show the saved checkpoints, and how they differ; save, restore and delete them
 ///
-/// Reads a copy, as dump does, and fails while a run holds the directory.
+/// Works on a directory at rest, and asks the process that holds it otherwise.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   exactly-once checkpoints list --data-dir state --format table
+  exactly-once checkpoints save before --data-dir state
   exactly-once checkpoints show before --data-dir state
-  exactly-once checkpoints diff before --data-dir state")]
+  exactly-once checkpoints diff before --data-dir state
+  exactly-once checkpoints restore before --data-dir state --yes
+  exactly-once checkpoints delete before --data-dir state --dry-run")]
 pub(super) struct CheckpointsArgs {
     #[command(subcommand)]
     action: Action,
@@ -28,149 +32,280 @@ pub(super) struct CheckpointsArgs {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// List all of them: name, time, events, pending outputs and position
-    ///
-    /// Pending are the outputs that would be pending after restoring it now.
-    List(Shared),
-    /// Show one of them, and the counts that it has
-    Show {
-        /// Its name
-        name: String,
-        #[command(flatten)]
-        shared: Shared,
-    },
-    /// Show how one of them differs from another, or from the present state
-    ///
-    /// First how many events only the first has, only the second and both; then each word whose
-    /// counts differ.
-    Diff {
-        /// The name of the first
-        first: String,
-        /// The name of the second; the present state if it is left out
-        second: Option<String>,
-        #[command(flatten)]
-        shared: Shared,
-    },
+    List(ListArgs),
+    Show(ShowArgs),
+    Diff(DiffArgs),
+    Save(SaveArgs),
+    Restore(RestoreArgs),
+    Delete(DeleteArgs),
 }
 
-/// What all of them take.
+/// List all of them: name, time, events, pending outputs and position
+///
+/// Pending are the outputs that would be pending after restoring it now.
 #[derive(Debug, Args)]
-struct Shared {
+#[command(after_help = "\
+Example:
+  exactly-once checkpoints list --data-dir state --format table")]
+struct ListArgs {
     #[command(flatten)]
-    resting: RestingArgs,
+    look: LookArgs,
+}
+
+/// Show one of them, and the counts that it has
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  exactly-once checkpoints show before --data-dir state")]
+struct ShowArgs {
+    /// Its name
+    name: String,
+    #[command(flatten)]
+    look: LookArgs,
+}
+
+/// Show how one of them differs from another, or from the present state
+///
+/// First how many events only the first has, only the second and both; then each word whose
+/// counts differ.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  exactly-once checkpoints diff before --data-dir state
+  exactly-once checkpoints diff before after --data-dir state --format table")]
+struct DiffArgs {
+    /// The name of the first
+    first: String,
+    /// The name of the second; the present state if it is left out
+    second: Option<String>,
+    #[command(flatten)]
+    look: LookArgs,
+}
+
+/// Save the present state under a name, in place of a checkpoint that has it
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  exactly-once checkpoints save before --data-dir state")]
+struct SaveArgs {
+    /// The name
+    name: String,
+    #[command(flatten)]
+    source: SourceArgs,
+}
+
+/// Make the state that of a checkpoint: seen ids, counts and pending outputs
+///
+/// What was released stays released, and other checkpoints stay. Asks before it does so; without a
+/// terminal it needs --yes.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  exactly-once checkpoints restore before --data-dir state --dry-run
+  exactly-once checkpoints restore before --data-dir state --yes")]
+struct RestoreArgs {
+    /// Its name
+    name: String,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+    /// Only show how the checkpoint differs from the present state
+    #[arg(long, conflicts_with = "yes")]
+    dry_run: bool,
+    #[command(flatten)]
+    source: SourceArgs,
+}
+
+/// Delete a checkpoint; the state stays as it is
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  exactly-once checkpoints delete before --data-dir state --dry-run
+  exactly-once checkpoints delete before --data-dir state")]
+struct DeleteArgs {
+    /// Its name
+    name: String,
+    /// Only show the checkpoint that would be deleted
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    source: SourceArgs,
+}
+
+/// What those take that only look.
+#[derive(Debug, Args)]
+struct LookArgs {
+    #[command(flatten)]
+    source: SourceArgs,
     /// JSON lines for machines, or tables for people
     #[arg(long, default_value = "jsonl")]
     format: Format,
-    #[command(flatten)]
-    timeout: TimeoutArgs,
 }
 
-impl Shared {
-    fn inspection(&self) -> anyhow::Result<Inspection> {
-        self.resting.inspection(false, self.timeout)
+impl LookArgs {
+    fn show(&self, query: &Query, kinds: &[Kind]) -> anyhow::Result<()> {
+        let output = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+        let mut sheet = Sheet::new(self.format, output, kinds);
+        self.source.answer(query, |record| sheet.add(record))?;
+        Ok(sheet.end()?)
     }
 }
 
-/// The last millisecond of the year 9999: RFC 3339 has no later one.
-const END_OF_YEARS_MS: u64 = 253_402_300_799_999;
+const LISTED: &[Kind] = &[Kind::new("checkpoint", "checkpoints")];
+const SHOWN: &[Kind] = &[
+    Kind::new("checkpoint", "checkpoint"),
+    Kind::new("count", "counts"),
+];
+const DIFFERING: &[Kind] = &[
+    Kind::new("events", "events"),
+    Kind::new("count_differs", "counts that differ"),
+];
 
-/// What is shown, by its type.
+/// What was done, as the command says it.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum Shown<'a> {
-    Checkpoint {
-        name: &'a str,
-        /// In RFC 3339, UTC.
-        created_at: String,
-        events: u64,
-        pending: u64,
-        position: u64,
-    },
-    Events {
-        only_in_first: u64,
-        only_in_second: u64,
-        in_both: u64,
-    },
-    CountDiffers(&'a WordDifference),
+enum Done<'a> {
+    CheckpointSaved { checkpoint_id: &'a str },
+    CheckpointDeleted { checkpoint_id: &'a str },
+    Restored { checkpoint_id: &'a str },
 }
 
-impl<'a> Shown<'a> {
-    fn checkpoint(summary: &'a CheckpointSummary) -> Self {
-        let &CheckpointSummary {
-            ref name,
-            created_at_ms,
-            events,
-            pending,
-            position,
-        } = summary;
-        let created_at = UNIX_EPOCH + Duration::from_millis(created_at_ms.min(END_OF_YEARS_MS));
-        Self::Checkpoint {
-            name,
-            created_at: humantime::format_rfc3339_millis(created_at).to_string(),
-            events,
-            pending,
-            position,
-        }
-    }
+/// A request as a running process takes it.
+#[derive(Debug, Serialize)]
+struct Body<'a> {
+    r#type: &'a str,
+    checkpoint_id: &'a str,
 }
 
-/// Prints what was asked for.
+/// Prints what was asked for, or what was done.
 pub(super) fn run(args: &CheckpointsArgs) -> anyhow::Result<()> {
-    let mut output = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     match &args.action {
-        Action::List(shared) => {
-            let inspection = shared.inspection()?;
-            let mut sheet = Sheet::new(shared.format, &mut output, &[]);
-            for summary in inspection.checkpoint_summaries() {
-                sheet.add(&Shown::checkpoint(&summary?))?;
-            }
-            sheet.end("checkpoints")?;
+        Action::List(ListArgs { look }) => look.show(&Query::ListCheckpoints, LISTED),
+        Action::Show(ShowArgs { name, look }) => {
+            let checkpoint_id = name.clone();
+            look.show(&Query::ShowCheckpoint { checkpoint_id }, SHOWN)
         }
-        Action::Show { name, shared } => {
-            let (summary, counts) = shared.inspection()?.checkpoint(name)?;
-            let summary = Shown::checkpoint(&summary);
-            print(shared.format, &mut output, "checkpoint", [summary])?;
-            let counts = counts
-                .iter()
-                .map(|WordCount { word, count }| Record::Count {
-                    word,
-                    count: *count,
-                });
-            print(shared.format, &mut output, "counts", counts)?;
+        Action::Diff(args) => {
+            let (first, second) = (args.first.clone(), args.second.clone());
+            let query = Query::DiffCheckpoints { first, second };
+            args.look.show(&query, DIFFERING)
         }
-        Action::Diff {
-            first,
-            second,
-            shared,
-        } => {
-            let Difference {
-                only_in_first,
-                only_in_second,
-                in_both,
-                words,
-            } = shared.inspection()?.difference(first, second.as_deref())?;
-            let events = Shown::Events {
-                only_in_first,
-                only_in_second,
-                in_both,
-            };
-            print(shared.format, &mut output, "events", [events])?;
-            let words = words.iter().map(Shown::CountDiffers);
-            print(shared.format, &mut output, "counts that differ", words)?;
+        Action::Save(SaveArgs { name, source }) => {
+            let checkpoint_id = name.as_str();
+            carry_out(source, "checkpoint", Request::Checkpoint { checkpoint_id })?;
+            say(Done::CheckpointSaved { checkpoint_id })
         }
+        Action::Restore(args) => restore(args),
+        Action::Delete(args) => delete(args),
     }
-    Ok(output.flush()?)
 }
 
-fn print(
-    format: Format,
-    output: &mut impl Write,
-    title: &str,
-    records: impl IntoIterator<Item = impl Serialize>,
-) -> anyhow::Result<()> {
-    let mut sheet = Sheet::new(format, output, &[]);
-    for record in records {
-        sheet.add(&record)?;
+fn restore(args: &RestoreArgs) -> anyhow::Result<()> {
+    let RestoreArgs { name, source, .. } = args;
+    let difference = Query::DiffCheckpoints {
+        first: name.clone(),
+        second: None,
+    };
+    if args.dry_run {
+        return print_records(source, &difference);
     }
-    Ok(sheet.end(title)?)
+    if !args.yes {
+        if !io::stdin().is_terminal() {
+            let why = "a restore without a terminal needs --yes; see --dry-run for what it changes";
+            return Err(WrongArguments(why.to_owned()).into());
+        }
+        print_records(source, &difference)?;
+        if !is_confirmed(name)? {
+            return Ok(());
+        }
+    }
+    let checkpoint_id = name.as_str();
+    carry_out(source, "restore", Request::Restore { checkpoint_id })?;
+    say(Done::Restored { checkpoint_id })
+}
+
+fn delete(args: &DeleteArgs) -> anyhow::Result<()> {
+    let checkpoint_id = args.name.as_str();
+    if args.dry_run {
+        let query = Query::ShowCheckpoint {
+            checkpoint_id: args.name.clone(),
+        };
+        let mut is_first = true;
+        return args.source.answer(&query, |record| {
+            if std::mem::take(&mut is_first) {
+                print(record)?;
+            }
+            Ok(())
+        });
+    }
+    let request = Request::DeleteCheckpoint { checkpoint_id };
+    carry_out(&args.source, "delete_checkpoint", request)?;
+    say(Done::CheckpointDeleted { checkpoint_id })
+}
+
+fn is_confirmed(name: &str) -> anyhow::Result<bool> {
+    let mut stderr = io::stderr();
+    write!(
+        stderr,
+        "Make the state that of checkpoint {name:?} (first)? [y/N] "
+    )?;
+    stderr.flush()?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// Carries out a request that names a checkpoint: in the directory, or by the process that holds
+/// it, where it has this type.
+fn carry_out(source: &SourceArgs, kind: &str, request: Request<'_>) -> anyhow::Result<()> {
+    if let Err(refusal) = request.check_lengths() {
+        return Err(WrongArguments(refusal.to_string()).into());
+    }
+    let options = Options {
+        must_exist: true,
+        storage_timeout: source.timeout.storage_timeout(),
+        ..Options::default()
+    };
+    either(
+        &source.data_dir,
+        || {
+            let mut engine = Engine::open(&source.data_dir, &options)?;
+            let answers = engine.submit(&[request], SystemTime::now());
+            let answers = answers.map_err(OpenError::Storage)?;
+            engine.close().map_err(OpenError::Storage)?;
+            let refused = answers.into_iter().find_map(Result::err);
+            Ok(refused.map_or(Ok(()), |refusal| {
+                Err(WrongArguments(refusal.to_string()).into())
+            }))
+        },
+        |mut connection| {
+            let (Request::Checkpoint { checkpoint_id }
+            | Request::Restore { checkpoint_id }
+            | Request::DeleteCheckpoint { checkpoint_id }) = request
+            else {
+                unreachable!("{request:?} names no checkpoint");
+            };
+            let r#type = kind;
+            let body = Body {
+                r#type,
+                checkpoint_id,
+            };
+            connection.request(&body)?;
+            Ok(Ok(()))
+        },
+    )?
+}
+
+fn print_records(source: &SourceArgs, query: &Query) -> anyhow::Result<()> {
+    source.answer(query, print)
+}
+
+fn print(record: &[u8]) -> anyhow::Result<()> {
+    let mut output = io::stdout().lock();
+    output.write_all(record)?;
+    Ok(output.write_all(b"\n")?)
+}
+
+fn say(done: Done<'_>) -> anyhow::Result<()> {
+    Ok(write_line(&mut io::stdout().lock(), &done)?)
 }

@@ -1,30 +1,30 @@
-//! `dump`: shows what a resting directory holds.
+//! `dump`: shows what a directory holds.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter};
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use exactly_once::inspect::Section;
+use exactly_once::inspect::{Filter, Query, Section};
 
-use super::resting::RestingArgs;
-use super::sheet::{Format, Sheet};
-use super::timeout::TimeoutArgs;
+use super::sheet::{Format, Kind, Sheet};
+use super::source::SourceArgs;
 
 /// Show what a data directory holds, without changing a byte of it
 ///
-/// Prints JSON lines or tables, sorted: the same state gives the same bytes. A copy is made in the
-/// system's temporary directory (TMPDIR), as sled cannot open a database without writing to it; it
-/// is removed at the end, but not where the command is killed. While a run holds the directory,
-/// dump says which process does, and fails.
+/// Prints JSON lines or tables, sorted: the same state gives the same bytes. Of a directory at rest
+/// a copy is made in the system's temporary directory (TMPDIR), as sled cannot open a database
+/// without writing to it; it is removed at the end, but not where the command is killed. While a
+/// process holds the directory, that one is asked, and shows what was durable at one moment.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   exactly-once dump --data-dir state
   exactly-once dump --data-dir state --only counts --format table
+  exactly-once dump --data-dir state --only counts --prefix th --limit 3
   exactly-once dump --data-dir state --only outputs | jq -r .word")]
 pub(super) struct DumpArgs {
     #[command(flatten)]
-    resting: RestingArgs,
+    source: SourceArgs,
     /// Show only this section
     #[arg(long, value_name = "SECTION", value_parser = section_parser())]
     only: Option<Section>,
@@ -35,8 +35,12 @@ pub(super) struct DumpArgs {
     /// groups, the seed of the fingerprints
     #[arg(long)]
     incidentals: bool,
-    #[command(flatten)]
-    timeout: TimeoutArgs,
+    /// Show only words, checkpoints and event ids that begin with this
+    #[arg(long, value_name = "TEXT")]
+    prefix: Option<String>,
+    /// Show at most so many of each section [default: all]
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
 }
 
 fn section_parser() -> impl TypedValueParser<Value = Section> {
@@ -44,20 +48,39 @@ fn section_parser() -> impl TypedValueParser<Value = Section> {
     names.map(|name| Section::of_name(&name).expect("only names of sections are taken"))
 }
 
+/// What a dump shows, in this order.
+const KINDS: [Kind; 7] = [
+    Kind::new("meta", "meta"),
+    Kind::new("count", "counts"),
+    Kind {
+        optional: &["source", "committed_source"],
+        ..Kind::new("checkpoint", "checkpoints")
+    },
+    Kind::new("commit", "commits"),
+    Kind {
+        optional: &["checkpoint"],
+        ..Kind::new("move", "moves")
+    },
+    // Pending outputs have neither.
+    Kind {
+        optional: &["offset", "commit"],
+        ..Kind::new("output", "outputs")
+    },
+    Kind::new("seen", "seen"),
+];
+
 /// Prints the sections that were asked for.
 pub(super) fn run(args: &DumpArgs) -> anyhow::Result<()> {
-    let inspection = args.resting.inspection(args.incidentals, args.timeout)?;
-    let mut output = BufWriter::with_capacity(1 << 16, io::stdout().lock());
-    let sections = args.only.map_or(Section::ALL.to_vec(), |one| vec![one]);
-    for section in sections {
-        // Pending outputs have neither.
-        let optional = match section {
-            Section::Outputs => &["offset", "commit"][..],
-            _ => &[],
-        };
-        let mut sheet = Sheet::new(args.format, &mut output, optional);
-        inspection.records(section, |record| sheet.add(record))?;
-        sheet.end(section.name())?;
-    }
-    Ok(output.flush()?)
+    let query = Query::Dump(Filter {
+        only: args.only,
+        prefix: args.prefix.clone(),
+        limit: args.limit,
+        incidentals: args.incidentals,
+    });
+    let is_shown = |kind: &Kind| args.only.is_none_or(|only| only.name() == kind.title);
+    let kinds: Vec<Kind> = KINDS.into_iter().filter(is_shown).collect();
+    let output = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    let mut sheet = Sheet::new(args.format, output, &kinds);
+    args.source.answer(&query, |record| sheet.add(record))?;
+    Ok(sheet.end()?)
 }

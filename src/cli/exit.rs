@@ -8,6 +8,7 @@ use exactly_once::node::NodeError;
 use exactly_once::{OpenError, StorageError};
 use thiserror::Error;
 
+use super::connection::Refused;
 use super::verify::Damaged;
 
 /// Arguments that are each well-formed and do not go together, or name what there is not.
@@ -16,7 +17,7 @@ use super::verify::Damaged;
 pub(super) struct WrongArguments(pub(super) String);
 
 const INPUT_OR_OUTPUT: u8 = 1;
-const USAGE: u8 = 2;
+pub(super) const USAGE: u8 = 2;
 const UNUSABLE: u8 = 3;
 const HELD: u8 = 4;
 pub(super) const STORAGE: u8 = 5;
@@ -53,6 +54,9 @@ fn code(error: &anyhow::Error) -> u8 {
     }
     if error.is::<WrongArguments>() {
         return USAGE;
+    }
+    if let Some(refused) = error.downcast_ref::<Refused>() {
+        return refused.status();
     }
     let is_storage =
         error.is::<StorageError>() || matches!(error.downcast_ref(), Some(NodeError::Storage(_)));

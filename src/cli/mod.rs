@@ -2,6 +2,7 @@
 
 mod bench;
 mod checkpoints;
+mod connection;
 mod dump;
 mod events;
 mod exit;
@@ -10,10 +11,10 @@ mod get;
 mod line;
 mod outputs;
 mod progress;
-mod resting;
 mod run;
 mod say;
 mod sheet;
+mod source;
 mod timeout;
 mod verify;
 

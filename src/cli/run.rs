@@ -7,11 +7,11 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
-use exactly_once::node::{self, Monitor, Stop, Stoppable};
+use exactly_once::node::{self, CONTROL_SOCKET, ControlSocket, Monitor, Stop, Stoppable};
 use exactly_once::{Engine, Options};
 use rustix::event::{PollFd, PollFlags, poll};
 use tempfile::TempDir;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::Talk;
 use super::progress::Progress;
@@ -81,7 +81,11 @@ pub(super) fn run(args: &RunArgs, talk: Talk) -> anyhow::Result<()> {
     let progress = Progress::start(&monitor, talk.quiet);
     let input = Stoppable::new(own(io::stdin())?, stop.clone());
     let output = Patient(own(io::stdout())?);
-    let served = node::serve(engine, input, output, &stop, &monitor);
+    let control = ControlSocket::bind(directory.path());
+    let control = control
+        .inspect_err(|error| warn!("nobody can look inside: {CONTROL_SOCKET}: {error}"))
+        .ok();
+    let served = node::serve(engine, input, output, control, &stop, &monitor);
     progress.finish();
     info!(statistics = ?monitor.statistics(), "closed");
     Ok(served?)

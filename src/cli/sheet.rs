@@ -1,13 +1,10 @@
-//! Records on standard output: JSON lines for machines, or a table for people.
+//! Records on standard output: JSON lines for machines, or tables for people.
 
 use std::io::{self, Write};
 
 use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table};
-use serde::Serialize;
-use serde_json::Value;
-
-use super::line::write_line;
+use serde_json::{Map, Value};
 
 /// How records are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -16,63 +13,96 @@ pub(super) enum Format {
     Table,
 }
 
-/// Records of one kind: printed as they come, or at the end as a table.
-pub(super) struct Sheet<'o, W> {
-    format: Format,
-    output: &'o mut W,
-    table: Table,
+/// Records of one kind.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Kind {
+    /// The `type` of the records.
+    pub(super) name: &'static str,
+    /// What stands above their table.
+    pub(super) title: &'static str,
     /// Columns that a record may lack.
-    optional: &'static [&'static str],
+    pub(super) optional: &'static [&'static str],
 }
 
-impl<'o, W: Write> Sheet<'o, W> {
-    /// An empty sheet; where a record lacks one of the `optional` columns it is left blank.
-    pub(super) fn new(
-        format: Format,
-        output: &'o mut W,
-        optional: &'static [&'static str],
-    ) -> Self {
-        let mut table = Table::new();
-        table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
-        table.set_content_arrangement(ContentArrangement::Dynamic);
+impl Kind {
+    /// Records that all have the same columns.
+    pub(super) const fn new(name: &'static str, title: &'static str) -> Self {
+        Self {
+            name,
+            title,
+            optional: &[],
+        }
+    }
+}
+
+/// Records, printed as they come; in tables, each kind in one of its own.
+pub(super) struct Sheet<'k, W> {
+    format: Format,
+    output: W,
+    /// The kinds that are still to come, in order.
+    kinds: &'k [Kind],
+    table: Table,
+}
+
+impl<'k, W: Write> Sheet<'k, W> {
+    /// An empty sheet. Records come in the order of their kinds.
+    pub(super) fn new(format: Format, output: W, kinds: &'k [Kind]) -> Self {
         Self {
             format,
             output,
-            table,
-            optional,
+            kinds,
+            table: new_table(),
         }
     }
 
-    /// Adds a record, which must be an object. Its `type` is no column of a table.
-    pub(super) fn add(&mut self, record: &impl Serialize) -> anyhow::Result<()> {
+    /// Adds a record, a JSON object. Its `type` is no column of a table.
+    pub(super) fn add(&mut self, record: &[u8]) -> anyhow::Result<()> {
         if self.format == Format::Jsonl {
-            return Ok(write_line(self.output, record)?);
+            self.output.write_all(record)?;
+            return Ok(self.output.write_all(b"\n")?);
         }
-        let mut value = serde_json::to_value(record)?;
-        if let Some(members) = value.as_object_mut() {
-            for &column in self.optional {
-                members.entry(column).or_insert("".into());
-            }
+        let mut record: Map<String, Value> = serde_json::from_slice(record)?;
+        let name = record.shift_remove("type");
+        let name = name.as_ref().and_then(Value::as_str).unwrap_or_default();
+        while self.kinds.first().is_some_and(|kind| kind.name != name) {
+            self.end_table()?;
         }
-        let members = value.as_object().into_iter().flatten();
-        let members = members.filter(|(name, _)| *name != "type");
+        for &column in self.kinds.first().map_or(&[][..], |kind| kind.optional) {
+            record.entry(column).or_insert("".into());
+        }
         if self.table.header().is_none() {
-            self.table.set_header(members.clone().map(|(name, _)| name));
+            self.table.set_header(record.keys());
         }
-        self.table.add_row(members.map(|(_, value)| shown(value)));
+        self.table.add_row(record.values().map(shown));
         Ok(())
     }
 
-    /// Ends the sheet: prints the table, if it is one, under a title.
-    pub(super) fn end(self, title: &str) -> io::Result<()> {
-        match self.format {
-            Format::Jsonl => Ok(()),
-            Format::Table if self.table.row_count() == 0 => {
-                writeln!(self.output, "{title}: none\n")
-            }
-            Format::Table => writeln!(self.output, "{title}\n{}\n", self.table),
+    /// Ends the sheet: prints the tables that are left.
+    pub(super) fn end(mut self) -> io::Result<()> {
+        while self.format == Format::Table && !self.kinds.is_empty() {
+            self.end_table()?;
         }
+        self.output.flush()
     }
+
+    fn end_table(&mut self) -> io::Result<()> {
+        let Some((kind, rest)) = self.kinds.split_first() else {
+            return Ok(());
+        };
+        self.kinds = rest;
+        let table = std::mem::replace(&mut self.table, new_table());
+        if table.row_count() == 0 {
+            return writeln!(self.output, "{}: none\n", kind.title);
+        }
+        writeln!(self.output, "{}\n{table}\n", kind.title)
+    }
+}
+
+fn new_table() -> Table {
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table
 }
 
 fn shown(value: &Value) -> String {

@@ -1,6 +1,7 @@
 //! `verify`: checks a resting directory, and says what is wrong with it.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
 
 use clap::Args;
 use exactly_once::verify::{Progress, Report, verify};
@@ -10,7 +11,6 @@ use thiserror::Error;
 
 use super::Talk;
 use super::line::write_line;
-use super::resting::RestingArgs;
 use super::say::say;
 use super::timeout::TimeoutArgs;
 
@@ -43,8 +43,9 @@ exactly-once, or holds no state; otherwise the first of these that was found
   20 files        a slot of the watermark is damaged, or there are files in blobs, where this
                   program never has any")]
 pub(super) struct VerifyArgs {
-    #[command(flatten)]
-    resting: RestingArgs,
+    /// Where the state lives
+    #[arg(long, value_name = "DIR", env = "EXACTLY_ONCE_DATA_DIR")]
+    data_dir: PathBuf,
     #[command(flatten)]
     timeout: TimeoutArgs,
 }
@@ -67,7 +68,7 @@ pub(super) fn run(args: &VerifyArgs, talk: Talk) -> anyhow::Result<()> {
         bar.set_length(total);
         bar.set_position(done);
     };
-    let report = verify(&args.resting.data_dir, &storage_timeout(args.timeout), show);
+    let report = verify(&args.data_dir, &storage_timeout(args.timeout), show);
     bar.finish_and_clear();
     let report = report?;
     print(&report)?;

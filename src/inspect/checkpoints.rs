@@ -2,22 +2,27 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde::Serialize;
 
 use crate::error::StorageError;
-use crate::inspect::{InspectError, Inspection, Record, Sink, ranges};
+use crate::inspect::{InspectError, Inspection, Record, Sink, Source, ranges};
 use crate::state::counts::WordCount;
 use crate::state::position_set::PositionSet;
 use crate::store::Checkpoint;
 
+/// The last millisecond of the year 9999: RFC 3339 has no later one.
+const END_OF_YEARS_MS: u64 = 253_402_300_799_999;
+
 /// A saved checkpoint.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename = "checkpoint")]
 pub struct CheckpointSummary {
     /// Its name.
     pub name: String,
-    /// When it was saved, in milliseconds since 1970.
-    pub created_at_ms: u64,
+    /// When it was saved, in RFC 3339, UTC.
+    pub created_at: String,
     /// How many events it has.
     pub events: u64,
     /// How many outputs would be pending after restoring it.
@@ -26,21 +31,21 @@ pub struct CheckpointSummary {
     pub position: u64,
 }
 
-/// How two states differ.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
+/// How many events two states have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename = "events")]
+pub struct EventsDifference {
     /// How many events only the first has.
     pub only_in_first: u64,
     /// How many events only the second has.
     pub only_in_second: u64,
     /// How many events both have.
     pub in_both: u64,
-    /// The words whose counts differ, in byte order.
-    pub words: Vec<WordDifference>,
 }
 
 /// A word whose counts differ.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename = "count_differs")]
 pub struct WordDifference {
     /// The word.
     pub word: String,
@@ -59,7 +64,7 @@ impl Inspection {
     pub fn checkpoint_summaries(
         &self,
     ) -> impl Iterator<Item = Result<CheckpointSummary, StorageError>> + '_ {
-        let checkpoints = self.copy.reader().checkpoints();
+        let checkpoints = self.reader.checkpoints();
         checkpoints.map(|stored| {
             let (name, checkpoint) = stored?;
             self.summary(name, &checkpoint)
@@ -80,7 +85,8 @@ impl Inspection {
         Ok((summary, self.counts_of(&checkpoint.timeline)?))
     }
 
-    /// How a checkpoint differs from another, or from the present state.
+    /// How a checkpoint differs from another, or from the present state: in its events, and in
+    /// the counts of the words, in byte order.
     ///
     /// # Errors
     ///
@@ -89,7 +95,7 @@ impl Inspection {
         &self,
         first: &str,
         second: Option<&str>,
-    ) -> Result<Difference, InspectError> {
+    ) -> Result<(EventsDifference, Vec<WordDifference>), InspectError> {
         let first = self.stored_checkpoint(first)?.timeline;
         let second = match second {
             Some(name) => self.stored_checkpoint(name)?.timeline,
@@ -99,16 +105,16 @@ impl Inspection {
         // An event that was taken back and sent again is in both, at two positions.
         let moved = self.shared_ids(&only_first, &only_second)?;
         let words = merge(&self.counts_of(&first)?, &self.counts_of(&second)?);
-        Ok(Difference {
+        let events = EventsDifference {
             only_in_first: only_first.len() - moved,
             only_in_second: only_second.len() - moved,
             in_both: first.len() - only_first.len() + moved,
-            words,
-        })
+        };
+        Ok((events, words))
     }
 
     fn stored_checkpoint(&self, name: &str) -> Result<Checkpoint, InspectError> {
-        let found = self.copy.reader().checkpoint(name)?;
+        let found = self.reader.checkpoint(name)?;
         found.ok_or_else(|| InspectError::UnknownCheckpoint {
             name: name.to_owned(),
         })
@@ -121,24 +127,30 @@ impl Inspection {
     ) -> Result<CheckpointSummary, StorageError> {
         Ok(CheckpointSummary {
             name,
-            created_at_ms: checkpoint.created_at_ms,
+            created_at: rfc_3339(checkpoint.created_at_ms),
             events: checkpoint.timeline.len(),
             pending: self.pending_of(checkpoint)?,
             position: checkpoint.position.0,
         })
     }
 
-    pub(super) fn checkpoints<E: From<StorageError>>(&self, sink: Sink<'_, E>) -> Result<(), E> {
-        for stored in self.copy.reader().checkpoints() {
+    pub(super) fn checkpoints<E: From<StorageError>>(
+        &self,
+        with_incidentals: bool,
+        sink: Sink<'_, E>,
+    ) -> Result<(), E> {
+        for stored in self.reader.checkpoints() {
             let (name, checkpoint) = stored?;
-            let summary = self.summary(name, &checkpoint)?;
             sink(&Record::Checkpoint {
-                name: &summary.name,
-                events: summary.events,
-                pending: summary.pending,
-                position: summary.position,
+                name: &name,
+                events: checkpoint.timeline.len(),
+                pending: self.pending_of(&checkpoint)?,
+                position: checkpoint.position.0,
+                last_commit: checkpoint.last_commit,
+                source: checkpoint.source.as_deref().map(Source::of),
+                committed_source: checkpoint.committed_source.as_deref().map(Source::of),
                 timeline: ranges(&checkpoint.timeline),
-                created_at_ms: self.with_incidentals.then_some(summary.created_at_ms),
+                created_at_ms: with_incidentals.then_some(checkpoint.created_at_ms),
             })?;
         }
         Ok(())
@@ -148,7 +160,7 @@ impl Inspection {
     /// less those whose id was released under another position since.
     fn pending_of(&self, checkpoint: &Checkpoint) -> Result<u64, StorageError> {
         let unsettled = self.stored.sets.settled.missing_of(&checkpoint.timeline);
-        let released = self.copy.reader().released_since(checkpoint)?;
+        let released = self.reader.released_since(checkpoint)?;
         Ok(unsettled.len() - self.shared_ids(&unsettled, &released)?)
     }
 
@@ -170,6 +182,12 @@ impl Inspection {
         })?;
         Ok(shared)
     }
+}
+
+/// A time in milliseconds since 1970, as people read it.
+fn rfc_3339(ms: u64) -> String {
+    let time = UNIX_EPOCH + Duration::from_millis(ms.min(END_OF_YEARS_MS));
+    humantime::format_rfc3339_millis(time).to_string()
 }
 
 /// The words of two sorted lists whose counts differ.

@@ -25,6 +25,9 @@ pub enum InspectError {
         /// The offset that the next output will have.
         end: u64,
     },
+    /// A record cannot be said in JSON.
+    #[error("a record could not be written as JSON")]
+    Unspeakable(#[source] serde_json::Error),
     /// Something cannot be read.
     #[error(transparent)]
     Storage(#[from] StorageError),

@@ -62,17 +62,14 @@ impl Inspection {
     ///
     /// [`StorageError`] if something cannot be read.
     pub fn word_count(&self, word: &str) -> Result<u64, StorageError> {
-        let mut count = 0;
-        self.walk(&self.timeline, |_, entry| {
-            count += u64::from(entry.word == word);
-            Ok::<(), StorageError>(())
-        })?;
-        Ok(count)
+        let counts = self.counts_of(&self.timeline)?;
+        let found = counts.binary_search_by(|c| c.word.as_bytes().cmp(word.as_bytes()));
+        Ok(found.map_or(0, |index| counts[index].count))
     }
 
     /// The positions that may carry an id: those with its fingerprint.
     fn candidates(&self, event_id: &str) -> Result<PositionSet, StorageError> {
-        let reader = self.copy.reader();
+        let reader = &self.reader;
         let fingerprints = self.stored.format.fingerprints();
         let wanted = fingerprints.of(event_id);
         let (runs, _) = reader.runs()?;

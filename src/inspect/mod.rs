@@ -1,16 +1,20 @@
-//! Looking at the state of a resting directory, without changing a byte of it.
+//! Looking at a state, of a resting directory or of a running process, without changing it.
 //!
-//! Everything is read in one order and from what is stored: counts are a fold over the journal,
-//! not a snapshot; released outputs come from the commits. The same state gives the same records.
+//! Everything is read in one order and from what is stored. In a dump, counts are a fold over the
+//! journal and not a snapshot, and released outputs come from the commits. The same state gives the
+//! same records.
 
 mod checkpoints;
 mod error;
 mod event;
 mod outputs;
+mod query;
+mod stats;
 
+use std::borrow::Cow;
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{OpenError, StorageError};
 use crate::state::counts::{Counts, WordCount};
@@ -19,14 +23,17 @@ use crate::state::position_set::PositionSet;
 use crate::state::timeline::Timeline;
 use crate::storage_timeout::StorageTimeout;
 use crate::store::entry::Entry;
-use crate::store::{RestingCopy, Stored};
-pub use checkpoints::{CheckpointSummary, Difference, WordDifference};
+use crate::store::{Move, Reader, RestingCopy, SnapshotHeader, Stored};
+pub use checkpoints::{CheckpointSummary, EventsDifference, WordDifference};
 pub use error::InspectError;
 pub use event::FoundEvent;
 pub use outputs::CommittedOutput;
+pub use query::{Filter, Milestone, Query};
+pub use stats::{ProcessStats, Stats, TreeStats};
 
 /// A part of the state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Section {
     /// Format, positions, timelines: the scalars and sets of the state.
     Meta,
@@ -36,6 +43,8 @@ pub enum Section {
     Checkpoints,
     /// The commits.
     Commits,
+    /// The restores and rollbacks.
+    Moves,
     /// Released outputs, then pending ones.
     Outputs,
     /// Every event that was ever accepted, by position.
@@ -44,11 +53,12 @@ pub enum Section {
 
 impl Section {
     /// Every section, in the order in which they are shown.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Meta,
         Self::Counts,
         Self::Checkpoints,
         Self::Commits,
+        Self::Moves,
         Self::Outputs,
         Self::Seen,
     ];
@@ -61,6 +71,7 @@ impl Section {
             Self::Counts => "counts",
             Self::Checkpoints => "checkpoints",
             Self::Commits => "commits",
+            Self::Moves => "moves",
             Self::Outputs => "outputs",
             Self::Seen => "seen",
         }
@@ -81,6 +92,35 @@ pub enum OutputStatus {
     Committed,
     /// The next commit will release it.
     Pending,
+}
+
+/// What led from one state to an earlier or another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MoveKind {
+    /// A restore of a checkpoint.
+    Restore,
+    /// A rollback.
+    Rollback,
+}
+
+/// A source position: as text, or as its bytes where it is none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Source<'a> {
+    /// UTF-8.
+    Text(Cow<'a, str>),
+    /// Anything else.
+    Bytes(Cow<'a, [u8]>),
+}
+
+impl<'a> Source<'a> {
+    fn of(bytes: &'a [u8]) -> Self {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Self::Text(text.into()),
+            Err(_) => Self::Bytes(bytes.into()),
+        }
+    }
 }
 
 /// One thing that the state holds. Positions start at 1, offsets of outputs at 0.
@@ -111,6 +151,14 @@ pub enum Record<'a> {
         pending: u64,
         /// The journal's last position when it was saved.
         position: u64,
+        /// The commit up to which all that was released is settled in it.
+        last_commit: u64,
+        /// The source position of its state.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        source: Option<Source<'a>>,
+        /// The source position of the last commit before it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        committed_source: Option<Source<'a>>,
         /// Its positions as ranges (first, last).
         timeline: Vec<(u64, u64)>,
         /// When it was saved, in milliseconds since 1970, if asked for.
@@ -125,9 +173,34 @@ pub enum Record<'a> {
         first_offset: u64,
         /// How many outputs it released.
         outputs: u64,
+        /// The journal's last position when it was made.
+        position: u64,
         /// When it was made, in milliseconds since 1970, if asked for.
         #[serde(skip_serializing_if = "Option::is_none")]
         committed_at_ms: Option<u64>,
+    },
+    /// A restore, or a rollback that discarded something.
+    Move {
+        /// Its number, from 1.
+        number: u64,
+        /// Which of both it was.
+        kind: MoveKind,
+        /// The checkpoint that was restored.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        checkpoint: Option<&'a str>,
+        /// The journal's last position when it was made.
+        position: u64,
+        /// The last position of the state that it led to; 0 if that had no events.
+        reached: u64,
+        /// How many events left the state.
+        events_left: u64,
+        /// How many events came back into it.
+        events_back: u64,
+        /// The number of the last commit before it.
+        last_commit: u64,
+        /// When it was made, in milliseconds since 1970, if asked for.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        made_at_ms: Option<u64>,
     },
     /// An output.
     Output {
@@ -156,6 +229,8 @@ pub enum Record<'a> {
         event_id: &'a str,
         /// The event's word.
         word: &'a str,
+        /// The count that the event's reply gave.
+        count: u64,
         /// Whether the present state has it.
         in_state: bool,
         /// Whether its output, or that of another event with its id, was released.
@@ -163,48 +238,58 @@ pub enum Record<'a> {
     },
 }
 
-/// A copy of a resting directory, open to be looked at. No writer can open the directory until
-/// the copy is made.
+/// A state to be looked at: that of a copy of a resting directory, or what a running process had
+/// made durable at one moment.
 pub struct Inspection {
-    copy: RestingCopy,
     stored: Stored,
     timeline: PositionSet,
-    /// Whether to show what differs between two runs of the same requests.
-    with_incidentals: bool,
+    reader: Reader,
+    /// Dropped after the reader of what is in it.
+    _copy: Option<RestingCopy>,
 }
 
 /// Takes each record in turn; its error ends the inspection.
 type Sink<'s, E> = &'s mut dyn FnMut(&Record<'_>) -> Result<(), E>;
 
 impl Inspection {
-    /// Opens a copy of a directory that nobody writes to, in the system's temporary directory.
-    ///
-    /// `with_incidentals` adds what may differ between two runs of the same requests: times,
-    /// the number of groups, the seed of the fingerprints.
+    /// Opens a copy of a directory that nobody writes to, in the system's temporary directory. No
+    /// writer can open the directory until the copy is made.
     ///
     /// # Errors
     ///
     /// [`OpenError`], by what stands in the way.
-    pub fn open(
-        path: impl AsRef<Path>,
-        with_incidentals: bool,
-        timeout: &StorageTimeout,
-    ) -> Result<Self, OpenError> {
+    pub fn open(path: impl AsRef<Path>, timeout: &StorageTimeout) -> Result<Self, OpenError> {
         const CACHE_BYTES: u64 = 64 << 20;
         let copy = RestingCopy::open(path.as_ref(), CACHE_BYTES, timeout)?;
         let stored = copy.stored()?;
+        Ok(Self::new(stored, copy.reader().clone(), Some(copy)))
+    }
+
+    /// Looks at what a store had made durable when the reader was made.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if something cannot be read.
+    pub(crate) fn of_view(reader: Reader) -> Result<Self, StorageError> {
+        Ok(Self::new(reader.stored()?, reader, None))
+    }
+
+    fn new(stored: Stored, reader: Reader, copy: Option<RestingCopy>) -> Self {
         let scalars = &stored.record.scalars;
         let timeline = Timeline::new(stored.sets.closed.clone(), scalars.open_from);
         let timeline = timeline.up_to(scalars.position);
-        Ok(Self {
-            copy,
+        Self {
             stored,
             timeline,
-            with_incidentals,
-        })
+            reader,
+            _copy: copy,
+        }
     }
 
     /// Calls `sink` with every record of a section, in a fixed order.
+    ///
+    /// `with_incidentals` adds what may differ between two runs of the same requests: times,
+    /// the number of groups, the seed of the fingerprints.
     ///
     /// # Errors
     ///
@@ -212,26 +297,24 @@ impl Inspection {
     pub fn records<E: From<StorageError>>(
         &self,
         section: Section,
+        with_incidentals: bool,
         mut sink: impl FnMut(&Record<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         match section {
-            Section::Meta => self.meta(&mut sink),
+            Section::Meta => self.meta(with_incidentals, &mut sink),
             Section::Counts => self.counts(&mut sink),
-            Section::Checkpoints => self.checkpoints(&mut sink),
-            Section::Commits => self.commits(&mut sink),
+            Section::Checkpoints => self.checkpoints(with_incidentals, &mut sink),
+            Section::Commits => self.commits(with_incidentals, &mut sink),
+            Section::Moves => self.moves(with_incidentals, &mut sink),
             Section::Outputs => self.outputs(&mut sink),
             Section::Seen => self.seen(&mut sink),
         }
     }
 
-    fn meta<E>(&self, sink: Sink<'_, E>) -> Result<(), E> {
+    fn meta<E>(&self, with_incidentals: bool, sink: Sink<'_, E>) -> Result<(), E> {
         let (scalars, sets) = (&self.stored.record.scalars, &self.stored.sets);
-        let source = |source: &Option<Vec<u8>>| {
-            source
-                .as_ref()
-                .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
-                .into()
-        };
+        let source =
+            |source: &Option<Vec<u8>>| serde_json::json!(source.as_deref().map(Source::of));
         let mut values: Vec<(&'static str, serde_json::Value)> = vec![
             ("format", self.stored.format.format.into()),
             ("position", scalars.position.0.into()),
@@ -247,6 +330,7 @@ impl Inspection {
             ),
             ("outputs", scalars.outputs.into()),
             ("last_commit", scalars.last_commit.into()),
+            ("moves", scalars.moves.into()),
             ("source", source(&scalars.source)),
             ("committed_source", source(&scalars.committed_source)),
             ("timeline", serde_json::json!(ranges(&self.timeline))),
@@ -259,7 +343,7 @@ impl Inspection {
                 serde_json::json!(ranges(&sets.settled.absorbed)),
             ),
         ];
-        if self.with_incidentals {
+        if with_incidentals {
             values.push(("groups", self.stored.record.group.into()));
             values.push(("fingerprint_seed", self.stored.format.seed.into()));
         }
@@ -269,7 +353,9 @@ impl Inspection {
     }
 
     fn counts<E: From<StorageError>>(&self, sink: Sink<'_, E>) -> Result<(), E> {
-        self.counts_of(&self.timeline)?.iter().try_for_each(|c| {
+        let mut counts = Counts::default();
+        self.add_to(&mut counts, &self.timeline)?;
+        counts.sorted().iter().try_for_each(|c| {
             sink(&Record::Count {
                 word: &c.word,
                 count: c.count,
@@ -277,24 +363,84 @@ impl Inspection {
         })
     }
 
-    /// The counts of a timeline, in byte order of the words.
+    /// The counts of a timeline, in byte order of the words: from the nearest stored ones, over
+    /// the difference.
     fn counts_of(&self, timeline: &PositionSet) -> Result<Vec<WordCount>, StorageError> {
+        let distance = |header: &SnapshotHeader| {
+            let from = &header.timeline;
+            let events = from.difference(timeline).len() + timeline.difference(from).len();
+            events + header.words
+        };
+        let stored = self.reader.snapshots()?;
+        let nearest = stored
+            .into_iter()
+            .filter_map(|(_, header)| header)
+            .min_by_key(distance)
+            .filter(|header| distance(header) < timeline.len());
         let mut counts = Counts::default();
-        self.walk(timeline, |_, entry| {
-            counts.add(entry.word, 1);
-            Ok::<(), StorageError>(())
+        let from = match nearest {
+            None => PositionSet::default(),
+            Some(header) => {
+                self.reader.load_snapshot(&header, |word, count| {
+                    counts.add(word, count);
+                })?;
+                header.timeline
+            }
+        };
+        self.walk(&from.difference(timeline), |position, entry| {
+            entry.take_back(position, &mut counts)
         })?;
+        self.add_to(&mut counts, &timeline.difference(&from))?;
         Ok(counts.sorted())
     }
 
-    fn commits<E: From<StorageError>>(&self, sink: Sink<'_, E>) -> Result<(), E> {
-        for commit in self.copy.reader().commits_from(1) {
+    /// Counts the events at positions.
+    fn add_to(&self, counts: &mut Counts, positions: &PositionSet) -> Result<(), StorageError> {
+        self.walk(positions, |_, entry| {
+            counts.add(entry.word, 1);
+            Ok(())
+        })
+    }
+
+    fn commits<E: From<StorageError>>(
+        &self,
+        with_incidentals: bool,
+        sink: Sink<'_, E>,
+    ) -> Result<(), E> {
+        for commit in self.reader.commits_from(1) {
             let commit = commit?;
             sink(&Record::Commit {
                 commit: commit.number,
                 first_offset: commit.first_output,
                 outputs: commit.released.len(),
-                committed_at_ms: self.with_incidentals.then_some(commit.committed_at_ms),
+                position: commit.position.0,
+                committed_at_ms: with_incidentals.then_some(commit.committed_at_ms),
+            })?;
+        }
+        Ok(())
+    }
+
+    fn moves<E: From<StorageError>>(
+        &self,
+        with_incidentals: bool,
+        sink: Sink<'_, E>,
+    ) -> Result<(), E> {
+        for made in self.reader.moves() {
+            let Move { number, record } = made?;
+            let kind = match record.checkpoint_id {
+                Some(_) => MoveKind::Restore,
+                None => MoveKind::Rollback,
+            };
+            sink(&Record::Move {
+                number,
+                kind,
+                checkpoint: record.checkpoint_id.as_deref(),
+                position: record.position.0,
+                reached: record.reached.0,
+                events_left: record.events_left,
+                events_back: record.events_back,
+                last_commit: record.last_commit,
+                made_at_ms: with_incidentals.then_some(record.made_at_ms),
             })?;
         }
         Ok(())
@@ -302,7 +448,7 @@ impl Inspection {
 
     fn seen<E: From<StorageError>>(&self, sink: Sink<'_, E>) -> Result<(), E> {
         let sets = &self.stored.sets;
-        for block in self.copy.reader().blocks_from(Position::FIRST)? {
+        for block in self.reader.blocks_from(Position::FIRST)? {
             let mut cursor = block?.cursor();
             while let Some((position, entry)) = cursor.next()? {
                 entry.event_id.with_text(|event_id| {
@@ -310,6 +456,7 @@ impl Inspection {
                         position: position.0,
                         event_id,
                         word: entry.word,
+                        count: entry.count,
                         in_state: self.timeline.contains(position),
                         settled: sets.settled.contains(position),
                     })
@@ -324,7 +471,7 @@ impl Inspection {
         positions: &PositionSet,
         f: impl FnMut(Position, Entry<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.copy.reader().walk(positions.ranges(), f)
+        self.reader.walk(positions.ranges(), f)
     }
 }
 

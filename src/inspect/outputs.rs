@@ -80,7 +80,7 @@ impl Inspection {
         offsets: Range<u64>,
         mut f: impl FnMut(Place, Position, Entry<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        for commit in self.copy.reader().commits_from(first_commit) {
+        for commit in self.reader.commits_from(first_commit) {
             let commit = commit?;
             if commit.first_output >= offsets.end {
                 break;
@@ -91,7 +91,7 @@ impl Inspection {
                 commit: commit.number,
             };
             let ranges = commit.released.slice(skip, offsets.end - place.offset);
-            self.copy.reader().walk(ranges, |position, entry| {
+            self.reader.walk(ranges, |position, entry| {
                 let result = f(place, position, entry);
                 place.offset += 1;
                 result
@@ -115,7 +115,7 @@ impl Inspection {
     }
 
     fn commit(&self, number: u64) -> Result<Commit, StorageError> {
-        let found = self.copy.reader().commits_from(number).next();
+        let found = self.reader.commits_from(number).next();
         let missing = || StorageError::damaged(format!("commit {number}"), "a commit", "none");
         found.unwrap_or_else(|| Err(missing()))
     }

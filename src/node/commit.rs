@@ -1,23 +1,35 @@
 //! The last stage: makes a group durable, then writes the replies that it held.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use crate::error::StorageError;
-use crate::node::{NodeError, StageClock, Stop};
+use crate::node::client::{Client, Question};
+use crate::node::stages::StageClock;
+use crate::node::{NodeError, Stop};
 use crate::store::{Group, Store};
 
 /// When no group has come for so long, whatever may be slow is done.
 const QUIET: Duration = Duration::from_millis(50);
 
 /// A group and the replies that nobody may see before it is durable.
+#[derive(Default)]
 pub(super) struct HeldGroup {
     pub(super) group: Group,
     pub(super) replies: Vec<u8>,
+    pub(super) client_replies: Vec<ClientReplies>,
     /// Is told when the group is durable.
     pub(super) durable: Option<Sender<()>>,
+}
+
+/// Replies to a client of the control socket, and a question that is answered behind them.
+pub(super) struct ClientReplies {
+    pub(super) client: Arc<Client>,
+    pub(super) replies: Vec<u8>,
+    pub(super) question: Option<Box<Question>>,
 }
 
 /// The one who commits and, for that reason, the only one who writes replies.
@@ -84,6 +96,17 @@ impl<'a, W: Write> Committer<'a, W> {
     fn commit(&mut self, held: HeldGroup) -> Result<(), StorageError> {
         self.store.commit(&held.group)?;
         self.clock.stored(self.store.times());
+        for ClientReplies {
+            client,
+            replies,
+            question,
+        } in held.client_replies
+        {
+            client.reply(replies);
+            if let Some(question) = question {
+                client.answer(question, self.store.view()?);
+            }
+        }
         let started = Instant::now();
         self.write(&held.replies);
         self.clock.replied(started);

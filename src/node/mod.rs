@@ -5,16 +5,22 @@
 //!          a thread           the caller's       a thread
 //! ```
 //!
+//! Clients of the control socket have a thread each that reads, and one that writes: their
+//! requests join the one queue in front of the applier, which is what orders them all.
+//!
 //! While one group is being made durable, the next is applied and the one after it decoded. A
 //! group is what is already waiting, up to a limit, and is never waited for. Replies leave only
 //! behind the fdatasync of their group, as the thread that commits is the one that writes them.
 
+mod client;
 mod commit;
+mod control;
+mod monitor;
 mod stages;
 mod stop;
 
 use std::io::{self, Read, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, Select, Sender, TryRecvError, bounded};
@@ -23,13 +29,15 @@ use thiserror::Error;
 
 use crate::engine::{Engine, unix_ms};
 use crate::error::StorageError;
+use crate::inspect::Query;
 use crate::processor::{LOOK_AHEAD, Preparation, Prepared, Preparer, Processor};
-use crate::protocol::{Addressee, Batch, BatchReader, Line, ReplyWriter};
-use crate::statistics::Statistics;
-use crate::store::Durable;
-use commit::{Committer, HeldGroup};
+use crate::protocol::{Addressee, Batch, BatchReader, Body, Line, ReplyWriter};
+use client::{Client, Question};
+use commit::{ClientReplies, Committer, HeldGroup};
+pub use control::{CONTROL_SOCKET, ControlSocket, connect};
+pub use monitor::Monitor;
 pub use stages::StageTimes;
-use stages::{StageClock, TimedInput};
+use stages::TimedInput;
 pub use stop::{Stop, Stoppable};
 
 /// Decoded batches that may wait, half a megabyte: the decoder runs ahead while the applier waits
@@ -54,60 +62,8 @@ pub enum NodeError {
     Storage(#[from] StorageError),
 }
 
-/// What a node tells others of itself while it runs, and after it.
-#[derive(Debug, Clone)]
-pub struct Monitor(Arc<MonitorState>);
-
-#[derive(Debug)]
-struct MonitorState {
-    statistics: Mutex<Statistics>,
-    durable: Durable,
-    clock: StageClock,
-}
-
-impl Monitor {
-    /// A monitor of an engine that is about to be served.
-    #[must_use]
-    pub fn new(engine: &Engine) -> Self {
-        let statistics = Mutex::new(engine.statistics());
-        Self(Arc::new(MonitorState {
-            statistics,
-            durable: engine.durable(),
-            clock: StageClock::default(),
-        }))
-    }
-
-    /// The figures as of the last requests that were read together; the durable position as of
-    /// now.
-    #[must_use]
-    pub fn statistics(&self) -> Statistics {
-        let statistics = *self
-            .0
-            .statistics
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        Statistics {
-            durable_position: self.0.durable.position().0,
-            ..statistics
-        }
-    }
-
-    /// How long each stage has been at work until now.
-    #[must_use]
-    pub fn stage_times(&self) -> StageTimes {
-        self.0.clock.times()
-    }
-
-    fn set(&self, statistics: Statistics) {
-        *self
-            .0
-            .statistics
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = statistics;
-    }
-}
-
-/// Serves the protocol until the input ends or `stop` is requested, and closes the engine.
+/// Serves the protocol until the input ends or `stop` is requested, and closes the engine; to the
+/// clients of a control socket too, if there is one.
 ///
 /// At the end of input everything that was read is carried out, made durable and answered; a
 /// last line without a newline counts at the end of input, and not after a stop. When this
@@ -120,6 +76,7 @@ pub fn serve(
     engine: Engine,
     input: impl Read + Send,
     output: impl Write + Send,
+    control: Option<ControlSocket>,
     stop: &Stop,
     monitor: &Monitor,
 ) -> Result<(), NodeError> {
@@ -130,9 +87,18 @@ pub fn serve(
     let (spare, spares) = bounded(1);
     std::thread::scope(|scope| {
         let preparer = processor.preparer();
-        let clock = &monitor.0.clock;
+        let clock = monitor.clock();
+        if let Some(control) = control {
+            let (batches, clients) = (batches.clone(), monitor.clients());
+            scope.spawn(move || control.serve(scope, preparer, batches, clients, stop));
+        }
         let input = TimedInput { input, clock };
-        let decoding = scope.spawn(move || decode(input, preparer, batches, stop));
+        let decoding = scope.spawn(move || {
+            let result = decode(input, preparer, batches, stop);
+            // Clients are not served any longer than the input.
+            stop.request();
+            result
+        });
         let committer = Committer::new(store, output, spare, stop, clock);
         let committing = scope.spawn(|| committer.run(held));
         let applier = Applier {
@@ -141,6 +107,7 @@ pub fn serve(
             decoded,
             spares,
             replies: Vec::new(),
+            client_replies: Vec::new(),
             waited: Duration::ZERO,
             writer: ReplyWriter::default(),
             monitor,
@@ -162,10 +129,12 @@ pub fn serve(
 struct Decoded {
     batch: Batch,
     preparations: Vec<Option<Preparation>>,
+    /// The client of the control socket that it is of, if not of the input.
+    client: Option<Arc<Client>>,
 }
 
 impl Decoded {
-    fn new(batch: Batch, preparer: Preparer) -> Self {
+    fn new(batch: Batch, preparer: Preparer, client: Option<Arc<Client>>) -> Self {
         let requests = batch
             .lines
             .iter()
@@ -174,6 +143,7 @@ impl Decoded {
         Self {
             preparations: preparations.collect(),
             batch,
+            client,
         }
     }
 }
@@ -192,7 +162,7 @@ fn decode(
         match reader.read() {
             Ok(Some(batch)) if batch.lines.is_empty() => clock.decoded(started),
             Ok(Some(batch)) => {
-                let decoded = Decoded::new(batch, preparer);
+                let decoded = Decoded::new(batch, preparer, None);
                 clock.decoded(started);
                 if batches.send(decoded).is_err() {
                     return Ok(());
@@ -204,7 +174,7 @@ fn decode(
     }
     if !stop.is_requested() {
         // Nobody to take the last line means that another thread has failed and says so.
-        let last = Decoded::new(reader.finish(), preparer);
+        let last = Decoded::new(reader.finish(), preparer, None);
         batches.send(last).unwrap_or_default();
     }
     Ok(())
@@ -219,6 +189,8 @@ struct Applier<'a> {
     spares: Receiver<Vec<u8>>,
     /// Replies of the group in hand.
     replies: Vec<u8>,
+    /// Those to clients of the control socket.
+    client_replies: Vec<ClientReplies>,
     /// How long groups have waited for the committer.
     waited: Duration,
     writer: ReplyWriter,
@@ -263,8 +235,7 @@ impl Applier<'_> {
         while let Some(group) = self.processor.take_last_group()? {
             let held = HeldGroup {
                 group,
-                replies: Vec::new(),
-                durable: None,
+                ..HeldGroup::default()
             };
             self.groups.send(held).map_err(|_| StorageError::Stopped)?;
         }
@@ -300,7 +271,10 @@ impl Applier<'_> {
         let Decoded {
             batch,
             preparations,
+            client,
         } = decoded;
+        let client = client.as_ref();
+        self.swap_writer(client);
         let (started, waited) = (Instant::now(), self.waited);
         self.processor.begin_batch(unix_ms(SystemTime::now()))?;
         let lines = batch.lines.chunks(LOOK_AHEAD);
@@ -312,17 +286,31 @@ impl Applier<'_> {
             let mut prepared: SmallVec<[_; LOOK_AHEAD]> = prepared.collect();
             self.processor.look_ahead(&mut prepared);
             for (line, prepared) in lines.iter().zip(&prepared) {
-                self.apply_line(&batch.text, line, prepared.as_ref())?;
-                if self.processor.group_is_full() || self.replies.len() >= MAX_REPLY_BYTES_A_GROUP {
+                self.apply_line(&batch.text, line, prepared.as_ref(), client)?;
+                if self.group_is_full() {
                     self.hand_over(None)?;
                 }
             }
         }
         let waited = self.waited - waited;
         let time = started.elapsed().saturating_sub(waited);
-        self.monitor.0.clock.applied(time);
+        self.monitor.clock().applied(time);
         self.monitor.set(self.processor.statistics());
+        self.swap_writer(client);
         Ok(())
+    }
+
+    /// A client has a way of its own to write its replies, while a batch of it is applied.
+    fn swap_writer(&mut self, client: Option<&Arc<Client>>) {
+        if let Some(client) = client {
+            std::mem::swap(&mut self.writer, &mut client.writer());
+        }
+    }
+
+    fn group_is_full(&self) -> bool {
+        let of_client = self.client_replies.last();
+        let bytes = of_client.map_or(0, |last| last.replies.len());
+        self.processor.group_is_full() || self.replies.len().max(bytes) >= MAX_REPLY_BYTES_A_GROUP
     }
 
     fn apply_line(
@@ -330,14 +318,18 @@ impl Applier<'_> {
         text: &str,
         line: &Line,
         prepared: Option<&Prepared<'_>>,
+        client: Option<&Arc<Client>>,
     ) -> Result<(), NodeError> {
         let to = Addressee {
             src: line.src.map(|src| src.of(text)),
             msg_id: line.msg_id,
         };
         let Some(prepared) = prepared else {
-            self.writer
-                .answer_line(&mut self.replies, to, &line.body, text);
+            if let (Body::Query(query), Some(client)) = (&line.body, client) {
+                return self.ask(query, to, client);
+            }
+            let replies = replies_to(client, &mut self.replies, &mut self.client_replies);
+            self.writer.answer_line(replies, to, &line.body, text);
             return Ok(());
         };
         let request = &prepared.request;
@@ -345,8 +337,34 @@ impl Applier<'_> {
             self.wait_until_durable()?;
         }
         let answer = self.processor.apply(prepared)?;
-        self.writer.answer(&mut self.replies, to, request, &answer);
+        let replies = replies_to(client, &mut self.replies, &mut self.client_replies);
+        self.writer.answer(replies, to, request, &answer);
         Ok(())
+    }
+
+    /// Has a question answered from what is durable with the group in hand: everything before it,
+    /// and nothing behind it.
+    fn ask(
+        &mut self,
+        query: &Query,
+        to: Addressee<'_>,
+        client: &Arc<Client>,
+    ) -> Result<(), NodeError> {
+        let Some(msg_id) = to.msg_id else {
+            return Ok(());
+        };
+        self.monitor.set(self.processor.statistics());
+        let question = Question {
+            query: query.clone(),
+            to: self.writer.answer_later(to.src, msg_id),
+            process: self.monitor.process(),
+        };
+        self.client_replies.push(ClientReplies {
+            client: Arc::clone(client),
+            replies: Vec::new(),
+            question: Some(Box::new(question)),
+        });
+        self.hand_over(None)
     }
 
     fn wait_until_durable(&mut self) -> Result<(), NodeError> {
@@ -366,6 +384,7 @@ impl Applier<'_> {
         let held = HeldGroup {
             group,
             replies,
+            client_replies: std::mem::take(&mut self.client_replies),
             durable,
         };
         let started = Instant::now();
@@ -373,4 +392,26 @@ impl Applier<'_> {
         self.waited += started.elapsed();
         result.map_err(|_| StorageError::Stopped.into())
     }
+}
+
+/// Where the replies go to the input, or to a client.
+fn replies_to<'a>(
+    client: Option<&Arc<Client>>,
+    replies: &'a mut Vec<u8>,
+    client_replies: &'a mut Vec<ClientReplies>,
+) -> &'a mut Vec<u8> {
+    let Some(client) = client else {
+        return replies;
+    };
+    let is_open =
+        |last: &ClientReplies| Arc::ptr_eq(&last.client, client) && last.question.is_none();
+    if !client_replies.last().is_some_and(is_open) {
+        client_replies.push(ClientReplies {
+            client: Arc::clone(client),
+            replies: Vec::new(),
+            question: None,
+        });
+    }
+    let last = client_replies.last_mut();
+    &mut last.expect("one is there, or has just been pushed").replies
 }

@@ -47,6 +47,24 @@ impl Stop {
         self.0.is_requested.load(Ordering::Acquire)
     }
 
+    /// Waits until there is something to read; false if a stop is requested first.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says if it cannot wait.
+    pub(super) fn wait_for(&self, input: &impl AsFd) -> io::Result<bool> {
+        let mut wanted = [
+            PollFd::new(input, PollFlags::IN),
+            PollFd::new(&self.0.wake, PollFlags::IN),
+        ];
+        poll(&mut wanted, None)?;
+        let is_stopped = !wanted[1].revents().is_empty();
+        if is_stopped {
+            self.0.is_requested.store(true, Ordering::Release);
+        }
+        Ok(!is_stopped)
+    }
+
     /// Lets SIGTERM and SIGINT request the stop; a second one ends the process at once, as if
     /// it were killed, which loses nothing that was answered.
     ///
@@ -82,13 +100,7 @@ impl<R> Stoppable<R> {
 impl<R: Read + AsFd> Read for Stoppable<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            let mut wanted = [
-                PollFd::new(&self.input, PollFlags::IN),
-                PollFd::new(&self.stop.0.wake, PollFlags::IN),
-            ];
-            poll(&mut wanted, None)?;
-            if !wanted[1].revents().is_empty() {
-                self.stop.0.is_requested.store(true, Ordering::Release);
+            if !self.stop.wait_for(&self.input)? {
                 return Ok(0);
             }
             match self.input.read(buffer) {

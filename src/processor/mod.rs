@@ -31,7 +31,7 @@ use crate::state::position_set::PositionSet;
 use crate::state::timeline::Timeline;
 use crate::statistics::Statistics;
 use crate::store::entry::{Entry, EventId};
-use crate::store::{Checkpoint, Commit, Group, LowSpace, Reader, Scalars, SpaceFloor, Store};
+use crate::store::{Checkpoint, Commit, Group, LowSpace, Move, Reader, Scalars, SpaceFloor, Store};
 
 use prepared::PreparedEvent;
 pub(crate) use prepared::{Preparation, Prepared, Preparer};
@@ -69,15 +69,17 @@ struct Changes {
     closed: bool,
     released: bool,
     absorbed: bool,
-    checkpoints: BTreeMap<String, Checkpoint>,
+    /// Saved ones; `None` for those that are deleted.
+    checkpoints: BTreeMap<String, Option<Checkpoint>>,
     commits: Vec<Commit>,
+    moves: Vec<Move>,
     /// Bytes that the sets of the checkpoints and commits take, about.
     set_bytes: usize,
 }
 
 impl Changes {
     fn is_empty(&self) -> bool {
-        let controls = self.checkpoints.len() + self.commits.len();
+        let controls = self.checkpoints.len() + self.commits.len() + self.moves.len();
         controls == 0 && !(self.scalars || self.closed || self.released || self.absorbed)
     }
 }
@@ -99,6 +101,7 @@ impl Processor {
             pending: 0,
             last_commit: scalars.last_commit,
             outputs: scalars.outputs,
+            moves: scalars.moves,
             source: scalars.source.clone(),
             committed_source: scalars.committed_source.clone(),
         };
@@ -134,9 +137,13 @@ impl Processor {
     }
 
     /// Whether everything before a request must be durable before it can be applied: a request
-    /// that moves the state reads checkpoints, commits and snapshots from the store.
+    /// that moves the state or deletes from it reads checkpoints, commits and snapshots from the
+    /// store.
     pub(crate) fn needs_durable(request: &Request<'_>) -> bool {
-        matches!(request, Request::Restore { .. } | Request::Rollback)
+        matches!(
+            request,
+            Request::Restore { .. } | Request::Rollback | Request::DeleteCheckpoint { .. }
+        )
     }
 
     /// What prepares requests for this processor.
@@ -203,6 +210,7 @@ impl Processor {
                 self.process(event_id, word, event, *word_number).map(Ok)
             }
             Request::Checkpoint { checkpoint_id } => Ok(Ok(self.checkpoint(checkpoint_id))),
+            Request::DeleteCheckpoint { checkpoint_id } => self.delete_checkpoint(checkpoint_id),
             Request::Restore { checkpoint_id } => self.restore(checkpoint_id),
             Request::Commit => Ok(Ok(self.commit())),
             Request::Rollback => self.rollback().map(Ok),
@@ -293,8 +301,19 @@ impl Processor {
             created_at_ms: self.now_ms,
         };
         self.changes.set_bytes += checkpoint.timeline.stored_bytes();
-        self.changes.checkpoints.insert(name.to_owned(), checkpoint);
+        self.changes
+            .checkpoints
+            .insert(name.to_owned(), Some(checkpoint));
         Reply::CheckpointSaved
+    }
+
+    fn delete_checkpoint(&mut self, name: &str) -> Result<Answer, StorageError> {
+        self.assert_durable();
+        if self.reader.checkpoint(name)?.is_none() {
+            return Ok(Err(unknown_checkpoint(name)));
+        }
+        self.changes.checkpoints.insert(name.to_owned(), None);
+        Ok(Ok(Reply::CheckpointDeleted))
     }
 
     fn commit(&mut self) -> Reply {
@@ -316,6 +335,7 @@ impl Processor {
                 number: self.state.last_commit,
                 first_output: self.state.outputs,
                 released: pending,
+                position: self.journal.head(),
                 committed_at_ms: self.now_ms,
             });
             self.state.outputs += output_count;
@@ -365,6 +385,7 @@ impl Processor {
                 source: state.source.clone(),
                 committed_source: state.committed_source.clone(),
                 counts_digest: state.counts.digest(),
+                moves: state.moves,
             },
             scalars_changed: changes.scalars,
             blocks: self.journal.take_unwritten(),
@@ -373,6 +394,7 @@ impl Processor {
             absorbed: changes.absorbed.then(|| state.settled.absorbed.clone()),
             checkpoints: changes.checkpoints,
             commits: changes.commits,
+            moves: changes.moves,
             snapshots: self.snapshots.take_writes(&self.floor)?,
             runs: self.index.take_writes(&self.floor, self.journal.group())?,
         };
@@ -420,6 +442,13 @@ impl Processor {
     /// The source position of the state.
     pub(crate) fn source(&self) -> Option<&[u8]> {
         self.state.source.as_deref()
+    }
+}
+
+/// The refusal of a request that needs a checkpoint which there is not.
+fn unknown_checkpoint(name: &str) -> Refusal {
+    Refusal::UnknownCheckpoint {
+        checkpoint_id: name.to_owned(),
     }
 }
 

@@ -6,30 +6,31 @@
 use tracing::warn;
 
 use crate::error::StorageError;
-use crate::processor::Processor;
-use crate::request::{Answer, Refusal, Reply};
+use crate::processor::{Processor, unknown_checkpoint};
+use crate::request::{Answer, Reply};
 use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
 use crate::state::timeline::Timeline;
-use crate::store::Checkpoint;
 use crate::store::entry::EventId;
+use crate::store::{Checkpoint, Move, MoveRecord};
 
 impl Processor {
     /// Makes a checkpoint's timeline the present one.
     pub(super) fn restore(&mut self, name: &str) -> Result<Answer, StorageError> {
         self.assert_durable();
         let Some(mut checkpoint) = self.reader.checkpoint(name)? else {
-            let checkpoint_id = name.to_owned();
-            return Ok(Err(Refusal::UnknownCheckpoint { checkpoint_id }));
+            return Ok(Err(unknown_checkpoint(name)));
         };
         self.absorb_released_since(&checkpoint)?;
-        self.move_to(checkpoint.timeline.clone())?;
+        self.move_to(checkpoint.timeline.clone(), Some(name))?;
         self.state.source = checkpoint.source.clone();
         self.state.committed_source = checkpoint.committed_source.clone();
         if checkpoint.last_commit != self.state.last_commit {
             // What was released so far is settled in it now, and need not be looked for again.
             checkpoint.last_commit = self.state.last_commit;
-            self.changes.checkpoints.insert(name.to_owned(), checkpoint);
+            self.changes
+                .checkpoints
+                .insert(name.to_owned(), Some(checkpoint));
         }
         Ok(Ok(Reply::Restored {
             counts: self.state.counts.sorted(),
@@ -43,7 +44,7 @@ impl Processor {
         if discarded_count > 0 {
             let timeline = self.state.timeline.up_to(self.journal.head());
             let pending = self.state.settled.missing_of(&timeline);
-            self.move_to(timeline.difference(&pending))?;
+            self.move_to(timeline.difference(&pending), None)?;
         }
         if self.state.source != self.state.committed_source {
             self.state.source = self.state.committed_source.clone();
@@ -52,11 +53,11 @@ impl Processor {
         Ok(Reply::RolledBack { discarded_count })
     }
 
-    fn assert_durable(&self) {
+    pub(super) fn assert_durable(&self) {
         let is_durable = self.changes.is_empty() && self.reader.durable() == self.journal.head();
         assert!(
             is_durable,
-            "whoever applies a move has committed what came before it"
+            "whoever applies such a request has committed what came before it"
         );
     }
 
@@ -120,11 +121,28 @@ impl Processor {
         Ok(pairs)
     }
 
-    /// Makes another timeline the present one.
-    fn move_to(&mut self, target: PositionSet) -> Result<(), StorageError> {
+    /// Makes another timeline the present one: that of a checkpoint, or of a rollback.
+    fn move_to(
+        &mut self,
+        target: PositionSet,
+        checkpoint_id: Option<&str>,
+    ) -> Result<(), StorageError> {
         let head = self.journal.head();
         let present = self.state.timeline.up_to(head);
         self.move_counts(&present, &target)?;
+        self.state.moves += 1;
+        self.changes.moves.push(Move {
+            number: self.state.moves,
+            record: MoveRecord {
+                checkpoint_id: checkpoint_id.map(str::to_owned),
+                position: head,
+                reached: target.last().unwrap_or(Position::NONE),
+                events_left: present.difference(&target).len(),
+                events_back: target.difference(&present).len(),
+                last_commit: self.state.last_commit,
+                made_at_ms: self.now_ms,
+            },
+        });
         self.state.pending = self.state.settled.missing_of(&target).len();
         self.state.timeline = Timeline::new(target, head.next());
         self.changes.closed = true;

@@ -11,6 +11,10 @@ use crate::protocol::line_decoder::LineDecoder;
 /// many, and few enough to stay in the CPU's cache until they are applied.
 const READ_BYTES: usize = 128 << 10;
 
+/// Bytes asked for in one read of a client of the control socket: what these ask for may be
+/// answered before more is read.
+const CONTROL_READ_BYTES: usize = 16 << 10;
+
 /// Lines that were read together, with the text that they refer to.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
@@ -32,15 +36,24 @@ pub(crate) struct BatchReader<R> {
 }
 
 impl<R: Read> BatchReader<R> {
+    /// A reader of the stream of events.
     pub(crate) fn new(input: R) -> Self {
-        let buffer = vec![0; READ_BYTES].into_boxed_slice();
+        Self::reading(input, READ_BYTES, LineDecoder::default())
+    }
+
+    /// A reader of a client of the control socket, who may ask for more.
+    pub(crate) fn for_control(input: R) -> Self {
+        Self::reading(input, CONTROL_READ_BYTES, LineDecoder::for_control())
+    }
+
+    fn reading(input: R, read_bytes: usize, decoder: LineDecoder) -> Self {
         Self {
             input,
-            buffer,
+            buffer: vec![0; read_bytes].into_boxed_slice(),
             unfinished: Vec::new(),
             is_skipping: false,
             lines_read: 0,
-            decoder: LineDecoder::default(),
+            decoder,
         }
     }
 

@@ -2,16 +2,30 @@
 
 use std::ops::Range;
 
+use serde::Deserialize;
+
+use crate::inspect::Query;
 use crate::protocol::json::{Excess, Reader, SyntaxError, Value};
 use crate::protocol::line::{Body, Line, Span, Strings, malformed};
 use crate::protocol::members::{Member, Members, read_members};
 use crate::protocol::reason::{Problem, Reason};
+
+/// Where a line comes from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Channel {
+    /// The stream of events.
+    #[default]
+    Stream,
+    /// A client of the control socket, who may also ask questions and delete checkpoints.
+    Control,
+}
 
 /// Decodes a line member by member, and returns them too.
 pub(super) fn decode_in_full(
     strings: &mut Strings<'_>,
     range: Range<usize>,
     number: u64,
+    channel: Channel,
 ) -> (Line, Members) {
     let whole = |reason: std::fmt::Arguments<'_>| (malformed(number, reason), Members::default());
     let line = &strings.text[range.clone()];
@@ -41,6 +55,13 @@ pub(super) fn decode_in_full(
         .and(msg_id)
         .and_then(|_| read_body(&members, strings, &range))
         .map_err(|reason| reason.to_string())
+        .and_then(|body| match body {
+            Body::Unknown { kind } if channel == Channel::Control => {
+                let line = &strings.text[range.clone()];
+                read_control(kind, &members, strings, &range, line)
+            }
+            body => Ok(body),
+        })
         .and_then(|body| check_lengths(body, strings));
     let body = body.unwrap_or_else(|why| Body::Malformed(format!("line {number}: {why}").into()));
     let line = Line {
@@ -138,6 +159,31 @@ fn read_body(
     })
 }
 
+/// Reads a request that only clients of the control socket may make.
+fn read_control(
+    kind: Span,
+    members: &Members,
+    strings: &mut Strings<'_>,
+    range: &Range<usize>,
+    line: &str,
+) -> Result<Body, String> {
+    match strings.get(kind) {
+        "delete_checkpoint" => {
+            let id = read_text("checkpoint_id", &members.checkpoint_id, strings, range);
+            let checkpoint_id = id.map_err(|reason| reason.to_string())?;
+            Ok(Body::DeleteCheckpoint { checkpoint_id })
+        }
+        name if Query::NAMES.contains(&name) => {
+            let body =
+                serde_json::from_str(line).map(|mut line: serde_json::Value| line["body"].take());
+            let query = body.and_then(Query::deserialize);
+            let query = query.map_err(|error| error.to_string())?;
+            Ok(Body::Query(Box::new(query)))
+        }
+        _ => Ok(Body::Unknown { kind }),
+    }
+}
+
 /// A member that must be a string; how long it may be is checked with the request.
 fn read_text(
     name: &'static str,
@@ -217,7 +263,7 @@ mod tests {
             text,
             side: &mut side,
         };
-        let (line, _) = decode_in_full(&mut strings, 0..text.len(), 7);
+        let (line, _) = decode_in_full(&mut strings, 0..text.len(), 7, Channel::Stream);
         (line, format!("{text}{side}"))
     }
 

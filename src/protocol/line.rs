@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::inspect::Query;
 use crate::protocol::json::RawString;
 use crate::protocol::unescape::unescape;
 use crate::request::Request;
@@ -46,8 +47,13 @@ pub(crate) enum Body {
     Restore {
         checkpoint_id: Span,
     },
+    DeleteCheckpoint {
+        checkpoint_id: Span,
+    },
     Commit,
     Rollback,
+    /// A question of a client of the control socket.
+    Query(Box<Query>),
     Init {
         node_id: Span,
     },
@@ -77,9 +83,14 @@ impl Body {
             Self::Restore { checkpoint_id } => Request::Restore {
                 checkpoint_id: text(checkpoint_id),
             },
+            Self::DeleteCheckpoint { checkpoint_id } => Request::DeleteCheckpoint {
+                checkpoint_id: text(checkpoint_id),
+            },
             Self::Commit => Request::Commit,
             Self::Rollback => Request::Rollback,
-            Self::Init { .. } | Self::Unknown { .. } | Self::Malformed(_) => return None,
+            Self::Query(_) | Self::Init { .. } | Self::Unknown { .. } | Self::Malformed(_) => {
+                return None;
+            }
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::protocol::decode::decode_in_full;
+use crate::protocol::decode::{Channel, decode_in_full};
 use crate::protocol::json::Value;
 use crate::protocol::line::{Body, Line, Span, Strings};
 use crate::protocol::members::{Member, Members};
@@ -16,9 +16,18 @@ const MISSES: u32 = 8;
 pub(super) struct LineDecoder {
     shape: Option<Shape>,
     misses: u32,
+    channel: Channel,
 }
 
 impl LineDecoder {
+    /// A decoder of what a client of the control socket may ask for.
+    pub(super) fn for_control() -> Self {
+        Self {
+            channel: Channel::Control,
+            ..Self::default()
+        }
+    }
+
     /// Decodes the line that stands at `range` of the text, the `number`th of the input.
     pub(super) fn decode(
         &mut self,
@@ -33,7 +42,7 @@ impl LineDecoder {
             }
             self.misses += 1;
         }
-        let (line, members) = decode_in_full(strings, range.clone(), number);
+        let (line, members) = decode_in_full(strings, range.clone(), number, self.channel);
         let is_wanted = self.shape.is_none() || self.misses >= MISSES;
         if is_wanted && matches!(line.body, Body::Process { .. }) {
             self.shape = shape_of(&strings.text[range], &members);
@@ -125,7 +134,7 @@ mod tests {
                 let mut strings = Strings { text: &line, side: &mut side };
                 let found = decoder.decode(&mut strings, 0..line.len(), 7);
                 let mut strings = Strings { text: &line, side: &mut other };
-                let (expected, _) = decode_in_full(&mut strings, 0..line.len(), 7);
+                let (expected, _) = decode_in_full(&mut strings, 0..line.len(), 7, Channel::Stream);
                 prop_assert_eq!(format!("{:?}", found), format!("{:?}", expected));
                 prop_assert_eq!(&side, &other);
             }

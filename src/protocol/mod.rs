@@ -16,5 +16,5 @@ mod shape;
 mod unescape;
 
 pub(crate) use batch::{Batch, BatchReader};
-pub(crate) use line::Line;
-pub(crate) use reply::{Addressee, ReplyWriter};
+pub(crate) use line::{Body, Line};
+pub(crate) use reply::{Addressee, AnswerWriter, ReplyWriter};

@@ -1,5 +1,6 @@
 //! Encoding: replies as lines, in exactly the style that the protocol prescribes.
 
+use crate::inspect::InspectError;
 use crate::protocol::line::Body;
 use crate::request::{Answer, Outcome, Refusal, Reply, Request};
 use crate::state::counts::WordCount;
@@ -29,12 +30,12 @@ pub(crate) struct Addressee<'a> {
 }
 
 /// Writes replies, and remembers how: bare, or wrapped once a node id is known.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct ReplyWriter {
     node: Option<Node>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Node {
     id: String,
     next_msg_id: u64,
@@ -90,6 +91,10 @@ impl ReplyWriter {
                 self.begin(out, to, "checkpoint_saved");
                 string_member(out, "checkpoint_id", checkpoint_id);
             }
+            (Reply::CheckpointDeleted, Request::DeleteCheckpoint { checkpoint_id }) => {
+                self.begin(out, to, "checkpoint_deleted");
+                string_member(out, "checkpoint_id", checkpoint_id);
+            }
             (Reply::Restored { counts }, _) => {
                 self.begin(out, to, "restored");
                 counts_member(out, counts);
@@ -133,6 +138,19 @@ impl ReplyWriter {
         }
     }
 
+    /// What will write the lines that answer a question; they share one number of the node.
+    pub(crate) fn answer_later(&mut self, src: Option<&str>, in_reply_to: u64) -> AnswerWriter {
+        let writer = self.clone();
+        if let Some(node) = &mut self.node {
+            node.next_msg_id += 1;
+        }
+        AnswerWriter {
+            writer,
+            src: src.map(str::to_owned),
+            in_reply_to,
+        }
+    }
+
     /// Writes an error reply, whether or not the request has a number.
     fn error(&mut self, out: &mut Vec<u8>, to: Addressee<'_>, code: ErrorCode, text: &str) {
         self.begin(out, to, "error");
@@ -166,6 +184,54 @@ impl ReplyWriter {
 
     fn end(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(if self.node.is_some() { b"}}\n" } else { b"}\n" });
+    }
+}
+
+/// Writes the lines that answer one question.
+#[derive(Debug)]
+pub(crate) struct AnswerWriter {
+    writer: ReplyWriter,
+    src: Option<String>,
+    in_reply_to: u64,
+}
+
+impl AnswerWriter {
+    /// Writes a record, which is given as JSON.
+    pub(crate) fn record(&self, out: &mut Vec<u8>, record: &[u8]) {
+        self.line(out, "record", |out| {
+            name(out, "record");
+            out.extend_from_slice(record);
+        });
+    }
+
+    /// Writes the last line: how many records there were.
+    pub(crate) fn end(&self, out: &mut Vec<u8>, records: u64) {
+        self.line(out, "end", |out| number_member(out, "records", records));
+    }
+
+    /// Writes why there are no more records.
+    pub(crate) fn error(&self, out: &mut Vec<u8>, error: &InspectError) {
+        let code = match error {
+            InspectError::UnknownCheckpoint { .. } | InspectError::BeyondTheEnd { .. } => {
+                ErrorCode::KeyDoesNotExist
+            }
+            _ => ErrorCode::TemporarilyUnavailable,
+        };
+        self.line(out, "error", |out| {
+            number_member(out, "code", code as u64);
+            string_member(out, "text", &error.to_string());
+        });
+    }
+
+    fn line(&self, out: &mut Vec<u8>, kind: &str, members: impl FnOnce(&mut Vec<u8>)) {
+        let mut writer = self.writer.clone();
+        let to = Addressee {
+            src: self.src.as_deref(),
+            msg_id: Some(self.in_reply_to),
+        };
+        writer.begin(out, to, kind);
+        members(out);
+        writer.end(out);
     }
 }
 

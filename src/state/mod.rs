@@ -22,6 +22,8 @@ pub(crate) struct State {
     pub(crate) last_commit: u64,
     /// How many outputs have been released.
     pub(crate) outputs: u64,
+    /// How many restores and rollbacks there have been.
+    pub(crate) moves: u64,
     /// The source position of the state.
     pub(crate) source: Option<Vec<u8>>,
     /// The source position that the last commit of this timeline held.

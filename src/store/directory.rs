@@ -23,7 +23,7 @@ use crate::store::lock::{LOCK, Lock};
 use crate::store::watermark::{Mark, Watermark};
 
 /// The format of the directory and of everything in its database.
-pub(crate) const FORMAT: u32 = 3;
+pub(crate) const FORMAT: u32 = 4;
 
 const SENTINEL: &str = "sentinel";
 const NEW_SENTINEL: &str = "sentinel.new";
@@ -64,8 +64,11 @@ pub(super) struct RestingDirectory {
 }
 
 impl Directory {
-    /// Locks a directory to write to it, and creates it if it does not exist.
-    pub(super) fn lock(path: &Path) -> Result<Self, OpenError> {
+    /// Locks a directory to write to it, and creates it if it does not exist, unless it must.
+    pub(super) fn lock(path: &Path, must_exist: bool) -> Result<Self, OpenError> {
+        if must_exist {
+            check_state(path)?;
+        }
         create_directory(path)?;
         // Looked at before anything is created in it: a foreign directory stays as it is.
         inspect(path)?;
@@ -177,17 +180,10 @@ impl Directory {
 impl RestingDirectory {
     /// Locks an existing state directory against writers, without changing a byte of it.
     pub(super) fn lock(path: &Path) -> Result<Self, OpenError> {
+        check_state(path)?;
         let no_state = || OpenError::NoState {
             path: path.to_owned(),
         };
-        match inspect(path) {
-            Ok(Contents::Ours(_)) => {}
-            Ok(Contents::Empty) => return Err(no_state()),
-            Err(OpenError::Unusable { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                return Err(no_state());
-            }
-            Err(error) => return Err(error),
-        }
         let lock = Lock::for_reading(path)?;
         match inspect(path)? {
             Contents::Ours(Stage::Ready) => check_database(path).map(|()| Self {
@@ -248,6 +244,21 @@ fn create_directory(path: &Path) -> Result<(), OpenError> {
             })
         }
         _ => sync(parent),
+    }
+}
+
+/// Checks that a directory exists and has a state, or will have one.
+fn check_state(path: &Path) -> Result<(), OpenError> {
+    let no_state = || OpenError::NoState {
+        path: path.to_owned(),
+    };
+    match inspect(path) {
+        Ok(Contents::Ours(_)) => Ok(()),
+        Ok(Contents::Empty) => Err(no_state()),
+        Err(OpenError::Unusable { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            Err(no_state())
+        }
+        Err(error) => Err(error),
     }
 }
 

@@ -11,8 +11,8 @@ use crate::store::counts_codec::encode_counts;
 use crate::store::entry::{Entry, EventId};
 use crate::store::group::RunNumber;
 use crate::store::record::{
-    self, CheckpointRecord, CommitRecord, Digests, Format, HeadRecord, RunRecord, Scalars,
-    SetRecord, SnapshotRecord, TreeDigest,
+    self, CheckpointRecord, CommitRecord, Digests, Format, HeadRecord, JournalSize, MoveRecord,
+    RunRecord, Scalars, SetRecord, SnapshotRecord, TreeDigest,
 };
 use crate::store::run_codec::encode_run;
 use crate::store::set_codec::{self, PieceKey};
@@ -79,12 +79,14 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
         source: Some(b"offset 9".to_vec()),
         committed_source: None,
         counts_digest: 77,
+        moves: 1,
     };
     let digests = Digests {
         journal: 78,
         commits: TreeDigest {
             entries: 2,
             sum: 79,
+            bytes: 80,
         },
         ..Digests::default()
     };
@@ -101,7 +103,17 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
     let commit = CommitRecord {
         first_output: 3,
         released: SetRecord::Pieces(17),
+        position: Position(8),
         committed_at_ms: 1_700_000_000_001,
+    };
+    let made = MoveRecord {
+        checkpoint_id: Some("before".to_owned()),
+        position: Position(9),
+        reached: Position(3),
+        events_left: 6,
+        events_back: 1,
+        last_commit: 2,
+        made_at_ms: 1_700_000_000_002,
     };
     let snapshot = SnapshotRecord {
         timeline: ranges,
@@ -121,7 +133,7 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
         (
             "format record",
             record::encode(&Format {
-                format: 3,
+                format: 4,
                 seed: 42,
                 fingerprint_bits: 38,
             }),
@@ -133,10 +145,17 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
                 next_set: 18,
                 scalars,
                 digests,
+                journal: JournalSize {
+                    blocks: 1,
+                    bytes: 81,
+                    last: Position(5),
+                    last_bytes: 82,
+                },
             }),
         ),
         ("checkpoint record", record::encode(&checkpoint)),
         ("commit record", record::encode(&commit)),
+        ("move record", record::encode(&made)),
         ("snapshot record", record::encode(&snapshot)),
         ("run record", record::encode(&run)),
     ]

@@ -7,7 +7,7 @@ use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
 use crate::store::block::Block;
 use crate::store::counts_codec::CountsBlock;
-use crate::store::record::Scalars;
+use crate::store::record::{MoveRecord, Scalars};
 use crate::store::run_codec::{RunBlock, RunKey};
 
 /// A saved state.
@@ -30,7 +30,17 @@ pub(crate) struct Commit {
     /// The offset of the first output in the output log.
     pub(crate) first_output: u64,
     pub(crate) released: PositionSet,
+    /// The journal's last position when it was made.
+    pub(crate) position: Position,
     pub(crate) committed_at_ms: u64,
+}
+
+/// A restore or a rollback.
+#[derive(Debug, Clone)]
+pub(crate) struct Move {
+    pub(crate) number: u64,
+    /// What it did, and when.
+    pub(crate) record: MoveRecord,
 }
 
 /// What a counts snapshot covers.
@@ -124,8 +134,10 @@ pub(crate) struct Group {
     pub(crate) released: Option<PositionSet>,
     /// The absorbed positions, if they changed.
     pub(crate) absorbed: Option<PositionSet>,
-    pub(crate) checkpoints: BTreeMap<String, Checkpoint>,
+    /// Saved checkpoints; `None` for those that are deleted.
+    pub(crate) checkpoints: BTreeMap<String, Option<Checkpoint>>,
     pub(crate) commits: Vec<Commit>,
+    pub(crate) moves: Vec<Move>,
     pub(crate) snapshots: SnapshotWrites,
     pub(crate) runs: RunWrites,
 }
@@ -152,6 +164,7 @@ impl Group {
             && self.absorbed.is_none()
             && self.checkpoints.is_empty()
             && self.commits.is_empty()
+            && self.moves.is_empty()
             && self.snapshots.is_empty()
             && self.runs.is_empty()
     }

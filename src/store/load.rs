@@ -141,6 +141,13 @@ pub(super) fn head(trees: &Trees) -> Result<StoredHead, StorageError> {
             record.scalars.counts_digest = last.stamp.counts_digest;
             record.group = last.stamp.groups.group;
             record.digests.journal = journal;
+            let from = record.journal.last.0.to_be_bytes();
+            for entry in trees.journal.range(from..) {
+                let (key, value) = entry?;
+                let first = parse_number("a key of the journal", &key)?;
+                let bytes = key.len() + value.len();
+                record.journal.add(Position(first), bytes as u64);
+            }
         }
         None => fits("the journal's digest", record.digests.journal, journal)?,
     }
@@ -209,6 +216,9 @@ pub(super) fn check_fit(
     };
     fits("the number of the last commit", scalars.last_commit, number)?;
     fits("the number of committed outputs", scalars.outputs, outputs)?;
+    let moves = trees.moves.last_up_to([u8::MAX; 8])?;
+    let moves = moves.map_or(Ok(0), |(key, _)| parse_number("a move's key", &key))?;
+    fits("the number of the last move", scalars.moves, moves)?;
     for set in [&sets.closed, &sets.settled.released, &sets.settled.absorbed] {
         check_within(set, scalars.position)?;
     }
@@ -246,6 +256,7 @@ pub(super) fn decode_commit(
         number,
         first_output: record.first_output,
         released: load_set(trees, &record.released, head)?,
+        position: record.position,
         committed_at_ms: record.committed_at_ms,
     })
 }
@@ -332,7 +343,7 @@ pub(super) fn decode_block((key, bytes): &KeyValue) -> Result<Block, StorageErro
 }
 
 /// A key that is a number, big-endian.
-fn parse_number(what: &str, key: &[u8]) -> Result<u64, StorageError> {
+pub(super) fn parse_number(what: &str, key: &[u8]) -> Result<u64, StorageError> {
     let found = || format!("{} bytes", key.len());
     let number = key.try_into().map(u64::from_be_bytes);
     number.map_err(|_| StorageError::damaged(what, "8 bytes", found()))

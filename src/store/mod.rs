@@ -12,6 +12,7 @@
 //! | `counts` | snapshot u64, block u32, both big-endian; 0 is the header | [`counts_codec`] |
 //! | `checkpoints` | checkpoint id | [`record::CheckpointRecord`] |
 //! | `commits` | commit number, u64 big-endian | [`record::CommitRecord`] |
+//! | `moves` | number of the restore or rollback, u64 big-endian | [`record::MoveRecord`] |
 //! | `seen` | run u32, big-endian; with fingerprint and position, a block | [`run_codec`] |
 
 pub(crate) mod block;
@@ -35,6 +36,7 @@ mod space;
 mod transaction;
 mod tree;
 pub(crate) mod varint;
+mod view;
 mod watchdog;
 mod watermark;
 mod writer;
@@ -46,12 +48,13 @@ use crate::options::Options;
 pub(crate) use copy::RestingCopy;
 pub(crate) use counts_codec::{CountsBlock, encode_counts};
 pub(crate) use group::{
-    Checkpoint, Commit, Group, RunHeader, RunNumber, RunWrites, SnapshotHeader, SnapshotWrites,
+    Checkpoint, Commit, Group, Move, RunHeader, RunNumber, RunWrites, SnapshotHeader,
+    SnapshotWrites,
 };
 pub use handle::panic_becomes_error;
 pub(crate) use load::{LiveSets, Stored};
 pub(crate) use reader::{Durable, Reader};
-pub(crate) use record::{HeadRecord, Scalars};
+pub(crate) use record::{HeadRecord, MoveRecord, Scalars};
 pub(crate) use run_codec::{RunBlock, RunKey, encode_run};
 pub(crate) use space::{LowSpace, SpaceFloor};
 use watchdog::Watchdog;
@@ -69,7 +72,7 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Store, OpenError> {
     let watchdog = Watchdog::start(&options.storage_timeout)?;
     let directory = {
         let _watched = watchdog.watch("locking the directory");
-        directory::Directory::lock(path)?
+        directory::Directory::lock(path, options.must_exist)?
     };
     Store::open(directory, options, &watchdog)
 }

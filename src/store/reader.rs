@@ -12,9 +12,9 @@ use crate::state::position_set::{PositionRange, PositionSet};
 use crate::store::block::{Block, walk_block};
 use crate::store::counts_codec::decode_counts;
 use crate::store::entry::Entry;
-use crate::store::group::{Checkpoint, Commit, SnapshotHeader};
+use crate::store::group::{Checkpoint, Commit, Move, SnapshotHeader};
 use crate::store::load::{
-    self, FIRST_FREE_SET, LiveSets, counts_key, decode_block, fits, follows, gap, load_set,
+    self, FIRST_FREE_SET, LiveSets, Stored, counts_key, decode_block, fits, follows, gap, load_set,
     parse_counts_key, snapshot_record,
 };
 use crate::store::record::{
@@ -260,6 +260,41 @@ impl Reader {
         })
     }
 
+    /// Every restore and rollback, in order and without a gap.
+    pub(crate) fn moves(&self) -> impl Iterator<Item = Result<Move, StorageError>> + '_ {
+        self.trees.moves.iter().zip(1..).map(|(entry, number)| {
+            let (key, bytes) = entry?;
+            fits(
+                "the number of a move",
+                number,
+                load::parse_number("a move's key", &key)?,
+            )?;
+            let record = record::decode(&bytes, &format!("move {number}"))?;
+            Ok(Move { number, record })
+        })
+    }
+
+    /// How many bytes the database's file has.
+    pub(crate) fn file_bytes(&self) -> u64 {
+        self.trees.database.file_bytes()
+    }
+
+    /// What the state of a view, which was durable when it was opened, consists of. From here on
+    /// positions up to its head count as durable.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if something cannot be read.
+    pub(crate) fn stored(&self) -> Result<Stored, StorageError> {
+        let format = load::format(&self.trees)?;
+        let missing = || StorageError::damaged("the record of the format", "a record", "nothing");
+        Ok(Stored {
+            format: format.ok_or_else(missing)?,
+            record: self.head()?,
+            sets: self.live_sets()?,
+        })
+    }
+
     /// The record of the head of a resting store, whose positions all count as durable then.
     pub(super) fn head(&self) -> Result<HeadRecord, StorageError> {
         let record = load::head(&self.trees)?.record;
@@ -295,6 +330,7 @@ impl Reader {
             checkpoints,
             commits,
             seen,
+            moves,
             ..
         } = &self.trees;
         let all = [
@@ -303,6 +339,7 @@ impl Reader {
             ("checkpoints", checkpoints, digests.checkpoints),
             ("commits", commits, digests.commits),
             ("seen", seen, digests.seen),
+            ("moves", moves, digests.moves),
         ];
         all.into_iter()
             .map(|(name, tree, digest)| load::check_digest(name, tree, &digest))

@@ -11,7 +11,7 @@ use crate::error::StorageError;
 use crate::fingerprint::Fingerprints;
 use crate::state::position::Position;
 
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 const CHECKSUM_BYTES: usize = 8;
 
 /// What is fixed when a directory is created.
@@ -49,6 +49,8 @@ pub(crate) struct Scalars {
     pub(crate) committed_source: Option<Vec<u8>>,
     /// The digest of the state's counts.
     pub(crate) counts_digest: u64,
+    /// How many restores and rollbacks there have been.
+    pub(crate) moves: u64,
 }
 
 /// The record `head` of the tree `meta`: the state's scalars and the store's own, as of the last
@@ -61,6 +63,42 @@ pub(crate) struct HeadRecord {
     pub(crate) next_set: u64,
     pub(crate) scalars: Scalars,
     pub(crate) digests: Digests,
+    pub(crate) journal: JournalSize,
+}
+
+/// How large the journal is, of which only the last block is ever replaced.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct JournalSize {
+    /// How many blocks there are before the last one.
+    pub(crate) blocks: u64,
+    /// How many bytes they have, with their keys.
+    pub(crate) bytes: u64,
+    /// The first position of the last block.
+    pub(crate) last: Position,
+    /// How many bytes that has, with its key; 0 if there is none.
+    pub(crate) last_bytes: u64,
+}
+
+impl JournalSize {
+    /// Takes in a block that is new, or replaces the last one.
+    pub(crate) fn add(&mut self, first: Position, bytes: u64) {
+        if self.last_bytes > 0 && self.last != first {
+            self.blocks += 1;
+            self.bytes += self.last_bytes;
+        }
+        self.last = first;
+        self.last_bytes = bytes;
+    }
+
+    /// How many blocks there are.
+    pub(crate) fn entries(&self) -> u64 {
+        self.blocks + u64::from(self.last_bytes > 0)
+    }
+
+    /// How many bytes they have, with their keys.
+    pub(crate) fn total_bytes(&self) -> u64 {
+        self.bytes + self.last_bytes
+    }
 }
 
 /// What the trees hold, in short. The committed outputs are what `commits` and `sets` say of the
@@ -74,6 +112,7 @@ pub(crate) struct Digests {
     pub(crate) checkpoints: TreeDigest,
     pub(crate) commits: TreeDigest,
     pub(crate) seen: TreeDigest,
+    pub(crate) moves: TreeDigest,
 }
 
 /// How many entries a tree has, and the sum of their hashes modulo 2^64: an entry's is the XXH3
@@ -82,6 +121,8 @@ pub(crate) struct Digests {
 pub(crate) struct TreeDigest {
     pub(crate) entries: u64,
     pub(crate) sum: u64,
+    /// How many bytes their keys and values have.
+    pub(crate) bytes: u64,
 }
 
 impl TreeDigest {
@@ -89,12 +130,14 @@ impl TreeDigest {
     pub(crate) fn add(&mut self, key: &[u8], value: &[u8]) {
         self.entries = self.entries.wrapping_add(1);
         self.sum = self.sum.wrapping_add(Self::hash(key, value));
+        self.bytes = self.bytes.wrapping_add((key.len() + value.len()) as u64);
     }
 
     /// Takes an entry out that was taken in before.
     pub(crate) fn remove(&mut self, key: &[u8], value: &[u8]) {
         self.entries = self.entries.wrapping_sub(1);
         self.sum = self.sum.wrapping_sub(Self::hash(key, value));
+        self.bytes = self.bytes.wrapping_sub((key.len() + value.len()) as u64);
     }
 
     fn hash(key: &[u8], value: &[u8]) -> u64 {
@@ -140,8 +183,29 @@ pub(crate) struct CommitRecord {
     pub(crate) first_output: u64,
     /// The positions it released; their outputs follow in order.
     pub(crate) released: SetRecord,
+    /// The journal's last position when it was made.
+    pub(crate) position: Position,
     /// When it was made, in milliseconds since 1970; it comes from the caller.
     pub(crate) committed_at_ms: u64,
+}
+
+/// A restore or a rollback as it is stored under its number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MoveRecord {
+    /// The checkpoint that was restored; `None` for a rollback.
+    pub(crate) checkpoint_id: Option<String>,
+    /// The journal's last position when it was made.
+    pub(crate) position: Position,
+    /// The last position of the state that it led to; 0 if that had no events.
+    pub(crate) reached: Position,
+    /// How many events left the state.
+    pub(crate) events_left: u64,
+    /// How many events came back into it.
+    pub(crate) events_back: u64,
+    /// The number of the last commit before it.
+    pub(crate) last_commit: u64,
+    /// When it was made, in milliseconds since 1970; it comes from the caller.
+    pub(crate) made_at_ms: u64,
 }
 
 /// The header of a counts snapshot, which exists only once this is written.
@@ -216,6 +280,7 @@ mod tests {
         let record = CommitRecord {
             first_output: 7,
             released: SetRecord::Ranges(vec![(Position(1), Position(3))]),
+            position: Position(3),
             committed_at_ms: 1,
         };
         let mut bytes = encode(&record);

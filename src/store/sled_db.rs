@@ -15,6 +15,7 @@ use crate::error::StorageError;
 use crate::store::directory::DATABASE;
 use crate::store::handle::{Handle, call, contained};
 use crate::store::tree::Tree;
+use crate::store::view::View;
 use crate::store::watchdog::{Watchdog, time_to_read};
 
 const OPENING: &str = "opening";
@@ -23,17 +24,52 @@ const OPENING: &str = "opening";
 /// was closed in this process is waited for this long.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
+/// The trees of the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TreeName {
+    Meta,
+    Journal,
+    Sets,
+    Counts,
+    Checkpoints,
+    Commits,
+    Seen,
+    Moves,
+}
+
+impl TreeName {
+    pub(super) const ALL: [Self; 8] = [
+        Self::Meta,
+        Self::Journal,
+        Self::Sets,
+        Self::Counts,
+        Self::Checkpoints,
+        Self::Commits,
+        Self::Seen,
+        Self::Moves,
+    ];
+
+    /// Its name, in the database and to people.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Meta => "meta",
+            Self::Journal => "journal",
+            Self::Sets => "sets",
+            Self::Counts => "counts",
+            Self::Checkpoints => "checkpoints",
+            Self::Commits => "commits",
+            Self::Seen => "seen",
+            Self::Moves => "moves",
+        }
+    }
+}
+
 /// sled's own handles.
 #[derive(Debug)]
 pub(super) struct OpenDatabase {
     pub(super) db: sled::Db,
-    pub(super) meta: sled::Tree,
-    pub(super) journal: sled::Tree,
-    pub(super) sets: sled::Tree,
-    pub(super) counts: sled::Tree,
-    pub(super) checkpoints: sled::Tree,
-    pub(super) commits: sled::Tree,
-    pub(super) seen: sled::Tree,
+    /// In the order of their names.
+    pub(super) trees: [sled::Tree; TreeName::ALL.len()],
 }
 
 impl OpenDatabase {
@@ -57,15 +93,11 @@ impl OpenDatabase {
                 other => break other.map_err(failed(OPENING))?,
             }
         };
-        let tree = |name: &str| db.open_tree(name).map_err(failed(OPENING));
+        let tree = |tree: TreeName| db.open_tree(tree.name()).map_err(failed(OPENING));
+        let trees: Result<Vec<_>, _> = TreeName::ALL.into_iter().map(tree).collect();
+        let trees = trees?.try_into();
         Ok(Self {
-            meta: tree("meta")?,
-            journal: tree("journal")?,
-            sets: tree("sets")?,
-            counts: tree("counts")?,
-            checkpoints: tree("checkpoints")?,
-            commits: tree("commits")?,
-            seen: tree("seen")?,
+            trees: trees.expect("as many were opened as there are"),
             db,
         })
     }
@@ -116,7 +148,7 @@ impl Database {
             watchdog,
             ..
         } = &*self.0;
-        let bytes = path.join(DATABASE).metadata().map_or(0, |file| file.len());
+        let bytes = self.file_bytes();
         let _watched = watchdog.watch_longer(OPENING, time_to_read(bytes));
         let open = contained(OPENING, || OpenDatabase::open(path, *cache_bytes))?;
         let open = Handle::new(open, watchdog.clone());
@@ -174,6 +206,12 @@ impl Database {
         call(&self.0.watchdog, action, || f(open))
     }
 
+    /// How many bytes the file has; 0 if it is gone.
+    pub(super) fn file_bytes(&self) -> u64 {
+        let file = self.0.path.join(DATABASE);
+        file.metadata().map_or(0, |file| file.len())
+    }
+
     pub(super) fn watchdog(&self) -> &Watchdog {
         &self.0.watchdog
     }
@@ -190,20 +228,46 @@ pub(super) struct Trees {
     pub(super) checkpoints: Tree,
     pub(super) commits: Tree,
     pub(super) seen: Tree,
+    pub(super) moves: Tree,
 }
 
 impl Trees {
+    /// The trees as they are.
     pub(super) fn new(database: Database) -> Self {
-        let tree = |choose| Tree::new(database.clone(), choose);
+        Self::viewed(database, None)
+    }
+
+    /// The trees as they were.
+    pub(super) fn at(&self, view: Arc<View>) -> Self {
+        Self::viewed(self.database.clone(), Some(view))
+    }
+
+    fn viewed(database: Database, view: Option<Arc<View>>) -> Self {
+        let tree = |name| Tree::new(database.clone(), name, view.clone());
         Self {
-            meta: tree(|open| &open.meta),
-            journal: tree(|open| &open.journal),
-            sets: tree(|open| &open.sets),
-            counts: tree(|open| &open.counts),
-            checkpoints: tree(|open| &open.checkpoints),
-            commits: tree(|open| &open.commits),
-            seen: tree(|open| &open.seen),
+            meta: tree(TreeName::Meta),
+            journal: tree(TreeName::Journal),
+            sets: tree(TreeName::Sets),
+            counts: tree(TreeName::Counts),
+            checkpoints: tree(TreeName::Checkpoints),
+            commits: tree(TreeName::Commits),
+            seen: tree(TreeName::Seen),
+            moves: tree(TreeName::Moves),
             database,
+        }
+    }
+
+    /// The tree of a name.
+    pub(super) fn get(&self, name: TreeName) -> &Tree {
+        match name {
+            TreeName::Meta => &self.meta,
+            TreeName::Journal => &self.journal,
+            TreeName::Sets => &self.sets,
+            TreeName::Counts => &self.counts,
+            TreeName::Checkpoints => &self.checkpoints,
+            TreeName::Commits => &self.commits,
+            TreeName::Seen => &self.seen,
+            TreeName::Moves => &self.moves,
         }
     }
 }

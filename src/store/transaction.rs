@@ -15,11 +15,15 @@ use crate::store::record::{
     TreeDigest,
 };
 use crate::store::set_codec::{self, PieceKey};
-use crate::store::sled_db::{Trees, failed};
+use crate::store::sled_db::{TreeName, Trees, failed};
 use crate::store::tree::Tree;
+use crate::store::view::Views;
 
 /// A set of at most this many ranges is stored in its record: below 1.3 KB in the worst case.
 const MAX_INLINE_RANGES: usize = 64;
+
+/// The key of the head's record in the tree `meta`.
+const HEAD: &[u8] = b"head";
 
 /// What will be written, collected outside of sled's transaction: that holds a lock that keeps all
 /// readers waiting.
@@ -32,6 +36,7 @@ pub(super) struct Transaction {
     checkpoints: Writes,
     commits: Writes,
     seen: Writes,
+    moves: Writes,
 }
 
 /// What will be written to one tree: keys with their new values, or none for those that go.
@@ -47,11 +52,19 @@ impl Writes {
         self.0.insert(key.into(), None);
     }
 
-    /// Brings the digest of the tree forward, from what these replace to what they are.
-    fn digested(self, tree: &Tree, digest: &mut TreeDigest) -> Result<sled::Batch, StorageError> {
+    /// Brings the digest of the tree forward, from what these replace to what they are; the views
+    /// keep what they replace.
+    fn digested(
+        self,
+        tree: &Tree,
+        digest: &mut TreeDigest,
+        views: &Views,
+    ) -> Result<sled::Batch, StorageError> {
         let mut batch = sled::Batch::default();
         for (key, value) in self.0 {
-            if let Some(replaced) = tree.get(&key)? {
+            let replaced = tree.get(&key)?;
+            views.keep(tree.name(), &key, replaced.as_ref());
+            if let Some(replaced) = replaced {
                 digest.remove(&key, &replaced);
             }
             match value {
@@ -97,10 +110,17 @@ impl Transaction {
             if let Some(old) = load::checkpoint_record(trees, name)? {
                 self.remove_set(trees, &old.timeline)?;
             }
-            self.put_checkpoint(name, checkpoint, record);
+            match checkpoint {
+                Some(checkpoint) => self.put_checkpoint(name, checkpoint, record),
+                None => self.checkpoints.remove(name.as_str()),
+            }
         }
         for commit in &group.commits {
             self.put_commit(commit, record);
+        }
+        for made in &group.moves {
+            let key = made.number.to_be_bytes();
+            self.moves.insert(key, record::encode(&made.record));
         }
         self.put_runs(group);
         self.put_snapshots(trees, group, record)
@@ -110,47 +130,51 @@ impl Transaction {
     pub(super) fn apply(
         mut self,
         trees: &Trees,
+        views: &Views,
         record: &mut HeadRecord,
         action: &'static str,
     ) -> Result<(), StorageError> {
         let digests = &mut record.digests;
-        let new_sets = self.sets.digested(&trees.sets, &mut digests.sets)?;
-        let new_counts = self.counts.digested(&trees.counts, &mut digests.counts)?;
+        let new_sets = self.sets.digested(&trees.sets, &mut digests.sets, views)?;
+        let new_counts = self
+            .counts
+            .digested(&trees.counts, &mut digests.counts, views)?;
         let of_checkpoints = &mut digests.checkpoints;
-        let new_checkpoints = self
-            .checkpoints
-            .digested(&trees.checkpoints, of_checkpoints)?;
+        let new_checkpoints =
+            self.checkpoints
+                .digested(&trees.checkpoints, of_checkpoints, views)?;
         let new_commits = self
             .commits
-            .digested(&trees.commits, &mut digests.commits)?;
-        let new_seen = self.seen.digested(&trees.seen, &mut digests.seen)?;
-        self.meta.insert("head", record::encode(record));
+            .digested(&trees.commits, &mut digests.commits, views)?;
+        let new_seen = self.seen.digested(&trees.seen, &mut digests.seen, views)?;
+        let new_moves = self
+            .moves
+            .digested(&trees.moves, &mut digests.moves, views)?;
+        self.meta.insert(HEAD, record::encode(record));
+        if !views.is_empty() {
+            views.keep(TreeName::Meta, HEAD, trees.meta.get(HEAD)?.as_ref());
+        }
         trees.database.call(action, |open| {
-            let all = (
-                &open.meta,
-                &open.journal,
-                &open.sets,
-                &open.counts,
-                &open.checkpoints,
-                &open.commits,
-                &open.seen,
-            );
-            all.transaction(
-                |(meta, journal, sets, counts, checkpoints, commits, seen)| {
-                    meta.apply_batch(&self.meta)?;
-                    journal.apply_batch(&self.journal)?;
-                    sets.apply_batch(&new_sets)?;
-                    counts.apply_batch(&new_counts)?;
-                    checkpoints.apply_batch(&new_checkpoints)?;
-                    commits.apply_batch(&new_commits)?;
-                    seen.apply_batch(&new_seen)?;
+            open.trees
+                .transaction(|trees| {
+                    for (tree, batch) in trees.iter().zip([
+                        &self.meta,
+                        &self.journal,
+                        &new_sets,
+                        &new_counts,
+                        &new_checkpoints,
+                        &new_commits,
+                        &new_seen,
+                        &new_moves,
+                    ]) {
+                        tree.apply_batch(batch)?;
+                    }
                     Ok::<(), ConflictableTransactionError<()>>(())
-                },
-            )
-            .map_err(|error| match error {
-                TransactionError::Storage(error) => failed(action)(error),
-                TransactionError::Abort(()) => unreachable!("the closure never aborts"),
-            })
+                })
+                .map_err(|error| match error {
+                    TransactionError::Storage(error) => failed(action)(error),
+                    TransactionError::Abort(()) => unreachable!("the closure never aborts"),
+                })
         })
     }
 
@@ -206,6 +230,7 @@ impl Transaction {
         let stored = CommitRecord {
             first_output: commit.first_output,
             released: self.put_set(&commit.released, record),
+            position: commit.position,
             committed_at_ms: commit.committed_at_ms,
         };
         self.commits

@@ -17,9 +17,10 @@ use crate::store::group::Group;
 use crate::store::load::{self, FIRST_FREE_SET, LiveSets, StoredHead};
 use crate::store::reader::{Durable, Reader};
 use crate::store::record::{Format, HeadRecord, Scalars};
-use crate::store::sled_db::{Database, Trees, failed};
+use crate::store::sled_db::{Database, TreeName, Trees, failed};
 use crate::store::space::SpaceFloor;
 use crate::store::transaction::Transaction;
+use crate::store::view::Views;
 use crate::store::watchdog::Watchdog;
 use crate::store::watermark::{Mark, Watermark, find_loss};
 
@@ -68,6 +69,7 @@ pub(crate) struct Store {
     flushed_bytes: u64,
     times: StoreTimes,
     reopen_bytes: u64,
+    views: Views,
     /// Dropped last: the lock is given up when sled is done with the files.
     directory: Directory,
 }
@@ -130,6 +132,7 @@ impl Store {
             flushed_bytes: 0,
             times: StoreTimes::default(),
             reopen_bytes: options.reopen_bytes,
+            views: Views::default(),
             directory,
         })
     }
@@ -202,6 +205,17 @@ impl Store {
     /// A reader of what is durable.
     pub(crate) fn reader(&self) -> Reader {
         Reader::new(self.trees.clone(), self.durable.clone())
+    }
+
+    /// A reader of what is durable now, whatever is committed later.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if the database cannot be read.
+    pub(crate) fn view(&mut self) -> Result<Reader, StorageError> {
+        self.check_running()?;
+        let view = self.views.open(&self.trees)?;
+        Ok(Reader::new(self.trees.at(view), Durable::default()))
     }
 
     /// Makes a group durable: when this returns `Ok`, neither a kill nor a power cut takes it
@@ -298,7 +312,12 @@ impl Store {
             next_set: self.record.next_set,
             scalars: group.scalars.clone(),
             digests: self.record.digests.clone(),
+            journal: self.record.journal,
         };
+        for block in &group.blocks {
+            let bytes = size_of::<u64>() + block.bytes.len();
+            record.journal.add(block.first, bytes as u64);
+        }
         if let Some(last) = group.blocks.last() {
             record.digests.journal = last.checksum();
         }
@@ -308,6 +327,7 @@ impl Store {
             "groups are committed in order"
         );
         let started = Instant::now();
+        self.keep_blocks_for_views(group)?;
         match group.as_lone_block() {
             // One insert is atomic as it is, and a transaction would make sled write twice: a lone
             // request would wait half as long again. The block says which group it is of, and the
@@ -319,7 +339,7 @@ impl Store {
             None => {
                 let mut transaction = Transaction::default();
                 transaction.put_group(&self.trees, group, &self.stored, &mut record)?;
-                transaction.apply(&self.trees, &mut record, COMMITTING)?;
+                transaction.apply(&self.trees, &self.views, &mut record, COMMITTING)?;
             }
         }
         self.flushed_bytes += flush(&self.trees, COMMITTING)?;
@@ -345,6 +365,17 @@ impl Store {
             }
         }
         self.durable.advance(group.scalars.position, group.number);
+        Ok(())
+    }
+
+    /// Of the journal only the last block is ever replaced.
+    fn keep_blocks_for_views(&mut self, group: &Group) -> Result<(), StorageError> {
+        self.views.forget_closed();
+        if let Some(first) = group.blocks.first().filter(|_| !self.views.is_empty()) {
+            let key = first.first.0.to_be_bytes();
+            let replaced = self.trees.journal.get(key)?;
+            self.views.keep(TreeName::Journal, &key, replaced.as_ref());
+        }
         Ok(())
     }
 
@@ -378,7 +409,7 @@ fn create(trees: &Trees, file: &File, options: &Options) -> Result<Format, Stora
     };
     let mut transaction = Transaction::default();
     transaction.put_format(&format);
-    transaction.apply(trees, &mut record, ACTION)?;
+    transaction.apply(trees, &Views::default(), &mut record, ACTION)?;
     flush(trees, ACTION)?;
     let _watched = trees.database.watchdog().watch(ACTION);
     file.sync_data().map_err(StorageError::Sync)?;

@@ -14,11 +14,12 @@ use std::path::Path;
 use std::process::Command;
 
 const UNUSABLE: i32 = 3;
-const SECTIONS: [&str; 6] = [
+const SECTIONS: [&str; 7] = [
     "meta",
     "counts",
     "checkpoints",
     "commits",
+    "moves",
     "outputs",
     "seen",
 ];

@@ -205,9 +205,9 @@ fn times_come_from_the_caller_and_are_only_shown() {
         .expect("the storage works");
     engine.close().expect("the storage works");
     let inspection =
-        Inspection::open(dir.path(), true, &StorageTimeout::default()).expect("there is a state");
+        Inspection::open(dir.path(), &StorageTimeout::default()).expect("there is a state");
     let mut times = Vec::new();
-    let read = inspection.records(Section::Checkpoints, |record| {
+    let read = inspection.records(Section::Checkpoints, true, |record| {
         if let Record::Checkpoint { created_at_ms, .. } = record {
             times.push(*created_at_ms);
         }

@@ -33,7 +33,7 @@ pub(super) fn measure(home: &BenchDirectory, requests: u64) -> anyhow::Result<La
     let (input, to_node) = io::pipe().context("making a pipe")?;
     let (from_node, output) = io::pipe().context("making a pipe")?;
     std::thread::scope(|scope| {
-        let serving = scope.spawn(|| node::serve(engine, input, output, &stop, &monitor));
+        let serving = scope.spawn(|| node::serve(engine, input, output, None, &stop, &monitor));
         let measured = converse(to_node, from_node, &bare, requests);
         let served = serving
             .join()

@@ -32,7 +32,7 @@ pub(super) fn answer(home: &BenchDirectory) -> anyhow::Result<Throughput> {
     let engine = home.open()?;
     let monitor = Monitor::new(&engine);
     let stop = Stop::new().context("making a pipe")?;
-    node::serve(engine, input, output, &stop, &monitor)?;
+    node::serve(engine, input, output, None, &stop, &monitor)?;
     Ok(Throughput {
         elapsed: started.elapsed(),
         stages: monitor.stage_times(),

@@ -15,13 +15,13 @@ fn start(data_dir: &Path) -> Live {
 }
 
 #[test]
-fn a_second_run_and_a_dump_name_the_process_that_holds_the_directory_and_leave_it_unharmed() {
+fn a_second_run_names_the_process_that_holds_the_directory_and_leaves_it_unharmed() {
     let home = scratch_dir();
     let data_dir = home.path().join("data");
     let mut first = start(&data_dir);
     let pid = format!("process {};", first.pid());
     let before = Snapshot::of(&data_dir);
-    for command in ["run", "dump", "run"] {
+    for command in ["run", "verify", "run"] {
         let line = on(command, &data_dir, "").expect_refusal(HELD);
         assert!(line.contains(&pid), "{pid} {line}");
     }

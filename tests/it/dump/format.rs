@@ -24,6 +24,7 @@ enum Line {
         events: u64,
         pending: u64,
         position: u64,
+        last_commit: u64,
         timeline: Vec<(u64, u64)>,
         created_at_ms: Option<u64>,
     },
@@ -31,7 +32,19 @@ enum Line {
         commit: u64,
         first_offset: u64,
         outputs: u64,
+        position: u64,
         committed_at_ms: Option<u64>,
+    },
+    Move {
+        number: u64,
+        kind: String,
+        checkpoint: Option<String>,
+        position: u64,
+        reached: u64,
+        events_left: u64,
+        events_back: u64,
+        last_commit: u64,
+        made_at_ms: Option<u64>,
     },
     Output {
         status: String,
@@ -46,6 +59,7 @@ enum Line {
         position: u64,
         event_id: String,
         word: String,
+        count: u64,
         in_state: bool,
         settled: bool,
     },
@@ -66,8 +80,9 @@ fn place(line: &Line) -> (usize, bool, u64, &str) {
         Line::Commit { commit, .. } => (3, false, *commit, ""),
         Line::Output {
             offset, position, ..
-        } => (4, offset.is_none(), offset.unwrap_or(*position), ""),
-        Line::Seen { position, .. } => (5, false, *position, ""),
+        } => (5, offset.is_none(), offset.unwrap_or(*position), ""),
+        Line::Move { number, .. } => (4, false, *number, ""),
+        Line::Seen { position, .. } => (6, false, *position, ""),
     }
 }
 
@@ -85,7 +100,7 @@ fn every_line_is_of_a_known_type_and_in_its_place() {
         behind_meta.is_sorted_by(|a, b| a < b),
         "nothing is there twice"
     );
-    for section in 0..6 {
+    for section in 0..7 {
         let size = places.iter().filter(|place| place.0 == section).count();
         assert!(size > 1, "section {section} has {size}");
     }
@@ -134,25 +149,46 @@ fn the_sections_agree_with_each_other() {
             Line::Commit {
                 first_offset,
                 outputs,
+                position,
                 ..
             } => {
                 assert_eq!(*first_offset, next_offset);
                 next_offset += outputs;
+                assert!(next_offset <= *position, "each has an event before it");
             }
             Line::Checkpoint {
                 events,
                 pending,
                 position,
+                last_commit,
                 timeline,
                 ..
             } => {
+                assert!(*last_commit <= meta("last_commit").unwrap_or_default());
                 let sizes = timeline.iter().map(|(first, last)| last - first + 1);
                 assert_eq!(sizes.sum::<u64>(), *events);
                 assert!(pending <= events);
                 assert!(timeline.iter().all(|(_, last)| last <= position));
             }
+            Line::Move {
+                kind,
+                checkpoint,
+                position,
+                reached,
+                events_left,
+                events_back,
+                last_commit,
+                ..
+            } => {
+                assert_eq!(kind == "restore", checkpoint.is_some());
+                assert!(reached <= position && events_left + events_back <= *position);
+                assert!(*last_commit <= meta("last_commit").unwrap_or_default());
+            }
             Line::Output { count, .. } => assert!(*count > 0),
-            Line::Seen { settled, .. } => settled_events += u64::from(*settled),
+            Line::Seen { settled, count, .. } => {
+                assert!(*count > 0);
+                settled_events += u64::from(*settled);
+            }
             Line::Meta { .. } | Line::Count { .. } => {}
         }
     }
@@ -182,10 +218,11 @@ fn incidentals_are_times_and_two_figures_and_nothing_else_changes() {
             Line::Commit {
                 committed_at_ms, ..
             } => shown(committed_at_ms),
+            Line::Move { made_at_ms, .. } => shown(made_at_ms),
             _ => {}
         }
     }
-    assert_eq!(times, 3 + 2, "checkpoints and commits");
+    assert_eq!(times, 3 + 2 + 2, "checkpoints, commits and moves");
     for line in lines(&data_dir, &[]) {
         let (Line::Checkpoint {
             created_at_ms: time,
@@ -194,6 +231,9 @@ fn incidentals_are_times_and_two_figures_and_nothing_else_changes() {
         | Line::Commit {
             committed_at_ms: time,
             ..
+        }
+        | Line::Move {
+            made_at_ms: time, ..
         }) = line
         else {
             continue;
@@ -234,7 +274,9 @@ fn a_table_shows_the_same_words() {
                 Line::Output { event_id, word, .. } | Line::Seen { event_id, word, .. } => {
                     vec![event_id, word]
                 }
-                Line::Meta { .. } | Line::Commit { .. } => panic!("not in {section}"),
+                Line::Meta { .. } | Line::Commit { .. } | Line::Move { .. } => {
+                    panic!("not in {section}")
+                }
             };
             let is_row = |row: &str| cells.iter().all(|cell| row.contains(&**cell));
             assert!(table.lines().any(is_row), "{cells:?} is not in {table}");
@@ -247,7 +289,14 @@ fn a_table_of_nothing_says_so() {
     let home = scratch_dir();
     let data_dir = home.path().join("data");
     send(&data_dir, &[Request::Commit]);
-    for section in ["counts", "outputs", "seen", "checkpoints", "commits"] {
+    for section in [
+        "counts",
+        "outputs",
+        "seen",
+        "checkpoints",
+        "commits",
+        "moves",
+    ] {
         let table = dump_of(&data_dir, &["--only", section, "--format", "table"]);
         assert_eq!(table, format!("{section}: none\n\n"));
     }

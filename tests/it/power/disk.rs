@@ -9,6 +9,7 @@ use super::tally::Tally;
 use rand::{Rng, RngExt};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fs;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 type Node = usize;
@@ -266,7 +267,12 @@ pub fn read_image(root: &Path) -> Image {
             let path = entry.expect("it can be read").path();
             let name = path.strip_prefix(root).expect("it is below the root");
             let name = name.to_str().expect("names are text").to_owned();
-            if path.is_dir() {
+            let kind = path.symlink_metadata().expect("it is there").file_type();
+            if kind.is_socket() {
+                // It holds nothing, and the next start makes it anew.
+                continue;
+            }
+            if kind.is_dir() {
                 image.insert(name, None);
                 unread.push(path);
             } else {

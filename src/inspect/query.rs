@@ -1,0 +1,356 @@
+//! What can be asked of a state, in one form for a running process and for a resting directory.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::StorageError;
+use crate::inspect::{InspectError, Inspection, Record, Section};
+use crate::state::counts::WordCount;
+use crate::state::position_set::PositionSet;
+use crate::store::Move;
+
+/// A question about a state; as JSON, its `type` is its name in lower case with underscores. It is
+/// answered by records, each a JSON object with a `type` of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Query {
+    /// Figures of the state, and of the process if one is running: one record.
+    Stats,
+    /// The words with their counts, in byte order.
+    Counts,
+    /// Every checkpoint, in byte order of the names.
+    ListCheckpoints,
+    /// One checkpoint, then its counts.
+    ShowCheckpoint {
+        /// Its name.
+        checkpoint_id: String,
+    },
+    /// How a checkpoint differs from another.
+    DiffCheckpoints {
+        /// The name of the first.
+        first: String,
+        /// The name of the second; the present state if there is none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        second: Option<String>,
+    },
+    /// Released outputs, in order.
+    Outputs {
+        /// The offset of the first.
+        #[serde(default)]
+        from: u64,
+        /// How many at most; all if there is none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<u64>,
+    },
+    /// What an event id has come to: one record.
+    GetEvent {
+        /// The id.
+        event_id: String,
+    },
+    /// How many events carry a word: one record.
+    GetWord {
+        /// The word.
+        word: String,
+    },
+    /// Checkpoints, commits, restores and rollbacks with their times and positions, and the
+    /// position of the present state.
+    History,
+    /// All there is.
+    Dump(Filter),
+}
+
+/// Which records of a dump are wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Filter {
+    /// Only this section.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only: Option<Section>,
+    /// Only records whose word, checkpoint or event id begins with this; those that have none
+    /// of these are left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+    /// At most so many of each section.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// Also what differs between two runs of the same requests: times, the number of groups, the
+    /// seed of the fingerprints.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub incidentals: bool,
+}
+
+impl Query {
+    /// The names of all questions.
+    pub const NAMES: [&str; 10] = [
+        "stats",
+        "counts",
+        "list_checkpoints",
+        "show_checkpoint",
+        "diff_checkpoints",
+        "outputs",
+        "get_event",
+        "get_word",
+        "history",
+        "dump",
+    ];
+}
+
+impl Filter {
+    fn takes(&self, record: &Record<'_>) -> bool {
+        let Some(prefix) = &self.prefix else {
+            return true;
+        };
+        let name = match record {
+            Record::Count { word, .. } => word,
+            Record::Checkpoint { name, .. } => name,
+            Record::Output { event_id, .. } | Record::Seen { event_id, .. } => event_id,
+            Record::Meta { .. } | Record::Commit { .. } | Record::Move { .. } => return false,
+        };
+        name.starts_with(&**prefix)
+    }
+}
+
+/// A word and its count.
+#[derive(Debug, Serialize)]
+struct FoundWord<'a> {
+    word: &'a str,
+    count: u64,
+}
+
+/// A point in the history of a state. Times are in milliseconds since 1970.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Milestone {
+    /// A checkpoint that there is.
+    Checkpoint {
+        /// Its name.
+        name: String,
+        /// The journal's last position when it was saved.
+        position: u64,
+        /// The last position that it has; 0 if it has no events.
+        reached: u64,
+        /// How many events it has.
+        events: u64,
+        /// When it was saved.
+        at_ms: u64,
+    },
+    /// A commit that released something.
+    Commit {
+        /// Its number, from 1.
+        commit: u64,
+        /// The journal's last position when it was made.
+        position: u64,
+        /// How many outputs it released.
+        outputs: u64,
+        /// When it was made.
+        at_ms: u64,
+    },
+    /// A restore of a checkpoint.
+    Restore {
+        /// The checkpoint's name.
+        checkpoint: String,
+        /// The journal's last position when it was made.
+        position: u64,
+        /// The last position of the state that it led to; 0 if that had no events.
+        reached: u64,
+        /// How many events left the state.
+        events_left: u64,
+        /// How many came back into it.
+        events_back: u64,
+        /// When it was made.
+        at_ms: u64,
+    },
+    /// A rollback that discarded something.
+    Rollback {
+        /// The journal's last position when it was made.
+        position: u64,
+        /// The last position of the state that it led to; 0 if that had no events.
+        reached: u64,
+        /// How many events left the state.
+        events_left: u64,
+        /// When it was made.
+        at_ms: u64,
+    },
+    /// The present state.
+    Present {
+        /// The journal's last position.
+        position: u64,
+        /// The last position of the state; 0 if it has no events.
+        reached: u64,
+        /// How many events it has.
+        events: u64,
+    },
+}
+
+/// Why an answer ended: because of an error, or because nothing more was wanted.
+enum End<E> {
+    Enough,
+    Failed(E),
+}
+
+impl<E: From<StorageError>> From<StorageError> for End<E> {
+    fn from(error: StorageError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// Turns records into JSON, each in the same buffer, and hands them on.
+struct Lines<F> {
+    buffer: Vec<u8>,
+    sink: F,
+}
+
+impl<F> Lines<F> {
+    fn add<E: From<InspectError>>(&mut self, record: &impl Serialize) -> Result<(), E>
+    where
+        F: FnMut(&[u8]) -> Result<(), E>,
+    {
+        self.buffer.clear();
+        serde_json::to_writer(&mut self.buffer, record).map_err(InspectError::Unspeakable)?;
+        (self.sink)(&self.buffer)
+    }
+}
+
+impl Inspection {
+    /// Answers a question: calls `sink` with each record as JSON, without a newline.
+    ///
+    /// # Errors
+    ///
+    /// [`InspectError`], or whatever `sink` returns.
+    pub fn answer<E: From<InspectError> + From<StorageError>>(
+        &self,
+        query: &Query,
+        sink: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut lines = Lines {
+            buffer: Vec::new(),
+            sink,
+        };
+        match query {
+            Query::Stats => lines.add(&self.stats()?),
+            Query::Counts => self.add_counts(&self.counts_of(&self.timeline)?, &mut lines),
+            Query::ListCheckpoints => {
+                let mut checkpoints = self.checkpoint_summaries();
+                checkpoints.try_for_each(|checkpoint| lines.add(&checkpoint?))
+            }
+            Query::ShowCheckpoint { checkpoint_id } => {
+                let (checkpoint, counts) = self.checkpoint(checkpoint_id)?;
+                lines.add(&checkpoint)?;
+                self.add_counts(&counts, &mut lines)
+            }
+            Query::DiffCheckpoints { first, second } => {
+                let (events, words) = self.difference(first, second.as_deref())?;
+                lines.add(&events)?;
+                words.iter().try_for_each(|word| lines.add(word))
+            }
+            Query::Outputs { from, limit } => {
+                let limit = limit.unwrap_or(u64::MAX);
+                self.committed_outputs(*from, limit, |output| lines.add(output))
+            }
+            Query::GetEvent { event_id } => lines.add(&self.event(event_id)?),
+            Query::GetWord { word } => {
+                let count = self.word_count(word)?;
+                lines.add(&FoundWord { word, count })
+            }
+            Query::History => self.history(&mut lines),
+            Query::Dump(filter) => {
+                let one = filter.only.as_slice();
+                let sections = if one.is_empty() { &Section::ALL } else { one };
+                sections
+                    .iter()
+                    .try_for_each(|section| self.dump_section(*section, filter, &mut lines))
+            }
+        }
+    }
+
+    fn dump_section<E, F>(
+        &self,
+        section: Section,
+        filter: &Filter,
+        lines: &mut Lines<F>,
+    ) -> Result<(), E>
+    where
+        E: From<InspectError> + From<StorageError>,
+        F: FnMut(&[u8]) -> Result<(), E>,
+    {
+        let mut wanted = filter.limit.unwrap_or(u64::MAX);
+        let ended = self.records(section, filter.incidentals, |record| {
+            if !filter.takes(record) {
+                return Ok(());
+            }
+            wanted = wanted.checked_sub(1).ok_or(End::Enough)?;
+            lines.add(record).map_err(End::Failed)
+        });
+        match ended {
+            Ok(()) | Err(End::Enough) => Ok(()),
+            Err(End::Failed(error)) => Err(error),
+        }
+    }
+
+    fn add_counts<E, F>(&self, counts: &[WordCount], lines: &mut Lines<F>) -> Result<(), E>
+    where
+        E: From<InspectError>,
+        F: FnMut(&[u8]) -> Result<(), E>,
+    {
+        counts.iter().try_for_each(|WordCount { word, count }| {
+            lines.add(&Record::Count {
+                word,
+                count: *count,
+            })
+        })
+    }
+
+    fn history<E, F>(&self, lines: &mut Lines<F>) -> Result<(), E>
+    where
+        E: From<InspectError> + From<StorageError>,
+        F: FnMut(&[u8]) -> Result<(), E>,
+    {
+        for stored in self.reader.checkpoints() {
+            let (name, checkpoint) = stored?;
+            lines.add(&Milestone::Checkpoint {
+                name,
+                position: checkpoint.position.0,
+                reached: last_of(&checkpoint.timeline),
+                events: checkpoint.timeline.len(),
+                at_ms: checkpoint.created_at_ms,
+            })?;
+        }
+        for commit in self.reader.commits_from(1) {
+            let commit = commit?;
+            lines.add(&Milestone::Commit {
+                commit: commit.number,
+                position: commit.position.0,
+                outputs: commit.released.len(),
+                at_ms: commit.committed_at_ms,
+            })?;
+        }
+        for made in self.reader.moves() {
+            let Move { record, .. } = made?;
+            let (position, reached) = (record.position.0, record.reached.0);
+            let (events_left, at_ms) = (record.events_left, record.made_at_ms);
+            lines.add(&match record.checkpoint_id {
+                Some(checkpoint) => Milestone::Restore {
+                    checkpoint,
+                    position,
+                    reached,
+                    events_left,
+                    events_back: record.events_back,
+                    at_ms,
+                },
+                None => Milestone::Rollback {
+                    position,
+                    reached,
+                    events_left,
+                    at_ms,
+                },
+            })?;
+        }
+        lines.add(&Milestone::Present {
+            position: self.stored.record.scalars.position.0,
+            reached: last_of(&self.timeline),
+            events: self.timeline.len(),
+        })
+    }
+}
+
+fn last_of(timeline: &PositionSet) -> u64 {
+    timeline.last().map_or(0, |last| last.0)
+}

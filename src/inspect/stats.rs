@@ -1,0 +1,108 @@
+//! Figures of a state, and of the process that it belongs to.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::StorageError;
+use crate::inspect::Inspection;
+
+/// Figures of a state.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename = "stats")]
+pub struct Stats {
+    /// How many events the state has, each with an id of its own.
+    pub events: u64,
+    /// How many of them have an output that is pending.
+    pub pending: u64,
+    /// How many outputs have been committed.
+    pub committed: u64,
+    /// How many commits released something.
+    pub commits: u64,
+    /// How many checkpoints there are.
+    pub checkpoints: u64,
+    /// How many restores and rollbacks there have been.
+    pub moves: u64,
+    /// The journal's last position: how many events were ever accepted. It is durable.
+    pub position: u64,
+    /// Bytes of the database's file.
+    pub disk_bytes: u64,
+    /// What each tree of the database holds; its file takes several times as much.
+    pub trees: Vec<TreeStats>,
+    /// Figures of the process, if one is running.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<ProcessStats>,
+}
+
+/// What one tree of the database holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TreeStats {
+    /// Its name.
+    pub name: String,
+    /// How many entries it has.
+    pub entries: u64,
+    /// How many bytes they have, keys and values.
+    pub bytes: u64,
+}
+
+/// Figures of a process, from its start on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProcessStats {
+    /// Its number.
+    pub pid: u32,
+    /// How long it has been running.
+    pub uptime_seconds: f64,
+    /// Events that it accepted.
+    pub accepted: u64,
+    /// Events that it found again in the state.
+    pub duplicates: u64,
+    /// Events whose id came with another word than it was counted or released with.
+    pub conflicts: u64,
+    /// Events a second, accepted or found again, over the last seconds.
+    pub events_per_second: f64,
+    /// Bytes of memory that the index of event ids takes.
+    pub index_bytes: u64,
+    /// Clients of the control socket.
+    pub clients: u64,
+}
+
+impl Inspection {
+    /// Figures of the state, without those of a process.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if something cannot be read.
+    pub fn stats(&self) -> Result<Stats, StorageError> {
+        let record = &self.stored.record;
+        let (scalars, digests) = (&record.scalars, &record.digests);
+        let trees = [
+            ("sets", digests.sets),
+            ("counts", digests.counts),
+            ("checkpoints", digests.checkpoints),
+            ("commits", digests.commits),
+            ("seen", digests.seen),
+            ("moves", digests.moves),
+        ];
+        let tree = |name: &str, entries, bytes| TreeStats {
+            name: name.to_owned(),
+            entries,
+            bytes,
+        };
+        let journal = tree(
+            "journal",
+            record.journal.entries(),
+            record.journal.total_bytes(),
+        );
+        let others = trees.map(|(name, digest)| tree(name, digest.entries, digest.bytes));
+        Ok(Stats {
+            events: self.timeline.len(),
+            pending: self.stored.sets.settled.missing_of(&self.timeline).len(),
+            committed: scalars.outputs,
+            commits: scalars.last_commit,
+            checkpoints: digests.checkpoints.entries,
+            moves: scalars.moves,
+            position: scalars.position.0,
+            disk_bytes: self.reader.file_bytes(),
+            trees: [journal].into_iter().chain(others).collect(),
+            process: None,
+        })
+    }
+}

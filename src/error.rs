@@ -234,6 +234,15 @@ pub enum StorageError {
         /// What is there.
         found: String,
     },
+    /// What was being looked at has changed too much since. Nothing else is touched by that.
+    #[error(
+        "more than {bytes} bytes of what is being looked at have changed since; ask for less at a \
+         time, or read it faster"
+    )]
+    ViewGivenUp {
+        /// How much is kept of what was.
+        bytes: usize,
+    },
     /// An earlier call failed, so that the state in memory is ahead of the disk.
     #[error("an earlier failure of the storage stopped this process; start it again")]
     Stopped,

@@ -38,7 +38,8 @@
 //! |---|---|---|
 //! | [`node`] | the pipeline from an input to an output | what a request means |
 //! | `protocol` | JSON on the wire | the disk, the processor |
-//! | [`inspect`] | looking at a resting directory | how it is written |
+//! | [`load`] | building a directory from a dump | how it is written |
+//! | [`inspect`] | looking at a state | how it is written |
 //! | [`verify`] | checking a resting directory | how it is written |
 //! | `engine` | the processor and the store as one library call | the wire |
 //! | `processor` | order: deduplicate, apply, collect, answer | JSON, threads, the clock |
@@ -72,6 +73,7 @@ mod fingerprint;
 pub mod inspect;
 mod journal;
 mod limits;
+pub mod load;
 pub mod node;
 mod options;
 mod processor;
@@ -93,4 +95,4 @@ pub use request::{Answer, Outcome, Refusal, Reply, Request};
 pub use state::counts::WordCount;
 pub use statistics::Statistics;
 pub use storage_timeout::{StorageTimeout, WhenStuck};
-pub use store::panic_becomes_error;
+pub use store::{HeldDirectory, WATERMARK, panic_becomes_error};

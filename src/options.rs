@@ -37,6 +37,9 @@ pub struct Options {
     /// Whether to go on with a database that has lost what was answered; no by default. What is
     /// gone comes back only if its events are sent again, and its positions are used again.
     pub accept_loss: bool,
+    /// Whether to refuse a directory that has no state yet, rather than to create one; no by
+    /// default.
+    pub must_exist: bool,
     /// How long the storage may take over one call; 60 s by default.
     pub storage_timeout: StorageTimeout,
 }
@@ -51,6 +54,7 @@ impl Default for Options {
             fingerprint_bits: FINGERPRINT_BITS,
             reopen_bytes: 1 << 30,
             accept_loss: false,
+            must_exist: false,
             storage_timeout: StorageTimeout::default(),
         }
     }

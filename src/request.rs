@@ -24,6 +24,11 @@ pub enum Request<'a> {
         /// The name, 1 to [`MAX_CHECKPOINT_ID_BYTES`] bytes.
         checkpoint_id: &'a str,
     },
+    /// Delete a checkpoint; the state stays as it is.
+    DeleteCheckpoint {
+        /// The name of a saved checkpoint.
+        checkpoint_id: &'a str,
+    },
     /// Make the state that of a checkpoint.
     Restore {
         /// The name of a saved checkpoint.
@@ -69,6 +74,8 @@ pub enum Reply {
     },
     /// Answers [`Request::Checkpoint`].
     CheckpointSaved,
+    /// Answers [`Request::DeleteCheckpoint`].
+    CheckpointDeleted,
     /// Answers [`Request::Restore`].
     Restored {
         /// The counts that are not 0, in byte order of the words.
@@ -109,7 +116,7 @@ pub enum Refusal {
         /// The most bytes it may have.
         max_bytes: usize,
     },
-    /// The checkpoint to restore does not exist.
+    /// The checkpoint to restore or to delete does not exist.
     #[error("there is no checkpoint named {checkpoint_id:?}; save it first, or name another one")]
     UnknownCheckpoint {
         /// The name that was asked for.
@@ -143,7 +150,9 @@ impl Request<'_> {
                 check_length("event_id", event_id, MAX_EVENT_ID_BYTES)?;
                 check_length("word", word, MAX_WORD_BYTES)
             }
-            Self::Checkpoint { checkpoint_id } | Self::Restore { checkpoint_id } => {
+            Self::Checkpoint { checkpoint_id }
+            | Self::Restore { checkpoint_id }
+            | Self::DeleteCheckpoint { checkpoint_id } => {
                 check_length("checkpoint_id", checkpoint_id, MAX_CHECKPOINT_ID_BYTES)
             }
             Self::Advance { source } if source.len() > MAX_SOURCE_BYTES => Err(Refusal::TooLong {

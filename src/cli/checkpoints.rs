@@ -9,11 +9,12 @@ use exactly_once::{Engine, OpenError, Options, Request};
 use serde::Serialize;
 
 use super::exit::WrongArguments;
+use super::graph::{self, GraphArgs};
 use super::line::write_line;
 use super::sheet::{Format, Kind, Sheet};
 use super::source::{SourceArgs, either};
 
-/// Show the saved checkpoints, and how they differ; save, restore and delete them
+/// Show the saved checkpoints, how they differ and what led to them; save, restore, delete them
 ///
 /// Works on a directory at rest, and asks the process that holds it otherwise.
 #[derive(Debug, Args)]
@@ -24,7 +25,8 @@ Examples:
   exactly-once checkpoints show before --data-dir state
   exactly-once checkpoints diff before --data-dir state
   exactly-once checkpoints restore before --data-dir state --yes
-  exactly-once checkpoints delete before --data-dir state --dry-run")]
+  exactly-once checkpoints delete before --data-dir state --dry-run
+  exactly-once checkpoints graph --data-dir state")]
 pub(super) struct CheckpointsArgs {
     #[command(subcommand)]
     action: Action,
@@ -38,6 +40,7 @@ enum Action {
     Save(SaveArgs),
     Restore(RestoreArgs),
     Delete(DeleteArgs),
+    Graph(GraphArgs),
 }
 
 /// List all of them: name, time, events, pending outputs and position
@@ -197,6 +200,7 @@ pub(super) fn run(args: &CheckpointsArgs) -> anyhow::Result<()> {
         }
         Action::Restore(args) => restore(args),
         Action::Delete(args) => delete(args),
+        Action::Graph(args) => graph::run(args),
     }
 }
 

@@ -37,6 +37,11 @@ impl Refused {
     }
 }
 
+/// The process has ended, and with it the connection.
+#[derive(Debug, Error)]
+#[error("the process that holds the directory ended before it had answered; try again")]
+pub(super) struct Ended;
+
 /// A connection.
 pub(super) struct Connection {
     replies: BufReader<UnixStream>,
@@ -88,8 +93,19 @@ impl Connection {
         query: &Query,
         mut sink: impl FnMut(&[u8]) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
+        let begin = format!(
+            "{{\"type\": \"record\", \"in_reply_to\": {}, \"record\": ",
+            self.next_msg_id
+        );
         self.send(query)?;
         loop {
+            self.read_line()?;
+            // Of a line that is written as they always are, nothing need be parsed.
+            let record = self.line.strip_prefix(begin.as_bytes());
+            if let Some(record) = record.and_then(|rest| rest.strip_suffix(b"}")) {
+                sink(record)?;
+                continue;
+            }
             let reply = self.reply()?;
             match (reply.kind, reply.record) {
                 ("record", Some(record)) => sink(record.get().as_bytes())?,
@@ -102,6 +118,7 @@ impl Connection {
     /// Makes a request, and returns the line that answers it.
     pub(super) fn request(&mut self, body: &impl Serialize) -> anyhow::Result<&[u8]> {
         self.send(body)?;
+        self.read_line()?;
         self.reply()?;
         Ok(&self.line)
     }
@@ -118,17 +135,19 @@ impl Connection {
         self.next_msg_id += 1;
         let mut line = serde_json::to_vec(&request)?;
         line.push(b'\n');
-        self.requests.write_all(&line).context(ENDED)
+        self.requests.write_all(&line).map_err(|_| Ended.into())
     }
 
-    fn reply(&mut self) -> anyhow::Result<Reply<'_>> {
+    fn read_line(&mut self) -> Result<(), Ended> {
         self.line.clear();
-        self.replies
-            .read_until(b'\n', &mut self.line)
-            .context(ENDED)?;
-        if self.line.pop() != Some(b'\n') {
-            bail!(ENDED);
+        match self.replies.read_until(b'\n', &mut self.line) {
+            Ok(_) if self.line.pop() == Some(b'\n') => Ok(()),
+            _ => Err(Ended),
         }
+    }
+
+    /// What the line that was read says.
+    fn reply(&self) -> anyhow::Result<Reply<'_>> {
         let reply: Reply<'_> = serde_json::from_slice(&self.line)
             .context("the process answered with a line that is no reply")?;
         if reply.kind == "error" {
@@ -141,5 +160,3 @@ impl Connection {
         Ok(reply)
     }
 }
-
-const ENDED: &str = "the process that holds the directory ended before it had answered; try again";

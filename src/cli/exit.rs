@@ -4,6 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use exactly_once::inspect::InspectError;
+use exactly_once::load::LoadError;
 use exactly_once::node::NodeError;
 use exactly_once::{OpenError, StorageError};
 use thiserror::Error;
@@ -35,13 +36,7 @@ pub(super) fn status(result: anyhow::Result<()>) -> ExitCode {
 
 fn code(error: &anyhow::Error) -> u8 {
     if let Some(error) = error.downcast_ref::<OpenError>() {
-        return match error {
-            OpenError::HeldByWriter { .. } | OpenError::HeldByReader { .. } => HELD,
-            OpenError::Storage(_)
-            | OpenError::AnsweredLost { .. }
-            | OpenError::WatermarkUnusable { .. } => STORAGE,
-            _ => UNUSABLE,
-        };
+        return code_of_open(error);
     }
     if let Some(Damaged { status }) = error.downcast_ref() {
         return *status;
@@ -50,6 +45,14 @@ fn code(error: &anyhow::Error) -> u8 {
         return match error {
             InspectError::UnknownCheckpoint { .. } | InspectError::BeyondTheEnd { .. } => USAGE,
             _ => STORAGE,
+        };
+    }
+    if let Some(error) = error.downcast_ref::<LoadError>() {
+        return match error {
+            LoadError::Open(error) => code_of_open(error),
+            LoadError::NotEmpty { .. } | LoadError::Unusable { .. } => UNUSABLE,
+            LoadError::LowDisk { .. } | LoadError::Storage(_) => STORAGE,
+            _ => INPUT_OR_OUTPUT,
         };
     }
     if error.is::<WrongArguments>() {
@@ -61,6 +64,16 @@ fn code(error: &anyhow::Error) -> u8 {
     let is_storage =
         error.is::<StorageError>() || matches!(error.downcast_ref(), Some(NodeError::Storage(_)));
     if is_storage { STORAGE } else { INPUT_OR_OUTPUT }
+}
+
+fn code_of_open(error: &OpenError) -> u8 {
+    match error {
+        OpenError::HeldByWriter { .. } | OpenError::HeldByReader { .. } => HELD,
+        OpenError::Storage(_)
+        | OpenError::AnsweredLost { .. }
+        | OpenError::WatermarkUnusable { .. } => STORAGE,
+        _ => UNUSABLE,
+    }
 }
 
 /// A reader that has seen enough, as in `| head`, is no news to anybody.

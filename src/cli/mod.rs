@@ -1,24 +1,30 @@
 //! The command line: one file a subcommand, and what they share.
 
+mod backup;
 mod bench;
 mod checkpoints;
+mod compact;
 mod connection;
 mod dump;
 mod events;
 mod exit;
+mod files;
 mod generated;
 mod get;
+mod graph;
 mod line;
+mod load;
+mod metrics;
 mod outputs;
 mod progress;
 mod run;
 mod say;
 mod sheet;
 mod source;
+mod stats;
 mod timeout;
 mod verify;
 
-use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -35,6 +41,7 @@ Examples:
   exactly-once checkpoints list --data-dir state
   exactly-once outputs --data-dir state --from 100
   exactly-once get --data-dir state --word the
+  exactly-once stats --data-dir state --watch
   exactly-once verify --data-dir state
   exactly-once bench
 
@@ -67,9 +74,13 @@ struct Cli {
 enum Command {
     Run(run::RunArgs),
     Dump(dump::DumpArgs),
+    Load(load::LoadArgs),
+    Backup(backup::BackupArgs),
+    Compact(compact::CompactArgs),
     Checkpoints(checkpoints::CheckpointsArgs),
     Outputs(outputs::OutputsArgs),
     Get(get::GetArgs),
+    Stats(stats::StatsArgs),
     Verify(verify::VerifyArgs),
     Events(events::EventsArgs),
     Bench(bench::BenchArgs),
@@ -101,9 +112,13 @@ pub(crate) fn main() -> ExitCode {
         None => run::run(&cli.run, cli.talk),
         Some(Command::Run(args)) => run::run(&args, cli.talk),
         Some(Command::Dump(args)) => dump::run(&args),
+        Some(Command::Load(args)) => load::run(&args),
+        Some(Command::Backup(args)) => backup::run(&args),
+        Some(Command::Compact(args)) => compact::run(&args),
         Some(Command::Checkpoints(args)) => checkpoints::run(&args),
         Some(Command::Outputs(args)) => outputs::run(&args),
         Some(Command::Get(args)) => get::run(&args),
+        Some(Command::Stats(args)) => stats::run(&args),
         Some(Command::Verify(args)) => verify::run(&args, cli.talk),
         Some(Command::Events(args)) => events::run(&args),
         Some(Command::Bench(args)) => bench::run(&args, cli.talk),
@@ -139,7 +154,7 @@ fn start_log(talk: Talk) -> WorkerGuard {
         .with_writer(writer)
         .log_internal_errors(false)
         .with_target(false)
-        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
+        .with_ansi(console::colors_enabled_stderr())
         .init();
     guard
 }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
@@ -14,6 +15,7 @@ use tempfile::TempDir;
 use tracing::{info, warn};
 
 use super::Talk;
+use super::metrics::MetricsFile;
 use super::progress::Progress;
 use super::timeout::TimeoutArgs;
 
@@ -52,6 +54,14 @@ pub(super) struct RunArgs {
     /// Go on with a database that has lost what was answered, and say what is gone
     #[arg(long)]
     accept_loss: bool,
+    /// Write figures to this file in the text format of Prometheus, again and again: for
+    /// node-exporter's textfile collector
+    #[arg(long, value_name = "FILE")]
+    metrics_file: Option<PathBuf>,
+    /// How many seconds lie between
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, requires = "metrics_file",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    metrics_every: u64,
     #[command(flatten)]
     timeout: TimeoutArgs,
 }
@@ -85,7 +95,14 @@ pub(super) fn run(args: &RunArgs, talk: Talk) -> anyhow::Result<()> {
     let control = control
         .inspect_err(|error| warn!("nobody can look inside: {CONTROL_SOCKET}: {error}"))
         .ok();
+    let metrics = args.metrics_file.as_ref().map(|path| {
+        let every = Duration::from_secs(args.metrics_every);
+        MetricsFile::start(path, every, directory.path())
+    });
     let served = node::serve(engine, input, output, control, &stop, &monitor);
+    if let Some(metrics) = metrics {
+        metrics.finish();
+    }
     progress.finish();
     info!(statistics = ?monitor.statistics(), "closed");
     Ok(served?)

@@ -113,7 +113,7 @@ fn shown(value: &Value) -> String {
 }
 
 /// A text whose control characters, which could steer a terminal, are escaped.
-fn printable(text: &str) -> String {
+pub(in crate::cli) fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

@@ -5,6 +5,7 @@
 //! same records.
 
 mod checkpoints;
+mod digest;
 mod error;
 mod event;
 mod outputs;
@@ -25,6 +26,8 @@ use crate::storage_timeout::StorageTimeout;
 use crate::store::entry::Entry;
 use crate::store::{Move, Reader, RestingCopy, SnapshotHeader, Stored};
 pub use checkpoints::{CheckpointSummary, EventsDifference, WordDifference};
+pub use digest::Digest;
+pub(crate) use digest::DumpDigest;
 pub use error::InspectError;
 pub use event::FoundEvent;
 pub use outputs::CommittedOutput;

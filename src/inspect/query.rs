@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::StorageError;
-use crate::inspect::{InspectError, Inspection, Record, Section};
+use crate::inspect::{DumpDigest, InspectError, Inspection, Record, Section};
 use crate::state::counts::WordCount;
 use crate::state::position_set::PositionSet;
 use crate::store::Move;
@@ -54,7 +54,7 @@ pub enum Query {
     /// Checkpoints, commits, restores and rollbacks with their times and positions, and the
     /// position of the present state.
     History,
-    /// All there is.
+    /// All there is, and a digest of it if nothing is left out.
     Dump(Filter),
 }
 
@@ -94,6 +94,11 @@ impl Query {
 }
 
 impl Filter {
+    /// Whether nothing is left out.
+    fn is_whole(&self) -> bool {
+        self.only.is_none() && self.prefix.is_none() && self.limit.is_none()
+    }
+
     fn takes(&self, record: &Record<'_>) -> bool {
         let Some(prefix) = &self.prefix else {
             return true;
@@ -252,11 +257,27 @@ impl Inspection {
             }
             Query::History => self.history(&mut lines),
             Query::Dump(filter) => {
-                let one = filter.only.as_slice();
-                let sections = if one.is_empty() { &Section::ALL } else { one };
-                sections
-                    .iter()
-                    .try_for_each(|section| self.dump_section(*section, filter, &mut lines))
+                if let Some(section) = filter.only {
+                    return self.dump_section(section, filter, &mut lines);
+                }
+                let mut digest = DumpDigest::default();
+                let Lines { buffer, mut sink } = lines;
+                let mut lines = Lines {
+                    buffer,
+                    sink: |line: &[u8]| {
+                        digest.add(line);
+                        sink(line)
+                    },
+                };
+                for section in Section::ALL {
+                    self.dump_section(section, filter, &mut lines)?;
+                }
+                if !filter.is_whole() {
+                    return Ok(());
+                }
+                let digest = digest.line();
+                let digest = serde_json::to_vec(&digest).map_err(InspectError::Unspeakable)?;
+                sink(&digest)
             }
         }
     }

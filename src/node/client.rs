@@ -12,7 +12,7 @@ use tracing::warn;
 
 use crate::error::StorageError;
 use crate::inspect::{InspectError, Inspection, ProcessStats, Query};
-use crate::node::Stop;
+use crate::node::{Stop, yield_to_others};
 use crate::protocol::{AnswerWriter, ReplyWriter};
 use crate::store::Reader;
 
@@ -22,6 +22,9 @@ const ENOUGH_WAITING_BYTES: usize = 1 << 20;
 /// A client is dropped when more replies than this wait for it: what it has asked for in one read
 /// may be answered by that much.
 const TOO_MANY_WAITING_BYTES: usize = 64 << 20;
+
+/// Bytes that are written at once: as few writes as possible, as each wakes the client up.
+const BUFFER_BYTES: usize = 128 << 10;
 
 /// What a question that waits counts for.
 const QUESTION_BYTES: usize = 64 << 10;
@@ -181,12 +184,12 @@ impl Client {
 
 /// Writes what a client is answered, until there is no more or it does not take it.
 fn write(output: ClientOutput<'_>, parts: &Receiver<Part>, backlog: &Backlog) {
-    let mut output = BufWriter::new(output);
+    let mut output = BufWriter::with_capacity(BUFFER_BYTES, output);
     while let Ok(part) = parts.recv() {
         let bytes = part.bytes();
         let written = match part {
             Part::Replies(replies) => output.write_all(&replies),
-            Part::Answer(question, view) => answer(&mut output, &question, view),
+            Part::Answer(question, view) => answer_behind_others(&mut output, &question, view),
         };
         let written = written.and_then(|()| output.flush());
         let mut waiting = backlog.lock();
@@ -222,6 +225,23 @@ impl From<StorageError> for Ended {
     }
 }
 
+/// Answers a question on a thread that only has the time which the others leave: priority that
+/// was given away is not had back.
+fn answer_behind_others(
+    output: &mut (impl Write + Send),
+    question: &Question,
+    view: Reader,
+) -> io::Result<()> {
+    std::thread::scope(|scope| {
+        let answering = scope.spawn(|| {
+            yield_to_others();
+            answer(output, question, view)
+        });
+        let answered = answering.join();
+        answered.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
 /// Answers a question, record by record.
 fn answer(output: &mut impl Write, question: &Question, view: Reader) -> io::Result<()> {
     let Question { query, to, process } = question;
@@ -246,6 +266,10 @@ fn answer(output: &mut impl Write, question: &Question, view: Reader) -> io::Res
     line.clear();
     match answered {
         Ok(()) => to.end(&mut line, records),
+        // The node is ending: whoever asks again finds the directory at rest, or the next one.
+        Err(Ended::Unanswerable(InspectError::Storage(StorageError::Stopped))) => {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
         Err(Ended::Unanswerable(error)) => to.error(&mut line, &error),
         Err(Ended::Gone(error)) => return Err(error),
     }

@@ -1,7 +1,7 @@
 //! The one place of order: deduplicate, apply, collect what must be written, answer.
 //!
 //! This file accepts events, saves and commits; [`twins`] finds those of an event that came before,
-//! and [`moves`] goes from one timeline to another.
+//! [`moves`] goes from one timeline to another, and [`rebuild`] takes a state over from elsewhere.
 //!
 //! A [`Processor`] applies requests in memory, ahead of the disk, and hands out what they change
 //! as [`Group`]s. Its answers may be shown to nobody before their group is durable. It knows
@@ -10,6 +10,7 @@
 
 mod moves;
 mod prepared;
+mod rebuild;
 mod twins;
 
 use std::collections::BTreeMap;
@@ -35,6 +36,7 @@ use crate::store::{Checkpoint, Commit, Group, LowSpace, Move, Reader, Scalars, S
 
 use prepared::PreparedEvent;
 pub(crate) use prepared::{Preparation, Prepared, Preparer};
+pub(crate) use rebuild::Rest;
 use twins::{OtherWord, Replay};
 
 /// A transaction of more control requests than this would hold much of sled's garbage: it keeps

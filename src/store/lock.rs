@@ -1,9 +1,12 @@
 //! The lock of a state directory: a file named `lock`, locked with flock, which a process that
 //! ends in any way gives up.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{Read, Seek, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
@@ -14,12 +17,17 @@ use crate::store::directory::unusable;
 /// The name of the lock file.
 pub(super) const LOCK: &str = "lock";
 
+/// How long a writer waits for those who copy the directory, and how often it tries.
+const READER_PATIENCE: Duration = Duration::from_secs(5);
+const TRY_EVERY: Duration = Duration::from_millis(10);
+
 /// A lock that is held for as long as this lives.
 #[derive(Debug)]
 pub(super) struct Lock(File);
 
 impl Lock {
-    /// Locks a directory against everybody else, and leaves word of who holds it.
+    /// Locks a directory against everybody else, and leaves word of who holds it. A command that is
+    /// just copying the directory is waited for.
     pub(super) fn for_writing(directory: &Path) -> Result<Self, OpenError> {
         let path = directory.join(LOCK);
         let mut options = File::options();
@@ -27,7 +35,16 @@ impl Lock {
         let file = options
             .open(&path)
             .map_err(unusable(&path, "opening it to write"))?;
-        let mut lock = Self::take(file, directory, FlockOperation::NonBlockingLockExclusive)?;
+        let deadline = Instant::now() + READER_PATIENCE;
+        let mut lock = loop {
+            let file = file.try_clone().map_err(unusable(&path, "opening it"))?;
+            match Self::take(file, directory, FlockOperation::NonBlockingLockExclusive) {
+                Err(OpenError::HeldByReader { .. }) if Instant::now() < deadline => {
+                    sleep(TRY_EVERY);
+                }
+                taken => break taken?,
+            }
+        };
         let mut write = || {
             lock.0.set_len(0)?;
             lock.0.rewind()?;
@@ -46,6 +63,8 @@ impl Lock {
 
     fn take(file: File, directory: &Path, operation: FlockOperation) -> Result<Self, OpenError> {
         match rustix::fs::flock(&file, operation) {
+            // A compaction may have put another directory in its place meanwhile.
+            Ok(()) if !is_still_there(directory, &file) => Err(held(directory, &file)),
             Ok(()) => Ok(Self(file)),
             Err(Errno::WOULDBLOCK) => Err(held(directory, &file)),
             Err(error) => Err(unusable(directory, "locking it")(error.into())),
@@ -62,11 +81,21 @@ impl Drop for Lock {
     }
 }
 
+/// Whether the lock file of a directory is the one that is open.
+fn is_still_there(directory: &Path, file: &File) -> bool {
+    let identity = |metadata: Metadata| (metadata.dev(), metadata.ino());
+    let there = std::fs::metadata(directory.join(LOCK)).map(identity);
+    let open = file.metadata().map(identity);
+    matches!((there, open), (Ok(there), Ok(open)) if there == open)
+}
+
 /// Who holds a lock that could not be had: the file names the last writer, and it is that one
 /// unless a reader's lock can be shared.
 fn held(directory: &Path, mut lock: &File) -> OpenError {
     let path = directory.to_owned();
     if rustix::fs::flock(lock, FlockOperation::NonBlockingLockShared).is_ok() {
+        // Whoever waits for readers must not be one to others who wait.
+        rustix::fs::flock(lock, FlockOperation::Unlock).unwrap_or_default();
         return OpenError::HeldByReader { path };
     }
     let mut pid = String::new();

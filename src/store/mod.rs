@@ -45,6 +45,7 @@ use std::path::Path;
 
 use crate::error::OpenError;
 use crate::options::Options;
+use crate::storage_timeout::StorageTimeout;
 pub(crate) use copy::RestingCopy;
 pub(crate) use counts_codec::{CountsBlock, encode_counts};
 pub(crate) use group::{
@@ -58,7 +59,29 @@ pub(crate) use record::{HeadRecord, MoveRecord, Scalars};
 pub(crate) use run_codec::{RunBlock, RunKey, encode_run};
 pub(crate) use space::{LowSpace, SpaceFloor};
 use watchdog::Watchdog;
+pub use watermark::WATERMARK;
 pub(crate) use writer::{Store, StoreTimes};
+
+/// A state directory that no process can write to for as long as this lives; others may read it.
+#[derive(Debug)]
+pub struct HeldDirectory {
+    _directory: directory::RestingDirectory,
+}
+
+impl HeldDirectory {
+    /// Locks a state directory that nobody writes to.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], by what stands in the way.
+    pub fn lock(path: &Path, timeout: &StorageTimeout) -> Result<Self, OpenError> {
+        let watchdog = Watchdog::start(timeout)?;
+        let _watched = watchdog.watch("locking the directory");
+        Ok(Self {
+            _directory: directory::RestingDirectory::lock(path)?,
+        })
+    }
+}
 
 /// sled's file grows by more than what is written to it; twice is an upper bound of what was seen.
 pub(crate) const SLED_BYTES_A_BYTE: u64 = 2;

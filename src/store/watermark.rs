@@ -32,8 +32,9 @@ use crate::state::position::Position;
 use crate::store::directory::{replace_file, unusable};
 use crate::store::record::HeadRecord;
 
-const NAME: &str = "watermark";
-const NEW_NAME: &str = "watermark.new";
+/// The name of the file in the state directory. Its bytes change with every group that is answered.
+pub const WATERMARK: &str = "watermark";
+const NEW_WATERMARK: &str = "watermark.new";
 const MAGIC: &[u8; 8] = b"eo-mark2";
 const SLOT_BYTES: u64 = 4096;
 const MARK_BYTES: usize = 40;
@@ -115,7 +116,7 @@ impl Watermark {
     pub(super) fn replace(directory: &Path, mark: Mark) -> Result<(), OpenError> {
         let mut slot = mark.bytes().to_vec();
         slot.resize(SLOT_BYTES as usize, 0);
-        replace_file(directory, NAME, NEW_NAME, &slot.repeat(2))
+        replace_file(directory, WATERMARK, NEW_WATERMARK, &slot.repeat(2))
     }
 
     /// Up to where answers have been given in a directory; `None` if neither slot can be read.
@@ -126,7 +127,7 @@ impl Watermark {
     /// What stands in each slot. One that cannot be read must be mended before the next group,
     /// which may be written over the other one.
     pub(super) fn slots(directory: &Path) -> Result<[Option<Mark>; 2], OpenError> {
-        let path = directory.join(NAME);
+        let path = directory.join(WATERMARK);
         let file = match File::open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok([None; 2]),
             file => file.map_err(unusable(&path, "opening it"))?,
@@ -141,7 +142,7 @@ impl Watermark {
 
     /// Opens the file to advance it.
     pub(super) fn open(directory: &Path) -> Result<Self, OpenError> {
-        let path = directory.join(NAME);
+        let path = directory.join(WATERMARK);
         let file = File::options().write(true).open(&path);
         let file = Arc::new(file.map_err(unusable(&path, "opening it to write"))?);
         let syncing = Syncing::start(Arc::clone(&file));
@@ -265,7 +266,7 @@ mod tests {
     fn damage(directory: &Path, slot: u64) {
         let file = File::options()
             .write(true)
-            .open(directory.join(NAME))
+            .open(directory.join(WATERMARK))
             .expect("it is there");
         file.write_all_at(b"x", slot * SLOT_BYTES + 9)
             .expect("it can be written");

@@ -3,6 +3,7 @@
 mod latency;
 mod report;
 mod throughput;
+mod watchers;
 mod workload;
 
 use std::fs;
@@ -28,9 +29,10 @@ use report::Report;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
+  exactly-once bench --events 20000 --runs 1
   exactly-once bench
   exactly-once bench --events 5000000 --runs 5 --directory /mnt/disk
-  exactly-once bench --ids replayed --format jsonl | jq .events_per_second")]
+  exactly-once bench --events 20000 --ids replayed --format jsonl | jq .events_per_second")]
 pub(super) struct BenchArgs {
     /// How many events are sent
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
@@ -47,6 +49,10 @@ pub(super) struct BenchArgs {
     /// How often all of them are answered, each time on a new state; what is told is the median
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     runs: u64,
+    /// Answer all of them once more in each run, while `stats --watch` and `outputs --follow` look
+    /// on; a commit is sent with each 100,000 events then
+    #[arg(long)]
+    watched: bool,
     /// How many requests are sent one at a time; 0 leaves that out
     #[arg(long, default_value_t = 2_000)]
     lone: u64,
@@ -86,18 +92,24 @@ pub(super) fn run(args: &BenchArgs, talk: Talk) -> anyhow::Result<()> {
     };
     say("making the requests");
     workload::write(args, &home.requests())?;
-    let mut runs = Vec::new();
+    let (mut runs, mut watched) = (Vec::new(), Vec::new());
     for run in 1..=args.runs {
         say(&format!("answering them, {run} of {}", args.runs));
-        home.remove_state()?;
-        if args.ids == Ids::Replayed {
-            throughput::answer(&home)?;
+        // One after the other, as the machine may be quicker at one time than at another.
+        for (is_watched, results) in [(false, &mut runs), (true, &mut watched)] {
+            if is_watched && !args.watched {
+                continue;
+            }
+            home.remove_state()?;
+            if args.ids == Ids::Replayed {
+                throughput::answer(&home, false)?;
+            }
+            results.push(throughput::answer(&home, is_watched)?);
         }
-        runs.push(throughput::answer(&home)?);
     }
     say("answering lone requests");
     let latency = latency::measure(&home, args.lone)?;
-    let report = Report::new(args, runs, latency);
+    let report = Report::new(args, runs, watched, latency);
     let format = args.format.unwrap_or(if io::stdout().is_terminal() {
         Format::Table
     } else {

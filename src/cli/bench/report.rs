@@ -23,6 +23,12 @@ pub(super) struct Report {
     events_per_second: f64,
     /// Those of all runs, the slowest first.
     rates: Vec<f64>,
+    /// The same while others looked on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    watched_rates: Vec<f64>,
+    /// The median of these by that of the others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    watched_to_alone: Option<f64>,
     accepted: u64,
     found_again: u64,
     /// Of all positions that the directory has.
@@ -71,10 +77,21 @@ impl Percentiles {
 
 impl Report {
     /// The report of at least one run, and of lone requests.
-    pub(super) fn new(args: &BenchArgs, mut runs: Vec<Throughput>, latency: Latency) -> Self {
-        runs.sort_by_key(|run| std::cmp::Reverse(run.elapsed));
+    pub(super) fn new(
+        args: &BenchArgs,
+        mut runs: Vec<Throughput>,
+        mut watched: Vec<Throughput>,
+        latency: Latency,
+    ) -> Self {
         let rate = |run: &Throughput| args.events as f64 / run.elapsed.as_secs_f64();
-        let rates: Vec<f64> = runs.iter().map(rate).collect();
+        let rates = |runs: &mut Vec<Throughput>| -> Vec<f64> {
+            runs.sort_by_key(|run| std::cmp::Reverse(run.elapsed));
+            runs.iter().map(rate).collect()
+        };
+        let (rates, watched_rates) = (rates(&mut runs), rates(&mut watched));
+        let median = |rates: &[f64]| rates.get(rates.len() / 2).copied();
+        let medians = median(&watched_rates).zip(median(&rates));
+        let watched_to_alone = medians.map(|(watched, alone)| watched / alone);
         let Throughput {
             elapsed,
             stages,
@@ -104,6 +121,8 @@ impl Report {
             seconds,
             events_per_second: args.events as f64 / seconds,
             rates,
+            watched_rates,
+            watched_to_alone,
             accepted: statistics.accepted,
             found_again: statistics.duplicates,
             disk_bytes_per_position: disk_bytes as f64 / statistics.position.max(1) as f64,
@@ -136,7 +155,10 @@ impl Report {
             self.duplicates * 100.0,
             self.words
         );
-        let rates: Vec<String> = self.rates.iter().map(|rate| format!("{rate:.0}")).collect();
+        let listed = |rates: &[f64]| {
+            let rates: Vec<String> = rates.iter().map(|rate| format!("{rate:.0}")).collect();
+            rates.join(", ")
+        };
         let rate = format!("{:.0} events/s", self.events_per_second);
         let disk = format!(
             "{:.1} bytes an accepted event",
@@ -154,13 +176,17 @@ impl Report {
         for (name, value) in [
             ("answered", what),
             ("rate", rate),
-            ("rates of all runs", rates.join(", ")),
+            ("rates of all runs", listed(&self.rates)),
             ("disk", disk),
             ("peak memory", memory),
             ("index of ids", index),
             ("sled opened again", reopened),
         ] {
             figures.add_row([name.to_owned(), value]);
+        }
+        if let Some(ratio) = self.watched_to_alone {
+            let rates = format!("{}; {ratio:.2} of that", listed(&self.watched_rates));
+            figures.add_row(["rates while watched".to_owned(), rates]);
         }
         let mut stages = table(["stage", "seconds", "of the time"]);
         for Stage {

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use exactly_once::Statistics;
-use exactly_once::node::{self, Monitor, StageTimes, Stop};
+use exactly_once::node::{self, ControlSocket, Monitor, StageTimes, Stop};
 
 use super::BenchDirectory;
+use super::watchers::Watchers;
 
 /// What answering all requests took.
 pub(super) struct Throughput {
@@ -22,8 +23,8 @@ pub(super) struct Throughput {
     pub(super) peak_memory_bytes: Option<u64>,
 }
 
-/// Has a node answer the file of requests.
-pub(super) fn answer(home: &BenchDirectory) -> anyhow::Result<Throughput> {
+/// Has a node answer the file of requests, perhaps while others look on.
+pub(super) fn answer(home: &BenchDirectory, is_watched: bool) -> anyhow::Result<Throughput> {
     let input = File::open(home.requests()).context("reading the requests")?;
     let output = File::create(home.replies()).context("writing the replies")?;
     // Whatever was written before shall not be on its way to the disk meanwhile.
@@ -32,9 +33,17 @@ pub(super) fn answer(home: &BenchDirectory) -> anyhow::Result<Throughput> {
     let engine = home.open()?;
     let monitor = Monitor::new(&engine);
     let stop = Stop::new().context("making a pipe")?;
-    node::serve(engine, input, output, None, &stop, &monitor)?;
+    let (control, watchers) = if is_watched {
+        let control = ControlSocket::bind(&home.state()).context("making the control socket")?;
+        (Some(control), Some(Watchers::start(&home.state())?))
+    } else {
+        (None, None)
+    };
+    node::serve(engine, input, output, control, &stop, &monitor)?;
+    let elapsed = started.elapsed();
+    watchers.map_or(Ok(()), Watchers::stop)?;
     Ok(Throughput {
-        elapsed: started.elapsed(),
+        elapsed,
         stages: monitor.stage_times(),
         statistics: monitor.statistics(),
         disk_bytes: size(&home.state())?,

@@ -13,6 +13,12 @@ use super::{BenchArgs, Ids};
 
 const SEED: u64 = 1;
 
+/// Whoever follows the outputs has something to follow.
+const EVENTS_A_COMMIT: u64 = 100_000;
+
+/// A commit that needs no answer.
+const COMMIT: &str = r#"{"src":"client","dest":"processor","body":{"type":"commit"}}"#;
+
 /// Writes all requests to a file.
 pub(super) fn write(args: &BenchArgs, path: &Path) -> anyhow::Result<()> {
     let writing = || format!("writing the requests to {}", path.display());
@@ -31,6 +37,9 @@ pub(super) fn write(args: &BenchArgs, path: &Path) -> anyhow::Result<()> {
         let id = id(args.ids, event);
         let line = process(msg_id, &id, word(event, args.words));
         writeln!(output, "{line}").with_context(writing)?;
+        if args.watched && (msg_id + 1).is_multiple_of(EVENTS_A_COMMIT) {
+            writeln!(output, "{COMMIT}").with_context(writing)?;
+        }
     }
     output.flush().with_context(writing)
 }

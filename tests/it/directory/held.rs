@@ -6,6 +6,7 @@ use crate::command::{Live, binary};
 use rustix::fs::FlockOperation;
 use std::fs::File;
 use std::path::Path;
+use std::time::Duration;
 
 fn start(data_dir: &Path) -> Live {
     let mut node = Live::start(binary().arg("--data-dir").arg(data_dir));
@@ -68,7 +69,7 @@ fn a_directory_is_free_again_as_soon_as_its_process_is_killed() {
 }
 
 #[test]
-fn a_run_waits_for_no_reader_and_readers_do_not_hinder_each_other() {
+fn a_run_waits_a_while_for_a_reader_and_readers_do_not_hinder_each_other() {
     let home = scratch_dir();
     let data_dir = home.path().join("data");
     answer(&data_dir, &[event("e1")]);
@@ -78,7 +79,10 @@ fn a_run_waits_for_no_reader_and_readers_do_not_hinder_each_other() {
     let line = on("run", &data_dir, "").expect_refusal(HELD);
     assert!(line.contains("another command"), "{line}");
     on("dump", &data_dir, "").expect_quiet_success();
+    let mut waiting = Live::start(binary().arg("--data-dir").arg(&data_dir));
+    waiting.expect_silence(Duration::from_millis(300));
     // Closing it is not enough: a process that another test forks just now has the handle too.
     rustix::fs::flock(&lock, FlockOperation::Unlock).expect("it was locked");
-    assert_eq!(answer(&data_dir, &[event("e1")]), reply(1, true));
+    assert_eq!(waiting.ask(&event("e1").line(1)) + "\n", reply(1, true));
+    waiting.finish().expect_quiet_success();
 }

@@ -1,0 +1,89 @@
+//! `backup`: a copy of a state, also of one that a process is changing.
+
+use std::io::{self, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use anyhow::Context;
+use clap::Args;
+use exactly_once::Options;
+use exactly_once::inspect::{Filter, Query};
+use exactly_once::load::{LoadError, Loaded, load};
+use exactly_once::verify::verify;
+
+use super::line::write_line;
+use super::load::Shown;
+use super::source::{Source, SourceArgs};
+use super::timeout::TimeoutArgs;
+
+/// Make a copy of a state in a new directory
+///
+/// The copy is of one moment, with everything that was durable then; a process that holds the
+/// directory goes on meanwhile. It is opened and verified before it gets its name.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  exactly-once backup copy --data-dir state")]
+pub(super) struct BackupArgs {
+    /// The new directory; it must not exist, or be empty
+    #[arg(value_name = "DIR")]
+    copy: PathBuf,
+    #[command(flatten)]
+    source: SourceArgs,
+}
+
+/// Makes the copy, and prints what it holds.
+pub(super) fn run(args: &BackupArgs) -> anyhow::Result<()> {
+    let loaded = copy_state(&mut args.source.open()?, &args.copy, args.source.timeout)?;
+    Ok(write_line(&mut io::stdout().lock(), &Shown::from(loaded))?)
+}
+
+/// Makes a copy of a state in a new directory, and verifies it.
+pub(super) fn copy_state(
+    source: &mut Source,
+    copy: &Path,
+    timeout: TimeoutArgs,
+) -> anyhow::Result<Loaded> {
+    const BUFFER_BYTES: usize = 1 << 16;
+    let query = Query::Dump(Filter {
+        incidentals: true,
+        ..Filter::default()
+    });
+    let options = Options {
+        storage_timeout: timeout.storage_timeout(),
+        ..Options::default()
+    };
+    let (dump, dumping) = io::pipe().context("making a pipe")?;
+    let (dumped, loaded) = thread::scope(|scope| {
+        let loading = scope.spawn(|| {
+            let dump = BufReader::with_capacity(BUFFER_BYTES, dump);
+            load(copy, dump, &options)
+        });
+        let mut output = BufWriter::with_capacity(BUFFER_BYTES, dumping);
+        let dumped = source.answer(&query, |record| {
+            output.write_all(record)?;
+            Ok(output.write_all(b"\n")?)
+        });
+        let dumped = dumped.and_then(|()| Ok(output.flush()?));
+        drop(output);
+        let loaded = loading.join();
+        (
+            dumped,
+            loaded.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+        )
+    });
+    // Where one of both fails, the other one finds the pipe closed, and knows no more than that.
+    let loaded = match (dumped, loaded) {
+        (Ok(()), loaded) => loaded?,
+        (Err(error), Err(LoadError::CutOff { .. }) | Ok(_)) => return Err(error),
+        (Err(_), Err(error)) => return Err(error.into()),
+    };
+    let report = verify(copy, &timeout.storage_timeout(), |_| ())?;
+    anyhow::ensure!(
+        report.clean,
+        "the copy in {} is not right, which is a bug: {:?}",
+        copy.display(),
+        report.findings
+    );
+    Ok(loaded)
+}

@@ -1,0 +1,145 @@
+//! Histories to draw, made by a model of the state: sets of positions, as the real one has.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use exactly_once::inspect::Milestone;
+
+/// Some time in 2023, of which each thing that happens takes a second.
+const BEGINNING_MS: u64 = 1_700_000_000_000;
+
+/// A history that is being made.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    head: u64,
+    state: BTreeSet<u64>,
+    released: BTreeSet<u64>,
+    saved: BTreeMap<String, (BTreeSet<u64>, Milestone)>,
+    commits: Vec<Milestone>,
+    moves: Vec<Milestone>,
+    seconds: u64,
+}
+
+impl History {
+    /// Accepts so many events.
+    pub(super) fn accept(&mut self, count: u64) -> &mut Self {
+        self.state.extend(self.head + 1..=self.head + count);
+        self.head += count;
+        self
+    }
+
+    pub(super) fn checkpoint(&mut self, name: &str) -> &mut Self {
+        let milestone = Milestone::Checkpoint {
+            name: name.to_owned(),
+            position: self.head,
+            reached: self.reached(),
+            events: self.state.len() as u64,
+            at_ms: self.now(),
+        };
+        let saved = (self.state.clone(), milestone);
+        self.saved.insert(name.to_owned(), saved);
+        self
+    }
+
+    pub(super) fn delete(&mut self, name: &str) -> &mut Self {
+        self.saved.remove(name).expect("it was saved");
+        self
+    }
+
+    /// Releases what is pending, if anything is.
+    pub(super) fn commit(&mut self) -> &mut Self {
+        let outputs = self.state.difference(&self.released).count() as u64;
+        let at_ms = self.now();
+        if outputs > 0 {
+            self.released.extend(&self.state);
+            self.commits.push(Milestone::Commit {
+                commit: self.commits.len() as u64 + 1,
+                position: self.head,
+                outputs,
+                at_ms,
+            });
+        }
+        self
+    }
+
+    pub(super) fn restore(&mut self, name: &str) -> &mut Self {
+        let (target, _) = self.saved.get(name).expect("it was saved").clone();
+        let events_left = self.state.difference(&target).count() as u64;
+        let events_back = target.difference(&self.state).count() as u64;
+        self.state = target;
+        let restore = Milestone::Restore {
+            checkpoint: name.to_owned(),
+            position: self.head,
+            reached: self.reached(),
+            events_left,
+            events_back,
+            at_ms: self.now(),
+        };
+        self.moves.push(restore);
+        self
+    }
+
+    /// Discards what is pending, if anything is.
+    pub(super) fn rollback(&mut self) -> &mut Self {
+        let before = self.state.len();
+        self.state
+            .retain(|position| self.released.contains(position));
+        let at_ms = self.now();
+        if self.state.len() < before {
+            self.moves.push(Milestone::Rollback {
+                position: self.head,
+                reached: self.reached(),
+                events_left: (before - self.state.len()) as u64,
+                at_ms,
+            });
+        }
+        self
+    }
+
+    /// All that happened, in the order that a directory or a process tells it.
+    pub(super) fn end(&self) -> Vec<Milestone> {
+        let saved = self.saved.values().map(|(_, milestone)| milestone);
+        let others = self.commits.iter().chain(&self.moves);
+        let mut milestones: Vec<Milestone> = saved.chain(others).cloned().collect();
+        milestones.push(Milestone::Present {
+            position: self.head,
+            reached: self.reached(),
+            events: self.state.len() as u64,
+        });
+        milestones
+    }
+
+    fn reached(&self) -> u64 {
+        self.state.last().copied().unwrap_or(0)
+    }
+
+    fn now(&mut self) -> u64 {
+        self.seconds += 1;
+        BEGINNING_MS + self.seconds * 1000
+    }
+}
+
+/// A history of up to 60 things, drawn from a seed.
+pub(super) fn random(seed: u64) -> Vec<Milestone> {
+    let mut state = seed;
+    // The generator of Knuth's MMIX, of which the upper bits are good.
+    let mut draw = |below: u64| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    let mut history = History::default();
+    for _ in 0..10 + draw(50) {
+        let name = ["a", "b", "c", "d", "e"][draw(5) as usize];
+        let is_saved = history.saved.contains_key(name);
+        match draw(10) {
+            0..=3 => history.accept(1 + draw(9)),
+            4 => history.commit(),
+            5 => history.rollback(),
+            6 | 7 if is_saved => history.restore(name),
+            8 if is_saved => history.delete(name),
+            _ => history.checkpoint(name),
+        };
+    }
+    history.end()
+}

@@ -1,0 +1,73 @@
+//! `load`: builds a directory from a dump.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+use exactly_once::Options;
+use exactly_once::load::{Loaded, load};
+use serde::Serialize;
+
+use super::line::write_line;
+use super::timeout::TimeoutArgs;
+
+/// Build a new directory that has the state which a dump shows
+///
+/// Takes a whole dump in JSON lines, and its digest must be right: `dump | load | dump` is the
+/// identity. Times are kept if the dump was made with --incidentals, and are those of 1970
+/// otherwise. The directory is built beside its place, and put there when it is whole.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  exactly-once dump --data-dir state --incidentals | exactly-once load --data-dir copy
+  exactly-once load state.jsonl --data-dir other")]
+pub(super) struct LoadArgs {
+    /// The dump; standard input if it is left out
+    #[arg(value_name = "FILE")]
+    dump: Option<PathBuf>,
+    /// The new directory; it must not exist, or be empty
+    #[arg(long, value_name = "DIR", env = "EXACTLY_ONCE_DATA_DIR")]
+    data_dir: PathBuf,
+    #[command(flatten)]
+    timeout: TimeoutArgs,
+}
+
+/// What was loaded, as the command says it.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename = "loaded")]
+pub(super) struct Shown {
+    positions: u64,
+    outputs: u64,
+    checkpoints: u64,
+}
+
+impl From<Loaded> for Shown {
+    fn from(loaded: Loaded) -> Self {
+        Self {
+            positions: loaded.positions,
+            outputs: loaded.outputs,
+            checkpoints: loaded.checkpoints,
+        }
+    }
+}
+
+/// Builds the directory, and prints what it holds.
+pub(super) fn run(args: &LoadArgs) -> anyhow::Result<()> {
+    const BUFFER_BYTES: usize = 1 << 20;
+    let input: Box<dyn BufRead> = match &args.dump {
+        None => Box::new(io::stdin().lock()),
+        Some(path) => {
+            let file = File::open(path);
+            let file = file.with_context(|| format!("opening {}", path.display()))?;
+            Box::new(BufReader::with_capacity(BUFFER_BYTES, file))
+        }
+    };
+    let options = Options {
+        storage_timeout: args.timeout.storage_timeout(),
+        ..Options::default()
+    };
+    let loaded = load(&args.data_dir, input, &options)?;
+    Ok(write_line(&mut io::stdout().lock(), &Shown::from(loaded))?)
+}

@@ -1,0 +1,152 @@
+//! `stats`: figures of a state, and of the process that holds it.
+
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::thread::sleep;
+use std::time::Duration;
+
+use clap::Args;
+use comfy_table::Table;
+use console::Term;
+use exactly_once::inspect::{ProcessStats, Query, Stats};
+use exactly_once::node::yield_to_others;
+use indicatif::{HumanBytes, HumanCount, HumanDuration};
+
+use super::connection::Ended;
+use super::line::write_line;
+use super::metrics;
+use super::sheet::Format;
+use super::source::SourceArgs;
+
+/// Show figures: events, outputs, checkpoints, disk use by tree; of a running process its rate too
+///
+/// Reads a copy of a directory at rest, and asks the process that holds it otherwise. Everything is
+/// durable, and of one moment. Accepted, duplicates and conflicts count from the start of the
+/// process.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  exactly-once stats --data-dir state
+  exactly-once stats --data-dir state --format table
+  exactly-once stats --data-dir state --prometheus
+  exactly-once stats --data-dir state --watch --every 2")]
+pub(super) struct StatsArgs {
+    #[command(flatten)]
+    source: SourceArgs,
+    /// A JSON line for machines, or tables for people
+    #[arg(long, default_value = "jsonl", conflicts_with = "prometheus")]
+    format: Format,
+    /// Show them in the text format of Prometheus
+    #[arg(long)]
+    prometheus: bool,
+    /// Show them again and again: on a terminal as tables in the same place, elsewhere as JSON
+    /// lines
+    #[arg(long, conflicts_with_all = ["prometheus", "format"])]
+    watch: bool,
+    /// How many seconds lie between
+    #[arg(long, value_name = "SECONDS", default_value_t = 1, requires = "watch",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    every: u64,
+}
+
+/// Prints the figures, once or until the command is stopped.
+pub(super) fn run(args: &StatsArgs) -> anyhow::Result<()> {
+    if args.watch {
+        return watch(&args.source, Duration::from_secs(args.every));
+    }
+    let stats = ask(&args.source)?;
+    let mut output = BufWriter::new(io::stdout().lock());
+    if args.prometheus {
+        output.write_all(metrics::text(&stats)?.as_bytes())?;
+    } else if args.format == Format::Table {
+        writeln!(output, "{}", tables(&stats))?;
+    } else {
+        write_line(&mut output, &stats)?;
+    }
+    Ok(output.flush()?)
+}
+
+fn ask(source: &SourceArgs) -> anyhow::Result<Stats> {
+    let mut found = None;
+    source.answer(&Query::Stats, |record| {
+        found = Some(serde_json::from_slice(record)?);
+        Ok(())
+    })?;
+    found.ok_or_else(|| anyhow::anyhow!("the process answered without figures"))
+}
+
+/// Shows the figures until somebody stops the command, or no longer reads what it says. The
+/// process may end and another one begin meanwhile.
+fn watch(source: &SourceArgs, every: Duration) -> anyhow::Result<()> {
+    yield_to_others();
+    let terminal = Term::stdout();
+    let mut shown_lines = 0;
+    loop {
+        let stats = match ask(source) {
+            Err(error) if error.is::<Ended>() => continue,
+            asked => asked?,
+        };
+        if io::stdout().is_terminal() {
+            let text = tables(&stats);
+            terminal.clear_last_lines(shown_lines)?;
+            terminal.write_line(&text)?;
+            shown_lines = text.lines().count();
+        } else {
+            write_line(&mut io::stdout().lock(), &stats)?;
+        }
+        sleep(every);
+    }
+}
+
+/// The figures as tables.
+fn tables(stats: &Stats) -> String {
+    let count = |count: u64| HumanCount(count).to_string();
+    let mut state = new_table();
+    for (name, value) in [
+        ("events in the state", count(stats.events)),
+        ("durable position", count(stats.position)),
+        ("pending outputs", count(stats.pending)),
+        ("committed outputs", count(stats.committed)),
+        ("commits", count(stats.commits)),
+        ("checkpoints", count(stats.checkpoints)),
+        ("restores and rollbacks", count(stats.moves)),
+        ("disk", HumanBytes(stats.disk_bytes).to_string()),
+    ] {
+        state.add_row([name, &value]);
+    }
+    if let Some(process) = &stats.process {
+        add_process(&mut state, process);
+    }
+    let mut trees = new_table();
+    trees.set_header(["tree", "entries", "bytes"]);
+    for tree in &stats.trees {
+        let bytes = HumanBytes(tree.bytes).to_string();
+        trees.add_row([&*tree.name, &count(tree.entries), &bytes]);
+    }
+    format!("{state}\n{trees}")
+}
+
+fn add_process(table: &mut Table, process: &ProcessStats) {
+    let count = |count: u64| HumanCount(count).to_string();
+    let uptime = Duration::try_from_secs_f64(process.uptime_seconds).unwrap_or_default();
+    for (name, value) in [
+        ("process", process.pid.to_string()),
+        ("running for", HumanDuration(uptime).to_string()),
+        ("events a second", count(process.events_per_second as u64)),
+        ("accepted since its start", count(process.accepted)),
+        ("duplicates since then", count(process.duplicates)),
+        ("conflicts since then", count(process.conflicts)),
+        (
+            "index in memory",
+            HumanBytes(process.index_bytes).to_string(),
+        ),
+        ("clients", count(process.clients)),
+    ] {
+        table.add_row([name, &value]);
+    }
+}
+
+fn new_table() -> Table {
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
+    table
+}

@@ -1,0 +1,215 @@
+//! A consumer of the released outputs that stores its offset with what it does: it has each output
+//! exactly once, whichever of both processes is killed when.
+//!
+//! The consumer is `outputs --follow` that appends to a file. Its offset is the number of whole
+//! lines in the file; what a kill left of a line behind them is cut off before it goes on.
+//!
+//! `EXACTLY_ONCE_CONSUMER_KILLS` says how many kills, `EXACTLY_ONCE_SEED` which.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::Value;
+
+use crate::campaign::setting;
+use crate::client::{Node, PATIENCE, scratch_dir};
+use crate::command::binary;
+use crate::oracle::{Oracle, Request};
+
+/// The process that reads outputs.
+struct Consumer {
+    child: Child,
+}
+
+impl Consumer {
+    /// Starts where the file ends.
+    fn start(data_dir: &Path, file: &Path) -> Self {
+        let offset = cut_to_whole_lines(file);
+        let append = File::options().append(true).create(true).open(file);
+        let mut command = binary();
+        command.args(["outputs", "--follow", "--from", &offset.to_string()]);
+        command.arg("--data-dir").arg(data_dir).stdin(Stdio::null());
+        command.stdout(append.expect("there is room"));
+        let child = command.spawn().expect("the binary can be started");
+        Self { child }
+    }
+
+    fn kill(&mut self) {
+        let ended = self.child.try_wait().expect("the child is ours");
+        assert_eq!(ended, None, "it follows until it is killed");
+        self.child.kill().expect("the child is ours");
+        self.child.wait().expect("the child is ours");
+    }
+}
+
+impl Drop for Consumer {
+    /// A test that fails must not leave its process behind.
+    fn drop(&mut self) {
+        self.child.kill().unwrap_or_default();
+        self.child.wait().map(drop).unwrap_or_default();
+    }
+}
+
+/// Removes what is behind the last whole line, and says how many lines are left.
+fn cut_to_whole_lines(path: &Path) -> usize {
+    let bytes = fs::read(path).unwrap_or_default();
+    let whole = bytes.iter().rposition(|&byte| byte == b'\n');
+    let whole = whole.map_or(0, |at| at + 1);
+    if whole < bytes.len() {
+        let file = File::options().write(true).open(path);
+        let cut = file.and_then(|file| file.set_len(whole as u64));
+        cut.expect("the file is ours");
+    }
+    bytes[..whole].iter().filter(|&&byte| byte == b'\n').count()
+}
+
+/// The process that is written to, and what it has answered.
+struct Producer {
+    data_dir: PathBuf,
+    node: Node,
+    oracle: Oracle,
+    next_event: u64,
+    next_msg_id: u64,
+}
+
+impl Producer {
+    fn start(data_dir: PathBuf) -> Self {
+        Self {
+            node: Node::start(Some(&data_dir), &["--run-every", "8"]),
+            data_dir,
+            oracle: Oracle::new(),
+            next_event: 0,
+            next_msg_id: 0,
+        }
+    }
+
+    /// Makes a request and waits for its answer.
+    fn ask(&mut self, request: &Request) {
+        self.next_msg_id += 1;
+        self.node.send(&request.line(self.next_msg_id));
+        let expected = self.oracle.apply(request).body(self.next_msg_id);
+        let expected = expected.expect("no request fails").plain();
+        assert_eq!(self.node.read_line(), expected);
+    }
+
+    /// A few events, some of them old, then what releases or takes back.
+    fn work(&mut self, rng: &mut impl Rng) {
+        for _ in 0..rng.random_range(1..6) {
+            let is_old = self.next_event > 0 && rng.random_bool(0.3);
+            let number = if is_old {
+                rng.random_range(0..self.next_event)
+            } else {
+                self.next_event
+            };
+            self.next_event = self.next_event.max(number + 1);
+            self.ask(&Request::Process {
+                event_id: format!("e{number}"),
+                word: format!("w{}", number % 5),
+            });
+        }
+        let id = "c".to_owned();
+        match rng.random_range(0..10) {
+            0 => self.ask(&Request::Checkpoint { id }),
+            1 if self.oracle.has_checkpoint(&id) => self.ask(&Request::Restore { id }),
+            2 => self.ask(&Request::Rollback),
+            _ => self.ask(&Request::Commit),
+        }
+    }
+
+    /// Kills the process; with `in_work`, where a commit may or may not have been made.
+    fn kill(&mut self, in_work: bool) {
+        if in_work {
+            self.next_msg_id += 1;
+            self.node.send(&Request::Commit.line(self.next_msg_id));
+        }
+        let node = Node::start(None, &[]);
+        std::mem::replace(&mut self.node, node).kill();
+        self.node = Node::start(Some(&self.data_dir), &["--run-every", "8"]);
+        if in_work {
+            // Sent again it releases what is left. Either way all of it is released then.
+            self.next_msg_id += 1;
+            self.node.send(&Request::Commit.line(self.next_msg_id));
+            self.node.read_line();
+            self.oracle.apply(&Request::Commit);
+        }
+    }
+}
+
+/// Panics unless the file holds the beginning of the log, or, in time, all of it.
+fn check(file: &Path, oracle: &Oracle, wants_all: bool) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
+        let lines: Vec<&str> = whole.lines().collect();
+        for (offset, line) in lines.iter().enumerate() {
+            let output: Value = serde_json::from_str(line).expect("a line is a record");
+            let expected = oracle.log().get(offset);
+            let expected = expected.unwrap_or_else(|| panic!("{line} was never released"));
+            assert_eq!(output["offset"], offset, "{line}");
+            assert_eq!(output["event_id"], *expected.event_id, "{line}");
+            assert_eq!(output["word"], *expected.word, "{line}");
+            assert_eq!(output["count"], expected.count, "{line}");
+        }
+        if !wants_all || lines.len() == oracle.log().len() {
+            return;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "{} of {}",
+            lines.len(),
+            oracle.log().len()
+        );
+        sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn each_output_is_read_exactly_once_across_kills_of_both_sides() {
+    let kills = setting("EXACTLY_ONCE_CONSUMER_KILLS", 100);
+    let mut rng = ChaCha8Rng::seed_from_u64(setting("EXACTLY_ONCE_SEED", 1));
+    let home = scratch_dir();
+    let file = home.path().join("consumed.jsonl");
+    let mut producer = Producer::start(home.path().join("data"));
+    // A directory that is not there yet cannot be followed.
+    producer.ask(&Request::Commit);
+    let mut consumer = Consumer::start(&producer.data_dir, &file);
+    let (mut of_consumer, mut in_work) = (0, 0);
+    for kill in 0..kills {
+        for _ in 0..rng.random_range(0..4) {
+            producer.work(&mut rng);
+        }
+        if rng.random_bool(0.5) {
+            sleep(Duration::from_millis(rng.random_range(0..150)));
+        }
+        if rng.random_bool(0.5) {
+            consumer.kill();
+            of_consumer += 1;
+            check(&file, &producer.oracle, false);
+            consumer = Consumer::start(&producer.data_dir, &file);
+        } else {
+            let is_in_work = rng.random_bool(0.5);
+            in_work += u64::from(is_in_work);
+            producer.kill(is_in_work);
+        }
+        if kill % 10 == 9 {
+            check(&file, &producer.oracle, true);
+        }
+    }
+    check(&file, &producer.oracle, true);
+    let outputs = producer.oracle.log().len();
+    println!(
+        "{kills} kills, {of_consumer} of the consumer, {in_work} in a commit: {outputs} outputs"
+    );
+    assert!(kills < 50 || (of_consumer > 10 && in_work > 5 && outputs > 100));
+    consumer.kill();
+    producer.node.finish().expect_quiet_success();
+    let restarted = Consumer::start(&producer.data_dir, &file);
+    check(&file, &producer.oracle, true);
+    drop(restarted);
+}

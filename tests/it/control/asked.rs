@@ -1,0 +1,136 @@
+//! What a client asks, and what the oracle says that it must be answered, byte for byte.
+
+use crate::client::reply;
+use crate::oracle::wire::quote;
+use crate::oracle::{Expected, Oracle, Output, Request};
+
+/// A request of the protocol, or a question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    Request(Request),
+    Counts,
+    /// All released outputs.
+    Outputs,
+}
+
+/// What must come back.
+#[derive(Debug)]
+pub enum Due {
+    Reply(Expected),
+    /// Records, as JSON, and the line behind them.
+    Records(Vec<String>),
+}
+
+impl Asked {
+    pub fn is_question(&self) -> bool {
+        !matches!(self, Self::Request(_))
+    }
+
+    /// The line, without its newline.
+    pub fn line(&self, msg_id: u64) -> String {
+        match self {
+            Self::Request(request) => request.line(msg_id),
+            Self::Counts => line("counts", msg_id, ""),
+            Self::Outputs => line("outputs", msg_id, ""),
+        }
+    }
+
+    /// Has the oracle carry it out.
+    pub fn apply(&self, oracle: &mut Oracle) -> Due {
+        match self {
+            Self::Request(request) => Due::Reply(oracle.apply(request)),
+            Self::Counts => Due::Records(counts(oracle)),
+            Self::Outputs => Due::Records(outputs(oracle)),
+        }
+    }
+}
+
+impl Due {
+    /// Whether the state behind it is certainly the one before it.
+    pub fn changes_nothing(&self) -> bool {
+        match self {
+            Self::Reply(expected) => expected.changes_nothing(),
+            Self::Records(_) => true,
+        }
+    }
+
+    /// Compares all lines that came back with it.
+    pub fn check(&self, lines: &[String], msg_id: u64) -> Result<(), String> {
+        match (self, lines) {
+            (Self::Reply(expected), [line]) => reply::check(line, expected, msg_id),
+            (Self::Reply(expected), _) => Err(format!(
+                "{} lines came for {expected:?}: {lines:?}",
+                lines.len()
+            )),
+            (Self::Records(records), _) => {
+                let expected = answer(records, msg_id);
+                if lines == expected {
+                    return Ok(());
+                }
+                Err(format!("expected\n  {expected:?}\ngot\n  {lines:?}"))
+            }
+        }
+    }
+}
+
+/// A request line of any type, with further members of its body as JSON.
+pub fn line(kind: &str, msg_id: u64, members: &str) -> String {
+    let comma = if members.is_empty() { "" } else { "," };
+    let body = format!(r#"{{"type":"{kind}","msg_id":{msg_id}{comma}{members}}}"#);
+    format!(r#"{{"src":"client","dest":"processor","body":{body}}}"#)
+}
+
+/// A line with the number taken out of it.
+pub fn without_number(line: &str, msg_id: u64) -> String {
+    line.replace(&format!(r#","msg_id":{msg_id}"#), "")
+}
+
+/// The line of an event.
+pub fn event(msg_id: u64, event_id: &str, word: &str) -> String {
+    let (event_id, word) = (event_id.to_owned(), word.to_owned());
+    Request::Process { event_id, word }.line(msg_id)
+}
+
+/// The reply to a new event.
+pub fn accepted(msg_id: u64, word: &str, count: u64) -> String {
+    let word = word.to_owned();
+    let body = Expected::Accepted { word, count }.body(msg_id);
+    body.expect("it is no error").plain()
+}
+
+/// All lines that answer a question with these records.
+pub fn answer(records: &[String], msg_id: u64) -> Vec<String> {
+    let start = format!(r#""in_reply_to": {msg_id}"#);
+    let record = |record: &String| format!(r#"{{"type": "record", {start}, "record": {record}}}"#);
+    let end = format!(
+        r#"{{"type": "end", {start}, "records": {}}}"#,
+        records.len()
+    );
+    records.iter().map(record).chain([end]).collect()
+}
+
+/// The records of the counts.
+pub fn counts(oracle: &Oracle) -> Vec<String> {
+    let counts = oracle.counts().iter();
+    let record = |(word, count): (&String, &u64)| {
+        let word = quote(word);
+        format!(r#"{{"type":"count","word":{word},"count":{count}}}"#)
+    };
+    counts.map(record).collect()
+}
+
+/// The records of the log.
+fn outputs(oracle: &Oracle) -> Vec<String> {
+    let sizes = (1..).zip(oracle.commit_sizes());
+    let commits = sizes.flat_map(|(commit, &size)| std::iter::repeat_n(commit, size));
+    let log = (0..).zip(commits).zip(oracle.log());
+    let record = |((offset, commit), output): ((u64, u64), &Output)| {
+        let (event_id, word) = (quote(&output.event_id), quote(&output.word));
+        let (place, count) = (
+            format!(r#""offset":{offset},"commit":{commit}"#),
+            output.count,
+        );
+        format!(r#"{{{place},"event_id":{event_id},"word":{word},"count":{count}}}"#)
+    };
+    log.map(record).collect()
+}

@@ -1,0 +1,272 @@
+//! `stats`, in its three forms, and the file of metrics that `run` keeps.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Stdio;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::client::{Node, PATIENCE, scratch_dir};
+use crate::command::{Live, binary, run};
+use crate::oracle::{Oracle, Request};
+
+fn requests() -> Vec<Request> {
+    let event = |id: u64, word: &str| Request::Process {
+        event_id: format!("e{id}"),
+        word: word.to_owned(),
+    };
+    let checkpoint = |id: &str| Request::Checkpoint { id: id.to_owned() };
+    let mut requests: Vec<_> = (0..30).map(|id| event(id, "w")).collect();
+    requests.extend([checkpoint("a"), Request::Commit, checkpoint("b")]);
+    requests.extend((20..40).map(|id| event(id, "w")));
+    requests.extend([event(1, "other"), Request::Rollback]);
+    requests.extend((40..45).map(|id| event(id, "x")));
+    requests
+}
+
+fn stats(data_dir: &Path) -> Value {
+    let shown = run(binary().args(["stats", "--data-dir"]).arg(data_dir), "");
+    serde_json::from_str(&shown.expect_quiet_success()).expect("a record")
+}
+
+/// A node that has answered the requests, and what must be so.
+fn answered(data_dir: &Path, arguments: &[&str]) -> (Node, Oracle) {
+    let node = Node::start(Some(data_dir), arguments);
+    let mut oracle = Oracle::new();
+    for (request, msg_id) in requests().iter().zip(1..) {
+        oracle.apply(request);
+        node.send(&request.line(msg_id));
+        node.read_line();
+    }
+    (node, oracle)
+}
+
+fn check(stats: &Value, oracle: &Oracle) {
+    let counted: u64 = oracle.counts().values().sum();
+    assert_eq!(stats["events"], counted);
+    assert_eq!(stats["pending"], oracle.pending().len());
+    assert_eq!(stats["committed"], oracle.log().len());
+    assert_eq!(stats["commits"], oracle.commit_sizes().len());
+    assert_eq!(stats["checkpoints"], oracle.checkpoints().count());
+    assert_eq!(stats["moves"], 1);
+    assert_eq!(
+        stats["position"],
+        30 + 10 + 5,
+        "each accepted event has one"
+    );
+    let trees = stats["trees"].as_array().expect("a list");
+    let entries = |name: &str| {
+        let tree = trees.iter().find(|tree| tree["name"] == name);
+        tree.expect("it is there")["entries"]
+            .as_u64()
+            .expect("a number")
+    };
+    assert_eq!(entries("checkpoints"), 2);
+    assert_eq!(entries("commits"), 1);
+    assert_eq!(entries("moves"), 1);
+    assert!(entries("journal") > 0);
+    let bytes: u64 = trees.iter().filter_map(|tree| tree["bytes"].as_u64()).sum();
+    assert!(
+        bytes > 0 && stats["disk_bytes"].as_u64() >= Some(bytes),
+        "{stats}"
+    );
+}
+
+#[test]
+fn a_running_process_and_a_directory_at_rest_tell_the_same_of_the_state() {
+    let home = scratch_dir();
+    let data_dir = home.path().join("data");
+    let (node, oracle) = answered(&data_dir, &[]);
+    let mut live = stats(&data_dir);
+    check(&live, &oracle);
+    let process = &live["process"];
+    assert_eq!(process["pid"], node.pid());
+    assert_eq!(process["accepted"], 45);
+    assert_eq!(process["duplicates"], 11, "a conflict is one too");
+    assert_eq!(process["conflicts"], 1);
+    assert_eq!(process["clients"], 1, "the one that asks");
+    assert!(process["uptime_seconds"].as_f64() > Some(0.0));
+    node.finish().expect_quiet_success();
+    let mut resting = stats(&data_dir);
+    check(&resting, &oracle);
+    assert_eq!(resting["process"], Value::Null);
+    // A clean end may store a snapshot, and sled's file has a size of its own.
+    for stats in [&mut live, &mut resting] {
+        let stats = stats.as_object_mut().expect("a record");
+        for name in ["process", "trees", "disk_bytes"] {
+            stats.remove(name);
+        }
+    }
+    assert_eq!(live, resting);
+}
+
+/// What a tree holds is the same however it came to be: byte for byte that of the journal.
+#[test]
+fn the_size_of_the_journal_is_known_without_reading_it() {
+    let home = scratch_dir();
+    let data_dir = home.path().join("data");
+    let mut before = 0;
+    for round in 0..6 {
+        // Alone they replace the last block, together they make new ones.
+        let lines = (0..[1, 3, 200][round % 3]).map(|n| {
+            let event_id = format!("round {round} event {n}");
+            let word = "w".to_owned();
+            Request::Process { event_id, word }.line(n) + "\n"
+        });
+        let node = Node::start(Some(&data_dir), &[]);
+        for line in lines {
+            node.send(line.trim_end());
+            node.read_line();
+        }
+        let journal = |stats: &Value| stats["trees"][0].clone();
+        let live = journal(&stats(&data_dir));
+        node.finish().expect_quiet_success();
+        assert_eq!(journal(&stats(&data_dir)), live);
+        assert_eq!(live["name"], "journal");
+        let bytes = live["bytes"].as_u64().expect("a number");
+        assert!(bytes > before, "{live}");
+        before = bytes;
+    }
+    // Written anew the same events take as many bytes, give or take what blocks are filled to.
+    let copy = home.path().join("copy");
+    let mut backup = binary();
+    backup
+        .arg("backup")
+        .arg(&copy)
+        .arg("--data-dir")
+        .arg(&data_dir);
+    run(&mut backup, "").expect_quiet_success();
+    let anew = stats(&copy)["trees"][0]["bytes"]
+        .as_u64()
+        .expect("a number");
+    assert!(anew.abs_diff(before) < before / 10, "{anew} and {before}");
+}
+
+/// The samples of a text in the format of Prometheus, by name and labels.
+fn samples(text: &str) -> BTreeMap<String, f64> {
+    let mut samples = BTreeMap::new();
+    let mut announced = "";
+    for line in text.lines() {
+        if let Some(comment) = line.strip_prefix("# TYPE ") {
+            announced = comment.split(' ').next().expect("a name");
+            continue;
+        }
+        if line.starts_with("# HELP ") {
+            continue;
+        }
+        let (name, value) = line.rsplit_once(' ').expect("a name and a value");
+        assert!(
+            name.starts_with(announced) && name.starts_with("exactly_once_"),
+            "{line}"
+        );
+        samples.insert(name.to_owned(), value.parse().expect("a number"));
+    }
+    samples
+}
+
+#[test]
+fn prometheus_reads_the_same_figures() {
+    let home = scratch_dir();
+    let data_dir = home.path().join("data");
+    let (node, oracle) = answered(&data_dir, &[]);
+    let mut command = binary();
+    command
+        .args(["stats", "--prometheus", "--data-dir"])
+        .arg(&data_dir);
+    let samples = samples(&run(&mut command, "").expect_quiet_success());
+    let counted: u64 = oracle.counts().values().sum();
+    for (name, expected) in [
+        ("events", counted as f64),
+        ("committed_outputs_total", oracle.log().len() as f64),
+        ("accepted_total", 45.0),
+        ("duplicates_total", 11.0),
+        ("conflicts_total", 1.0),
+        ("tree_entries{tree=\"checkpoints\"}", 2.0),
+    ] {
+        assert_eq!(
+            samples.get(&format!("exactly_once_{name}")),
+            Some(&expected),
+            "{name}"
+        );
+    }
+    node.finish().expect_quiet_success();
+}
+
+#[test]
+fn a_metrics_file_is_whole_whenever_it_is_read_and_follows_the_state() {
+    let home = scratch_dir();
+    let (data_dir, file) = (home.path().join("data"), home.path().join("eo.prom"));
+    let path = file.to_str().expect("it is UTF-8");
+    let (node, _) = answered(&data_dir, &["--metrics-file", path, "--metrics-every", "1"]);
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        assert!(Instant::now() < deadline, "the figures never come");
+        let Ok(text) = fs::read_to_string(&file) else {
+            continue;
+        };
+        if samples(&text).get("exactly_once_accepted_total") == Some(&45.0) {
+            assert!(
+                text.contains("exactly_once_tree_bytes{tree=\"seen\"}"),
+                "{text}"
+            );
+            break;
+        }
+        sleep(Duration::from_millis(5));
+    }
+    let mode = fs::metadata(&file)
+        .expect("it is there")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o644, "a collector of another user reads it");
+    node.finish().expect_quiet_success();
+    let left = fs::read_dir(home.path()).expect("it is there").count();
+    assert_eq!(left, 2, "the directory and the file");
+}
+
+#[test]
+fn a_metrics_file_that_cannot_be_written_is_told_and_holds_nothing_up() {
+    let home = scratch_dir();
+    let data_dir = home.path().join("data");
+    let arguments = ["--metrics-file", "/nowhere/eo.prom", "--metrics-every", "1"];
+    let mut node = Live::start(binary().args(arguments).arg("--data-dir").arg(&data_dir));
+    sleep(Duration::from_millis(1_500));
+    node.ask(&requests()[0].line(1));
+    let finished = node.finish();
+    assert_eq!(finished.code, Some(0));
+    assert!(
+        finished.stderr.contains("/nowhere/eo.prom"),
+        "{}",
+        finished.stderr
+    );
+}
+
+#[test]
+fn a_watch_shows_the_state_as_it_changes_and_across_processes() {
+    let home = scratch_dir();
+    let data_dir = home.path().join("data");
+    let (node, oracle) = answered(&data_dir, &[]);
+    let mut command = binary();
+    command
+        .args(["stats", "--watch", "--data-dir"])
+        .arg(&data_dir);
+    let watch = Live::start(command.stdin(Stdio::null()));
+    let read = || -> Value { serde_json::from_str(&watch.read_line()).expect("a record") };
+    check(&read(), &oracle);
+    node.finish().expect_quiet_success();
+    let deadline = Instant::now() + PATIENCE;
+    while read()["process"] != Value::Null {
+        assert!(
+            Instant::now() < deadline,
+            "it never sees the end of the process"
+        );
+    }
+    let node = Node::start(Some(&data_dir), &[]);
+    while read()["process"]["pid"] != node.pid() {
+        assert!(Instant::now() < deadline, "it never sees the new process");
+    }
+    node.finish().expect_quiet_success();
+}

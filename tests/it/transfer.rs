@@ -1,0 +1,361 @@
+//! `dump | load | dump`, `backup` and `compact`: a state moves as a whole or not at all.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::Instant;
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::Value;
+
+use crate::campaign::{caught, on_all_threads, setting};
+use crate::client::{Node, PATIENCE, dump, run_once, scratch_dir};
+use crate::command::{Finished, binary, run};
+use crate::directory::Snapshot;
+use crate::model::play;
+use crate::model::sequence::{self, Step};
+use crate::oracle::Request;
+
+const INPUT: i32 = 1;
+const USAGE: i32 = 2;
+const UNUSABLE: i32 = 3;
+const HELD: i32 = 4;
+
+fn command(name: &str, data_dir: &Path, arguments: &[&str]) -> Command {
+    let mut command = binary();
+    command.args([name, "--data-dir"]).arg(data_dir);
+    command.args(arguments);
+    command
+}
+
+fn dump_of(data_dir: &Path, arguments: &[&str]) -> String {
+    run(&mut command("dump", data_dir, arguments), "").expect_quiet_success()
+}
+
+fn load(data_dir: &Path, dump: &str) -> Finished {
+    run(&mut command("load", data_dir, &[]), dump)
+}
+
+fn verify(data_dir: &Path) -> Value {
+    let report = run(&mut command("verify", data_dir, &["-q"]), "").expect_quiet_success();
+    serde_json::from_str(&report).expect("a report is JSON")
+}
+
+/// A dump without what is of its directory alone.
+fn portable(dump: &str) -> Vec<&str> {
+    let is_portable = |line: &&str| {
+        let of_directory =
+            ["groups", "fingerprint_seed"].map(|name| format!("\"name\":\"{name}\""));
+        !of_directory.iter().any(|name| line.contains(name)) && !line.contains("\"digest\"")
+    };
+    dump.lines().filter(is_portable).collect()
+}
+
+/// Requests that leave several timelines, checkpoints, commits, moves, and pending outputs.
+fn requests() -> Vec<Request> {
+    let events = |numbers: std::ops::Range<u64>| {
+        numbers.map(|number| Request::Process {
+            event_id: format!("e{number} \u{fc}\"\\\n"),
+            word: format!("w{}", number % 7),
+        })
+    };
+    let checkpoint = |id: &str| Request::Checkpoint { id: id.to_owned() };
+    let restore = |id: &str| Request::Restore { id: id.to_owned() };
+    let mut requests = vec![checkpoint("empty")];
+    requests.extend(events(0..40));
+    requests.push(Request::Commit);
+    requests.extend(events(40..60));
+    requests.extend([checkpoint("later"), restore("empty")]);
+    requests.extend(events(10..80).step_by(3));
+    requests.extend([Request::Commit, checkpoint("between"), restore("later")]);
+    requests.extend(events(80..85));
+    requests.extend([Request::Rollback, restore("later")]);
+    requests.extend(events(90..99));
+    requests
+}
+
+fn made(data_dir: &Path) {
+    let lines = (1..).zip(requests());
+    let input: String = lines.map(|(n, request)| request.line(n) + "\n").collect();
+    let mut command = command(
+        "run",
+        data_dir,
+        &["--run-every", "4", "--snapshot-every", "9"],
+    );
+    run(&mut command, &input).expect_quiet_success();
+}
+
+#[test]
+fn a_dump_that_is_loaded_gives_the_same_dump() {
+    let home = scratch_dir();
+    let (data_dir, copy) = (home.path().join("data"), home.path().join("copy"));
+    made(&data_dir);
+    for arguments in [&[][..], &["--incidentals"]] {
+        let dumped = dump_of(&data_dir, arguments);
+        let loaded = load(&copy, &dumped).expect_quiet_success();
+        assert!(loaded.contains(r#""type":"loaded""#), "{loaded}");
+        assert_eq!(dump_of(&copy, &[]), dump_of(&data_dir, &[]));
+        let again = dump_of(&copy, arguments);
+        assert_eq!(portable(&again), portable(&dumped));
+        assert_eq!(verify(&copy)["clean"], true);
+        fs::remove_dir_all(&copy).expect("it is there");
+    }
+    assert_eq!(fs::read_dir(home.path()).expect("it is there").count(), 1);
+}
+
+/// What comes after must not differ either: ids are found, checkpoints are restored, outputs stay
+/// released.
+#[test]
+fn a_state_that_was_loaded_goes_on_as_the_one_that_was_dumped() {
+    let first = setting("EXACTLY_ONCE_SEED", 1);
+    let count = setting("EXACTLY_ONCE_TRANSFERS", 60);
+    on_all_threads(count, |number| goes_on(first + number), |()| ());
+}
+
+fn goes_on(seed: u64) -> Result<(), String> {
+    let steps = sequence::random(&mut ChaCha8Rng::seed_from_u64(seed));
+    let home = scratch_dir();
+    let (data_dir, copy) = (home.path().join("data"), home.path().join("copy"));
+    let half = steps.len() / 2;
+    caught(|| {
+        let played = play::play(&data_dir, &steps[..half])?;
+        if half == 0 {
+            return Ok(());
+        }
+        load(&copy, &dump_of(&data_dir, &[])).expect_quiet_success();
+        let mut oracle = played.oracle;
+        for step in &steps[half..] {
+            let Step::Request(request) = step else {
+                continue;
+            };
+            let line = request.line(7) + "\n";
+            let (replies, said, status) = run_once(&copy, line.as_bytes());
+            assert!(status.success(), "{said}");
+            let expected = oracle.apply(request).body(7);
+            let reply = String::from_utf8_lossy(&replies);
+            match expected {
+                Some(body) => assert_eq!(reply, body.plain() + "\n"),
+                None => assert!(reply.contains("\"code\": 20"), "{reply}"),
+            }
+        }
+        dump::check(&copy, &oracle)?;
+        assert_eq!(verify(&copy)["clean"], true);
+        Ok(())
+    })
+    .map_err(|reason| format!("seed {seed}, {}: {reason}", sequence::notation(&steps)))
+}
+
+#[test]
+fn a_dump_that_was_cut_off_or_changed_is_refused_and_leaves_nothing() {
+    let home = scratch_dir();
+    let data_dir = home.path().join("data");
+    made(&data_dir);
+    let dumped = dump_of(&data_dir, &[]);
+    fs::remove_dir_all(&data_dir).expect("it is there");
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let lines = dumped.lines().count();
+    for _ in 0..20 {
+        let kept = rng.random_range(0..lines);
+        let cut: String = dumped.split_inclusive('\n').take(kept).collect();
+        let line = load(&data_dir, &cut).expect_refusal(INPUT);
+        assert!(line.contains("digest") || line.contains("part"), "{line}");
+        let middle = rng.random_range(0..dumped.len() - 1);
+        if dumped.is_char_boundary(middle) {
+            load(&data_dir, &dumped[..middle]).expect_refusal(INPUT);
+        }
+    }
+    for _ in 0..60 {
+        let mut bytes = dumped.clone().into_bytes();
+        let at = rng.random_range(0..bytes.len());
+        let byte = rng.random_range(b' '..b'~');
+        if bytes[at] == byte || !bytes[at].is_ascii() {
+            continue;
+        }
+        bytes[at] = byte;
+        let changed = String::from_utf8(bytes).expect("only ASCII was changed");
+        let finished = load(&data_dir, &changed);
+        let line = finished.expect_refusal(INPUT);
+        assert!(line.contains("dump"), "{line}");
+    }
+    // What cannot be true may not take all memory or time either.
+    let impossible = dumped.replace("[[1,", "[[1,18446744073709551615],[1,");
+    load(&data_dir, &impossible).expect_refusal(INPUT);
+    let huge = dumped.replacen("\"value\":", "\"value\":18446744073709551615,\"x\":", 3);
+    load(&data_dir, &huge).expect_refusal(INPUT);
+    assert_eq!(fs::read_dir(home.path()).expect("it is there").count(), 0);
+}
+
+#[test]
+fn a_part_of_a_dump_is_refused() {
+    let home = scratch_dir();
+    let (data_dir, copy) = (home.path().join("data"), home.path().join("copy"));
+    made(&data_dir);
+    for part in [
+        &["--only", "seen"][..],
+        &["--only", "meta"],
+        &["--limit", "3"],
+    ] {
+        let line = load(&copy, &dump_of(&data_dir, part)).expect_refusal(INPUT);
+        assert!(line.contains("part"), "{line}");
+    }
+}
+
+#[test]
+fn a_directory_that_is_not_empty_is_not_loaded_into() {
+    let home = scratch_dir();
+    let (data_dir, other) = (home.path().join("data"), home.path().join("other"));
+    made(&data_dir);
+    let dumped = dump_of(&data_dir, &[]);
+    fs::create_dir(&other).expect("there is room");
+    fs::write(other.join("mine"), "x").expect("there is room");
+    for directory in [&data_dir, &other] {
+        let before = Snapshot::of(directory);
+        let line = load(directory, &dumped).expect_refusal(UNUSABLE);
+        assert!(line.contains("not empty"), "{line}");
+        assert_eq!(Snapshot::of(directory), before);
+    }
+    fs::remove_file(other.join("mine")).expect("it is there");
+    load(&other, &dumped).expect_quiet_success();
+    assert_eq!(dump_of(&other, &[]), dumped);
+}
+
+#[test]
+fn a_backup_of_a_live_directory_is_the_state_of_one_moment() {
+    let home = scratch_dir();
+    let (data_dir, copy) = (home.path().join("data"), home.path().join("copy"));
+    let node = Node::start(
+        Some(&data_dir),
+        &["--run-every", "50", "--reopen-bytes", "100000"],
+    );
+    let mut sent = 0_u64;
+    for round in 0..4 {
+        // Without numbers, so that no replies have to be read while it goes on.
+        let lines = (sent..sent + 20_000).map(|n| {
+            let body = format!(
+                r#"{{"type":"process","event_id":"e{n}","word":"w{}"}}"#,
+                n % 9
+            );
+            format!("{{\"src\":\"c\",\"dest\":\"p\",\"body\":{body}}}\n")
+        });
+        let mut lines: String = lines.collect();
+        lines += "{\"body\":{\"type\":\"commit\"}}\n{\"body\":{\"type\":\"checkpoint\",\"checkpoint_id\":\"c\"}}\n";
+        node.send_raw(lines.into_bytes());
+        sent += 20_000;
+        let mut backup = binary();
+        backup
+            .arg("backup")
+            .arg(&copy)
+            .arg("--data-dir")
+            .arg(&data_dir);
+        run(&mut backup, "").expect_quiet_success();
+        let report = verify(&copy);
+        assert_eq!(report["clean"], true, "{report}");
+        let events = report["events"].as_u64().expect("a number");
+        assert!(events <= sent, "round {round}: {report}");
+        // One source in order: what is there is a prefix.
+        let seen = dump_of(&copy, &["--only", "seen"]);
+        for (line, number) in seen.lines().zip(0..) {
+            assert!(
+                line.contains(&format!("\"event_id\":\"e{number}\"")),
+                "{line}"
+            );
+        }
+        fs::remove_dir_all(&copy).expect("it is there");
+    }
+    node.finish().expect_quiet_success();
+    let mut backup = binary();
+    backup
+        .arg("backup")
+        .arg(&copy)
+        .arg("--data-dir")
+        .arg(&data_dir);
+    run(&mut backup, "").expect_quiet_success();
+    assert_eq!(dump_of(&copy, &[]), dump_of(&data_dir, &[]));
+}
+
+fn compact(data_dir: &Path, arguments: &[&str]) -> Finished {
+    run(&mut command("compact", data_dir, arguments), "")
+}
+
+#[test]
+fn a_compacted_directory_has_the_same_state_in_less_room_and_the_old_one_stays_until_it_is_removed()
+{
+    let home = scratch_dir();
+    let (data_dir, old) = (
+        home.path().join("data"),
+        home.path().join("data.before-compaction"),
+    );
+    made(&data_dir);
+    // A stream of lone requests is what takes the most room.
+    for number in 0..40 {
+        let request = Request::Process {
+            event_id: format!("lone {number}"),
+            word: "w".to_owned(),
+        };
+        run_once(&data_dir, (request.line(1) + "\n").as_bytes());
+    }
+    let (dumped, before) = (dump_of(&data_dir, &[]), Snapshot::of(&data_dir));
+    let told: Value = {
+        let said = compact(&data_dir, &["--dry-run"]).expect_quiet_success();
+        serde_json::from_str(&said).expect("a record")
+    };
+    assert_eq!(Snapshot::of(&data_dir), before, "a dry run changes nothing");
+    assert!(
+        told["after_bytes"].as_u64() < told["before_bytes"].as_u64(),
+        "{told}"
+    );
+    assert_eq!(fs::read_dir(home.path()).expect("it is there").count(), 1);
+    compact(&data_dir, &[]).expect_quiet_success();
+    assert_eq!(dump_of(&data_dir, &[]), dumped);
+    assert_eq!(dump_of(&old, &[]), dumped, "the old one is as it was");
+    assert_eq!(verify(&data_dir)["clean"], true);
+    compact(&data_dir, &[]).expect_refusal(USAGE);
+    compact(&data_dir, &["--remove-old"]).expect_quiet_success();
+    assert!(!old.exists());
+    compact(&data_dir, &["--remove-old"]).expect_refusal(USAGE);
+    assert_eq!(dump_of(&data_dir, &[]), dumped);
+}
+
+#[test]
+fn a_compaction_that_is_killed_leaves_a_directory_with_the_same_state() {
+    let home = scratch_dir();
+    let data_dir = home.path().join("data");
+    made(&data_dir);
+    let dumped = dump_of(&data_dir, &[]);
+    let started = Instant::now();
+    compact(&data_dir, &[]).expect_quiet_success();
+    let whole = started.elapsed();
+    let mut rng = ChaCha8Rng::seed_from_u64(setting("EXACTLY_ONCE_SEED", 1));
+    for _ in 0..setting("EXACTLY_ONCE_COMPACTION_KILLS", 20) {
+        for entry in fs::read_dir(home.path()).expect("it is there") {
+            let path = entry.expect("it can be listed").path();
+            if path != data_dir {
+                fs::remove_dir_all(path).expect("it is there");
+            }
+        }
+        let mut command = command("compact", &data_dir, &[]);
+        let quiet = command.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = quiet.spawn().expect("the binary can be started");
+        sleep(whole.mul_f64(rng.random_range(0.0..1.2)).min(PATIENCE));
+        child.kill().unwrap_or_default();
+        child.wait().expect("the child is ours");
+        assert_eq!(dump_of(&data_dir, &[]), dumped);
+        assert_eq!(verify(&data_dir)["clean"], true);
+    }
+}
+
+#[test]
+fn a_directory_that_a_process_holds_is_not_compacted() {
+    let home = scratch_dir();
+    let data_dir = home.path().join("data");
+    made(&data_dir);
+    let node = Node::start(Some(&data_dir), &[]);
+    node.send(&requests()[1].line(1));
+    node.read_line();
+    let line = compact(&data_dir, &[]).expect_refusal(HELD);
+    assert!(line.contains("process"), "{line}");
+    node.finish().expect_quiet_success();
+    assert_eq!(fs::read_dir(home.path()).expect("it is there").count(), 1);
+}

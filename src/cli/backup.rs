@@ -11,8 +11,7 @@ use exactly_once::inspect::{Filter, Query};
 use exactly_once::load::{LoadError, Loaded, load};
 use exactly_once::verify::verify;
 
-use super::line::write_line;
-use super::load::Shown;
+use super::load::say;
 use super::source::{Source, SourceArgs};
 use super::timeout::TimeoutArgs;
 
@@ -35,7 +34,7 @@ pub(super) struct BackupArgs {
 /// Makes the copy, and prints what it holds.
 pub(super) fn run(args: &BackupArgs) -> anyhow::Result<()> {
     let loaded = copy_state(&mut args.source.open()?, &args.copy, args.source.timeout)?;
-    Ok(write_line(&mut io::stdout().lock(), &Shown::from(loaded))?)
+    say("backed_up", loaded)
 }
 
 /// Makes a copy of a state in a new directory, and verifies it.

@@ -36,21 +36,22 @@ pub(super) struct LoadArgs {
 
 /// What was loaded, as the command says it.
 #[derive(Debug, Serialize)]
-#[serde(tag = "type", rename = "loaded")]
-pub(super) struct Shown {
+struct Shown {
+    r#type: &'static str,
     positions: u64,
     outputs: u64,
     checkpoints: u64,
 }
 
-impl From<Loaded> for Shown {
-    fn from(loaded: Loaded) -> Self {
-        Self {
-            positions: loaded.positions,
-            outputs: loaded.outputs,
-            checkpoints: loaded.checkpoints,
-        }
-    }
+/// Says what a new directory holds, and how it came about.
+pub(super) fn say(r#type: &'static str, loaded: Loaded) -> anyhow::Result<()> {
+    let shown = Shown {
+        r#type,
+        positions: loaded.positions,
+        outputs: loaded.outputs,
+        checkpoints: loaded.checkpoints,
+    };
+    Ok(write_line(&mut io::stdout().lock(), &shown)?)
 }
 
 /// Builds the directory, and prints what it holds.
@@ -68,6 +69,5 @@ pub(super) fn run(args: &LoadArgs) -> anyhow::Result<()> {
         storage_timeout: args.timeout.storage_timeout(),
         ..Options::default()
     };
-    let loaded = load(&args.data_dir, input, &options)?;
-    Ok(write_line(&mut io::stdout().lock(), &Shown::from(loaded))?)
+    say("loaded", load(&args.data_dir, input, &options)?)
 }

@@ -122,7 +122,7 @@ fn tables(stats: &Stats) -> String {
         let bytes = HumanBytes(tree.bytes).to_string();
         trees.add_row([&*tree.name, &count(tree.entries), &bytes]);
     }
-    format!("{state}\n{trees}")
+    format!("{state}\n\n{trees}")
 }
 
 fn add_process(table: &mut Table, process: &ProcessStats) {
@@ -145,8 +145,9 @@ fn add_process(table: &mut Table, process: &ProcessStats) {
     }
 }
 
+/// A table without lines, so that both fit on a small terminal.
 fn new_table() -> Table {
     let mut table = Table::new();
-    table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(comfy_table::presets::NOTHING);
     table
 }

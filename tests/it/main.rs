@@ -6,6 +6,7 @@ mod campaign;
 mod client;
 mod command;
 mod consumer;
+mod control;
 mod crash;
 mod damage;
 mod directory;

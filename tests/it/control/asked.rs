@@ -85,10 +85,15 @@ pub fn without_number(line: &str, msg_id: u64) -> String {
     line.replace(&format!(r#","msg_id":{msg_id}"#), "")
 }
 
+/// The request of an event.
+pub fn event_request(event_id: &str, word: &str) -> Request {
+    let (event_id, word) = (event_id.to_owned(), word.to_owned());
+    Request::Process { event_id, word }
+}
+
 /// The line of an event.
 pub fn event(msg_id: u64, event_id: &str, word: &str) -> String {
-    let (event_id, word) = (event_id.to_owned(), word.to_owned());
-    Request::Process { event_id, word }.line(msg_id)
+    event_request(event_id, word).line(msg_id)
 }
 
 /// The reply to a new event.
@@ -110,7 +115,7 @@ pub fn answer(records: &[String], msg_id: u64) -> Vec<String> {
 }
 
 /// The records of the counts.
-pub fn counts(oracle: &Oracle) -> Vec<String> {
+fn counts(oracle: &Oracle) -> Vec<String> {
     let counts = oracle.counts().iter();
     let record = |(word, count): (&String, &u64)| {
         let word = quote(word);

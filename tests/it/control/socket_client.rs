@@ -39,11 +39,9 @@ impl SocketClient {
     }
 
     fn over(stream: UnixStream) -> Self {
-        let limits = [
-            stream.set_read_timeout(Some(PATIENCE)),
-            stream.set_write_timeout(Some(PATIENCE)),
-        ];
-        limits.map(|set| set.expect("it is not zero"));
+        let read = stream.set_read_timeout(Some(PATIENCE));
+        let write = stream.set_write_timeout(Some(PATIENCE));
+        read.and(write).expect("it is not zero");
         let replies = stream.try_clone().expect("there is a descriptor left");
         Self {
             stream,

@@ -1,0 +1,164 @@
+//! What a client is answered: in the order of its requests, and of the state at that point of the
+//! one order that all requests have.
+
+use super::asked::{Asked, accepted, answer, event, event_request, line, without_number};
+use super::socket_client::{SocketClient, records_of};
+use crate::client::{Node, dump, run_once, scratch_dir};
+use crate::oracle::{Oracle, Request, stream};
+
+/// Has snapshots of the counts, runs of the index and openings of sled while questions are
+/// answered.
+const SMALL: [&str; 6] = [
+    "--snapshot-every",
+    "3",
+    "--run-every",
+    "2",
+    "--reopen-bytes",
+    "30000",
+];
+
+fn word(number: usize) -> String {
+    format!("w{}", number % 5)
+}
+
+#[test]
+fn replies_and_answers_come_in_the_order_of_a_client_s_requests() {
+    for arguments in [&[][..], &SMALL] {
+        let home = scratch_dir();
+        let data_dir = home.path().join("data");
+        let node = Node::start(Some(&data_dir), arguments);
+        let mut client = SocketClient::connect(&data_dir);
+        let (mut oracle, mut input, mut expected) = (Oracle::new(), String::new(), Vec::new());
+        for number in 0..120 {
+            let mut all = vec![Asked::Request(stream::request(number, word))];
+            all.extend(number.is_multiple_of(3).then_some(Asked::Counts));
+            all.extend(number.is_multiple_of(7).then_some(Asked::Outputs));
+            for asked in all {
+                input += &(asked.line(expected.len() as u64) + "\n");
+                expected.push(asked.apply(&mut oracle));
+            }
+        }
+        client.send_raw(input.as_bytes()).expect("the node reads");
+        for (msg_id, due) in (0..).zip(&expected) {
+            let lines = client.next_answer().expect("the node answers");
+            due.check(&lines, msg_id)
+                .unwrap_or_else(|reason| panic!("request {msg_id}: {reason}"));
+        }
+        node.finish().expect_quiet_success();
+        dump::check(&data_dir, &oracle).unwrap_or_else(|reason| panic!("{reason}"));
+    }
+}
+
+#[test]
+fn a_question_shows_what_was_ordered_before_it_whatever_changes_behind_it() {
+    const BEFORE: usize = 300;
+    const ALL: usize = 900;
+    let home = scratch_dir();
+    let (data_dir, before_dir) = (home.path().join("data"), home.path().join("before"));
+    let requests: Vec<Request> = (0..ALL)
+        .map(|number| stream::request(number, word))
+        .collect();
+    let input = |requests: &[Request]| -> String {
+        let numbered = (0..).zip(requests);
+        numbered
+            .map(|(msg_id, request)| request.line(msg_id) + "\n")
+            .collect()
+    };
+    let (before, behind) = requests.split_at(BEFORE);
+    let (_, stderr, status) = run_once(&before_dir, input(before).as_bytes());
+    assert!(status.success(), "{stderr}");
+
+    let node = Node::start(Some(&data_dir), &SMALL);
+    let mut client = SocketClient::connect(&data_dir);
+    let question = line("dump", 0, "") + "\n";
+    let all = [input(before), question, input(behind)].concat();
+    client.send_raw(all.as_bytes()).expect("the node reads");
+    let mut answers = (0..=ALL).map(|_| client.next_answer().expect("the node answers"));
+    let answered = answers.nth(BEFORE).expect("there are more");
+    assert_eq!(answers.count(), behind.len());
+    let shown = dump::lines(&before_dir, None).unwrap_or_else(|reason| panic!("{reason}"));
+    assert_eq!(records_of(answered), shown);
+    node.finish().expect_quiet_success();
+}
+
+#[test]
+fn a_question_sees_everything_that_was_answered_before_it_on_any_connection() {
+    let home = scratch_dir();
+    let data_dir = home.path().join("data");
+    let node = Node::start(Some(&data_dir), &[]);
+    let mut clients = [(); 3].map(|()| SocketClient::connect(&data_dir));
+    let mut oracle = Oracle::new();
+    for number in 0..90 {
+        // The outputs of the events before it are shown only behind it.
+        let request = match number % 10 {
+            9 => Request::Commit,
+            _ => event_request(&format!("e{number}"), &word(number)),
+        };
+        let asked = Asked::Request(request);
+        let line = asked.line(0);
+        let reply = match clients.get_mut(number % 4) {
+            Some(client) => client.ask(&line),
+            None => {
+                node.send(&line);
+                node.read_line()
+            }
+        };
+        let due = asked.apply(&mut oracle);
+        due.check(&[reply], 0)
+            .unwrap_or_else(|reason| panic!("{number}: {reason}"));
+        for (msg_id, asked) in (0..).zip([Asked::Counts, Asked::Outputs]) {
+            let other = &mut clients[(number + 1) % 3];
+            other.send(&asked.line(msg_id));
+            let lines = other.next_answer().expect("the node answers");
+            let due = asked.apply(&mut oracle);
+            due.check(&lines, msg_id)
+                .unwrap_or_else(|reason| panic!("behind {number}: {reason}"));
+        }
+    }
+    node.finish().expect_quiet_success();
+}
+
+#[test]
+fn a_request_without_a_number_is_carried_out_silently_and_a_question_without_one_not_answered() {
+    let home = scratch_dir();
+    let data_dir = home.path().join("data");
+    let node = Node::start(Some(&data_dir), &[]);
+    let mut client = SocketClient::connect(&data_dir);
+    let silent = [
+        event(0, "e1", "w"),
+        line("counts", 0, ""),
+        line("checkpoint", 0, r#""checkpoint_id":"a""#),
+        line("delete_checkpoint", 0, r#""checkpoint_id":"a""#),
+    ];
+    for line in silent {
+        client.send(&without_number(&line, 0));
+    }
+    client.send(&line("get_word", 1, r#""word":"w""#));
+    let lines = client.next_answer().expect("the node answers");
+    assert_eq!(lines, answer(&[r#"{"word":"w","count":1}"#.to_owned()], 1));
+    client.send(&line("list_checkpoints", 2, ""));
+    let lines = client.next_answer().expect("the node answers");
+    assert_eq!(lines, answer(&[], 2));
+    node.finish().expect_quiet_success();
+}
+
+#[test]
+fn what_was_read_of_a_client_is_answered_when_standard_input_ends() {
+    const EVENTS: u64 = 100;
+    let home = scratch_dir();
+    let data_dir = home.path().join("data");
+    let node = Node::start(Some(&data_dir), &[]);
+    let mut client = SocketClient::connect(&data_dir);
+    // Sent at once, and less than is read at once: whoever has the first reply knows that all of it
+    // was read.
+    let lines = (0..EVENTS).map(|id| event(id, &format!("e{id}"), "w") + "\n");
+    let input: String = lines.collect();
+    assert!(input.len() < 16 << 10, "{} bytes", input.len());
+    client.send_raw(input.as_bytes()).expect("the node reads");
+    assert_eq!(client.read_line(), accepted(0, "w", 1));
+    node.finish().expect_quiet_success();
+    for msg_id in 1..EVENTS {
+        assert_eq!(client.read_line(), accepted(msg_id, "w", msg_id + 1));
+    }
+    assert_eq!(client.next_line(), None);
+}

@@ -1,0 +1,219 @@
+//! Clients that send what is no request, leave in the middle, never read or are too many: each is
+//! answered as far as it can be, and nobody else notices.
+
+use super::asked::{accepted, event, line};
+use super::socket_client::{SocketClient, eventually};
+use crate::client::dump::Dump;
+use crate::client::reply::ErrorReply;
+use crate::client::{Node, scratch_dir};
+
+/// Clients that are served at a time.
+const MAX_CLIENTS: usize = 64;
+
+fn error(line: &str) -> ErrorReply {
+    ErrorReply::read(line).unwrap_or_else(|reason| panic!("{reason}"))
+}
+
+#[test]
+fn a_bad_line_of_a_client_gets_one_error_that_names_the_line_by_the_client_s_own_count() {
+    let home = scratch_dir();
+    let data_dir = home.path().join("data");
+    let node = Node::start(Some(&data_dir), &[]);
+    let mut client = SocketClient::connect(&data_dir);
+    // Each with the error's code and the number that it answers; the last line is good.
+    let lines: [(&[u8], u32, Option<u64>); 12] = [
+        (b"no request", 12, None),
+        (b"\xff\xfe{}", 12, None),
+        (b"[1, 2]", 12, None),
+        (br#"{"body":{"type":"nothing","msg_id":4}}"#, 10, Some(4)),
+        (
+            br#"{"body":{"type":"outputs","msg_id":5,"from":"x"}}"#,
+            12,
+            Some(5),
+        ),
+        (
+            br#"{"body":{"type":"outputs","msg_id":6,"limit":-1}}"#,
+            12,
+            Some(6),
+        ),
+        (
+            br#"{"body":{"type":"get_word","msg_id":7,"word":5}}"#,
+            12,
+            Some(7),
+        ),
+        (
+            br#"{"body":{"type":"show_checkpoint","msg_id":8}}"#,
+            12,
+            Some(8),
+        ),
+        (
+            br#"{"body":{"type":"dump","msg_id":9,"only":"nothing"}}"#,
+            12,
+            Some(9),
+        ),
+        (
+            br#"{"body":{"type":"delete_checkpoint","msg_id":10,"checkpoint_id":""}}"#,
+            12,
+            Some(10),
+        ),
+        (br#"{"body":{"type":"history","msg_id":"x"}}"#, 12, None),
+        (
+            br#"{"body":{"type":"counts","msg_id":12,"msg_id":12}}"#,
+            12,
+            None,
+        ),
+    ];
+    let mut input = lines.map(|(line, ..)| line).join(&b'\n');
+    // Blank lines count, and have no answer.
+    input.extend_from_slice(b"\n\n\r\n");
+    input.extend_from_slice(event(15, "e1", "w").as_bytes());
+    input.push(b'\n');
+    client.send_raw(&input).expect("the node reads");
+    for (number, (_, code, in_reply_to)) in (1..).zip(lines) {
+        let reply = client.read_line();
+        let error = error(&reply);
+        assert_eq!(
+            (error.code, error.in_reply_to),
+            (code, in_reply_to),
+            "{number}: {reply}"
+        );
+        let start = format!("line {number}: ");
+        assert!(
+            code != 12 || error.text.starts_with(&start),
+            "{number}: {reply}"
+        );
+    }
+    assert_eq!(client.read_line(), accepted(15, "w", 1));
+    // Others have counts of their own.
+    let mut other = SocketClient::connect(&data_dir);
+    let reply = other.ask("no request");
+    assert!(error(&reply).text.starts_with("line 1: "), "{reply}");
+    node.send("no request");
+    let reply = node.read_line();
+    assert!(error(&reply).text.starts_with("line 1: "), "{reply}");
+    node.finish().expect_quiet_success();
+}
+
+#[test]
+fn what_a_client_sent_as_a_whole_is_carried_out_though_it_left_in_the_middle_of_a_line() {
+    let home = scratch_dir();
+    let data_dir = home.path().join("data");
+    let node = Node::start(Some(&data_dir), &[]);
+    let mut staying = SocketClient::connect(&data_dir);
+    for number in 1..=20 {
+        let mut leaving = SocketClient::connect(&data_dir);
+        let whole = event(1, &format!("e{number}"), "w");
+        let sent = format!("{whole}\n{}", &whole[..whole.len() / 2]);
+        leaving.send_raw(sent.as_bytes()).expect("the node reads");
+        // Nor does it take its reply.
+        drop(leaving);
+        let expected = format!(r#"{{"word":"w","count":{number}}}"#);
+        eventually("it is counted", || {
+            staying.records(&line("get_word", 2, r#""word":"w""#)) == [expected.as_str()]
+        });
+    }
+    node.send(&event(3, "e21", "w"));
+    assert_eq!(node.read_line(), accepted(3, "w", 21));
+    node.finish().expect_quiet_success();
+}
+
+#[test]
+fn a_last_line_without_a_newline_counts_when_a_client_stops_sending() {
+    let home = scratch_dir();
+    let data_dir = home.path().join("data");
+    let node = Node::start(Some(&data_dir), &[]);
+    let mut client = SocketClient::connect(&data_dir);
+    let lines = [
+        event(1, "e1", "w"),
+        line("counts", 2, ""),
+        event(3, "e2", "w"),
+    ];
+    let input = lines.join("\n");
+    client.send_raw(input.as_bytes()).expect("the node reads");
+    client.stop_sending();
+    assert_eq!(client.read_line(), accepted(1, "w", 1));
+    let answer = client.next_answer().expect("the node answers");
+    assert_eq!(answer.len(), 2, "{answer:?}");
+    assert_eq!(client.read_line(), accepted(3, "w", 2));
+    assert_eq!(client.next_line(), None, "nothing more can come");
+    node.finish().expect_quiet_success();
+}
+
+#[test]
+fn nobody_waits_for_a_client_that_never_reads() {
+    const OTHERS: u64 = 20;
+    let home = scratch_dir();
+    let data_dir = home.path().join("data");
+    let node = Node::start(Some(&data_dir), &[]);
+    let mut hog = SocketClient::connect(&data_dir);
+    let lines = (0..1_000_000).map(|number| match number % 500 {
+        499 => line("dump", number, ""),
+        _ => event(number, &format!("hog {number}"), "hog"),
+    });
+    let sent = hog.send_until_stuck(lines);
+    let mut other = SocketClient::connect(&data_dir);
+    for number in 0..OTHERS {
+        let reply = other.ask(&event(number, &format!("other {number}"), "other"));
+        assert_eq!(reply, accepted(number, "other", number + 1));
+        node.send(&event(number, &format!("stdin {number}"), "stdin"));
+        assert_eq!(node.read_line(), accepted(number, "stdin", number + 1));
+    }
+    let shown = other.records(&line("get_word", OTHERS, r#""word":"other""#));
+    assert_eq!(shown, [format!(r#"{{"word":"other","count":{OTHERS}}}"#)]);
+    // The client is still there, and has not read a byte.
+    node.finish().expect_quiet_success();
+    let dump = Dump::read(&data_dir).unwrap_or_else(|reason| panic!("{reason}"));
+    let count = |word: &str| dump.counts.get(word).copied().unwrap_or_default();
+    assert_eq!((count("other"), count("stdin")), (OTHERS, OTHERS));
+    let hogged = count("hog");
+    assert!((1..=sent).contains(&hogged), "{hogged} of {sent}");
+    drop(hog);
+}
+
+#[test]
+fn sixty_four_clients_are_served_and_one_more_is_told_to_try_again_later() {
+    let home = scratch_dir();
+    let data_dir = home.path().join("data");
+    let node = Node::start(Some(&data_dir), &[]);
+    let mut clients = Vec::new();
+    for number in 0..MAX_CLIENTS as u64 {
+        let mut client = SocketClient::connect(&data_dir);
+        let reply = client.ask(&event(number, &format!("e{number}"), "w"));
+        assert_eq!(reply, accepted(number, "w", number + 1));
+        clients.push(client);
+    }
+    let mut refused = SocketClient::connect(&data_dir);
+    let reply = refused.read_line();
+    let told = error(&reply);
+    assert_eq!((told.code, told.in_reply_to), (11, None), "{reply}");
+    assert_eq!(refused.next_line(), None);
+    // All of them at once, and standard input too.
+    for (number, client) in (0..).zip(&mut clients) {
+        client.send(&event(number, &format!("again {number}"), "again"));
+    }
+    let again = clients.iter_mut().map(SocketClient::read_line);
+    assert!(
+        again
+            .collect::<String>()
+            .contains(r#""count": 64, "was_duplicate": false"#)
+    );
+    node.send(&event(1, "e0", "w"));
+    assert_eq!(
+        node.read_line(),
+        accepted(1, "w", 64).replace("false}", "true}")
+    );
+    // Who leaves makes room.
+    clients.pop();
+    eventually("there is room again", || {
+        let mut next = SocketClient::connect(&data_dir);
+        // Where it is refused, the connection may have been closed before this.
+        let question = line("get_word", 5, r#""word":"w""#) + "\n";
+        next.send_raw(question.as_bytes()).unwrap_or_default();
+        let reply = next.read_line();
+        reply.starts_with(r#"{"type": "record", "#) || {
+            assert_eq!(error(&reply).code, 11, "{reply}");
+            false
+        }
+    });
+    node.finish().expect_quiet_success();
+}

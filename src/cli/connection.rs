@@ -28,13 +28,20 @@ pub(super) struct Refused {
 impl Refused {
     /// The exit status of a command that is refused.
     pub(super) fn status(&self) -> u8 {
-        /// What was asked for cannot be had now.
-        const TEMPORARILY_UNAVAILABLE: u64 = 11;
-        match self.code {
-            TEMPORARILY_UNAVAILABLE => STORAGE,
-            _ => USAGE,
-        }
+        if self.is_temporary() { STORAGE } else { USAGE }
     }
+
+    fn is_temporary(&self) -> bool {
+        const TEMPORARILY_UNAVAILABLE: u64 = 11;
+        self.code == TEMPORARILY_UNAVAILABLE
+    }
+}
+
+/// Whether it may go well with another connection: the process has ended, or says that it cannot
+/// answer now.
+pub(super) fn is_temporary(error: &anyhow::Error) -> bool {
+    let refused = error.downcast_ref::<Refused>();
+    error.is::<Ended>() || refused.is_some_and(Refused::is_temporary)
 }
 
 /// The process has ended, and with it the connection.

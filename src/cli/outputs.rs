@@ -11,7 +11,7 @@ use exactly_once::inspect::Query;
 use exactly_once::node::yield_to_others;
 use exactly_once::{OpenError, WATERMARK};
 
-use super::connection::Ended;
+use super::connection::is_temporary;
 use super::source::{Source, SourceArgs};
 
 /// How often it is looked for new outputs.
@@ -63,7 +63,7 @@ pub(super) fn run(args: &OutputsArgs) -> anyhow::Result<()> {
     while args.follow && reader.left > 0 {
         let has_ended = match &read {
             Ok(()) => matches!(source, Source::Resting(_)),
-            Err(error) if error.is::<Ended>() => true,
+            Err(error) if is_temporary(error) => true,
             Err(_) => return read,
         };
         sleep(LOOK_EVERY);

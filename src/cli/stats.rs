@@ -11,11 +11,14 @@ use exactly_once::inspect::{ProcessStats, Query, Stats};
 use exactly_once::node::yield_to_others;
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
 
-use super::connection::Ended;
+use super::connection::is_temporary;
 use super::line::write_line;
 use super::metrics;
 use super::sheet::Format;
 use super::source::SourceArgs;
+
+/// How long a process that cannot answer now is left alone.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Show figures: events, outputs, checkpoints, disk use by tree; of a running process its rate too
 ///
@@ -82,7 +85,10 @@ fn watch(source: &SourceArgs, every: Duration) -> anyhow::Result<()> {
     let mut shown_lines = 0;
     loop {
         let stats = match ask(source) {
-            Err(error) if error.is::<Ended>() => continue,
+            Err(error) if is_temporary(&error) => {
+                sleep(PAUSE);
+                continue;
+            }
             asked => asked?,
         };
         if io::stdout().is_terminal() {

@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::Scope;
+use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
@@ -94,8 +94,6 @@ pub(super) struct Client {
     backlog: Arc<Backlog>,
     /// How its replies are written; only one thread does so.
     writer: Mutex<ReplyWriter>,
-    /// Counts the clients that there are.
-    _held: Arc<()>,
 }
 
 impl Client {
@@ -113,10 +111,11 @@ impl Client {
         let client = Self {
             outbox,
             backlog: Arc::clone(&backlog),
-            writer: Mutex::default(),
-            _held: held,
+            writer: Mutex::new(ReplyWriter::for_control()),
         };
-        scope.spawn(move || {
+        let writing = move || {
+            // Whoever is written to counts as a client, whether or not it asks for more.
+            let _held = held;
             let output = ClientOutput {
                 stream,
                 stop,
@@ -124,7 +123,8 @@ impl Client {
                 ending_since: None,
             };
             write(output, &parts, &backlog);
-        });
+        };
+        thread::Builder::new().spawn_scoped(scope, writing)?;
         Ok((Arc::new(client), input))
     }
 
@@ -232,11 +232,12 @@ fn answer_behind_others(
     question: &Question,
     view: Reader,
 ) -> io::Result<()> {
-    std::thread::scope(|scope| {
-        let answering = scope.spawn(|| {
+    thread::scope(|scope| {
+        let answering = || {
             yield_to_others();
             answer(output, question, view)
-        });
+        };
+        let answering = thread::Builder::new().spawn_scoped(scope, answering)?;
         let answered = answering.join();
         answered.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
@@ -266,9 +267,9 @@ fn answer(output: &mut impl Write, question: &Question, view: Reader) -> io::Res
     line.clear();
     match answered {
         Ok(()) => to.end(&mut line, records),
-        // The node is ending: whoever asks again finds the directory at rest, or the next one.
+        // Whoever asks again finds the directory at rest, or the next process.
         Err(Ended::Unanswerable(InspectError::Storage(StorageError::Stopped))) => {
-            return Err(io::ErrorKind::ConnectionAborted.into());
+            to.unavailable(&mut line, "the process is ending; ask again");
         }
         Err(Ended::Unanswerable(error)) => to.error(&mut line, &error),
         Err(Ended::Gone(error)) => return Err(error),

@@ -11,7 +11,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::Scope;
+use std::thread::{self, Scope};
+use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
@@ -30,6 +31,9 @@ const MAX_PATH_BYTES: usize = 107;
 
 /// Clients that are served at a time.
 const MAX_CLIENTS: usize = 64;
+
+/// How long the next try waits after a client that could not be taken.
+const TRY_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// Connections that may wait to be taken.
 const WAITING_CONNECTIONS: i32 = 16;
@@ -84,6 +88,8 @@ impl ControlSocket {
                 Ok((stream, _)) => stream,
                 Err(error) => {
                     warn!("a client could not be taken: {error}");
+                    // What is short now, such as descriptors, may not be a moment later.
+                    thread::sleep(TRY_AGAIN_AFTER);
                     continue;
                 }
             };
@@ -93,11 +99,12 @@ impl ControlSocket {
             }
             let (batches, held) = (batches.clone(), Arc::clone(clients));
             let started = Client::start(scope, stream, stop, held);
-            match started {
-                Ok((client, stream)) => {
-                    scope.spawn(move || read(stream, &client, preparer, &batches, stop));
-                }
-                Err(error) => warn!("a client could not be served: {error}"),
+            let started = started.and_then(|(client, stream)| {
+                let reading = move || read(stream, &client, preparer, &batches, stop);
+                thread::Builder::new().spawn_scoped(scope, reading)
+            });
+            if let Err(error) = started {
+                warn!("a client could not be served: {error}");
             }
         }
         // The name goes before the lock of the directory does, with which another process may

@@ -49,6 +49,10 @@ const WAITING_BATCHES: usize = 4;
 /// A group ends when its replies reach this size, so that they stay a fixed part of memory.
 const MAX_REPLY_BYTES_A_GROUP: usize = 4 << 20;
 
+/// A group ends behind so many batches, eight megabytes of input, even if nothing of them is
+/// written or answered: what came before them waits for it.
+const MAX_BATCHES_A_GROUP: usize = 64;
+
 /// Why a node ended before its input did.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -110,6 +114,8 @@ pub fn serve(
             spares,
             replies: Vec::new(),
             client_replies: Vec::new(),
+            client_bytes: 0,
+            batches: 0,
             waited: Duration::ZERO,
             writer: ReplyWriter::default(),
             monitor,
@@ -191,8 +197,11 @@ struct Applier<'a> {
     spares: Receiver<Vec<u8>>,
     /// Replies of the group in hand.
     replies: Vec<u8>,
-    /// Those to clients of the control socket.
+    /// Those to clients of the control socket, and how many bytes they have.
     client_replies: Vec<ClientReplies>,
+    client_bytes: usize,
+    /// How many batches the group in hand has something of.
+    batches: usize,
     /// How long groups have waited for the committer.
     waited: Duration,
     writer: ReplyWriter,
@@ -276,6 +285,7 @@ impl Applier<'_> {
             client,
         } = decoded;
         let client = client.as_ref();
+        self.batches += 1;
         self.swap_writer(client);
         let (started, waited) = (Instant::now(), self.waited);
         self.processor.begin_batch(unix_ms(SystemTime::now()))?;
@@ -310,9 +320,9 @@ impl Applier<'_> {
     }
 
     fn group_is_full(&self) -> bool {
-        let of_client = self.client_replies.last();
-        let bytes = of_client.map_or(0, |last| last.replies.len());
-        self.processor.group_is_full() || self.replies.len().max(bytes) >= MAX_REPLY_BYTES_A_GROUP
+        self.processor.group_is_full()
+            || self.replies.len() + self.client_bytes >= MAX_REPLY_BYTES_A_GROUP
+            || self.batches >= MAX_BATCHES_A_GROUP
     }
 
     fn apply_line(
@@ -330,8 +340,9 @@ impl Applier<'_> {
             if let (Body::Query(query), Some(client)) = (&line.body, client) {
                 return self.ask(query, to, client);
             }
-            let replies = replies_to(client, &mut self.replies, &mut self.client_replies);
-            self.writer.answer_line(replies, to, &line.body, text);
+            self.reply(client, |writer, replies| {
+                writer.answer_line(replies, to, &line.body, text);
+            });
             return Ok(());
         };
         let request = &prepared.request;
@@ -339,9 +350,35 @@ impl Applier<'_> {
             self.wait_until_durable()?;
         }
         let answer = self.processor.apply(prepared)?;
-        let replies = replies_to(client, &mut self.replies, &mut self.client_replies);
-        self.writer.answer(replies, to, request, &answer);
+        self.reply(client, |writer, replies| {
+            writer.answer(replies, to, request, &answer)
+        });
         Ok(())
+    }
+
+    /// Has a reply written to the output, or to a client.
+    fn reply(
+        &mut self,
+        client: Option<&Arc<Client>>,
+        write: impl FnOnce(&mut ReplyWriter, &mut Vec<u8>),
+    ) {
+        let Some(client) = client else {
+            return write(&mut self.writer, &mut self.replies);
+        };
+        let is_open =
+            |last: &ClientReplies| Arc::ptr_eq(&last.client, client) && last.question.is_none();
+        if !self.client_replies.last().is_some_and(is_open) {
+            self.client_replies.push(ClientReplies {
+                client: Arc::clone(client),
+                replies: Vec::new(),
+                question: None,
+            });
+        }
+        if let Some(ClientReplies { replies, .. }) = self.client_replies.last_mut() {
+            let before = replies.len();
+            write(&mut self.writer, replies);
+            self.client_bytes += replies.len() - before;
+        }
     }
 
     /// Has a question answered from what is durable with the group in hand: everything before it,
@@ -380,6 +417,7 @@ impl Applier<'_> {
 
     fn hand_over(&mut self, durable: Option<Sender<()>>) -> Result<(), NodeError> {
         let group = self.processor.take_group()?;
+        (self.client_bytes, self.batches) = (0, 0);
         let mut next = self.spares.try_recv().unwrap_or_default();
         next.clear();
         let replies = std::mem::replace(&mut self.replies, next);
@@ -394,26 +432,4 @@ impl Applier<'_> {
         self.waited += started.elapsed();
         result.map_err(|_| StorageError::Stopped.into())
     }
-}
-
-/// Where the replies go to the input, or to a client.
-fn replies_to<'a>(
-    client: Option<&Arc<Client>>,
-    replies: &'a mut Vec<u8>,
-    client_replies: &'a mut Vec<ClientReplies>,
-) -> &'a mut Vec<u8> {
-    let Some(client) = client else {
-        return replies;
-    };
-    let is_open =
-        |last: &ClientReplies| Arc::ptr_eq(&last.client, client) && last.question.is_none();
-    if !client_replies.last().is_some_and(is_open) {
-        client_replies.push(ClientReplies {
-            client: Arc::clone(client),
-            replies: Vec::new(),
-            question: None,
-        });
-    }
-    let last = client_replies.last_mut();
-    &mut last.expect("one is there, or has just been pushed").replies
 }

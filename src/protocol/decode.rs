@@ -177,7 +177,7 @@ fn read_control(
             let body =
                 serde_json::from_str(line).map(|mut line: serde_json::Value| line["body"].take());
             let query = body.and_then(Query::deserialize);
-            let query = query.map_err(|error| error.to_string())?;
+            let query = query.map_err(|error| format!("the members of {name}: {error}"))?;
             Ok(Body::Query(Box::new(query)))
         }
         _ => Ok(Body::Unknown { kind }),

@@ -8,6 +8,11 @@ use crate::state::counts::WordCount;
 /// Every `type` of a request, as it is told to people.
 const REQUEST_TYPES: &str = "process, checkpoint, restore, commit, rollback and init";
 
+/// The same for a client of the control socket.
+const CONTROL_TYPES: &str = "process, checkpoint, restore, commit, rollback, init, \
+     delete_checkpoint, stats, counts, list_checkpoints, show_checkpoint, diff_checkpoints, \
+     outputs, get_event, get_word, history and dump";
+
 /// How much of an unknown type is shown to its sender.
 const MAX_SHOWN_CHARS: usize = 64;
 
@@ -33,6 +38,8 @@ pub(crate) struct Addressee<'a> {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ReplyWriter {
     node: Option<Node>,
+    /// Whether it writes to a client of the control socket, who may ask for more.
+    is_control: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -42,6 +49,14 @@ struct Node {
 }
 
 impl ReplyWriter {
+    /// A writer to a client of the control socket.
+    pub(crate) fn for_control() -> Self {
+        Self {
+            is_control: true,
+            ..Self::default()
+        }
+    }
+
     /// Takes the id of an `init` request: from here on replies are wrapped.
     fn set_node_id(&mut self, id: &str) {
         let next_msg_id = self.node.as_ref().map_or(0, |node| node.next_msg_id);
@@ -131,7 +146,12 @@ impl ReplyWriter {
             Body::Malformed(why) => self.error(out, to, ErrorCode::MalformedRequest, why),
             Body::Unknown { kind } => {
                 let kind: String = kind.of(text).chars().take(MAX_SHOWN_CHARS).collect();
-                let why = format!("type {kind:?} is not supported; there are {REQUEST_TYPES}");
+                let types = if self.is_control {
+                    CONTROL_TYPES
+                } else {
+                    REQUEST_TYPES
+                };
+                let why = format!("type {kind:?} is not supported; there are {types}");
                 self.error(out, to, ErrorCode::NotSupported, &why);
             }
             body => unreachable!("{body:?} is a request to the processor"),
@@ -217,9 +237,18 @@ impl AnswerWriter {
             }
             _ => ErrorCode::TemporarilyUnavailable,
         };
+        self.refuse(out, code, &error.to_string());
+    }
+
+    /// Writes that there are no more records now.
+    pub(crate) fn unavailable(&self, out: &mut Vec<u8>, why: &str) {
+        self.refuse(out, ErrorCode::TemporarilyUnavailable, why);
+    }
+
+    fn refuse(&self, out: &mut Vec<u8>, code: ErrorCode, why: &str) {
         self.line(out, "error", |out| {
             number_member(out, "code", code as u64);
-            string_member(out, "text", &error.to_string());
+            string_member(out, "text", why);
         });
     }
 

@@ -160,6 +160,7 @@ pub(super) struct Views(Vec<Weak<View>>);
 impl Views {
     /// A view of what the trees hold now. Nobody may be changing them.
     pub(super) fn open(&mut self, trees: &Trees) -> Result<Arc<View>, StorageError> {
+        self.forget_closed();
         let view = Arc::new(View::of(trees)?);
         self.0.push(Arc::downgrade(&view));
         Ok(view)

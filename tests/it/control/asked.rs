@@ -64,13 +64,22 @@ impl Due {
             )),
             (Self::Records(records), _) => {
                 let expected = answer(records, msg_id);
-                if lines == expected {
+                if lines == expected || is_cut_off(lines, &expected) {
                     return Ok(());
                 }
                 Err(format!("expected\n  {expected:?}\ngot\n  {lines:?}"))
             }
         }
     }
+}
+
+/// Whether these are the first lines of an answer, and then that the process is ending.
+fn is_cut_off(lines: &[String], whole: &[String]) -> bool {
+    lines.split_last().is_some_and(|(last, records)| {
+        last.contains("\"code\": 11, \"text\": \"the process is ending")
+            && records.len() < whole.len()
+            && whole.starts_with(records)
+    })
 }
 
 /// A request line of any type, with further members of its body as JSON.

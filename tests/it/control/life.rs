@@ -162,13 +162,10 @@ fn check_end(ended: &Ended, is_kill: bool) -> Result<(), String> {
 
 /// What may have taken effect of what was sent.
 fn possible(mut sent: Vec<Sent>, is_kill: bool) -> Vec<Sent> {
-    let answered = sent.iter().take_while(|one| one.answer.is_some()).count();
-    let first_left = sent.get(answered);
-    // At a clean end all that was read is answered; but for a question that the end has cut off,
-    // and what came behind it.
-    let is_cut = first_left.is_some_and(|first| first.asked.is_question());
-    if !is_kill && !is_cut {
-        sent.truncate(answered);
+    if !is_kill {
+        // At a clean end all that was read is answered.
+        let answered = sent.iter().take_while(|one| one.answer.is_some());
+        sent.truncate(answered.count());
     }
     sent.retain(|one| one.answer.is_some() || !one.asked.is_question());
     sent

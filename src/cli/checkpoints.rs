@@ -88,11 +88,15 @@ struct DiffArgs {
 /// Save the present state under a name, in place of a checkpoint that has it
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example:
+Examples:
+  exactly-once checkpoints save before --data-dir state --dry-run
   exactly-once checkpoints save before --data-dir state")]
 struct SaveArgs {
     /// The name
     name: String,
+    /// Only show the checkpoint that would be replaced, if there is one
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     source: SourceArgs,
 }
@@ -193,15 +197,28 @@ pub(super) fn run(args: &CheckpointsArgs) -> anyhow::Result<()> {
             let query = Query::DiffCheckpoints { first, second };
             args.look.show(&query, DIFFERING)
         }
-        Action::Save(SaveArgs { name, source }) => {
-            let checkpoint_id = name.as_str();
-            carry_out(source, "checkpoint", Request::Checkpoint { checkpoint_id })?;
-            say(Done::CheckpointSaved { checkpoint_id })
-        }
+        Action::Save(args) => save(args),
         Action::Restore(args) => restore(args),
         Action::Delete(args) => delete(args),
         Action::Graph(args) => graph::run(args),
     }
+}
+
+fn save(args: &SaveArgs) -> anyhow::Result<()> {
+    let SaveArgs { name, source, .. } = args;
+    if args.dry_run {
+        let name = serde_json::to_string(name)?;
+        let is_of_it = format!("{{\"type\":\"checkpoint\",\"name\":{name},");
+        return source.answer(&Query::ListCheckpoints, |record| {
+            if record.starts_with(is_of_it.as_bytes()) {
+                print(record)?;
+            }
+            Ok(())
+        });
+    }
+    let checkpoint_id = name.as_str();
+    carry_out(source, "checkpoint", Request::Checkpoint { checkpoint_id })?;
+    say(Done::CheckpointSaved { checkpoint_id })
 }
 
 fn restore(args: &RestoreArgs) -> anyhow::Result<()> {

@@ -34,11 +34,12 @@ pub(super) struct CompactArgs {
     /// Where the state lives
     #[arg(long, value_name = "DIR", env = "EXACTLY_ONCE_DATA_DIR")]
     data_dir: PathBuf,
-    /// Do everything but change places, and remove the new directory again
+    /// Do everything but change places, and remove the new directory again; with --remove-old, only
+    /// say what would be removed
     #[arg(long)]
     dry_run: bool,
     /// Only remove the old directory that an earlier compaction has kept
-    #[arg(long, conflicts_with = "dry_run")]
+    #[arg(long)]
     remove_old: bool,
     #[command(flatten)]
     timeout: TimeoutArgs,
@@ -57,6 +58,10 @@ enum Done<'a> {
     OldRemoved {
         old: &'a Path,
     },
+    OldKept {
+        old: &'a Path,
+        bytes: u64,
+    },
 }
 
 /// Writes the directory anew, or removes what was kept.
@@ -69,7 +74,7 @@ pub(super) fn run(args: &CompactArgs) -> anyhow::Result<()> {
     let timeout = args.timeout.storage_timeout();
     let _held = HeldDirectory::lock(&data_dir, &timeout)?;
     if args.remove_old {
-        return remove_old(&data_dir, &old, args.timeout);
+        return remove_old(&data_dir, &old, args);
     }
     if old.exists() {
         let why = format!(
@@ -106,13 +111,17 @@ pub(super) fn run(args: &CompactArgs) -> anyhow::Result<()> {
     })
 }
 
-fn remove_old(data_dir: &Path, old: &Path, timeout: TimeoutArgs) -> anyhow::Result<()> {
+fn remove_old(data_dir: &Path, old: &Path, args: &CompactArgs) -> anyhow::Result<()> {
     if !old.exists() {
         let why = format!("there is no {}: nothing was compacted", old.display());
         return Err(WrongArguments(why).into());
     }
+    if args.dry_run {
+        let bytes = size(old)?;
+        return say(&Done::OldKept { old, bytes });
+    }
     // What is kept is removed only beside a directory that can be opened.
-    Inspection::open(data_dir, &timeout.storage_timeout())?;
+    Inspection::open(data_dir, &args.timeout.storage_timeout())?;
     fs::remove_dir_all(old).with_context(|| format!("removing {}", old.display()))?;
     sync_parent(old)?;
     say(&Done::OldRemoved { old })

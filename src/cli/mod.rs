@@ -47,12 +47,13 @@ Examples:
 
 Exit status:
   0  everything that was read is done, durable and answered
-  1  the input could not be read or is no text, or the output could not be written
-  2  the arguments are wrong
+  1  the input could not be read, is no text or no whole dump, or the output could not be written
+  2  the arguments are wrong, or name what there is not
   3  the directory cannot be used: not ours, of an unknown format, unreadable, without state,
      or without its database or the right sentinel
   4  another process holds the directory
-  5  the storage failed, does not answer, is damaged or has lost what was answered
+  5  the storage failed, does not answer, is damaged or has lost what was answered; or a running
+     process cannot answer now
   10 and above: what verify found, see verify --help";
 
 /// Counts events from an at-least-once stream exactly once, across crashes and power cuts.

@@ -3,6 +3,7 @@
 mod bench;
 mod calls;
 mod campaign;
+mod checkpoints;
 mod client;
 mod command;
 mod consumer;

@@ -315,6 +315,8 @@ fn a_compacted_directory_has_the_same_state_in_less_room_and_the_old_one_stays_u
     assert_eq!(dump_of(&old, &[]), dumped, "the old one is as it was");
     assert_eq!(verify(&data_dir)["clean"], true);
     compact(&data_dir, &[]).expect_refusal(USAGE);
+    compact(&data_dir, &["--remove-old", "--dry-run"]).expect_quiet_success();
+    assert!(old.exists());
     compact(&data_dir, &["--remove-old"]).expect_quiet_success();
     assert!(!old.exists());
     compact(&data_dir, &["--remove-old"]).expect_refusal(USAGE);

@@ -1,22 +1,16 @@
-//! Building a directory from a dump: the way of a state to another machine, or into a smaller file.
-//!
-//! The directory is built under another name and gets its own when it is whole and closed, so that
-//! one which was not finished is never taken for a state.
+//! Taking in a dump, line by line.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::{self, File};
-use std::io::{self, BufRead};
-use std::path::{Path, PathBuf};
+use std::io::BufRead;
 
-use serde::Deserialize;
-use tempfile::TempDir;
-use thiserror::Error;
-
+use crate::Request;
 use crate::engine::Engine;
-use crate::error::{OpenError, StorageError};
-use crate::inspect::{DumpDigest, MoveKind, Source};
-use crate::options::Options;
+use crate::inspect::{DumpDigest, MoveKind};
+use crate::load::lines::{
+    CheckpointLine, CommitLine, CountLine, MetaLine, MoveLine, OutputLine, Ranges, SeenLine,
+    kind_of, source_of,
+};
+use crate::load::{LoadError, Loaded};
 use crate::processor::{Processor, Rest};
 use crate::state::counts::word_hash;
 use crate::state::position::Position;
@@ -32,261 +26,8 @@ const MAX_POSITION: u64 = 1 << 36;
 /// How much of a line is shown in an error.
 const SHOWN_CHARS: usize = 80;
 
-/// Why a dump could not be loaded. Nothing is left of the attempt.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum LoadError {
-    /// There is something in the directory already.
-    #[error("{} is not empty; name a new directory to load into", path.display())]
-    NotEmpty {
-        /// The directory that was named.
-        path: PathBuf,
-    },
-    /// The dump could not be read.
-    #[error("the dump could not be read")]
-    Input(#[source] io::Error),
-    /// A line is none of a dump.
-    #[error("line {line} is no line of a dump ({reason}): {text}")]
-    Line {
-        /// Its number, from 1.
-        line: u64,
-        /// What is wrong with it.
-        reason: String,
-        /// How it begins.
-        text: String,
-    },
-    /// The dump ends before its digest.
-    #[error(
-        "the dump ends after {lines} lines without its digest: it is cut off, or only a part; make \
-         it again, whole"
-    )]
-    CutOff {
-        /// How many lines there are.
-        lines: u64,
-    },
-    /// The dump does not begin as a whole one does.
-    #[error(
-        "the dump does not say what it is of: it is only a part (--only, --prefix, --limit); make \
-         it again, whole"
-    )]
-    Partial,
-    /// The dump is not what was written.
-    #[error(
-        "the dump has been changed since it was made: its digest says {expected}, and it has \
-         {found}; make it again"
-    )]
-    Changed {
-        /// What the digest says.
-        expected: String,
-        /// What the lines have.
-        found: String,
-    },
-    /// The dump contradicts itself.
-    #[error(
-        "the dump contradicts itself, as a part of one does (--limit, --prefix): {what} {expected} \
-         and {found}; make it again, whole"
-    )]
-    Contradiction {
-        /// What is said in two places.
-        what: &'static str,
-        /// What one of them says.
-        expected: String,
-        /// What the other one says.
-        found: String,
-    },
-    /// The disk is nearly full.
-    #[error("{free_bytes} bytes are free on the disk, and {floor_bytes} are kept free; make room")]
-    LowDisk {
-        /// Bytes that are free.
-        free_bytes: u64,
-        /// Bytes that are kept free.
-        floor_bytes: u64,
-    },
-    /// A file or directory cannot be used.
-    #[error("{}: {action} failed", path.display())]
-    Unusable {
-        /// The file or directory.
-        path: PathBuf,
-        /// What was being done.
-        action: &'static str,
-        /// Why it failed.
-        source: io::Error,
-    },
-    /// The new directory cannot be opened.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// The storage failed.
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-}
-
-/// What was loaded.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Loaded {
-    /// How many events were ever accepted.
-    pub positions: u64,
-    /// How many outputs have been released.
-    pub outputs: u64,
-    /// How many checkpoints there are.
-    pub checkpoints: u64,
-}
-
-/// Builds a directory that has the state which a dump shows.
-///
-/// What the dump was made without stays unknown: without `incidentals` its times are those of 1970.
-///
-/// # Errors
-///
-/// [`LoadError`]; the directory is as it was then.
-pub fn load(
-    path: impl AsRef<Path>,
-    input: impl BufRead,
-    options: &Options,
-) -> Result<Loaded, LoadError> {
-    let path = path.as_ref();
-    check_empty(path)?;
-    let building = directory_beside(path)?;
-    let options = Options {
-        // A snapshot may only be taken of a whole state.
-        snapshot_interval_events: u64::MAX,
-        ..options.clone()
-    };
-    let engine = Engine::open(building.path(), &options)?;
-    let loaded = Loader::new(engine)?.load(input)?;
-    put_in_place(building, path)?;
-    Ok(loaded)
-}
-
-/// Checks that there is nothing where a directory is to be put.
-fn check_empty(path: &Path) -> Result<(), LoadError> {
-    let not_empty = || LoadError::NotEmpty {
-        path: path.to_owned(),
-    };
-    match fs::read_dir(path) {
-        Ok(mut entries) => entries.next().map_or(Ok(()), |_| Err(not_empty())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Err(not_empty()),
-        Err(error) => Err(unusable(path, "reading the directory")(error)),
-    }
-}
-
-/// A new directory on the same file system, which goes if it is not put in place.
-pub(crate) fn directory_beside(path: &Path) -> Result<TempDir, LoadError> {
-    let parent = parent_of(path);
-    fs::create_dir_all(parent).map_err(unusable(parent, "creating the directory"))?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let prefix = format!(".{name}.unfinished-");
-    let building = tempfile::Builder::new().prefix(&prefix).tempdir_in(parent);
-    building.map_err(unusable(parent, "making a directory"))
-}
-
-/// Gives a finished directory its name.
-fn put_in_place(building: TempDir, path: &Path) -> Result<(), LoadError> {
-    // tempfile has made it for this user alone; a directory that is created by `run` is not.
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    fs::set_permissions(building.path(), mode).map_err(unusable(path, "setting its mode"))?;
-    fs::rename(building.path(), path).map_err(unusable(path, "giving it its name"))?;
-    // There is nothing left to remove under the old name.
-    let _gone: PathBuf = building.keep();
-    sync(parent_of(path))
-}
-
-/// Makes the names in a directory durable.
-pub(crate) fn sync(directory: &Path) -> Result<(), LoadError> {
-    File::open(directory)
-        .and_then(|directory| directory.sync_all())
-        .map_err(unusable(directory, "syncing it"))
-}
-
-pub(crate) fn parent_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    }
-}
-
-pub(crate) fn unusable(path: &Path, action: &'static str) -> impl Fn(io::Error) -> LoadError {
-    move |source| LoadError::Unusable {
-        path: path.to_owned(),
-        action,
-        source,
-    }
-}
-
-type Ranges = Vec<(u64, u64)>;
-
-#[derive(Deserialize)]
-struct MetaLine<'a> {
-    #[serde(borrow)]
-    name: Cow<'a, str>,
-    #[serde(borrow)]
-    value: &'a serde_json::value::RawValue,
-}
-
-#[derive(Deserialize)]
-struct CountLine<'a> {
-    #[serde(borrow)]
-    word: Cow<'a, str>,
-    count: u64,
-}
-
-#[derive(Deserialize)]
-struct CheckpointLine<'a> {
-    name: String,
-    position: u64,
-    last_commit: u64,
-    #[serde(borrow, default)]
-    source: Option<Source<'a>>,
-    #[serde(borrow, default)]
-    committed_source: Option<Source<'a>>,
-    timeline: Ranges,
-    #[serde(default)]
-    created_at_ms: u64,
-}
-
-#[derive(Deserialize)]
-struct CommitLine {
-    commit: u64,
-    first_offset: u64,
-    outputs: u64,
-    position: u64,
-    #[serde(default)]
-    committed_at_ms: u64,
-}
-
-#[derive(Deserialize)]
-struct MoveLine {
-    number: u64,
-    kind: MoveKind,
-    checkpoint: Option<String>,
-    position: u64,
-    reached: u64,
-    events_left: u64,
-    events_back: u64,
-    last_commit: u64,
-    #[serde(default)]
-    made_at_ms: u64,
-}
-
-#[derive(Deserialize)]
-struct OutputLine {
-    commit: Option<u64>,
-    position: u64,
-}
-
-#[derive(Deserialize)]
-struct SeenLine<'a> {
-    position: u64,
-    #[serde(borrow)]
-    event_id: Cow<'a, str>,
-    #[serde(borrow)]
-    word: Cow<'a, str>,
-    count: u64,
-    in_state: bool,
-}
-
 /// Takes in a dump, line by line.
-struct Loader {
+pub(super) struct Loader {
     processor: Processor,
     store: Store,
     rest: Rest,
@@ -319,7 +60,7 @@ impl From<LoadError> for Wrong {
 }
 
 impl Loader {
-    fn new(engine: Engine) -> Result<Self, LoadError> {
+    pub(super) fn new(engine: Engine) -> Result<Self, LoadError> {
         let (processor, mut store) = engine.into_parts();
         store.begin()?;
         Ok(Self {
@@ -334,7 +75,8 @@ impl Loader {
         })
     }
 
-    fn load(mut self, mut input: impl BufRead) -> Result<Loaded, LoadError> {
+    /// Takes in a whole dump, and closes the directory.
+    pub(super) fn load(mut self, mut input: impl BufRead) -> Result<Loaded, LoadError> {
         let mut digest = DumpDigest::default();
         let mut line = Vec::new();
         let stored = loop {
@@ -513,7 +255,7 @@ impl Loader {
         let is_in_state = self.rest.timeline.contains(Position(line.position));
         agree("an event is in the state as", is_in_state, line.in_state)?;
         let (event_id, word) = (&*line.event_id, &*line.word);
-        let request = crate::Request::Process { event_id, word };
+        let request = Request::Process { event_id, word };
         if let Err(refusal) = request.check_lengths() {
             let (expected, found) = ("lengths that can be stored".to_owned(), refusal.to_string());
             return Err(contradiction("an event has", expected, found));
@@ -575,20 +317,6 @@ impl Loader {
         self.store.close()?;
         Ok(self.loaded)
     }
-}
-
-/// The `type` of a line, which is its first member.
-fn kind_of(text: &[u8]) -> Option<&[u8]> {
-    let rest = text.strip_prefix(b"{\"type\":\"")?;
-    let end = memchr::memchr(b'"', rest)?;
-    Some(&rest[..end])
-}
-
-fn source_of(source: Option<Source<'_>>) -> Option<Vec<u8>> {
-    source.map(|source| match source {
-        Source::Text(text) => text.into_owned().into_bytes(),
-        Source::Bytes(bytes) => bytes.into_owned(),
-    })
 }
 
 fn agree<T: PartialEq + ToString>(

@@ -1,0 +1,200 @@
+//! Building a directory from a dump: the way of a state to another machine, or into a smaller file.
+//!
+//! The directory is built under another name and gets its own when it is whole and closed, so that
+//! one which was not finished is never taken for a state.
+
+mod lines;
+mod loader;
+
+use std::fs::{self, File};
+use std::io::{self, BufRead};
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+use thiserror::Error;
+
+use crate::engine::Engine;
+use crate::error::{OpenError, StorageError};
+use crate::options::Options;
+use loader::Loader;
+
+/// Why a dump could not be loaded. Nothing is left of the attempt.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// There is something in the directory already.
+    #[error("{} is not empty; name a new directory to load into", path.display())]
+    NotEmpty {
+        /// The directory that was named.
+        path: PathBuf,
+    },
+    /// The dump could not be read.
+    #[error("the dump could not be read")]
+    Input(#[source] io::Error),
+    /// A line is none of a dump.
+    #[error("line {line} is no line of a dump ({reason}): {text}")]
+    Line {
+        /// Its number, from 1.
+        line: u64,
+        /// What is wrong with it.
+        reason: String,
+        /// How it begins.
+        text: String,
+    },
+    /// The dump ends before its digest.
+    #[error(
+        "the dump ends after {lines} lines without its digest: it is cut off, or only a part; make \
+         it again, whole"
+    )]
+    CutOff {
+        /// How many lines there are.
+        lines: u64,
+    },
+    /// The dump does not begin as a whole one does.
+    #[error(
+        "the dump does not say what it is of: it is only a part (--only, --prefix, --limit); make \
+         it again, whole"
+    )]
+    Partial,
+    /// The dump is not what was written.
+    #[error(
+        "the dump has been changed since it was made: its digest says {expected}, and it has \
+         {found}; make it again"
+    )]
+    Changed {
+        /// What the digest says.
+        expected: String,
+        /// What the lines have.
+        found: String,
+    },
+    /// The dump contradicts itself.
+    #[error(
+        "the dump contradicts itself, as a part of one does (--limit, --prefix): {what} {expected} \
+         and {found}; make it again, whole"
+    )]
+    Contradiction {
+        /// What is said in two places.
+        what: &'static str,
+        /// What one of them says.
+        expected: String,
+        /// What the other one says.
+        found: String,
+    },
+    /// The disk is nearly full.
+    #[error("{free_bytes} bytes are free on the disk, and {floor_bytes} are kept free; make room")]
+    LowDisk {
+        /// Bytes that are free.
+        free_bytes: u64,
+        /// Bytes that are kept free.
+        floor_bytes: u64,
+    },
+    /// A file or directory cannot be used.
+    #[error("{}: {action} failed", path.display())]
+    Unusable {
+        /// The file or directory.
+        path: PathBuf,
+        /// What was being done.
+        action: &'static str,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// The new directory cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// What was loaded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Loaded {
+    /// How many events were ever accepted.
+    pub positions: u64,
+    /// How many outputs have been released.
+    pub outputs: u64,
+    /// How many checkpoints there are.
+    pub checkpoints: u64,
+}
+
+/// Builds a directory that has the state which a dump shows.
+///
+/// What the dump was made without stays unknown: without `incidentals` its times are those of 1970.
+///
+/// # Errors
+///
+/// [`LoadError`]; the directory is as it was then.
+pub fn load(
+    path: impl AsRef<Path>,
+    input: impl BufRead,
+    options: &Options,
+) -> Result<Loaded, LoadError> {
+    let path = path.as_ref();
+    check_empty(path)?;
+    let building = directory_beside(path)?;
+    let options = Options {
+        // A snapshot may only be taken of a whole state.
+        snapshot_interval_events: u64::MAX,
+        ..options.clone()
+    };
+    let engine = Engine::open(building.path(), &options)?;
+    let loaded = Loader::new(engine)?.load(input)?;
+    put_in_place(building, path)?;
+    Ok(loaded)
+}
+
+/// Checks that there is nothing where a directory is to be put.
+fn check_empty(path: &Path) -> Result<(), LoadError> {
+    let not_empty = || LoadError::NotEmpty {
+        path: path.to_owned(),
+    };
+    match fs::read_dir(path) {
+        Ok(mut entries) => entries.next().map_or(Ok(()), |_| Err(not_empty())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Err(not_empty()),
+        Err(error) => Err(unusable(path, "reading the directory")(error)),
+    }
+}
+
+/// A new directory on the same file system, which goes if it is not put in place.
+fn directory_beside(path: &Path) -> Result<TempDir, LoadError> {
+    let parent = parent_of(path);
+    fs::create_dir_all(parent).map_err(unusable(parent, "creating the directory"))?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let prefix = format!(".{name}.unfinished-");
+    let building = tempfile::Builder::new().prefix(&prefix).tempdir_in(parent);
+    building.map_err(unusable(parent, "making a directory"))
+}
+
+/// Gives a finished directory its name.
+fn put_in_place(building: TempDir, path: &Path) -> Result<(), LoadError> {
+    // tempfile has made it for this user alone; a directory that is created by `run` is not.
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(building.path(), mode).map_err(unusable(path, "setting its mode"))?;
+    fs::rename(building.path(), path).map_err(unusable(path, "giving it its name"))?;
+    // There is nothing left to remove under the old name.
+    let _gone: PathBuf = building.keep();
+    sync(parent_of(path))
+}
+
+/// Makes the names in a directory durable.
+fn sync(directory: &Path) -> Result<(), LoadError> {
+    File::open(directory)
+        .and_then(|directory| directory.sync_all())
+        .map_err(unusable(directory, "syncing it"))
+}
+
+fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
+}
+
+fn unusable(path: &Path, action: &'static str) -> impl Fn(io::Error) -> LoadError {
+    move |source| LoadError::Unusable {
+        path: path.to_owned(),
+        action,
+        source,
+    }
+}

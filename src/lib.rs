@@ -38,7 +38,7 @@
 //! |---|---|---|
 //! | [`node`] | the pipeline from an input to an output | what a request means |
 //! | `protocol` | JSON on the wire | the disk, the processor |
-//! | [`load`] | building a directory from a dump | how it is written |
+//! | [`load`] | building a directory from a dump | the bytes on disk |
 //! | [`inspect`] | looking at a state | how it is written |
 //! | [`verify`] | checking a resting directory | how it is written |
 //! | `engine` | the processor and the store as one library call | the wire |

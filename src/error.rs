@@ -236,8 +236,8 @@ pub enum StorageError {
     },
     /// What was being looked at has changed too much since. Nothing else is touched by that.
     #[error(
-        "more than {bytes} bytes of what is being looked at have changed since; ask for less at a \
-         time, or read it faster"
+        "too much of what is being looked at has changed since, more than {bytes} bytes of all \
+         that is looked at, or too many look; ask again, for less at a time, or read it faster"
     )]
     ViewGivenUp {
         /// How much is kept of what was.

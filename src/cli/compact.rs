@@ -66,15 +66,15 @@ enum Done<'a> {
 
 /// Writes the directory anew, or removes what was kept.
 pub(super) fn run(args: &CompactArgs) -> anyhow::Result<()> {
-    // The name without a slash at its end, which would make the old one be put inside.
-    let data_dir: PathBuf = args.data_dir.components().collect();
+    let timeout = args.timeout.storage_timeout();
+    let held = HeldDirectory::lock(&args.data_dir, &timeout)?;
+    // Where it really is, as what stands beside it must be on the same file system.
+    let data_dir = fs::canonicalize(&args.data_dir).context("finding the directory")?;
     let mut old = OsString::from(&data_dir);
     old.push(".before-compaction");
     let old = PathBuf::from(old);
-    let timeout = args.timeout.storage_timeout();
-    let _held = HeldDirectory::lock(&data_dir, &timeout)?;
     if args.remove_old {
-        return remove_old(&data_dir, &old, args);
+        return remove_old(&held, &old, args);
     }
     if old.exists() {
         let why = format!(
@@ -83,26 +83,14 @@ pub(super) fn run(args: &CompactArgs) -> anyhow::Result<()> {
         );
         return Err(WrongArguments(why).into());
     }
-    let mut source = Source::Resting(Box::new(Inspection::open(&data_dir, &timeout)?));
+    let mut source = Source::Resting(Box::new(Inspection::of_held(&held, &timeout)?));
     let before = digest(&mut source)?;
     copy_state(&mut source, &old, args.timeout)?;
-    let mut copy = Source::Resting(Box::new(Inspection::open(&old, &timeout)?));
-    let after = digest(&mut copy)?;
-    if before != after {
+    let compared = compare(&old, &before, &data_dir, args);
+    if args.dry_run || compared.is_err() {
         fs::remove_dir_all(&old).context("removing the new directory")?;
-        anyhow::bail!(
-            "the new directory differs from the old one, which is a bug: nothing was changed"
-        );
     }
-    let (before_bytes, after_bytes) = (size(&data_dir)?, size(&old)?);
-    if args.dry_run {
-        fs::remove_dir_all(&old).context("removing the new directory")?;
-    } else {
-        // From here on the names are those that the directories have at the end.
-        renameat_with(CWD, &old, CWD, &data_dir, RenameFlags::EXCHANGE)
-            .context("having both directories change places, which this file system may not do")?;
-        sync_parent(&data_dir)?;
-    }
+    let (before_bytes, after_bytes) = compared?;
     let old = (!args.dry_run).then_some(&*old);
     say(&Done::Compacted {
         before_bytes,
@@ -111,7 +99,32 @@ pub(super) fn run(args: &CompactArgs) -> anyhow::Result<()> {
     })
 }
 
-fn remove_old(data_dir: &Path, old: &Path, args: &CompactArgs) -> anyhow::Result<()> {
+/// Compares the new directory with the old one, and has both change places unless it is a dry run.
+/// Returns how many bytes the old one and the new one have.
+fn compare(
+    new: &Path,
+    expected: &Digest,
+    data_dir: &Path,
+    args: &CompactArgs,
+) -> anyhow::Result<(u64, u64)> {
+    let copy = Inspection::open(new, &args.timeout.storage_timeout())?;
+    ensure!(
+        digest(&mut Source::Resting(Box::new(copy)))? == *expected,
+        "the new directory differs from the old one, which is a bug: nothing was changed"
+    );
+    let bytes = (size(data_dir)?, size(new)?);
+    let mode = fs::metadata(data_dir)?.permissions();
+    fs::set_permissions(new, mode).context("setting the mode of the new directory")?;
+    if !args.dry_run {
+        // From here on the names are those that the directories have at the end.
+        renameat_with(CWD, new, CWD, data_dir, RenameFlags::EXCHANGE)
+            .context("having both directories change places, which this file system may not do")?;
+        sync_parent(data_dir)?;
+    }
+    Ok(bytes)
+}
+
+fn remove_old(held: &HeldDirectory, old: &Path, args: &CompactArgs) -> anyhow::Result<()> {
     if !old.exists() {
         let why = format!("there is no {}: nothing was compacted", old.display());
         return Err(WrongArguments(why).into());
@@ -121,7 +134,7 @@ fn remove_old(data_dir: &Path, old: &Path, args: &CompactArgs) -> anyhow::Result
         return say(&Done::OldKept { old, bytes });
     }
     // What is kept is removed only beside a directory that can be opened.
-    Inspection::open(data_dir, &args.timeout.storage_timeout())?;
+    Inspection::of_held(held, &args.timeout.storage_timeout())?;
     fs::remove_dir_all(old).with_context(|| format!("removing {}", old.display()))?;
     sync_parent(old)?;
     say(&Done::OldRemoved { old })

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use anyhow::Context;
@@ -19,7 +19,11 @@ pub(super) fn parent_of(path: &Path) -> &Path {
 /// Puts a text in the place of a file, whole. A device or a pipe is written to.
 pub(super) fn replace_file(path: &Path, text: &[u8]) -> anyhow::Result<()> {
     if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
-        let mut device = File::options().write(true).open(path).context("opening")?;
+        // A pipe that nobody reads is an error, and not waited for.
+        let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+        let mut options = File::options();
+        let device = options.write(true).custom_flags(flags).open(path);
+        let mut device = device.context("opening")?;
         return device.write_all(text).context("writing");
     }
     // A link stays, and what it leads to is replaced. Where there is nothing yet, nothing is.

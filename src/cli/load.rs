@@ -17,7 +17,8 @@ use super::timeout::TimeoutArgs;
 ///
 /// Takes a whole dump in JSON lines, and its digest must be right: `dump | load | dump` is the
 /// identity. Times are kept if the dump was made with --incidentals, and are those of 1970
-/// otherwise. The directory is built beside its place, and put there when it is whole.
+/// otherwise. The directory is built beside its place, and put there when it is whole; one that is
+/// killed leaves .NAME.unfinished-… behind, which can be removed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -1,18 +1,17 @@
 //! `outputs`: shows the released outputs of a directory.
 
-use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
 use clap::Args;
+use exactly_once::OpenError;
 use exactly_once::inspect::Query;
 use exactly_once::node::yield_to_others;
-use exactly_once::{OpenError, WATERMARK};
 
 use super::connection::is_temporary;
-use super::source::{Source, SourceArgs};
+use super::source::{Source, SourceArgs, mark_of};
 
 /// How often it is looked for new outputs.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -120,11 +119,6 @@ fn reopen(source: &SourceArgs) -> anyhow::Result<Source> {
 fn is_held(error: &anyhow::Error) -> bool {
     let error = error.downcast_ref::<OpenError>();
     matches!(error, Some(OpenError::HeldByWriter { .. }))
-}
-
-/// What changes with every group that is answered; `None` if it cannot be read.
-fn mark_of(directory: &Path) -> Option<Vec<u8>> {
-    fs::read(directory.join(WATERMARK)).ok()
 }
 
 /// Waits until a process has answered something behind a mark.

@@ -1,12 +1,13 @@
 //! Where a state is looked at: in a resting directory, or by asking the process that holds it.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use exactly_once::OpenError;
 use exactly_once::inspect::{Inspection, Query};
+use exactly_once::{OpenError, WATERMARK};
 
 use super::connection::Connection;
 use super::timeout::TimeoutArgs;
@@ -72,6 +73,11 @@ pub(super) fn either<T>(
             Err(_) => sleep(TRY_EVERY),
         }
     }
+}
+
+/// What changes with every group that is answered; `None` if it cannot be read.
+pub(super) fn mark_of(directory: &Path) -> Option<Vec<u8>> {
+    fs::read(directory.join(WATERMARK)).ok()
 }
 
 /// A state to be looked at.

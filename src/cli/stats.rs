@@ -8,14 +8,14 @@ use clap::Args;
 use comfy_table::Table;
 use console::Term;
 use exactly_once::inspect::{ProcessStats, Query, Stats};
-use exactly_once::node::yield_to_others;
+use exactly_once::node::{self, yield_to_others};
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
 
 use super::connection::is_temporary;
 use super::line::write_line;
 use super::metrics;
 use super::sheet::Format;
-use super::source::SourceArgs;
+use super::source::{SourceArgs, mark_of};
 
 /// How long a process that cannot answer now is left alone.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -83,14 +83,27 @@ fn watch(source: &SourceArgs, every: Duration) -> anyhow::Result<()> {
     yield_to_others();
     let terminal = Term::stdout();
     let mut shown_lines = 0;
+    // What a directory at rest held, which only a process changes: it need not be copied again.
+    let mut resting: Option<(Option<Vec<u8>>, Stats)> = None;
     loop {
-        let stats = match ask(source) {
-            Err(error) if is_temporary(&error) => {
-                sleep(PAUSE);
-                continue;
-            }
-            asked => asked?,
+        let mark = mark_of(&source.data_dir);
+        let is_live = node::connect(&source.data_dir).is_ok();
+        let stats = match resting
+            .take()
+            .filter(|(before, _)| !is_live && *before == mark)
+        {
+            Some((_, stats)) => stats,
+            None => match ask(source) {
+                Err(error) if is_temporary(&error) => {
+                    sleep(PAUSE);
+                    continue;
+                }
+                asked => asked?,
+            },
         };
+        if stats.process.is_none() {
+            resting = Some((mark, stats.clone()));
+        }
         if io::stdout().is_terminal() {
             let text = tables(&stats);
             terminal.clear_last_lines(shown_lines)?;

@@ -24,7 +24,7 @@ use crate::state::position_set::PositionSet;
 use crate::state::timeline::Timeline;
 use crate::storage_timeout::StorageTimeout;
 use crate::store::entry::Entry;
-use crate::store::{Move, Reader, RestingCopy, SnapshotHeader, Stored};
+use crate::store::{HeldDirectory, Move, Reader, RestingCopy, SnapshotHeader, Stored};
 pub use checkpoints::{CheckpointSummary, EventsDifference, WordDifference};
 pub use digest::Digest;
 pub(crate) use digest::DumpDigest;
@@ -33,6 +33,9 @@ pub use event::FoundEvent;
 pub use outputs::CommittedOutput;
 pub use query::{Filter, Milestone, Query};
 pub use stats::{ProcessStats, Stats, TreeStats};
+
+/// What sled may cache of a copy.
+const CACHE_BYTES: u64 = 64 << 20;
 
 /// A part of the state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -262,8 +265,19 @@ impl Inspection {
     ///
     /// [`OpenError`], by what stands in the way.
     pub fn open(path: impl AsRef<Path>, timeout: &StorageTimeout) -> Result<Self, OpenError> {
-        const CACHE_BYTES: u64 = 64 << 20;
-        let copy = RestingCopy::open(path.as_ref(), CACHE_BYTES, timeout)?;
+        Self::of_copy(RestingCopy::open(path.as_ref(), CACHE_BYTES, timeout)?)
+    }
+
+    /// Opens a copy of a directory that this process holds.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], by what stands in the way.
+    pub fn of_held(held: &HeldDirectory, timeout: &StorageTimeout) -> Result<Self, OpenError> {
+        Self::of_copy(held.copy(CACHE_BYTES, timeout)?)
+    }
+
+    fn of_copy(copy: RestingCopy) -> Result<Self, OpenError> {
         let stored = copy.stored()?;
         Ok(Self::new(stored, copy.reader().clone(), Some(copy)))
     }

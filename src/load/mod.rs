@@ -131,15 +131,16 @@ pub fn load(
 ) -> Result<Loaded, LoadError> {
     let path = path.as_ref();
     check_empty(path)?;
-    let building = directory_beside(path)?;
+    let beside = directory_beside(path)?;
+    let building = beside.path().join("state");
     let options = Options {
         // A snapshot may only be taken of a whole state.
         snapshot_interval_events: u64::MAX,
         ..options.clone()
     };
-    let engine = Engine::open(building.path(), &options)?;
+    let engine = Engine::open(&building, &options)?;
     let loaded = Loader::new(engine)?.load(input)?;
-    put_in_place(building, path)?;
+    put_in_place(&building, path)?;
     Ok(loaded)
 }
 
@@ -166,14 +167,13 @@ fn directory_beside(path: &Path) -> Result<TempDir, LoadError> {
     building.map_err(unusable(parent, "making a directory"))
 }
 
-/// Gives a finished directory its name.
-fn put_in_place(building: TempDir, path: &Path) -> Result<(), LoadError> {
-    // tempfile has made it for this user alone; a directory that is created by `run` is not.
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    fs::set_permissions(building.path(), mode).map_err(unusable(path, "setting its mode"))?;
-    fs::rename(building.path(), path).map_err(unusable(path, "giving it its name"))?;
-    // There is nothing left to remove under the old name.
-    let _gone: PathBuf = building.keep();
+/// Gives a finished directory its name, and the mode of an empty one that has the name.
+fn put_in_place(building: &Path, path: &Path) -> Result<(), LoadError> {
+    if let Ok(there) = fs::metadata(path) {
+        let mode = fs::set_permissions(building, there.permissions());
+        mode.map_err(unusable(building, "setting its mode"))?;
+    }
+    fs::rename(building, path).map_err(unusable(path, "giving it its name"))?;
     sync(parent_of(path))
 }
 

@@ -21,7 +21,7 @@ const ENOUGH_WAITING_BYTES: usize = 1 << 20;
 
 /// A client is dropped when more replies than this wait for it: what it has asked for in one read
 /// may be answered by that much.
-const TOO_MANY_WAITING_BYTES: usize = 64 << 20;
+const TOO_MANY_WAITING_BYTES: usize = 16 << 20;
 
 /// Bytes that are written at once: as few writes as possible, as each wakes the client up.
 const BUFFER_BYTES: usize = 128 << 10;
@@ -239,7 +239,8 @@ fn answer_behind_others(
         };
         let answering = thread::Builder::new().spawn_scoped(scope, answering)?;
         let answered = answering.join();
-        answered.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        // A panic, which has been told, costs the client its connection and nobody else anything.
+        answered.unwrap_or_else(|_| Err(io::Error::other("the answer failed")))
     })
 }
 

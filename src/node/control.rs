@@ -7,7 +7,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,6 +32,9 @@ const MAX_PATH_BYTES: usize = 107;
 /// Clients that are served at a time.
 const MAX_CLIENTS: usize = 64;
 
+/// Descriptors that are not for clients.
+const DESCRIPTORS_OF_THE_NODE: u64 = 40;
+
 /// How long the next try waits after a client that could not be taken.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
@@ -43,6 +46,8 @@ const WAITING_CONNECTIONS: i32 = 16;
 pub struct ControlSocket {
     listener: UnixListener,
     path: PathBuf,
+    /// Which file it is: another one may have taken its name.
+    identity: Option<(u64, u64)>,
 }
 
 impl ControlSocket {
@@ -66,6 +71,7 @@ impl ControlSocket {
         })?;
         let socket = Self {
             listener: socket.into(),
+            identity: identity(&path),
             path,
         };
         // Nobody can connect before it is listened to.
@@ -83,6 +89,7 @@ impl ControlSocket {
         clients: &Arc<()>,
         stop: &'scope Stop,
     ) {
+        let max_clients = max_clients();
         while matches!(stop.wait_for(&self.listener), Ok(true)) {
             let stream = match self.listener.accept() {
                 Ok((stream, _)) => stream,
@@ -93,7 +100,7 @@ impl ControlSocket {
                     continue;
                 }
             };
-            if Arc::strong_count(clients) > MAX_CLIENTS {
+            if Arc::strong_count(clients) > max_clients {
                 Client::refuse(stream, TOO_MANY);
                 continue;
             }
@@ -116,9 +123,26 @@ impl ControlSocket {
 
 impl Drop for ControlSocket {
     fn drop(&mut self) {
-        // One that stays is removed by the next start.
-        fs::remove_file(&self.path).unwrap_or_default();
+        if identity(&self.path) == self.identity {
+            // One that stays is removed by the next start.
+            fs::remove_file(&self.path).unwrap_or_default();
+        }
     }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let metadata = fs::symlink_metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+/// How many clients are served at a time: fewer where the process may not have many descriptors,
+/// of which each client takes two.
+fn max_clients() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let for_clients = limit
+        .unwrap_or(u64::MAX)
+        .saturating_sub(DESCRIPTORS_OF_THE_NODE);
+    MAX_CLIENTS.min((for_clients / 2) as usize)
 }
 
 /// Connects to the process that holds a directory.

@@ -80,9 +80,13 @@ struct Changes {
 }
 
 impl Changes {
+    /// How many records they write beside events.
+    fn controls(&self) -> usize {
+        self.checkpoints.len() + self.commits.len() + self.moves.len()
+    }
+
     fn is_empty(&self) -> bool {
-        let controls = self.checkpoints.len() + self.commits.len() + self.moves.len();
-        controls == 0 && !(self.scalars || self.closed || self.released || self.absorbed)
+        self.controls() == 0 && !(self.scalars || self.closed || self.released || self.absorbed)
     }
 }
 
@@ -355,7 +359,7 @@ impl Processor {
 
     /// Whether the requests since the last group are enough for one transaction.
     pub(crate) fn group_is_full(&self) -> bool {
-        let controls = self.changes.checkpoints.len() + self.changes.commits.len();
+        let controls = self.changes.controls();
         let bytes = self.journal.unwritten_bytes() + self.changes.set_bytes;
         controls >= MAX_CONTROLS_A_GROUP || bytes >= MAX_BYTES_A_GROUP
     }

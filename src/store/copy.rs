@@ -45,13 +45,31 @@ impl RestingCopy {
         timeout: &StorageTimeout,
     ) -> Result<Self, OpenError> {
         let watchdog = Watchdog::start(timeout)?;
-        let (directory, slots) = {
+        let directory = {
             let _watched = watchdog.watch("reading the directory");
-            (RestingDirectory::lock(path)?, Watermark::slots(path)?)
+            RestingDirectory::lock(path)?
+        };
+        Self::of(&directory, cache_bytes, &watchdog)
+    }
+
+    /// Copies the database of a directory that is locked, and opens the copy.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], by what stands in the way.
+    pub(super) fn of(
+        directory: &RestingDirectory,
+        cache_bytes: u64,
+        watchdog: &Watchdog,
+    ) -> Result<Self, OpenError> {
+        let path = directory.path();
+        let slots = {
+            let _watched = watchdog.watch("reading the directory");
+            Watermark::slots(path)?
         };
         let blobs = directory.blob_files()?;
-        let copy = copy_database(&directory, &watchdog)?;
-        let trees = Trees::new(Database::open(copy.path(), cache_bytes, &watchdog)?);
+        let copy = copy_database(directory, watchdog)?;
+        let trees = Trees::new(Database::open(copy.path(), cache_bytes, watchdog)?);
         let Some(format) = load::format(&trees)? else {
             return Err(database_is_foreign(path));
         };

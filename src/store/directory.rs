@@ -180,11 +180,23 @@ impl Directory {
 impl RestingDirectory {
     /// Locks an existing state directory against writers, without changing a byte of it.
     pub(super) fn lock(path: &Path) -> Result<Self, OpenError> {
+        Self::locked(path, Lock::for_reading)
+    }
+
+    /// Locks an existing state directory against everybody else.
+    pub(super) fn lock_alone(path: &Path) -> Result<Self, OpenError> {
+        Self::locked(path, Lock::for_writing)
+    }
+
+    fn locked(
+        path: &Path,
+        take: impl FnOnce(&Path) -> Result<Lock, OpenError>,
+    ) -> Result<Self, OpenError> {
         check_state(path)?;
         let no_state = || OpenError::NoState {
             path: path.to_owned(),
         };
-        let lock = Lock::for_reading(path)?;
+        let lock = take(path)?;
         match inspect(path)? {
             Contents::Ours(Stage::Ready) => check_database(path).map(|()| Self {
                 path: path.to_owned(),
@@ -195,6 +207,10 @@ impl RestingDirectory {
             }
             Contents::Empty => Err(no_state()),
         }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The files in sled's folder for what is too large for its log.

@@ -18,7 +18,7 @@ use crate::store::directory::unusable;
 pub(super) const LOCK: &str = "lock";
 
 /// How long a writer waits for those who copy the directory, and how often it tries.
-const READER_PATIENCE: Duration = Duration::from_secs(5);
+const READER_PATIENCE: Duration = Duration::from_secs(30);
 const TRY_EVERY: Duration = Duration::from_millis(10);
 
 /// A lock that is held for as long as this lives.
@@ -32,19 +32,13 @@ impl Lock {
         let path = directory.join(LOCK);
         let mut options = File::options();
         options.read(true).write(true).create(true).truncate(false);
-        let file = options
-            .open(&path)
-            .map_err(unusable(&path, "opening it to write"))?;
-        let deadline = Instant::now() + READER_PATIENCE;
-        let mut lock = loop {
-            let file = file.try_clone().map_err(unusable(&path, "opening it"))?;
-            match Self::take(file, directory, FlockOperation::NonBlockingLockExclusive) {
-                Err(OpenError::HeldByReader { .. }) if Instant::now() < deadline => {
-                    sleep(TRY_EVERY);
-                }
-                taken => break taken?,
-            }
+        let opening = || {
+            options
+                .open(&path)
+                .map_err(unusable(&path, "opening it to write"))
         };
+        let exclusive = FlockOperation::NonBlockingLockExclusive;
+        let mut lock = Self::take(directory, exclusive, opening)?;
         let mut write = || {
             lock.0.set_len(0)?;
             lock.0.rewind()?;
@@ -57,17 +51,34 @@ impl Lock {
     /// Locks a directory against writers, without changing it.
     pub(super) fn for_reading(directory: &Path) -> Result<Self, OpenError> {
         let path = directory.join(LOCK);
-        let file = File::open(&path).map_err(unusable(&path, "opening it"))?;
-        Self::take(file, directory, FlockOperation::NonBlockingLockShared)
+        let opening = || File::open(&path).map_err(unusable(&path, "opening it"));
+        Self::take(directory, FlockOperation::NonBlockingLockShared, opening)
     }
 
-    fn take(file: File, directory: &Path, operation: FlockOperation) -> Result<Self, OpenError> {
-        match rustix::fs::flock(&file, operation) {
-            // A compaction may have put another directory in its place meanwhile.
-            Ok(()) if !is_still_there(directory, &file) => Err(held(directory, &file)),
-            Ok(()) => Ok(Self(file)),
-            Err(Errno::WOULDBLOCK) => Err(held(directory, &file)),
-            Err(error) => Err(unusable(directory, "locking it")(error.into())),
+    /// Takes a lock of the file that `opening` opens, which a compaction may replace meanwhile.
+    fn take(
+        directory: &Path,
+        operation: FlockOperation,
+        opening: impl Fn() -> Result<File, OpenError>,
+    ) -> Result<Self, OpenError> {
+        let deadline = Instant::now() + READER_PATIENCE;
+        loop {
+            let file = opening()?;
+            let held = match rustix::fs::flock(&file, operation) {
+                Ok(()) => {
+                    let lock = Self(file);
+                    if is_still_there(directory, &lock.0) {
+                        return Ok(lock);
+                    }
+                    continue;
+                }
+                Err(Errno::WOULDBLOCK) => held(directory, &file),
+                Err(error) => return Err(unusable(directory, "locking it")(error.into())),
+            };
+            if !matches!(held, OpenError::HeldByReader { .. }) || Instant::now() > deadline {
+                return Err(held);
+            }
+            sleep(TRY_EVERY);
         }
     }
 }

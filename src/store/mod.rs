@@ -62,14 +62,14 @@ use watchdog::Watchdog;
 pub use watermark::WATERMARK;
 pub(crate) use writer::{Store, StoreTimes};
 
-/// A state directory that no process can write to for as long as this lives; others may read it.
+/// A state directory at rest that nobody else can read or write to for as long as this lives.
 #[derive(Debug)]
 pub struct HeldDirectory {
-    _directory: directory::RestingDirectory,
+    directory: directory::RestingDirectory,
 }
 
 impl HeldDirectory {
-    /// Locks a state directory that nobody writes to.
+    /// Locks a state directory. Who is just copying it is waited for.
     ///
     /// # Errors
     ///
@@ -77,9 +77,17 @@ impl HeldDirectory {
     pub fn lock(path: &Path, timeout: &StorageTimeout) -> Result<Self, OpenError> {
         let watchdog = Watchdog::start(timeout)?;
         let _watched = watchdog.watch("locking the directory");
-        Ok(Self {
-            _directory: directory::RestingDirectory::lock(path)?,
-        })
+        let directory = directory::RestingDirectory::lock_alone(path)?;
+        Ok(Self { directory })
+    }
+
+    /// Opens a copy of the directory.
+    pub(crate) fn copy(
+        &self,
+        cache_bytes: u64,
+        timeout: &StorageTimeout,
+    ) -> Result<RestingCopy, OpenError> {
+        RestingCopy::of(&self.directory, cache_bytes, &Watchdog::start(timeout)?)
     }
 }
 

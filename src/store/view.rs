@@ -4,7 +4,7 @@
 //! an entry was before it is changed. Most of what is written has keys beyond those that there
 //! were, and costs a view nothing: it just does not look there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
@@ -16,9 +16,12 @@ use crate::error::StorageError;
 use crate::store::sled_db::{TreeName, Trees};
 use crate::store::tree::KeyValue;
 
-/// A view that would take more memory than this is given up. At full speed what grows is the
-/// stored counts that are replaced, and that is after minutes.
+/// Views that would take more memory than this are given up, the oldest first. At full speed what
+/// grows is the stored counts that are replaced, and that is after minutes.
 const MAX_BYTES: usize = 64 << 20;
+
+/// So many views may be open: each has whatever is changed kept once more.
+const MAX_VIEWS: usize = 64;
 
 /// What an entry that is kept takes beside its key and its value, about.
 const ENTRY_BYTES: usize = 64;
@@ -136,13 +139,21 @@ impl View {
         let bytes = ENTRY_BYTES + key.len() + value.map_or(0, |value| value.len());
         changed.insert(key.into(), value.cloned());
         drop(changed);
-        if self.bytes.fetch_add(bytes, Ordering::AcqRel) + bytes > MAX_BYTES {
-            // First said, then forgotten: whoever finds nothing changed is told not to trust it.
-            self.is_given_up.store(true, Ordering::Release);
-            for kept in &self.trees {
-                kept.changed.write().clear();
-            }
+        self.bytes.fetch_add(bytes, Ordering::AcqRel);
+    }
+
+    /// Bytes that are kept, about.
+    fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Acquire)
+    }
+
+    fn give_up(&self) {
+        // First said, then forgotten: whoever finds nothing changed is told not to trust it.
+        self.is_given_up.store(true, Ordering::Release);
+        for kept in &self.trees {
+            kept.changed.write().clear();
         }
+        self.bytes.store(0, Ordering::Release);
     }
 
     fn check(&self) -> Result<(), StorageError> {
@@ -153,32 +164,57 @@ impl View {
     }
 }
 
-/// The views that somebody may be reading, as the one who commits knows them.
+/// The views that somebody may be reading, as the one who commits knows them, oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Views(Vec<Weak<View>>);
+pub(super) struct Views {
+    open: VecDeque<Weak<View>>,
+    /// The group that the newest one is of.
+    newest_of: u64,
+}
 
 impl Views {
-    /// A view of what the trees hold now. Nobody may be changing them.
-    pub(super) fn open(&mut self, trees: &Trees) -> Result<Arc<View>, StorageError> {
+    /// A view of what the trees hold now, behind this group. Nobody may be changing them.
+    pub(super) fn open(&mut self, trees: &Trees, group: u64) -> Result<Arc<View>, StorageError> {
         self.forget_closed();
+        let newest = self.open.back().and_then(Weak::upgrade);
+        if let Some(view) = newest.filter(|view| self.newest_of == group && view.check().is_ok()) {
+            return Ok(view);
+        }
+        if self.open.len() >= MAX_VIEWS {
+            self.give_up_oldest();
+        }
         let view = Arc::new(View::of(trees)?);
-        self.0.push(Arc::downgrade(&view));
+        self.open.push_back(Arc::downgrade(&view));
+        self.newest_of = group;
         Ok(view)
     }
 
-    /// Forgets those that nobody reads any more.
+    /// Forgets those that nobody reads any more, and gives up what has grown too large.
     pub(super) fn forget_closed(&mut self) {
-        self.0.retain(|view| view.strong_count() > 0);
+        self.open.retain(|view| view.strong_count() > 0);
+        let bytes = |open: &VecDeque<Weak<View>>| -> usize {
+            let views = open.iter().filter_map(Weak::upgrade);
+            views.map(|view| view.bytes()).sum()
+        };
+        while bytes(&self.open) > MAX_BYTES {
+            self.give_up_oldest();
+        }
+    }
+
+    fn give_up_oldest(&mut self) {
+        if let Some(view) = self.open.pop_front().as_ref().and_then(Weak::upgrade) {
+            view.give_up();
+        }
     }
 
     /// Whether nobody reads a view.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.open.is_empty()
     }
 
     /// Has every view keep what an entry is. To be called before it is changed.
     pub(super) fn keep(&self, tree: TreeName, key: &[u8], value: Option<&IVec>) {
-        for view in self.0.iter().filter_map(Weak::upgrade) {
+        for view in self.open.iter().filter_map(Weak::upgrade) {
             view.keep(tree, key, value);
         }
     }

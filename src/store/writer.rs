@@ -1,6 +1,6 @@
 //! The committing side: one transaction (or one insert), one flush and one fdatasync a group.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use crate::fingerprint::Fingerprints;
 use crate::options::Options;
 use crate::state::position::Position;
 use crate::store::block::Groups;
-use crate::store::directory::{Directory, FORMAT, database_is_foreign};
+use crate::store::directory::{DATABASE, Directory, FORMAT, database_is_foreign};
 use crate::store::group::Group;
 use crate::store::load::{self, FIRST_FREE_SET, LiveSets, StoredHead};
 use crate::store::reader::{Durable, Reader};
@@ -214,7 +214,7 @@ impl Store {
     /// [`StorageError`] if the database cannot be read.
     pub(crate) fn view(&mut self) -> Result<Reader, StorageError> {
         self.check_running()?;
-        let view = self.views.open(&self.trees)?;
+        let view = self.views.open(&self.trees, self.record.group)?;
         Ok(Reader::new(self.trees.at(view), Durable::default()))
     }
 
@@ -252,15 +252,23 @@ impl Store {
         self.flushed_bytes >= self.reopen_bytes + self.reopen_bytes / 4
     }
 
-    /// Opens sled again, so that the next start has little to read.
+    /// Opens sled again, so that the next start has little to read; but not where another directory
+    /// has taken the name of this one.
     ///
     /// # Errors
     ///
     /// Any [`StorageError`] is final, as that of a commit is.
     pub(crate) fn reopen(&mut self) -> Result<(), StorageError> {
         self.flushed_bytes = 0;
+        if !self.is_in_its_place() {
+            return Ok(());
+        }
         let started = Instant::now();
-        let result = self.trees.database.reopen();
+        let reopened = self.trees.database.reopen();
+        let result = reopened.and_then(|()| match self.is_in_its_place() {
+            true => Ok(()),
+            false => Err(StorageError::Removed),
+        });
         if result.is_err() {
             self.stop();
         }
@@ -366,6 +374,14 @@ impl Store {
         }
         self.durable.advance(group.scalars.position, group.number);
         Ok(())
+    }
+
+    /// Whether the file that is synced is the one that sled would open.
+    fn is_in_its_place(&self) -> bool {
+        let identity = |metadata: Metadata| (metadata.dev(), metadata.ino());
+        let there = std::fs::metadata(self.path().join(DATABASE)).map(identity);
+        let synced = self.file.metadata().map(identity);
+        matches!((there, synced), (Ok(there), Ok(synced)) if there == synced)
     }
 
     /// Of the journal only the last block is ever replaced.

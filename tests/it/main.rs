@@ -11,6 +11,7 @@ mod control;
 mod crash;
 mod damage;
 mod directory;
+mod displaced;
 mod dump;
 mod environment;
 mod examples;

@@ -29,6 +29,7 @@ const ENTRY_BYTES: usize = 64;
 /// What the database held behind one group.
 #[derive(Debug)]
 pub(super) struct View {
+    group: u64,
     trees: [Kept; TreeName::ALL.len()],
     bytes: AtomicUsize,
     is_given_up: AtomicBool,
@@ -45,13 +46,14 @@ struct Kept {
 }
 
 impl View {
-    fn of(trees: &Trees) -> Result<Self, StorageError> {
+    fn of(trees: &Trees, group: u64) -> Result<Self, StorageError> {
         let mut ends = Vec::new();
         for name in TreeName::ALL {
             ends.push(trees.get(name).last_key()?);
         }
         let mut ends = ends.into_iter();
         Ok(Self {
+            group,
             trees: [(); TreeName::ALL.len()].map(|()| Kept {
                 end: ends.next().flatten(),
                 changed: RwLock::default(),
@@ -168,8 +170,6 @@ impl View {
 #[derive(Debug, Default)]
 pub(super) struct Views {
     open: VecDeque<Weak<View>>,
-    /// The group that the newest one is of.
-    newest_of: u64,
 }
 
 impl Views {
@@ -177,15 +177,14 @@ impl Views {
     pub(super) fn open(&mut self, trees: &Trees, group: u64) -> Result<Arc<View>, StorageError> {
         self.forget_closed();
         let newest = self.open.back().and_then(Weak::upgrade);
-        if let Some(view) = newest.filter(|view| self.newest_of == group && view.check().is_ok()) {
+        if let Some(view) = newest.filter(|view| view.group == group && view.check().is_ok()) {
             return Ok(view);
         }
         if self.open.len() >= MAX_VIEWS {
             self.give_up_oldest();
         }
-        let view = Arc::new(View::of(trees)?);
+        let view = Arc::new(View::of(trees, group)?);
         self.open.push_back(Arc::downgrade(&view));
-        self.newest_of = group;
         Ok(view)
     }
 

@@ -162,3 +162,30 @@ fn what_was_read_of_a_client_is_answered_when_standard_input_ends() {
     }
     assert_eq!(client.next_line(), None);
 }
+
+/// Questions between which nothing is committed are answered of one state, and it is the newest one,
+/// however many older ones are still being read.
+#[test]
+fn a_question_that_is_asked_again_shows_no_state_that_another_client_still_reads() {
+    const EVENTS: u64 = 20_000;
+    let home = scratch_dir();
+    let data_dir = home.path().join("data");
+    let lines = (0..EVENTS).map(|number| event(number, &format!("e{number}"), "w") + "\n");
+    let (_, said, status) = run_once(&data_dir, lines.collect::<String>().as_bytes());
+    assert!(status.success(), "{said}");
+    let node = Node::start(Some(&data_dir), &[]);
+    // More than a socket holds, of which nobody reads anything.
+    let mut slow = SocketClient::connect(&data_dir);
+    slow.send(&line("dump", 1, ""));
+    let mut client = SocketClient::connect(&data_dir);
+    for round in 1..40_u64 {
+        let reply = client.ask(&event(0, &format!("new {round}"), "new"));
+        assert_eq!(reply, accepted(0, "new", round));
+        for _ in 0..4 {
+            let found = client.records(&line("get_word", 1, r#""word":"new""#));
+            assert_eq!(found, [format!(r#"{{"word":"new","count":{round}}}"#)]);
+        }
+    }
+    drop(slow);
+    node.finish().expect_quiet_success();
+}

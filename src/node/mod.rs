@@ -20,11 +20,12 @@ mod priority;
 mod stages;
 mod stop;
 
+use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use crossbeam_channel::{Receiver, Select, Sender, TryRecvError, bounded};
+use crossbeam_channel::{Receiver, Select, Sender, TryRecvError, TrySendError, bounded};
 use smallvec::SmallVec;
 use thiserror::Error;
 
@@ -52,6 +53,9 @@ const MAX_REPLY_BYTES_A_GROUP: usize = 4 << 20;
 /// A group ends behind so many batches, eight megabytes of input, even if nothing of them is
 /// written or answered: what came before them waits for it.
 const MAX_BATCHES_A_GROUP: usize = 64;
+
+/// So many groups that a question has ended may wait for the committer, while the next is applied.
+const MAX_WAITING_GROUPS: usize = 4;
 
 /// Why a node ended before its input did.
 #[derive(Debug, Error)]
@@ -110,6 +114,7 @@ pub fn serve(
         let applier = Applier {
             processor,
             groups,
+            waiting: VecDeque::new(),
             decoded,
             spares,
             replies: Vec::new(),
@@ -192,6 +197,8 @@ fn decode(
 struct Applier<'a> {
     processor: Processor,
     groups: Sender<HeldGroup>,
+    /// Groups that were ended by a question, and go before the one in hand.
+    waiting: VecDeque<HeldGroup>,
     decoded: Receiver<Decoded>,
     /// Buffers for replies that have been used before: new ones would have to grow each time.
     spares: Receiver<Vec<u8>>,
@@ -232,12 +239,16 @@ impl Applier<'_> {
             match self.next(holds_any) {
                 Next::Load => self.processor.load()?,
                 Next::Apply(batch) => {
+                    self.offer_waiting()?;
                     self.apply_batch(&batch)?;
                     holds_any = true;
                 }
                 Next::HandOver => {
-                    self.hand_over(None)?;
-                    holds_any = false;
+                    holds_any &= !self.waiting.is_empty();
+                    match self.waiting.pop_front() {
+                        Some(held) => self.send(held)?,
+                        None => self.hand_over(None)?,
+                    }
                 }
                 Next::End => break,
             }
@@ -261,7 +272,7 @@ impl Applier<'_> {
         let mut ready = Select::new();
         ready.recv(&self.decoded);
         let (mut output, mut loading) = (None, None);
-        if holds_any {
+        if holds_any || !self.waiting.is_empty() {
             output = Some(ready.send(&self.groups));
         } else {
             loading = self.processor.loading().map(|runs| ready.recv(runs));
@@ -403,7 +414,13 @@ impl Applier<'_> {
             replies: Vec::new(),
             question: Some(Box::new(question)),
         });
-        self.hand_over(None)
+        // The committer is not waited for, as nobody waits for who looks on.
+        let held = self.end_group(None)?;
+        self.waiting.push_back(held);
+        if self.waiting.len() > MAX_WAITING_GROUPS {
+            self.send_waiting()?;
+        }
+        Ok(())
     }
 
     fn wait_until_durable(&mut self) -> Result<(), NodeError> {
@@ -415,21 +432,54 @@ impl Applier<'_> {
         result.map_err(|_| StorageError::Stopped.into())
     }
 
+    /// Hands the group in hand over, behind those that wait.
     fn hand_over(&mut self, durable: Option<Sender<()>>) -> Result<(), NodeError> {
+        let held = self.end_group(durable)?;
+        self.send_waiting()?;
+        self.send(held)
+    }
+
+    /// Hands over what waits, as far as the committer takes it at once.
+    fn offer_waiting(&mut self) -> Result<(), NodeError> {
+        while let Some(held) = self.waiting.pop_front() {
+            match self.groups.try_send(held) {
+                Ok(()) => {}
+                Err(TrySendError::Full(held)) => {
+                    self.waiting.push_front(held);
+                    break;
+                }
+                Err(TrySendError::Disconnected(_)) => return Err(StorageError::Stopped.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn send_waiting(&mut self) -> Result<(), NodeError> {
+        while let Some(held) = self.waiting.pop_front() {
+            self.send(held)?;
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, held: HeldGroup) -> Result<(), NodeError> {
+        let started = Instant::now();
+        let result = self.groups.send(held);
+        self.waited += started.elapsed();
+        result.map_err(|_| StorageError::Stopped.into())
+    }
+
+    /// Ends the group in hand.
+    fn end_group(&mut self, durable: Option<Sender<()>>) -> Result<HeldGroup, NodeError> {
         let group = self.processor.take_group()?;
         (self.client_bytes, self.batches) = (0, 0);
         let mut next = self.spares.try_recv().unwrap_or_default();
         next.clear();
         let replies = std::mem::replace(&mut self.replies, next);
-        let held = HeldGroup {
+        Ok(HeldGroup {
             group,
             replies,
             client_replies: std::mem::take(&mut self.client_replies),
             durable,
-        };
-        let started = Instant::now();
-        let result = self.groups.send(held);
-        self.waited += started.elapsed();
-        result.map_err(|_| StorageError::Stopped.into())
+        })
     }
 }

@@ -11,6 +11,7 @@ use exactly_once::inspect::{Filter, Query};
 use exactly_once::load::{LoadError, Loaded, load};
 use exactly_once::verify::verify;
 
+use super::line::write_record;
 use super::load::say;
 use super::source::{Source, SourceArgs};
 use super::timeout::TimeoutArgs;
@@ -59,10 +60,7 @@ pub(super) fn copy_state(
             load(copy, dump, &options)
         });
         let mut output = BufWriter::with_capacity(BUFFER_BYTES, dumping);
-        let dumped = source.answer(&query, |record| {
-            output.write_all(record)?;
-            Ok(output.write_all(b"\n")?)
-        });
+        let dumped = source.answer(&query, |record| Ok(write_record(&mut output, record)?));
         let dumped = dumped.and_then(|()| Ok(output.flush()?));
         drop(output);
         let loaded = loading.join();

@@ -5,12 +5,12 @@ use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
 use exactly_once::inspect::Query;
-use exactly_once::{Engine, OpenError, Options, Request};
+use exactly_once::{Engine, Options, Refusal, Request};
 use serde::Serialize;
 
 use super::exit::WrongArguments;
 use super::graph::{self, GraphArgs};
-use super::line::write_line;
+use super::line::{write_line, write_record};
 use super::sheet::{Format, Kind, Sheet};
 use super::source::{SourceArgs, either};
 
@@ -168,18 +168,45 @@ const DIFFERING: &[Kind] = &[
     Kind::new("count_differs", "counts that differ"),
 ];
 
-/// What was done, as the command says it.
-#[derive(Debug, Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Done<'a> {
-    CheckpointSaved { checkpoint_id: &'a str },
-    CheckpointDeleted { checkpoint_id: &'a str },
-    Restored { checkpoint_id: &'a str },
+/// What is done with a checkpoint.
+#[derive(Debug, Clone, Copy)]
+enum Verb {
+    Save,
+    Restore,
+    Delete,
 }
 
-/// A request as a running process takes it.
+impl Verb {
+    fn request(self, checkpoint_id: &str) -> Request<'_> {
+        match self {
+            Self::Save => Request::Checkpoint { checkpoint_id },
+            Self::Restore => Request::Restore { checkpoint_id },
+            Self::Delete => Request::DeleteCheckpoint { checkpoint_id },
+        }
+    }
+
+    /// The `type` of the request, as a running process takes it.
+    fn requested(self) -> &'static str {
+        match self {
+            Self::Save => "checkpoint",
+            Self::Restore => "restore",
+            Self::Delete => "delete_checkpoint",
+        }
+    }
+
+    /// The `type` of what is said when it is done.
+    fn done(self) -> &'static str {
+        match self {
+            Self::Save => "checkpoint_saved",
+            Self::Restore => "restored",
+            Self::Delete => "checkpoint_deleted",
+        }
+    }
+}
+
+/// A request to a running process, or what the command says when it is done.
 #[derive(Debug, Serialize)]
-struct Body<'a> {
+struct Named<'a> {
     r#type: &'a str,
     checkpoint_id: &'a str,
 }
@@ -216,9 +243,7 @@ fn save(args: &SaveArgs) -> anyhow::Result<()> {
             Ok(())
         });
     }
-    let checkpoint_id = name.as_str();
-    carry_out(source, "checkpoint", Request::Checkpoint { checkpoint_id })?;
-    say(Done::CheckpointSaved { checkpoint_id })
+    carry_out(source, Verb::Save, name)
 }
 
 fn restore(args: &RestoreArgs) -> anyhow::Result<()> {
@@ -240,13 +265,10 @@ fn restore(args: &RestoreArgs) -> anyhow::Result<()> {
             return Ok(());
         }
     }
-    let checkpoint_id = name.as_str();
-    carry_out(source, "restore", Request::Restore { checkpoint_id })?;
-    say(Done::Restored { checkpoint_id })
+    carry_out(source, Verb::Restore, name)
 }
 
 fn delete(args: &DeleteArgs) -> anyhow::Result<()> {
-    let checkpoint_id = args.name.as_str();
     if args.dry_run {
         let query = Query::ShowCheckpoint {
             checkpoint_id: args.name.clone(),
@@ -259,9 +281,7 @@ fn delete(args: &DeleteArgs) -> anyhow::Result<()> {
             Ok(())
         });
     }
-    let request = Request::DeleteCheckpoint { checkpoint_id };
-    carry_out(&args.source, "delete_checkpoint", request)?;
-    say(Done::CheckpointDeleted { checkpoint_id })
+    carry_out(&args.source, Verb::Delete, &args.name)
 }
 
 fn is_confirmed(name: &str) -> anyhow::Result<bool> {
@@ -276,12 +296,11 @@ fn is_confirmed(name: &str) -> anyhow::Result<bool> {
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-/// Carries out a request that names a checkpoint: in the directory, or by the process that holds
-/// it, where it has this type.
-fn carry_out(source: &SourceArgs, kind: &str, request: Request<'_>) -> anyhow::Result<()> {
-    if let Err(refusal) = request.check_lengths() {
-        return Err(WrongArguments(refusal.to_string()).into());
-    }
+/// Does something with a checkpoint, in the directory or by the process that holds it, and says so.
+fn carry_out(source: &SourceArgs, verb: Verb, checkpoint_id: &str) -> anyhow::Result<()> {
+    let request = verb.request(checkpoint_id);
+    let refused = |refusal: Refusal| WrongArguments(refusal.to_string());
+    request.check_lengths().map_err(refused)?;
     let options = Options {
         must_exist: true,
         storage_timeout: source.timeout.storage_timeout(),
@@ -291,30 +310,24 @@ fn carry_out(source: &SourceArgs, kind: &str, request: Request<'_>) -> anyhow::R
         &source.data_dir,
         || {
             let mut engine = Engine::open(&source.data_dir, &options)?;
-            let answers = engine.submit(&[request], SystemTime::now());
-            let answers = answers.map_err(OpenError::Storage)?;
-            engine.close().map_err(OpenError::Storage)?;
-            let refused = answers.into_iter().find_map(Result::err);
-            Ok(refused.map_or(Ok(()), |refusal| {
-                Err(WrongArguments(refusal.to_string()).into())
-            }))
+            let answers = engine.submit(&[request], SystemTime::now())?;
+            engine.close()?;
+            let refusal = answers.into_iter().find_map(Result::err);
+            Ok(refusal.map_or(Ok(()), |refusal| Err(refused(refusal)))?)
         },
         |mut connection| {
-            let (Request::Checkpoint { checkpoint_id }
-            | Request::Restore { checkpoint_id }
-            | Request::DeleteCheckpoint { checkpoint_id }) = request
-            else {
-                unreachable!("{request:?} names no checkpoint");
-            };
-            let r#type = kind;
-            let body = Body {
+            let r#type = verb.requested();
+            connection.request(&Named {
                 r#type,
                 checkpoint_id,
-            };
-            connection.request(&body)?;
-            Ok(Ok(()))
+            })
         },
-    )?
+    )?;
+    let done = Named {
+        r#type: verb.done(),
+        checkpoint_id,
+    };
+    Ok(write_line(&mut io::stdout().lock(), &done)?)
 }
 
 fn print_records(source: &SourceArgs, query: &Query) -> anyhow::Result<()> {
@@ -322,11 +335,5 @@ fn print_records(source: &SourceArgs, query: &Query) -> anyhow::Result<()> {
 }
 
 fn print(record: &[u8]) -> anyhow::Result<()> {
-    let mut output = io::stdout().lock();
-    output.write_all(record)?;
-    Ok(output.write_all(b"\n")?)
-}
-
-fn say(done: Done<'_>) -> anyhow::Result<()> {
-    Ok(write_line(&mut io::stdout().lock(), &done)?)
+    Ok(write_record(&mut io::stdout().lock(), record)?)
 }

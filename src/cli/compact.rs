@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::backup::copy_state;
 use super::exit::WrongArguments;
-use super::files::parent_of;
+use super::files::{parent_of, size};
 use super::line::write_line;
 use super::source::Source;
 use super::timeout::TimeoutArgs;
@@ -150,20 +150,6 @@ fn digest(source: &mut Source) -> anyhow::Result<Digest> {
     })?;
     ensure!(!last.is_empty(), "the dump is empty");
     Ok(serde_json::from_slice(&last)?)
-}
-
-/// How many bytes the files of a directory have.
-fn size(directory: &Path) -> anyhow::Result<u64> {
-    let mut bytes = 0;
-    for entry in fs::read_dir(directory)? {
-        let metadata = entry?.metadata()?;
-        bytes += if metadata.is_file() {
-            metadata.len()
-        } else {
-            0
-        };
-    }
-    Ok(bytes)
 }
 
 fn sync_parent(path: &Path) -> anyhow::Result<()> {

@@ -122,12 +122,11 @@ impl Connection {
         }
     }
 
-    /// Makes a request, and returns the line that answers it.
-    pub(super) fn request(&mut self, body: &impl Serialize) -> anyhow::Result<&[u8]> {
+    /// Makes a request, and waits until it is carried out.
+    pub(super) fn request(&mut self, body: &impl Serialize) -> anyhow::Result<()> {
         self.send(body)?;
         self.read_line()?;
-        self.reply()?;
-        Ok(&self.line)
+        self.reply().map(drop)
     }
 
     fn send(&mut self, body: &impl Serialize) -> anyhow::Result<()> {

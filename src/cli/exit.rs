@@ -50,7 +50,7 @@ fn code(error: &anyhow::Error) -> u8 {
     if let Some(error) = error.downcast_ref::<LoadError>() {
         return match error {
             LoadError::Open(error) => code_of_open(error),
-            LoadError::NotEmpty { .. } | LoadError::Unusable { .. } => UNUSABLE,
+            LoadError::NotEmpty { .. } => UNUSABLE,
             LoadError::LowDisk { .. } | LoadError::Storage(_) => STORAGE,
             _ => INPUT_OR_OUTPUT,
         };

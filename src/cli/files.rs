@@ -16,6 +16,20 @@ pub(super) fn parent_of(path: &Path) -> &Path {
     }
 }
 
+/// How many bytes the files of a directory have.
+pub(in crate::cli) fn size(directory: &Path) -> anyhow::Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(directory)? {
+        let metadata = entry?.metadata()?;
+        bytes += if metadata.is_file() {
+            metadata.len()
+        } else {
+            0
+        };
+    }
+    Ok(bytes)
+}
+
 /// Puts a text in the place of a file, whole. A device or a pipe is written to.
 pub(super) fn replace_file(path: &Path, text: &[u8]) -> anyhow::Result<()> {
     if fs::metadata(path).is_ok_and(|found| !found.is_file()) {

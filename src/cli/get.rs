@@ -1,10 +1,11 @@
 //! `get`: what a directory says of one event id, or of one word.
 
-use std::io::{self, Write};
+use std::io;
 
 use clap::Args;
 use exactly_once::inspect::Query;
 
+use super::line::write_record;
 use super::source::SourceArgs;
 
 /// Look one event id up, or one word
@@ -36,10 +37,8 @@ pub(super) fn run(args: &GetArgs) -> anyhow::Result<()> {
     let of_word = args.word.clone().map(|word| Query::GetWord { word });
     let mut output = io::stdout().lock();
     for query in of_event.into_iter().chain(of_word) {
-        args.source.answer(&query, |record| {
-            output.write_all(record)?;
-            Ok(output.write_all(b"\n")?)
-        })?;
+        let print = |record: &[u8]| Ok(write_record(&mut output, record)?);
+        args.source.answer(&query, print)?;
     }
     Ok(())
 }

@@ -1,13 +1,15 @@
 //! `checkpoints graph`: draws the timelines that a state has had.
 //!
 //! The history comes in as milestones, [`order`] and [`walk`] find out which branch each is on,
-//! [`layout`] gives the branches their columns, and [`text`] and [`svg`] draw it.
+//! [`layout`] gives the branches their columns, and [`text`] and [`svg`], with its [`signs`],
+//! draw it.
 
 mod labels;
 mod layout;
 mod order;
 #[cfg(test)]
 mod sample;
+mod signs;
 mod svg;
 mod text;
 mod walk;

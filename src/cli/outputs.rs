@@ -6,12 +6,12 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use clap::Args;
-use exactly_once::OpenError;
 use exactly_once::inspect::Query;
 use exactly_once::node::yield_to_others;
 
 use super::connection::is_temporary;
-use super::source::{Source, SourceArgs, mark_of};
+use super::line::write_record;
+use super::source::{Source, SourceArgs, is_held, mark_of};
 
 /// How often it is looked for new outputs.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -94,8 +94,7 @@ impl<W: Write> OutputsReader<W> {
             limit: Some(self.left),
         };
         let read = source.answer(&query, |record| {
-            self.output.write_all(record)?;
-            self.output.write_all(b"\n")?;
+            write_record(&mut self.output, record)?;
             self.next += 1;
             self.left -= 1;
             Ok(())
@@ -114,11 +113,6 @@ fn reopen(source: &SourceArgs) -> anyhow::Result<Source> {
             opened => return opened,
         }
     }
-}
-
-fn is_held(error: &anyhow::Error) -> bool {
-    let error = error.downcast_ref::<OpenError>();
-    matches!(error, Some(OpenError::HeldByWriter { .. }))
 }
 
 /// Waits until a process has answered something behind a mark.

@@ -6,6 +6,8 @@ use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table};
 use serde_json::{Map, Value};
 
+use super::line::write_record;
+
 /// How records are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
@@ -58,8 +60,7 @@ impl<'k, W: Write> Sheet<'k, W> {
     /// Adds a record, a JSON object. Its `type` is no column of a table.
     pub(super) fn add(&mut self, record: &[u8]) -> anyhow::Result<()> {
         if self.format == Format::Jsonl {
-            self.output.write_all(record)?;
-            return Ok(self.output.write_all(b"\n")?);
+            return Ok(write_record(&mut self.output, record)?);
         }
         let mut record: Map<String, Value> = serde_json::from_slice(record)?;
         let name = record.shift_remove("type");

@@ -55,24 +55,30 @@ impl SourceArgs {
 /// process.
 pub(super) fn either<T>(
     directory: &Path,
-    mut resting: impl FnMut() -> Result<T, OpenError>,
+    mut resting: impl FnMut() -> anyhow::Result<T>,
     live: impl FnOnce(Connection) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let held = match resting() {
-            Err(error @ OpenError::HeldByWriter { .. }) => error,
-            result => return Ok(result?),
+            Err(error) if is_held(&error) => error,
+            result => return result,
         };
         match Connection::open(directory) {
             Ok(connection) => return live(connection),
             Err(error) if Instant::now() > deadline => {
                 let context = format!("{held}; it does not answer on its control socket ({error})");
-                return Err(anyhow::Error::new(held).context(context));
+                return Err(held.context(context));
             }
             Err(_) => sleep(TRY_EVERY),
         }
     }
+}
+
+/// Whether another process holds the directory.
+pub(super) fn is_held(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<OpenError>();
+    matches!(error, Some(OpenError::HeldByWriter { .. }))
 }
 
 /// What changes with every group that is answered; `None` if it cannot be read.

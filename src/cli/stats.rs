@@ -15,7 +15,7 @@ use super::connection::is_temporary;
 use super::line::write_line;
 use super::metrics;
 use super::sheet::Format;
-use super::source::{SourceArgs, mark_of};
+use super::source::{Source, SourceArgs, mark_of};
 
 /// How long a process that cannot answer now is left alone.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -56,7 +56,7 @@ pub(super) fn run(args: &StatsArgs) -> anyhow::Result<()> {
     if args.watch {
         return watch(&args.source, Duration::from_secs(args.every));
     }
-    let stats = ask(&args.source)?;
+    let stats = ask(&mut args.source.open()?)?;
     let mut output = BufWriter::new(io::stdout().lock());
     if args.prometheus {
         output.write_all(metrics::text(&stats)?.as_bytes())?;
@@ -68,13 +68,14 @@ pub(super) fn run(args: &StatsArgs) -> anyhow::Result<()> {
     Ok(output.flush()?)
 }
 
-fn ask(source: &SourceArgs) -> anyhow::Result<Stats> {
+/// The figures of a state.
+pub(super) fn ask(source: &mut Source) -> anyhow::Result<Stats> {
     let mut found = None;
     source.answer(&Query::Stats, |record| {
         found = Some(serde_json::from_slice(record)?);
         Ok(())
     })?;
-    found.ok_or_else(|| anyhow::anyhow!("the process answered without figures"))
+    found.ok_or_else(|| anyhow::anyhow!("there were no figures in the answer"))
 }
 
 /// Shows the figures until somebody stops the command, or no longer reads what it says. The
@@ -93,7 +94,7 @@ fn watch(source: &SourceArgs, every: Duration) -> anyhow::Result<()> {
             .filter(|(before, _)| !is_live && *before == mark)
         {
             Some((_, stats)) => stats,
-            None => match ask(source) {
+            None => match source.open().and_then(|mut source| ask(&mut source)) {
                 Err(error) if is_temporary(&error) => {
                     sleep(PAUSE);
                     continue;

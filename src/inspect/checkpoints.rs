@@ -2,8 +2,9 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use humantime::format_rfc3339_millis;
 use serde::Serialize;
 
 use crate::error::StorageError;
@@ -11,9 +12,6 @@ use crate::inspect::{InspectError, Inspection, Record, Sink, Source, ranges};
 use crate::state::counts::WordCount;
 use crate::state::position_set::PositionSet;
 use crate::store::Checkpoint;
-
-/// The last millisecond of the year 9999: RFC 3339 has no later one.
-const END_OF_YEARS_MS: u64 = 253_402_300_799_999;
 
 /// A saved checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -127,7 +125,7 @@ impl Inspection {
     ) -> Result<CheckpointSummary, StorageError> {
         Ok(CheckpointSummary {
             name,
-            created_at: rfc_3339(checkpoint.created_at_ms),
+            created_at: format_rfc3339_millis(time_of(checkpoint.created_at_ms)).to_string(),
             events: checkpoint.timeline.len(),
             pending: self.pending_of(checkpoint)?,
             position: checkpoint.position.0,
@@ -184,10 +182,11 @@ impl Inspection {
     }
 }
 
-/// A time in milliseconds since 1970, as people read it.
-fn rfc_3339(ms: u64) -> String {
-    let time = UNIX_EPOCH + Duration::from_millis(ms.min(END_OF_YEARS_MS));
-    humantime::format_rfc3339_millis(time).to_string()
+/// A time in milliseconds since 1970, or the last that RFC 3339 has, at the end of the year 9999.
+#[must_use]
+pub fn time_of(ms: u64) -> SystemTime {
+    const END_OF_YEARS_MS: u64 = 253_402_300_799_999;
+    UNIX_EPOCH + Duration::from_millis(ms.min(END_OF_YEARS_MS))
 }
 
 /// The words of two sorted lists whose counts differ.

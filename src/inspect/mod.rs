@@ -24,8 +24,10 @@ use crate::state::position_set::PositionSet;
 use crate::state::timeline::Timeline;
 use crate::storage_timeout::StorageTimeout;
 use crate::store::entry::Entry;
-use crate::store::{HeldDirectory, Move, Reader, RestingCopy, SnapshotHeader, Stored};
-pub use checkpoints::{CheckpointSummary, EventsDifference, WordDifference};
+use crate::store::{
+    DurableState, HeldDirectory, Move, Reader, RestingCopy, SnapshotHeader, Stored,
+};
+pub use checkpoints::{CheckpointSummary, EventsDifference, WordDifference, time_of};
 pub use digest::Digest;
 pub(crate) use digest::DumpDigest;
 pub use error::InspectError;
@@ -250,6 +252,8 @@ pub struct Inspection {
     stored: Stored,
     timeline: PositionSet,
     reader: Reader,
+    /// Figures of the process, if one is running.
+    process: Option<ProcessStats>,
     /// Dropped after the reader of what is in it.
     _copy: Option<RestingCopy>,
 }
@@ -282,13 +286,20 @@ impl Inspection {
         Ok(Self::new(stored, copy.reader().clone(), Some(copy)))
     }
 
-    /// Looks at what a store had made durable when the reader was made.
+    /// Looks at what a process had made durable at one moment, with its figures then.
     ///
     /// # Errors
     ///
     /// [`StorageError`] if something cannot be read.
-    pub(crate) fn of_view(reader: Reader) -> Result<Self, StorageError> {
-        Ok(Self::new(reader.stored()?, reader, None))
+    pub(crate) fn of_view(
+        state: DurableState,
+        process: ProcessStats,
+    ) -> Result<Self, StorageError> {
+        let (stored, reader) = state.read()?;
+        Ok(Self {
+            process: Some(process),
+            ..Self::new(stored, reader, None)
+        })
     }
 
     fn new(stored: Stored, reader: Reader, copy: Option<RestingCopy>) -> Self {
@@ -299,6 +310,7 @@ impl Inspection {
             stored,
             timeline,
             reader,
+            process: None,
             _copy: copy,
         }
     }

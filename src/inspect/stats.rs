@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::StorageError;
 use crate::inspect::Inspection;
+use crate::store::TreeDigest;
 
 /// Figures of a state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -65,22 +66,14 @@ pub struct ProcessStats {
 }
 
 impl Inspection {
-    /// Figures of the state, without those of a process.
+    /// Figures of the state, and of the process if one is running.
     ///
     /// # Errors
     ///
     /// [`StorageError`] if something cannot be read.
     pub fn stats(&self) -> Result<Stats, StorageError> {
         let record = &self.stored.record;
-        let (scalars, digests) = (&record.scalars, &record.digests);
-        let trees = [
-            ("sets", digests.sets),
-            ("counts", digests.counts),
-            ("checkpoints", digests.checkpoints),
-            ("commits", digests.commits),
-            ("seen", digests.seen),
-            ("moves", digests.moves),
-        ];
+        let scalars = &record.scalars;
         let tree = |name: &str, entries, bytes| TreeStats {
             name: name.to_owned(),
             entries,
@@ -91,18 +84,21 @@ impl Inspection {
             record.journal.entries(),
             record.journal.total_bytes(),
         );
-        let others = trees.map(|(name, digest)| tree(name, digest.entries, digest.bytes));
+        let others = record.digests.by_tree().map(|(name, digest)| {
+            let TreeDigest { entries, bytes, .. } = digest;
+            tree(name.name(), entries, bytes)
+        });
         Ok(Stats {
             events: self.timeline.len(),
             pending: self.stored.sets.settled.missing_of(&self.timeline).len(),
             committed: scalars.outputs,
             commits: scalars.last_commit,
-            checkpoints: digests.checkpoints.entries,
+            checkpoints: record.digests.checkpoints.entries,
             moves: scalars.moves,
             position: scalars.position.0,
             disk_bytes: self.reader.file_bytes(),
             trees: [journal].into_iter().chain(others).collect(),
-            process: None,
+            process: self.process.clone(),
         })
     }
 }

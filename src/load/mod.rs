@@ -6,7 +6,7 @@
 mod lines;
 mod loader;
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 
@@ -16,6 +16,7 @@ use thiserror::Error;
 use crate::engine::Engine;
 use crate::error::{OpenError, StorageError};
 use crate::options::Options;
+use crate::store::files::{create_directory, parent_of, sync, unusable};
 use loader::Loader;
 
 /// Why a dump could not be loaded. Nothing is left of the attempt.
@@ -88,17 +89,7 @@ pub enum LoadError {
         /// Bytes that are kept free.
         floor_bytes: u64,
     },
-    /// A file or directory cannot be used.
-    #[error("{}: {action} failed", path.display())]
-    Unusable {
-        /// The file or directory.
-        path: PathBuf,
-        /// What was being done.
-        action: &'static str,
-        /// Why it failed.
-        source: io::Error,
-    },
-    /// The new directory cannot be opened.
+    /// The new directory cannot be made or opened.
     #[error(transparent)]
     Open(#[from] OpenError),
     /// The storage failed.
@@ -153,18 +144,18 @@ fn check_empty(path: &Path) -> Result<(), LoadError> {
         Ok(mut entries) => entries.next().map_or(Ok(()), |_| Err(not_empty())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => Err(not_empty()),
-        Err(error) => Err(unusable(path, "reading the directory")(error)),
+        Err(error) => Err(unusable(path, "reading the directory")(error).into()),
     }
 }
 
 /// A new directory on the same file system, which goes if it is not put in place.
 fn directory_beside(path: &Path) -> Result<TempDir, LoadError> {
     let parent = parent_of(path);
-    fs::create_dir_all(parent).map_err(unusable(parent, "creating the directory"))?;
+    create_directory(parent)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let prefix = format!(".{name}.unfinished-");
     let building = tempfile::Builder::new().prefix(&prefix).tempdir_in(parent);
-    building.map_err(unusable(parent, "making a directory"))
+    Ok(building.map_err(unusable(parent, "making a directory"))?)
 }
 
 /// Gives a finished directory its name, and the mode of an empty one that has the name.
@@ -174,27 +165,5 @@ fn put_in_place(building: &Path, path: &Path) -> Result<(), LoadError> {
         mode.map_err(unusable(building, "setting its mode"))?;
     }
     fs::rename(building, path).map_err(unusable(path, "giving it its name"))?;
-    sync(parent_of(path))
-}
-
-/// Makes the names in a directory durable.
-fn sync(directory: &Path) -> Result<(), LoadError> {
-    File::open(directory)
-        .and_then(|directory| directory.sync_all())
-        .map_err(unusable(directory, "syncing it"))
-}
-
-fn parent_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    }
-}
-
-fn unusable(path: &Path, action: &'static str) -> impl Fn(io::Error) -> LoadError {
-    move |source| LoadError::Unusable {
-        path: path.to_owned(),
-        action,
-        source,
-    }
+    Ok(sync(parent_of(path))?)
 }

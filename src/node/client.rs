@@ -14,7 +14,7 @@ use crate::error::StorageError;
 use crate::inspect::{InspectError, Inspection, ProcessStats, Query};
 use crate::node::{Stop, yield_to_others};
 use crate::protocol::{AnswerWriter, ReplyWriter};
-use crate::store::Reader;
+use crate::store::DurableState;
 
 /// A client is not read while more replies than this wait for it.
 const ENOUGH_WAITING_BYTES: usize = 1 << 20;
@@ -54,7 +54,7 @@ pub(super) struct Question {
 /// A part of what a client is answered.
 enum Part {
     Replies(Vec<u8>),
-    Answer(Box<Question>, Reader),
+    Answer(Box<Question>, Box<DurableState>),
 }
 
 impl Part {
@@ -163,15 +163,15 @@ impl Client {
         }
     }
 
-    /// Has a question answered from a view of what is durable; never waits.
-    pub(super) fn answer(&self, question: Box<Question>, view: Reader) {
-        self.push(Part::Answer(question, view));
+    /// Has a question answered from what is durable; never waits.
+    pub(super) fn answer(&self, question: Box<Question>, state: DurableState) {
+        self.push(Part::Answer(question, Box::new(state)));
     }
 
     fn push(&self, part: Part) {
         let mut waiting = self.backlog.lock();
         if waiting.bytes > TOO_MANY_WAITING_BYTES && !waiting.is_gone {
-            warn!("a client of the control socket does not take its replies; it is dropped");
+            tell_dropped();
             waiting.is_gone = true;
         }
         if !waiting.is_gone {
@@ -182,6 +182,10 @@ impl Client {
     }
 }
 
+fn tell_dropped() {
+    warn!("a client of the control socket does not take its replies; it is dropped");
+}
+
 /// Writes what a client is answered, until there is no more or it does not take it.
 fn write(output: ClientOutput<'_>, parts: &Receiver<Part>, backlog: &Backlog) {
     let mut output = BufWriter::with_capacity(BUFFER_BYTES, output);
@@ -189,7 +193,7 @@ fn write(output: ClientOutput<'_>, parts: &Receiver<Part>, backlog: &Backlog) {
         let bytes = part.bytes();
         let written = match part {
             Part::Replies(replies) => output.write_all(&replies),
-            Part::Answer(question, view) => answer_behind_others(&mut output, &question, view),
+            Part::Answer(question, state) => answer_behind_others(&mut output, *question, *state),
         };
         let written = written.and_then(|()| output.flush());
         let mut waiting = backlog.lock();
@@ -229,13 +233,13 @@ impl From<StorageError> for Ended {
 /// was given away is not had back.
 fn answer_behind_others(
     output: &mut (impl Write + Send),
-    question: &Question,
-    view: Reader,
+    question: Question,
+    state: DurableState,
 ) -> io::Result<()> {
     thread::scope(|scope| {
         let answering = || {
             yield_to_others();
-            answer(output, question, view)
+            answer(output, question, state)
         };
         let answering = thread::Builder::new().spawn_scoped(scope, answering)?;
         let answered = answering.join();
@@ -245,26 +249,19 @@ fn answer_behind_others(
 }
 
 /// Answers a question, record by record.
-fn answer(output: &mut impl Write, question: &Question, view: Reader) -> io::Result<()> {
+fn answer(output: &mut impl Write, question: Question, state: DurableState) -> io::Result<()> {
     let Question { query, to, process } = question;
     let mut line = Vec::new();
     let mut records = 0_u64;
-    let mut say = |record: &[u8]| {
-        line.clear();
-        to.record(&mut line, record);
-        records += 1;
-        output.write_all(&line).map_err(Ended::Gone)
-    };
-    let answered = (|| {
-        let inspection = Inspection::of_view(view)?;
-        if *query != Query::Stats {
-            return inspection.answer(query, &mut say);
-        }
-        let mut stats = inspection.stats()?;
-        stats.process = Some(process.clone());
-        let stats = serde_json::to_vec(&stats).map_err(InspectError::Unspeakable)?;
-        say(&stats)
-    })();
+    let inspection = Inspection::of_view(state, process).map_err(Ended::from);
+    let answered = inspection.and_then(|inspection| {
+        inspection.answer(&query, |record| {
+            line.clear();
+            to.record(&mut line, record);
+            records += 1;
+            output.write_all(&line).map_err(Ended::Gone)
+        })
+    });
     line.clear();
     match answered {
         Ok(()) => to.end(&mut line, records),
@@ -303,7 +300,7 @@ impl Write for ClientOutput<'_> {
         self.last_taken = Instant::now();
         loop {
             if self.is_too_slow() {
-                warn!("a client of the control socket does not take its replies; it is dropped");
+                tell_dropped();
                 return Err(io::ErrorKind::TimedOut.into());
             }
             match self.stream.write(bytes) {

@@ -1,13 +1,13 @@
 //! The control socket: other processes of the same user ask and tell a running node things.
 //!
 //! Each client has a thread that reads its requests into the same queue as those of standard
-//! input, and a thread that writes its replies. Neither can hold up the node: a client whose replies
-//! pile up is not read any further, and one that does not take them is dropped.
+//! input, and a thread that writes its replies. Neither can hold up the node: a client whose
+//! replies pile up is not read any further, and one that does not take them is dropped.
 
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,6 +22,7 @@ use crate::node::client::{Client, TOO_MANY};
 use crate::node::{Decoded, Stop, Stoppable};
 use crate::processor::Preparer;
 use crate::protocol::BatchReader;
+use crate::store::FileIdentity;
 
 /// The name of the socket in the state directory.
 pub const CONTROL_SOCKET: &str = "control.sock";
@@ -47,7 +48,7 @@ pub struct ControlSocket {
     listener: UnixListener,
     path: PathBuf,
     /// Which file it is: another one may have taken its name.
-    identity: Option<(u64, u64)>,
+    identity: Option<FileIdentity>,
 }
 
 impl ControlSocket {
@@ -63,9 +64,7 @@ impl ControlSocket {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let flags = SocketFlags::CLOEXEC;
-        let socket =
-            rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        let socket = new_socket()?;
         with_address(directory, |address| {
             Ok(rustix::net::bind(&socket, address)?)
         })?;
@@ -130,9 +129,14 @@ impl Drop for ControlSocket {
     }
 }
 
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    let metadata = fs::symlink_metadata(path).ok()?;
-    Some((metadata.dev(), metadata.ino()))
+fn identity(path: &Path) -> Option<FileIdentity> {
+    fs::symlink_metadata(path).map(FileIdentity::from).ok()
+}
+
+fn new_socket() -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    Ok(socket)
 }
 
 /// How many clients are served at a time: fewer where the process may not have many descriptors,
@@ -151,8 +155,7 @@ fn max_clients() -> usize {
 ///
 /// What the operating system says if nobody listens.
 pub fn connect(directory: &Path) -> io::Result<UnixStream> {
-    let flags = SocketFlags::CLOEXEC;
-    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    let socket = new_socket()?;
     with_address(directory, |address| {
         Ok(rustix::net::connect(&socket, address)?)
     })?;

@@ -15,10 +15,11 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::error::{OpenError, StorageError};
+use crate::store::files::{create_directory, replace_file, sync, unusable};
 use crate::store::lock::{LOCK, Lock};
 use crate::store::watermark::{Mark, Watermark};
 
@@ -237,32 +238,6 @@ impl RestingDirectory {
     }
 }
 
-/// Creates a directory and those above it that are missing, each of them so that its name
-/// survives a power cut.
-fn create_directory(path: &Path) -> Result<(), OpenError> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    let parent = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    create_directory(parent)?;
-    match fs::create_dir(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            Err(unusable(path, "creating the directory")(error))
-        }
-        Err(_) if !path.is_dir() => {
-            let found = "it is a file".to_owned();
-            Err(OpenError::NotOurs {
-                path: path.to_owned(),
-                found,
-            })
-        }
-        _ => sync(parent),
-    }
-}
-
 /// Checks that a directory exists and has a state, or will have one.
 fn check_state(path: &Path) -> Result<(), OpenError> {
     let no_state = || OpenError::NoState {
@@ -348,25 +323,6 @@ fn write_sentinel(path: &Path, stage: Stage) -> Result<(), OpenError> {
     replace_file(path, SENTINEL, NEW_SENTINEL, text.as_bytes())
 }
 
-/// Writes a file of a directory anew, under another name first: a power cut leaves the old one or
-/// the new one, whole.
-pub(super) fn replace_file(
-    directory: &Path,
-    name: &str,
-    new_name: &str,
-    bytes: &[u8],
-) -> Result<(), OpenError> {
-    let (path, new) = (directory.join(name), directory.join(new_name));
-    let write = || {
-        let mut file = File::create(&new)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&new, &path)
-    };
-    write().map_err(unusable(&path, "writing it"))?;
-    sync(directory)
-}
-
 /// An old sentinel may say of a directory in use that it is only being created.
 fn check_never_answered(path: &Path) -> Result<(), OpenError> {
     match Watermark::read(path)? {
@@ -413,18 +369,4 @@ fn snapshot_files(path: &Path) -> Result<Vec<PathBuf>, OpenError> {
     }
     files.sort();
     Ok(files)
-}
-
-fn sync(path: &Path) -> Result<(), OpenError> {
-    File::open(path)
-        .and_then(|file| file.sync_all())
-        .map_err(unusable(path, "syncing it"))
-}
-
-pub(super) fn unusable(path: &Path, action: &'static str) -> impl Fn(io::Error) -> OpenError {
-    move |source| OpenError::Unusable {
-        path: path.to_owned(),
-        action,
-        source,
-    }
 }

@@ -10,6 +10,7 @@ use crate::state::settled::Settled;
 use crate::store::block::Block;
 use crate::store::directory::FORMAT;
 use crate::store::group::{Commit, RunHeader, RunNumber};
+use crate::store::reader::Reader;
 use crate::store::record::{
     self, CheckpointRecord, CommitRecord, Format, HeadRecord, RunRecord, SetRecord, SnapshotRecord,
     TreeDigest,
@@ -39,6 +40,29 @@ pub(crate) struct Stored {
     pub(crate) format: Format,
     pub(crate) record: HeadRecord,
     pub(crate) sets: LiveSets,
+}
+
+/// What was durable at one moment: the scalars, and a reader of the rest.
+pub(crate) struct DurableState {
+    pub(super) format: Format,
+    pub(super) record: HeadRecord,
+    pub(super) reader: Reader,
+}
+
+impl DurableState {
+    /// Reads the live sets too.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if a piece cannot be read.
+    pub(crate) fn read(self) -> Result<(Stored, Reader), StorageError> {
+        let stored = Stored {
+            format: self.format,
+            sets: self.reader.live_sets()?,
+            record: self.record,
+        };
+        Ok((stored, self.reader))
+    }
 }
 
 /// The key of a block of counts; block 0 is the header.
@@ -168,11 +192,7 @@ pub(super) fn fits(what: &str, expected: u64, found: u64) -> Result<(), StorageE
 /// # Errors
 ///
 /// [`StorageError::Damaged`] if it holds anything else than what was written to it.
-pub(super) fn check_digest(
-    name: &str,
-    tree: &Tree,
-    stored: &TreeDigest,
-) -> Result<(), StorageError> {
+pub(super) fn check_digest(tree: &Tree, stored: &TreeDigest) -> Result<(), StorageError> {
     let mut found = TreeDigest::default();
     for entry in tree.iter() {
         let (key, value) = entry?;
@@ -181,7 +201,7 @@ pub(super) fn check_digest(
     if found == *stored {
         return Ok(());
     }
-    let what = format!("the tree {name}");
+    let what = format!("the tree {}", tree.name().name());
     Err(StorageError::damaged(
         what,
         stored.to_string(),
@@ -223,12 +243,8 @@ pub(super) fn check_fit(
         check_within(set, scalars.position)?;
     }
     // The trees that moves trust; the others are larger, and are checked where they are read.
-    check_digest("sets", &trees.sets, &record.digests.sets)?;
-    check_digest(
-        "checkpoints",
-        &trees.checkpoints,
-        &record.digests.checkpoints,
-    )
+    check_digest(&trees.sets, &record.digests.sets)?;
+    check_digest(&trees.checkpoints, &record.digests.checkpoints)
 }
 
 /// No position of a set is beyond the journal's end.

@@ -1,9 +1,8 @@
 //! The lock of a state directory: a file named `lock`, locked with flock, which a process that
 //! ends in any way gives up.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::{Read, Seek, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -12,7 +11,8 @@ use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
 use crate::error::OpenError;
-use crate::store::directory::unusable;
+use crate::store::files::unusable;
+use crate::store::identity::leads_to;
 
 /// The name of the lock file.
 pub(super) const LOCK: &str = "lock";
@@ -67,7 +67,7 @@ impl Lock {
             let held = match rustix::fs::flock(&file, operation) {
                 Ok(()) => {
                     let lock = Self(file);
-                    if is_still_there(directory, &lock.0) {
+                    if leads_to(&directory.join(LOCK), &lock.0) {
                         return Ok(lock);
                     }
                     continue;
@@ -90,14 +90,6 @@ impl Drop for Lock {
         // A lock that cannot be given up goes with the file.
         rustix::fs::flock(&self.0, FlockOperation::Unlock).unwrap_or_default();
     }
-}
-
-/// Whether the lock file of a directory is the one that is open.
-fn is_still_there(directory: &Path, file: &File) -> bool {
-    let identity = |metadata: Metadata| (metadata.dev(), metadata.ino());
-    let there = std::fs::metadata(directory.join(LOCK)).map(identity);
-    let open = file.metadata().map(identity);
-    matches!((there, open), (Ok(there), Ok(open)) if there == open)
 }
 
 /// Who holds a lock that could not be had: the file names the last writer, and it is that one

@@ -20,10 +20,12 @@ mod copy;
 mod counts_codec;
 mod directory;
 pub(crate) mod entry;
+pub(crate) mod files;
 #[cfg(test)]
 mod golden;
 mod group;
 mod handle;
+mod identity;
 mod load;
 mod lock;
 mod reader;
@@ -53,9 +55,10 @@ pub(crate) use group::{
     SnapshotWrites,
 };
 pub use handle::panic_becomes_error;
-pub(crate) use load::{LiveSets, Stored};
+pub(crate) use identity::FileIdentity;
+pub(crate) use load::{DurableState, LiveSets, Stored};
 pub(crate) use reader::{Durable, Reader};
-pub(crate) use record::{HeadRecord, MoveRecord, Scalars};
+pub(crate) use record::{HeadRecord, MoveRecord, Scalars, TreeDigest};
 pub(crate) use run_codec::{RunBlock, RunKey, encode_run};
 pub(crate) use space::{LowSpace, SpaceFloor};
 use watchdog::Watchdog;

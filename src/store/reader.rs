@@ -14,7 +14,7 @@ use crate::store::counts_codec::decode_counts;
 use crate::store::entry::Entry;
 use crate::store::group::{Checkpoint, Commit, Move, SnapshotHeader};
 use crate::store::load::{
-    self, FIRST_FREE_SET, LiveSets, Stored, counts_key, decode_block, fits, follows, gap, load_set,
+    self, FIRST_FREE_SET, LiveSets, counts_key, decode_block, fits, follows, gap, load_set,
     parse_counts_key, snapshot_record,
 };
 use crate::store::record::{
@@ -279,22 +279,6 @@ impl Reader {
         self.trees.database.file_bytes()
     }
 
-    /// What the state of a view, which was durable when it was opened, consists of. From here on
-    /// positions up to its head count as durable.
-    ///
-    /// # Errors
-    ///
-    /// [`StorageError`] if something cannot be read.
-    pub(crate) fn stored(&self) -> Result<Stored, StorageError> {
-        let format = load::format(&self.trees)?;
-        let missing = || StorageError::damaged("the record of the format", "a record", "nothing");
-        Ok(Stored {
-            format: format.ok_or_else(missing)?,
-            record: self.head()?,
-            sets: self.live_sets()?,
-        })
-    }
-
     /// The record of the head of a resting store, whose positions all count as durable then.
     pub(super) fn head(&self) -> Result<HeadRecord, StorageError> {
         let record = load::head(&self.trees)?.record;
@@ -324,25 +308,10 @@ impl Reader {
         &self,
         digests: &Digests,
     ) -> impl Iterator<Item = Result<(), StorageError>> {
-        let Trees {
-            sets,
-            counts,
-            checkpoints,
-            commits,
-            seen,
-            moves,
-            ..
-        } = &self.trees;
-        let all = [
-            ("sets", sets, digests.sets),
-            ("counts", counts, digests.counts),
-            ("checkpoints", checkpoints, digests.checkpoints),
-            ("commits", commits, digests.commits),
-            ("seen", seen, digests.seen),
-            ("moves", moves, digests.moves),
-        ];
-        all.into_iter()
-            .map(|(name, tree, digest)| load::check_digest(name, tree, &digest))
+        digests
+            .by_tree()
+            .into_iter()
+            .map(|(name, digest)| load::check_digest(self.trees.get(name), &digest))
     }
 
     /// The numbers of the sets that have pieces and do not change, in order.

@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 use crate::error::StorageError;
 use crate::fingerprint::Fingerprints;
 use crate::state::position::Position;
+use crate::store::sled_db::TreeName;
 
 const VERSION: u8 = 4;
 const CHECKSUM_BYTES: usize = 8;
@@ -113,6 +114,20 @@ pub(crate) struct Digests {
     pub(crate) commits: TreeDigest,
     pub(crate) seen: TreeDigest,
     pub(crate) moves: TreeDigest,
+}
+
+impl Digests {
+    /// Those of the trees that have one.
+    pub(crate) fn by_tree(&self) -> [(TreeName, TreeDigest); 6] {
+        [
+            (TreeName::Sets, self.sets),
+            (TreeName::Counts, self.counts),
+            (TreeName::Checkpoints, self.checkpoints),
+            (TreeName::Commits, self.commits),
+            (TreeName::Seen, self.seen),
+            (TreeName::Moves, self.moves),
+        ]
+    }
 }
 
 /// How many entries a tree has, and the sum of their hashes modulo 2^64: an entry's is the XXH3

@@ -26,7 +26,7 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The trees of the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TreeName {
+pub(crate) enum TreeName {
     Meta,
     Journal,
     Sets,
@@ -50,7 +50,7 @@ impl TreeName {
     ];
 
     /// Its name, in the database and to people.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Meta => "meta",
             Self::Journal => "journal",

@@ -15,15 +15,12 @@ use crate::store::record::{
     TreeDigest,
 };
 use crate::store::set_codec::{self, PieceKey};
-use crate::store::sled_db::{TreeName, Trees, failed};
+use crate::store::sled_db::{Trees, failed};
 use crate::store::tree::Tree;
 use crate::store::view::Views;
 
 /// A set of at most this many ranges is stored in its record: below 1.3 KB in the worst case.
 const MAX_INLINE_RANGES: usize = 64;
-
-/// The key of the head's record in the tree `meta`.
-const HEAD: &[u8] = b"head";
 
 /// What will be written, collected outside of sled's transaction: that holds a lock that keeps all
 /// readers waiting.
@@ -150,10 +147,7 @@ impl Transaction {
         let new_moves = self
             .moves
             .digested(&trees.moves, &mut digests.moves, views)?;
-        self.meta.insert(HEAD, record::encode(record));
-        if !views.is_empty() {
-            views.keep(TreeName::Meta, HEAD, trees.meta.get(HEAD)?.as_ref());
-        }
+        self.meta.insert("head", record::encode(record));
         trees.database.call(action, |open| {
             open.trees
                 .transaction(|trees| {

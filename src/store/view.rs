@@ -2,7 +2,8 @@
 //!
 //! sled has no snapshots. So the one who commits keeps, for as long as anybody reads a view, what
 //! an entry was before it is changed. Most of what is written has keys beyond those that there
-//! were, and costs a view nothing: it just does not look there.
+//! were, and costs a view nothing: it just does not look there. The tree `meta`, which every group
+//! changes, is not read through a view: what it says is handed over with one.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;

@@ -29,7 +29,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::{Loss, OpenError, StorageError};
 use crate::state::position::Position;
-use crate::store::directory::{replace_file, unusable};
+use crate::store::files::{replace_file, unusable};
 use crate::store::record::HeadRecord;
 
 /// The name of the file in the state directory. Its bytes change with every group that is answered.

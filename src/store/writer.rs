@@ -1,6 +1,6 @@
 //! The committing side: one transaction (or one insert), one flush and one fdatasync a group.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -14,7 +14,8 @@ use crate::state::position::Position;
 use crate::store::block::Groups;
 use crate::store::directory::{DATABASE, Directory, FORMAT, database_is_foreign};
 use crate::store::group::Group;
-use crate::store::load::{self, FIRST_FREE_SET, LiveSets, StoredHead};
+use crate::store::identity::leads_to;
+use crate::store::load::{self, DurableState, FIRST_FREE_SET, LiveSets, StoredHead};
 use crate::store::reader::{Durable, Reader};
 use crate::store::record::{Format, HeadRecord, Scalars};
 use crate::store::sled_db::{Database, TreeName, Trees, failed};
@@ -207,15 +208,21 @@ impl Store {
         Reader::new(self.trees.clone(), self.durable.clone())
     }
 
-    /// A reader of what is durable now, whatever is committed later.
+    /// What is durable now, to be read whatever is committed later.
     ///
     /// # Errors
     ///
     /// [`StorageError`] if the database cannot be read.
-    pub(crate) fn view(&mut self) -> Result<Reader, StorageError> {
+    pub(crate) fn view(&mut self) -> Result<DurableState, StorageError> {
         self.check_running()?;
         let view = self.views.open(&self.trees, self.record.group)?;
-        Ok(Reader::new(self.trees.at(view), Durable::default()))
+        let durable = Durable::default();
+        durable.advance(self.record.scalars.position, self.record.group);
+        Ok(DurableState {
+            format: self.format,
+            record: self.record.clone(),
+            reader: Reader::new(self.trees.at(view), durable),
+        })
     }
 
     /// Makes a group durable: when this returns `Ok`, neither a kill nor a power cut takes it
@@ -378,10 +385,7 @@ impl Store {
 
     /// Whether the file that is synced is the one that sled would open.
     fn is_in_its_place(&self) -> bool {
-        let identity = |metadata: Metadata| (metadata.dev(), metadata.ino());
-        let there = std::fs::metadata(self.path().join(DATABASE)).map(identity);
-        let synced = self.file.metadata().map(identity);
-        matches!((there, synced), (Ok(there), Ok(synced)) if there == synced)
+        leads_to(&self.path().join(DATABASE), &self.file)
     }
 
     /// Of the journal only the last block is ever replaced.

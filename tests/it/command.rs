@@ -4,7 +4,9 @@
 //! As there, every wait ends in a panic after [`PATIENCE`].
 
 use crate::client::PATIENCE;
+use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
@@ -19,6 +21,33 @@ pub fn binary() -> Command {
         command.env_remove(name);
     }
     command
+}
+
+/// A command on a data directory.
+pub fn on_directory(name: &str, data_dir: &Path, arguments: &[&str]) -> Command {
+    let mut command = binary();
+    command.arg(name).args(arguments);
+    command.arg("--data-dir").arg(data_dir);
+    command
+}
+
+/// All that `dump` says of a directory.
+pub fn dump_of(data_dir: &Path, arguments: &[&str]) -> String {
+    run(&mut on_directory("dump", data_dir, arguments), "").expect_quiet_success()
+}
+
+/// Makes a copy of a directory, at rest or not, in a new one.
+pub fn backup(data_dir: &Path, copy: &Path) {
+    let copy = copy.to_str().expect("it is UTF-8");
+    run(&mut on_directory("backup", data_dir, &[copy]), "").expect_quiet_success();
+}
+
+/// Panics unless `verify` finds nothing wrong with a directory; gives its report.
+pub fn verified(data_dir: &Path) -> Value {
+    let report = run(&mut on_directory("verify", data_dir, &["-q"]), "").expect_quiet_success();
+    let report: Value = serde_json::from_str(&report).expect("a report is JSON");
+    assert_eq!(report["clean"], true, "{report}");
+    report
 }
 
 /// How a command ended, and all that nobody had read of it.

@@ -7,21 +7,10 @@ use std::thread;
 use std::time::Duration;
 
 use crate::client::{Node, dump, run_once, scratch_dir};
-use crate::command::{Finished, binary, finish, run, spawn};
+use crate::command::{Finished, dump_of, finish, on_directory, run, spawn};
 use crate::oracle::{Oracle, Request};
 
 const HELD: i32 = 4;
-
-fn command(name: &str, data_dir: &Path, arguments: &[&str]) -> Command {
-    let mut command = binary();
-    command.arg(name).args(arguments);
-    command.arg("--data-dir").arg(data_dir);
-    command
-}
-
-fn dump_of(data_dir: &Path) -> String {
-    run(&mut command("dump", data_dir, &[]), "").expect_quiet_success()
-}
 
 fn event(number: u64) -> Request {
     Request::Process {
@@ -50,7 +39,7 @@ fn a_node_whose_directory_has_another_state_in_its_place_keeps_to_its_own() {
     let (data_dir, moved) = (home.path().join("data"), home.path().join("moved"));
     let other = home.path().join("other");
     made(&other, 1_000);
-    let of_other = dump_of(&other);
+    let of_other = dump_of(&other, &[]);
     let node = Node::start(Some(&data_dir), &["--reopen-bytes", "20000"]);
     let mut oracle = Oracle::new();
     (0..20).for_each(|number| ask(&node, &mut oracle, number));
@@ -59,7 +48,7 @@ fn a_node_whose_directory_has_another_state_in_its_place_keeps_to_its_own() {
     (10..400).for_each(|number| ask(&node, &mut oracle, number));
     node.finish().expect_quiet_success();
     dump::check(&moved, &oracle).expect("every answer is in its own directory");
-    assert_eq!(dump_of(&data_dir), of_other);
+    assert_eq!(dump_of(&data_dir, &[]), of_other);
 }
 
 #[test]
@@ -73,7 +62,7 @@ fn a_node_that_ends_leaves_the_socket_of_another_one_in_its_place() {
     let second = Node::start(Some(&data_dir), &[]);
     ask(&second, &mut oracles[1], 2);
     first.finish().expect_quiet_success();
-    let shown = run(&mut command("get", &data_dir, &["e2"]), "").expect_quiet_success();
+    let shown = run(&mut on_directory("get", &data_dir, &["e2"]), "").expect_quiet_success();
     assert!(shown.contains("\"seen\":true"), "{shown}");
     second.finish().expect_quiet_success();
 }
@@ -84,19 +73,19 @@ fn two_compactions_and_the_removal_of_what_is_kept_never_leave_less_than_the_sta
     let home = scratch_dir();
     let data_dir = home.path().join("data");
     made(&data_dir, 500);
-    let dumped = dump_of(&data_dir);
+    let dumped = dump_of(&data_dir, &[]);
     let mut done = 0;
     for round in 0..12 {
         let started = [&[][..], &["--remove-old"], &[], &["--remove-old"]].map(|arguments| {
             thread::sleep(Duration::from_millis(round * 3));
-            spawn(command("compact", &data_dir, arguments).stdin(Stdio::null()))
+            spawn(on_directory("compact", &data_dir, arguments).stdin(Stdio::null()))
         });
         for Finished { code, stderr, .. } in started.map(finish) {
             // Done, held by another one, or nothing to do.
             assert!(matches!(code, Some(0 | 2 | HELD)), "{stderr}");
             done += u64::from(code == Some(0));
         }
-        assert_eq!(dump_of(&data_dir), dumped);
+        assert_eq!(dump_of(&data_dir, &[]), dumped);
     }
     assert!(done >= 12, "{done}");
 }
@@ -112,10 +101,13 @@ fn who_looks_or_starts_while_a_directory_is_compacted_finds_the_state_or_that_it
     let counts = |finished: &Finished| finished.stdout.lines().count();
     let (mut looks, mut starts) = (0, 0);
     for _ in 0..8 {
-        let compaction = spawn(command("compact", &data_dir, &[]).stdin(Stdio::null()));
+        let compaction = spawn(on_directory("compact", &data_dir, &[]).stdin(Stdio::null()));
         for turn in 0..6 {
             if turn % 2 == 0 {
-                let outputs = run(&mut command("dump", &data_dir, &["--only", "counts"]), "");
+                let outputs = run(
+                    &mut on_directory("dump", &data_dir, &["--only", "counts"]),
+                    "",
+                );
                 assert!(matches!(outputs.code, Some(0 | HELD)), "{}", outputs.stderr);
                 assert!(outputs.code != Some(0) || counts(&outputs) == 5);
                 looks += u64::from(outputs.code == Some(0));
@@ -149,16 +141,16 @@ fn a_compaction_keeps_to_where_a_link_leads_and_to_the_mode_of_the_directory() {
     made(&real, 50);
     fs::set_permissions(&real, fs::Permissions::from_mode(0o700)).expect("it is ours");
     symlink(&real, &link).expect("there is room");
-    let dumped = dump_of(&link);
-    run(&mut command("compact", &link, &[]), "").expect_quiet_success();
+    let dumped = dump_of(&link, &[]);
+    run(&mut on_directory("compact", &link, &[]), "").expect_quiet_success();
     assert!(link.symlink_metadata().expect("it is there").is_symlink());
-    assert_eq!(dump_of(&real), dumped);
+    assert_eq!(dump_of(&real, &[]), dumped);
     let mode = fs::metadata(&real)
         .expect("it is there")
         .permissions()
         .mode();
     assert_eq!(mode & 0o777, 0o700);
-    run(&mut command("compact", &link, &["--remove-old"]), "").expect_quiet_success();
+    run(&mut on_directory("compact", &link, &["--remove-old"]), "").expect_quiet_success();
     let names = fs::read_dir(home.path().join("elsewhere")).expect("it is there");
     assert_eq!(names.count(), 1, "the old one is gone from beside it");
 }

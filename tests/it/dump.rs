@@ -4,14 +4,13 @@ mod conflicts;
 mod format;
 
 use crate::client::{dump, scratch_dir};
-use crate::command::{Live, binary, finish, run, spawn};
+use crate::command::{Live, binary, dump_of, finish, on_directory, run, spawn};
 use crate::directory::Snapshot;
 use crate::oracle::{Oracle, Request};
 use rustix::process::Signal;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Command;
 
 const UNUSABLE: i32 = 3;
 const SECTIONS: [&str; 7] = [
@@ -37,7 +36,7 @@ fn a_dump_changes_no_byte_and_no_time_and_leaves_no_copy() {
         &["--format", "table"],
         &["--incidentals"],
     ] {
-        let mut command = dump_command(&data_dir, arguments);
+        let mut command = on_directory("dump", &data_dir, arguments);
         let finished = run(command.env("TMPDIR", &temporary), "");
         assert!(!finished.expect_quiet_success().is_empty());
         assert_eq!(Snapshot::of(&data_dir), before, "{arguments:?}");
@@ -131,7 +130,7 @@ fn a_directory_without_state_is_refused_and_stays_as_it_is() {
     fs::create_dir(&empty).expect("it can be made");
     let before = Snapshot::of(home.path());
     for data_dir in [missing, empty] {
-        let mut command = dump_command(&data_dir, &[]);
+        let mut command = on_directory("dump", &data_dir, &[]);
         let line = run(&mut command, "").expect_refusal(UNUSABLE);
         let path = data_dir.to_str().expect("it is UTF-8");
         assert!(line.contains(path) && line.contains("no state"), "{line}");
@@ -173,7 +172,7 @@ fn a_dump_whose_reader_has_seen_enough_ends_quietly() {
     let many: Vec<_> = (0..4_000).map(|n| event(&format!("e{n}"), "a")).collect();
     send(&data_dir, &many);
     for format in ["jsonl", "table"] {
-        let mut child = spawn(&mut dump_command(&data_dir, &["--format", format]));
+        let mut child = spawn(&mut on_directory("dump", &data_dir, &["--format", format]));
         // As `head -1`: far more than a pipe holds remains unread.
         let mut reader = BufReader::new(child.stdout.take().expect("stdout is piped"));
         let mut line = String::new();
@@ -249,15 +248,4 @@ fn without_digest(dump: &str) -> &str {
     );
     assert_eq!(digest, expected);
     records
-}
-
-fn dump_command(data_dir: &Path, arguments: &[&str]) -> Command {
-    let mut command = binary();
-    command.args(["dump", "--data-dir"]).arg(data_dir);
-    command.args(arguments);
-    command
-}
-
-fn dump_of(data_dir: &Path, arguments: &[&str]) -> String {
-    run(&mut dump_command(data_dir, arguments), "").expect_quiet_success()
 }

@@ -4,13 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::client::scratch_dir;
-use crate::command::{binary, run};
+use crate::command::{binary, on_directory, run};
 use crate::directory::Snapshot;
 use crate::oracle::{Oracle, Output, Request};
 
@@ -82,15 +81,8 @@ fn made(data_dir: &Path) -> Oracle {
     oracle
 }
 
-fn command(name: &str, data_dir: &Path, arguments: &[&str]) -> Command {
-    let mut command = binary();
-    command.args([name, "--data-dir"]).arg(data_dir);
-    command.args(arguments);
-    command
-}
-
 fn outputs(data_dir: &Path, arguments: &[&str]) -> Vec<Released> {
-    let shown = run(&mut command("outputs", data_dir, arguments), "").expect_quiet_success();
+    let shown = run(&mut on_directory("outputs", data_dir, arguments), "").expect_quiet_success();
     let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
     shown.lines().map(parse).collect()
 }
@@ -139,7 +131,10 @@ fn an_offset_beyond_the_end_is_refused_with_where_the_end_is() {
     let data_dir = home.path().join("data");
     let end = made(&data_dir).log().len();
     let from = (end + 1).to_string();
-    let refused = run(&mut command("outputs", &data_dir, &["--from", &from]), "");
+    let refused = run(
+        &mut on_directory("outputs", &data_dir, &["--from", &from]),
+        "",
+    );
     assert_eq!((refused.code, &*refused.stdout), (Some(USAGE), ""));
     let told = format!("no output {from}: the log ends before {end}");
     assert!(refused.stderr.contains(&told), "{}", refused.stderr);
@@ -153,7 +148,7 @@ fn get_finds_what_the_state_has_of_an_id_and_of_a_word() {
     let mut positions = Vec::new();
     for number in 0..66 {
         let id = format!("e{number}");
-        let shown = run(&mut command("get", &data_dir, &[&id]), "").expect_quiet_success();
+        let shown = run(&mut on_directory("get", &data_dir, &[&id]), "").expect_quiet_success();
         let found: Found = serde_json::from_str(&shown).unwrap_or_else(|e| panic!("{e}: {shown}"));
         assert_eq!(found.word.as_deref(), oracle.word_of(&id), "{shown}");
         assert_eq!(found.seen, oracle.word_of(&id).is_some(), "{shown}");
@@ -170,7 +165,10 @@ fn get_finds_what_the_state_has_of_an_id_and_of_a_word() {
         let is_in_state = record["in_state"].as_bool().expect("it says so");
         is_in_state.then(|| record["position"].as_u64().expect("a number"))
     };
-    let dumped = run(&mut command("dump", &data_dir, &["--only", "seen"]), "");
+    let dumped = run(
+        &mut on_directory("dump", &data_dir, &["--only", "seen"]),
+        "",
+    );
     let dumped: Vec<u64> = dumped
         .expect_quiet_success()
         .lines()
@@ -184,7 +182,7 @@ fn get_finds_what_the_state_has_of_an_id_and_of_a_word() {
     );
     for number in 0..9 {
         let word = format!("w{number}");
-        let shown = run(&mut command("get", &data_dir, &["--word", &word]), "");
+        let shown = run(&mut on_directory("get", &data_dir, &["--word", &word]), "");
         let count = oracle.counts().get(&word).copied().unwrap_or(0);
         let expected = format!("{{\"word\":\"{word}\",\"count\":{count}}}\n");
         assert_eq!(shown.expect_quiet_success(), expected);
@@ -292,7 +290,7 @@ fn a_directory_without_state_is_refused_and_not_created() {
     let home = scratch_dir();
     let data_dir = home.path().join("none");
     for (name, arguments) in [("outputs", &[][..]), ("get", &["e1"])] {
-        let refused = run(&mut command(name, &data_dir, arguments), "");
+        let refused = run(&mut on_directory(name, &data_dir, arguments), "");
         assert_eq!(refused.code, Some(UNUSABLE), "{name}: {}", refused.stderr);
         assert_eq!(fs::read_dir(home.path()).expect("it is there").count(), 0);
     }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::client::{Node, PATIENCE, scratch_dir};
-use crate::command::{Live, binary, run};
+use crate::command::{Live, backup, binary, run};
 use crate::oracle::{Oracle, Request};
 
 fn requests() -> Vec<Request> {
@@ -133,13 +133,7 @@ fn the_size_of_the_journal_is_known_without_reading_it() {
     }
     // Written anew the same events take as many bytes, give or take what blocks are filled to.
     let copy = home.path().join("copy");
-    let mut backup = binary();
-    backup
-        .arg("backup")
-        .arg(&copy)
-        .arg("--data-dir")
-        .arg(&data_dir);
-    run(&mut backup, "").expect_quiet_success();
+    backup(&data_dir, &copy);
     let anew = stats(&copy)["trees"][0]["bytes"]
         .as_u64()
         .expect("a number");

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::thread::sleep;
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::campaign::{caught, on_all_threads, setting};
 use crate::client::{Node, PATIENCE, dump, run_once, scratch_dir};
-use crate::command::{Finished, binary, run};
+use crate::command::{Finished, backup, dump_of, on_directory, run, verified};
 use crate::directory::Snapshot;
 use crate::model::play;
 use crate::model::sequence::{self, Step};
@@ -23,24 +23,8 @@ const USAGE: i32 = 2;
 const UNUSABLE: i32 = 3;
 const HELD: i32 = 4;
 
-fn command(name: &str, data_dir: &Path, arguments: &[&str]) -> Command {
-    let mut command = binary();
-    command.args([name, "--data-dir"]).arg(data_dir);
-    command.args(arguments);
-    command
-}
-
-fn dump_of(data_dir: &Path, arguments: &[&str]) -> String {
-    run(&mut command("dump", data_dir, arguments), "").expect_quiet_success()
-}
-
 fn load(data_dir: &Path, dump: &str) -> Finished {
-    run(&mut command("load", data_dir, &[]), dump)
-}
-
-fn verify(data_dir: &Path) -> Value {
-    let report = run(&mut command("verify", data_dir, &["-q"]), "").expect_quiet_success();
-    serde_json::from_str(&report).expect("a report is JSON")
+    run(&mut on_directory("load", data_dir, &[]), dump)
 }
 
 /// A dump without what is of its directory alone.
@@ -79,7 +63,7 @@ fn requests() -> Vec<Request> {
 fn made(data_dir: &Path) {
     let lines = (1..).zip(requests());
     let input: String = lines.map(|(n, request)| request.line(n) + "\n").collect();
-    let mut command = command(
+    let mut command = on_directory(
         "run",
         data_dir,
         &["--run-every", "4", "--snapshot-every", "9"],
@@ -99,7 +83,7 @@ fn a_dump_that_is_loaded_gives_the_same_dump() {
         assert_eq!(dump_of(&copy, &[]), dump_of(&data_dir, &[]));
         let again = dump_of(&copy, arguments);
         assert_eq!(portable(&again), portable(&dumped));
-        assert_eq!(verify(&copy)["clean"], true);
+        verified(&copy);
         fs::remove_dir_all(&copy).expect("it is there");
     }
     assert_eq!(fs::read_dir(home.path()).expect("it is there").count(), 1);
@@ -141,7 +125,7 @@ fn goes_on(seed: u64) -> Result<(), String> {
             }
         }
         dump::check(&copy, &oracle)?;
-        assert_eq!(verify(&copy)["clean"], true);
+        verified(&copy);
         Ok(())
     })
     .map_err(|reason| format!("seed {seed}, {}: {reason}", sequence::notation(&steps)))
@@ -243,18 +227,12 @@ fn a_backup_of_a_live_directory_is_the_state_of_one_moment() {
             format!("{{\"src\":\"c\",\"dest\":\"p\",\"body\":{body}}}\n")
         });
         let mut lines: String = lines.collect();
-        lines += "{\"body\":{\"type\":\"commit\"}}\n{\"body\":{\"type\":\"checkpoint\",\"checkpoint_id\":\"c\"}}\n";
+        lines += "{\"body\":{\"type\":\"commit\"}}\n";
+        lines += "{\"body\":{\"type\":\"checkpoint\",\"checkpoint_id\":\"c\"}}\n";
         node.send_raw(lines.into_bytes());
         sent += 20_000;
-        let mut backup = binary();
-        backup
-            .arg("backup")
-            .arg(&copy)
-            .arg("--data-dir")
-            .arg(&data_dir);
-        run(&mut backup, "").expect_quiet_success();
-        let report = verify(&copy);
-        assert_eq!(report["clean"], true, "{report}");
+        backup(&data_dir, &copy);
+        let report = verified(&copy);
         let events = report["events"].as_u64().expect("a number");
         assert!(events <= sent, "round {round}: {report}");
         // One source in order: what is there is a prefix.
@@ -268,18 +246,12 @@ fn a_backup_of_a_live_directory_is_the_state_of_one_moment() {
         fs::remove_dir_all(&copy).expect("it is there");
     }
     node.finish().expect_quiet_success();
-    let mut backup = binary();
-    backup
-        .arg("backup")
-        .arg(&copy)
-        .arg("--data-dir")
-        .arg(&data_dir);
-    run(&mut backup, "").expect_quiet_success();
+    backup(&data_dir, &copy);
     assert_eq!(dump_of(&copy, &[]), dump_of(&data_dir, &[]));
 }
 
 fn compact(data_dir: &Path, arguments: &[&str]) -> Finished {
-    run(&mut command("compact", data_dir, arguments), "")
+    run(&mut on_directory("compact", data_dir, arguments), "")
 }
 
 #[test]
@@ -315,7 +287,7 @@ fn a_compacted_directory_has_the_same_state_in_less_room_and_the_old_one_stays_u
     compact(&data_dir, &[]).expect_quiet_success();
     assert_eq!(dump_of(&data_dir, &[]), dumped);
     assert_eq!(dump_of(&old, &[]), dumped, "the old one is as it was");
-    assert_eq!(verify(&data_dir)["clean"], true);
+    verified(&data_dir);
     compact(&data_dir, &[]).expect_refusal(USAGE);
     compact(&data_dir, &["--remove-old", "--dry-run"]).expect_quiet_success();
     assert!(old.exists());
@@ -342,14 +314,14 @@ fn a_compaction_that_is_killed_leaves_a_directory_with_the_same_state() {
                 fs::remove_dir_all(path).expect("it is there");
             }
         }
-        let mut command = command("compact", &data_dir, &[]);
+        let mut command = on_directory("compact", &data_dir, &[]);
         let quiet = command.stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = quiet.spawn().expect("the binary can be started");
         sleep(whole.mul_f64(rng.random_range(0.0..1.2)).min(PATIENCE));
         child.kill().unwrap_or_default();
         child.wait().expect("the child is ours");
         assert_eq!(dump_of(&data_dir, &[]), dumped);
-        assert_eq!(verify(&data_dir)["clean"], true);
+        verified(&data_dir);
     }
 }
 

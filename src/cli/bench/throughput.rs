@@ -1,7 +1,6 @@
 //! All requests at once, from a file to a file.
 
 use std::fs::{self, File};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -10,6 +9,7 @@ use exactly_once::node::{self, ControlSocket, Monitor, StageTimes, Stop};
 
 use super::BenchDirectory;
 use super::watchers::Watchers;
+use crate::cli::files::size;
 
 /// What answering all requests took.
 pub(super) struct Throughput {
@@ -49,14 +49,6 @@ pub(super) fn answer(home: &BenchDirectory, is_watched: bool) -> anyhow::Result<
         disk_bytes: size(&home.state())?,
         peak_memory_bytes: peak_memory_bytes(),
     })
-}
-
-fn size(directory: &Path) -> anyhow::Result<u64> {
-    let mut bytes = 0;
-    for entry in fs::read_dir(directory)? {
-        bytes += entry?.metadata()?.len();
-    }
-    Ok(bytes)
 }
 
 fn peak_memory_bytes() -> Option<u64> {

@@ -228,7 +228,7 @@ fn places<T: Ord + Copy>(extents: &[(T, T)]) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::{History, random};
+    use super::super::sample::{History, random, saved_twice};
     use super::super::walk::RunKind;
     use super::*;
 
@@ -361,12 +361,7 @@ mod tests {
 
     #[test]
     fn restores_within_what_a_restore_left_have_columns_of_their_own() {
-        let mut history = History::default();
-        history
-            .accept(10)
-            .checkpoint("a")
-            .accept(10)
-            .checkpoint("b");
+        let mut history = saved_twice();
         history.accept(10).restore("b").accept(10).restore("a");
         let layout = Layout::new(history.end(), 100);
         let rows = [
@@ -381,12 +376,7 @@ mod tests {
 
     #[test]
     fn moves_at_one_position_stay_apart() {
-        let mut history = History::default();
-        history
-            .accept(10)
-            .checkpoint("a")
-            .accept(10)
-            .checkpoint("b");
+        let mut history = saved_twice();
         history.restore("a").restore("b").restore("b").restore("a");
         history.checkpoint("c").accept(5);
         let layout = Layout::new(history.end(), 100);
@@ -408,12 +398,7 @@ mod tests {
 
     #[test]
     fn a_limit_keeps_the_newest_and_what_they_go_back_to() {
-        let mut history = History::default();
-        history
-            .accept(10)
-            .checkpoint("a")
-            .accept(10)
-            .checkpoint("b");
+        let mut history = saved_twice();
         history.accept(10).restore("a").accept(10).checkpoint("c");
         let layout = Layout::new(history.end(), 2);
         assert_eq!(layout.left_out, 2);

@@ -19,6 +19,14 @@ pub(super) struct History {
     seconds: u64,
 }
 
+/// Twice ten events, and a checkpoint behind each ten: `a` and `b`.
+pub(super) fn saved_twice() -> History {
+    let mut history = History::default();
+    history.accept(10).checkpoint("a");
+    history.accept(10).checkpoint("b");
+    history
+}
+
 impl History {
     /// Accepts so many events.
     pub(super) fn accept(&mut self, count: u64) -> &mut Self {

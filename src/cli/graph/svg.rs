@@ -7,6 +7,7 @@ use exactly_once::inspect::Milestone;
 
 use super::labels::{Label, Shelf, text_width};
 use super::layout::{Layout, Row};
+use super::signs::{ASIDE, Sign, circle, path, run_style};
 use super::walk::{RunKind, What};
 use super::words;
 use crate::cli::sheet::printable;
@@ -33,9 +34,6 @@ const MAX_NAME_LENGTH: usize = 24;
 
 const INK: &str = "#1f2328";
 const PALE: &str = "#d8dee4";
-/// The way to the present state, and everything else.
-const WAY: &str = "#0969da";
-const ASIDE: &str = "#8c959f";
 /// The words are to the left and to the right of their place.
 const CENTRED: &str = r#"text-anchor="middle""#;
 
@@ -305,91 +303,6 @@ impl Page {
 
 fn label_y(line: f64, label: &Label) -> f64 {
     line - LABEL_OFFSET - label.level as f64 * LABEL_HEIGHT
-}
-
-/// Something that is drawn in one way, from the widest to the narrowest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Sign {
-    Way,
-    Aside,
-    Kept,
-    Present,
-    Checkpoint,
-    Commit,
-    Restore,
-    Rollback,
-}
-
-impl Sign {
-    fn of(milestone: &Milestone) -> Self {
-        match milestone {
-            Milestone::Checkpoint { .. } => Self::Checkpoint,
-            Milestone::Commit { .. } => Self::Commit,
-            Milestone::Restore { .. } => Self::Restore,
-            Milestone::Rollback { .. } => Self::Rollback,
-            Milestone::Present { .. } => Self::Present,
-        }
-    }
-
-    /// How far from its point the text of the legend begins.
-    fn width(self) -> f64 {
-        match self {
-            Self::Way | Self::Aside | Self::Kept => 34.0,
-            Self::Restore | Self::Rollback | Self::Present => 20.0,
-            Self::Checkpoint | Self::Commit => 14.0,
-        }
-    }
-
-    fn shape(self, x: f64, y: f64) -> String {
-        match self {
-            Self::Way => run_shape(x, y, &run_style(RunKind::Events, true)),
-            Self::Aside => run_shape(x, y, &run_style(RunKind::Events, false)),
-            Self::Kept => run_shape(x, y, &run_style(RunKind::Kept, false)),
-            Self::Present => {
-                let style = r##"fill="#fff8c5" stroke="#bf8700" stroke-width="3""##;
-                circle(x, y, 11.0, style)
-            }
-            Self::Checkpoint => {
-                let style = r##"fill="#ffffff" stroke="#1a7f37" stroke-width="3""##;
-                circle(x, y, 7.0, style)
-            }
-            Self::Commit => {
-                let way = format!("M{x:.1} {:.1}l4.5 4.5l-4.5 4.5l-4.5 -4.5Z", y - 4.5);
-                path(&way, r##"fill="#8250df""##)
-            }
-            Self::Restore => triangle(x, y, "#cf222e"),
-            Self::Rollback => triangle(x, y, "#ffffff"),
-        }
-    }
-}
-
-fn path(way: &str, style: &str) -> String {
-    format!(r#"<path d="{way}" {style}/>"#)
-}
-
-fn circle(x: f64, y: f64, radius: f64, style: &str) -> String {
-    format!(r#"<circle cx="{x:.1}" cy="{y:.1}" r="{radius}" {style}/>"#)
-}
-
-/// Points back, behind the point where it is.
-fn triangle(x: f64, y: f64, fill: &str) -> String {
-    let style = format!(r##"fill="{fill}" stroke="#cf222e" stroke-width="1.5""##);
-    path(&format!("M{:.1} {y:.1}l11 -6v12Z", x + 4.0), &style)
-}
-
-fn run_shape(x: f64, y: f64, style: &str) -> String {
-    path(&format!("M{x:.1} {y:.1}h28"), style)
-}
-
-/// How a part of a branch is drawn, on the way to the present state or aside.
-fn run_style(kind: RunKind, is_way: bool) -> String {
-    let colour = if is_way { WAY } else { ASIDE };
-    match kind {
-        RunKind::Events => format!(r#"stroke="{colour}" stroke-width="5""#),
-        RunKind::Kept => {
-            format!(r#"stroke="{colour}" stroke-width="2" stroke-dasharray="2 4""#)
-        }
-    }
 }
 
 /// What stands beside a marker.

@@ -145,7 +145,7 @@ fn sign(what: &What, parts_to_the_right: Option<bool>) -> char {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::{History, random};
+    use super::super::sample::{History, random, saved_twice};
     use super::*;
 
     #[track_caller]
@@ -239,12 +239,7 @@ position  branches  time                  what
 
     #[test]
     fn the_newest_of_a_long_history() {
-        let mut history = History::default();
-        history
-            .accept(10)
-            .checkpoint("a")
-            .accept(10)
-            .checkpoint("b");
+        let mut history = saved_twice();
         history.accept(10).restore("a").accept(10).checkpoint("c");
         assert_drawn(
             &history,

@@ -1,13 +1,8 @@
 //! What is said of a milestone, and when it was.
 
-use std::time::{Duration, UNIX_EPOCH};
-
-use exactly_once::inspect::Milestone;
+use exactly_once::inspect::{Milestone, time_of};
 
 use crate::cli::sheet::printable;
-
-/// The last millisecond of the year 9999: RFC 3339 has no later one.
-const END_OF_YEARS_MS: u64 = 253_402_300_799_999;
 
 /// A milestone, in a few words.
 pub(super) fn sentence(milestone: &Milestone) -> String {
@@ -57,8 +52,7 @@ pub(super) fn time(milestone: &Milestone) -> Option<String> {
         | Milestone::Rollback { at_ms, .. } => at_ms,
         Milestone::Present { .. } => return None,
     };
-    let time = UNIX_EPOCH + Duration::from_millis(ms.min(END_OF_YEARS_MS));
-    Some(humantime::format_rfc3339_seconds(time).to_string())
+    Some(humantime::format_rfc3339_seconds(time_of(ms)).to_string())
 }
 
 /// How many events a state has, and how far they go if the journal goes further.

@@ -163,8 +163,8 @@ fn what_was_read_of_a_client_is_answered_when_standard_input_ends() {
     assert_eq!(client.next_line(), None);
 }
 
-/// Questions between which nothing is committed are answered of one state, and it is the newest one,
-/// however many older ones are still being read.
+/// Questions between which nothing is committed are answered of one state, and it is the newest
+/// one, however many older ones are still being read.
 #[test]
 fn a_question_that_is_asked_again_shows_no_state_that_another_client_still_reads() {
     const EVENTS: u64 = 20_000;

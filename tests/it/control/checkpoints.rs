@@ -4,9 +4,8 @@ use super::asked::{event, line};
 use super::socket_client::SocketClient;
 use crate::client::reply::ErrorReply;
 use crate::client::{Node, scratch_dir};
-use crate::command::{binary, run};
+use crate::command::verified;
 use serde_json::Value;
-use std::path::Path;
 
 /// More than this many pieces of a state are not stored with their checkpoint, but by themselves.
 const PIECES: u64 = 70;
@@ -40,14 +39,6 @@ fn deleted(msg_id: u64, name: &str) -> String {
 
 fn restored(msg_id: u64, counts: &str) -> String {
     format!(r#"{{"type": "restored", "in_reply_to": {msg_id}, "counts": {counts}}}"#)
-}
-
-fn verify(data_dir: &Path) {
-    let mut command = binary();
-    command.args(["verify", "-q", "--data-dir"]).arg(data_dir);
-    let report = run(&mut command, "").expect_quiet_success();
-    let report: Value = serde_json::from_str(&report).expect("a report is JSON");
-    assert_eq!(report["clean"], true, "{report}");
 }
 
 #[test]
@@ -87,7 +78,7 @@ fn a_deleted_checkpoint_is_gone_and_another_and_the_state_stay() {
     let reply = client.ask(&named("restore", 11, "b"));
     assert_eq!(reply, restored(11, r#"{"w": 2}"#));
     node.finish().expect_quiet_success();
-    verify(&data_dir);
+    verified(&data_dir);
 }
 
 #[test]
@@ -117,7 +108,7 @@ fn a_name_that_there_is_not_cannot_be_deleted_and_is_still_free() {
     assert_eq!(client.read_line(), saved(5));
     assert_eq!(names(&mut client), ["a"]);
     node.finish().expect_quiet_success();
-    verify(&data_dir);
+    verified(&data_dir);
 }
 
 #[test]
@@ -151,7 +142,7 @@ fn a_deleted_checkpoint_stays_deleted_after_a_kill_and_a_clean_end_and_can_be_sa
             node.finish().expect_quiet_success();
         }
 
-        verify(&data_dir);
+        verified(&data_dir);
         let node = Node::start(Some(&data_dir), &[]);
         let mut client = SocketClient::connect(&data_dir);
         assert_eq!(names(&mut client), ["b"]);
@@ -167,6 +158,6 @@ fn a_deleted_checkpoint_stays_deleted_after_a_kill_and_a_clean_end_and_can_be_sa
             restored(7, &format!(r#"{{"w": {PIECES}, "x": 1}}"#))
         );
         node.finish().expect_quiet_success();
-        verify(&data_dir);
+        verified(&data_dir);
     }
 }

@@ -1,7 +1,8 @@
 //! What a dump looks like: strict types of every line, their order, times, tables.
 
-use super::{dump_of, event, requests, send, without_digest};
+use super::{event, requests, send, without_digest};
 use crate::client::scratch_dir;
+use crate::command::dump_of;
 use crate::oracle::Request;
 use serde::Deserialize;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! A clock of the day that jumps by years at every look at it.
 
 use crate::client::scratch_dir;
-use crate::command::{Live, binary, run};
+use crate::command::{Live, binary, dump_of, run};
 use crate::crash::source::Source;
 use crate::preload;
 use std::path::Path;
@@ -55,12 +55,6 @@ fn expect_success(code: Option<i32>, stderr: &str) {
     assert_eq!(code, Some(0), "{stderr}");
     assert!(!stderr.contains("a bug"), "{stderr}");
     assert!(stderr.contains("closed"), "it tells its end: {stderr}");
-}
-
-fn dump_of(data_dir: &Path, arguments: &[&str]) -> String {
-    let mut command = binary();
-    command.args(["dump", "--data-dir"]).arg(data_dir);
-    run(command.args(arguments), "").expect_quiet_success()
 }
 
 /// The times at which checkpoints were saved.

@@ -19,9 +19,9 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// The lives of this test need some twenty places, and one in a thousand a few thousand; each takes
-/// about a millisecond.
-const MAX_PLACES: usize = 30_000;
+/// The lives of this test need some twenty places, one in a thousand a few thousand, and one in
+/// some thousands more than 40,000; each takes about a millisecond.
+const MAX_PLACES: usize = 300_000;
 
 /// An order that explains everything.
 #[derive(Debug)]

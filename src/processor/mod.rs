@@ -177,7 +177,12 @@ impl Processor {
         self.index.loading()
     }
 
-    /// Takes in a part of the index that has been read.
+    /// Whether a part of the index is at hand that waits to be taken in.
+    pub(crate) fn can_load(&self) -> bool {
+        self.index.can_load()
+    }
+
+    /// Takes in a part of the index, if one is at hand.
     ///
     /// # Errors
     ///
@@ -461,9 +466,12 @@ fn unknown_checkpoint(name: &str) -> Refusal {
 /// Opens the index, and adds what the journal has beyond it.
 fn open_index(store: &Store, run_events: u64, head: Position) -> Result<Index, StorageError> {
     let fingerprints = store.fingerprints();
-    let (mut index, next) = Index::open(store.reader(), fingerprints, run_events)?;
-    let insert = |position, fingerprint| index.insert(fingerprint, position);
-    let reached = walk_fingerprints(&store.reader(), next, fingerprints, insert, |_| ())?;
+    let (mut index, next) = Index::open(store.reader(), fingerprints, run_events, head)?;
+    let push = |position, fingerprint| {
+        index.push(fingerprint, position);
+    };
+    let reached = walk_fingerprints(&store.reader(), next, fingerprints, push, |_| ())?;
+    index.take_in_pushed();
     if reached == head {
         return Ok(index);
     }

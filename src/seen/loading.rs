@@ -1,10 +1,11 @@
 //! Making the table again at a start, while the first events are served.
 //!
-//! A thread reads one stored run after the other. An event that comes before all are there has the
-//! shard of its fingerprint completed first, from the runs that are still missing: quick for a few
-//! events, and for many it is quicker to wait for the thread.
+//! A thread reads one stored run after the other; what the journal has beyond them is at hand. An
+//! event that comes before all are in the table has the shard of its fingerprint completed first,
+//! from the runs that are still missing: quick for a few events, and for many it is quicker to wait
+//! for the thread.
 
-use std::cmp::Ordering;
+use std::collections::VecDeque;
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, RecvError, TryRecvError, bounded};
@@ -15,9 +16,9 @@ use crate::seen::LOOK_AHEAD;
 use crate::seen::run_table::{RunTable, SHARDS};
 use crate::store::{Reader, RunHeader, RunNumber};
 
-/// So many fingerprints are taken in at a time, in a few tenths of a millisecond: a request may
+/// So many fingerprints are taken in at a time, in a few hundredths of a millisecond: a request may
 /// have to wait for that.
-const AT_A_TIME: usize = 1 << 12;
+const AT_A_TIME: usize = 1 << 9;
 
 /// When so many shards have been completed one by one, completing all has taken about as long as
 /// waiting for them would have.
@@ -30,14 +31,40 @@ pub(crate) struct LoadedRun {
     fingerprints: Result<Vec<Fingerprint>, StorageError>,
 }
 
-/// Stored runs on their way into the table.
+/// A part of a run that is not in the table yet, sorted.
+#[derive(Debug)]
+struct Part {
+    run: RunNumber,
+    fingerprints: Vec<Fingerprint>,
+    /// How many of them are.
+    done: usize,
+}
+
+impl Part {
+    fn left(&self) -> &[Fingerprint] {
+        &self.fingerprints[self.done..]
+    }
+
+    /// Takes in what is left of one shard.
+    fn complete(&self, shard: usize, table: &mut RunTable) {
+        let (first, last) = RunTable::fingerprints_of(shard);
+        let left = self.left();
+        let from = left.partition_point(|&fingerprint| fingerprint < first);
+        let to = left.partition_point(|&fingerprint| fingerprint <= last);
+        for &fingerprint in &left[from..to] {
+            table.insert(fingerprint, self.run);
+        }
+    }
+}
+
+/// Runs on their way into the table.
 #[derive(Debug)]
 pub(super) struct Loading {
-    /// How many runs are in every shard.
-    taken: usize,
-    total: usize,
-    /// The run that is being taken in, and how much of it has been.
-    current: Option<(RunNumber, Vec<Fingerprint>, usize)>,
+    /// How many of the stored runs are in every shard, or at hand.
+    begun: usize,
+    stored: usize,
+    /// What is at hand.
+    parts: VecDeque<Part>,
     /// Which shards have all runs.
     is_complete: Vec<bool>,
     completed: usize,
@@ -47,11 +74,8 @@ pub(super) struct Loading {
 }
 
 impl Loading {
-    /// Starts to read the stored runs; `None` if there are none.
-    pub(super) fn start(reader: &Reader, stored: &[RunHeader]) -> Option<Self> {
-        if stored.is_empty() {
-            return None;
-        }
+    /// Starts to read the stored runs.
+    pub(super) fn start(reader: &Reader, stored: &[RunHeader]) -> Self {
         let (reader, headers) = (reader.clone(), stored.to_vec());
         let (loaded, runs) = bounded(1);
         let thread = std::thread::spawn(move || {
@@ -63,15 +87,30 @@ impl Loading {
                 }
             }
         });
-        Some(Self {
-            taken: 0,
-            total: stored.len(),
-            current: None,
+        Self {
+            begun: 0,
+            stored: stored.len(),
+            parts: VecDeque::new(),
             completed: 0,
             is_complete: vec![false; SHARDS],
             runs: Some(runs),
             thread: Some(thread),
-        })
+        }
+    }
+
+    /// Has the positions of a run taken in that are not stored in the index.
+    pub(super) fn add(&mut self, run: RunNumber, mut fingerprints: Vec<Fingerprint>) {
+        fingerprints.sort_unstable();
+        self.parts.push_back(Part {
+            run,
+            fingerprints,
+            done: 0,
+        });
+    }
+
+    /// Whether there is something to take in.
+    pub(super) fn has_any(&self) -> bool {
+        !self.parts.is_empty()
     }
 
     /// The runs that have been read.
@@ -79,9 +118,9 @@ impl Loading {
         self.runs.as_ref().expect("only dropping this takes them")
     }
 
-    /// Takes in a part of what has been read; true when all is in the table.
+    /// Takes in a part of what is at hand; true when all is in the table.
     pub(super) fn take_in(&mut self, table: &mut RunTable) -> Result<bool, StorageError> {
-        if self.current.is_none() {
+        if self.parts.is_empty() && self.begun < self.stored {
             match self.runs().try_recv() {
                 Ok(loaded) => self.begin(loaded)?,
                 Err(TryRecvError::Empty) => {}
@@ -89,60 +128,54 @@ impl Loading {
             }
         }
         self.take_in_part(table);
-        Ok(self.taken == self.total)
+        Ok(self.parts.is_empty() && self.begun == self.stored)
     }
 
     /// Takes in everything, and waits for it.
     fn take_in_all(&mut self, table: &mut RunTable) -> Result<(), StorageError> {
-        while self.taken < self.total {
-            if self.current.is_none() {
-                match self.runs().recv() {
-                    Ok(loaded) => self.begin(loaded)?,
-                    Err(RecvError) => self.tell_of_a_panic(),
-                }
+        loop {
+            while self.has_any() {
+                self.take_in_part(table);
             }
-            self.take_in_part(table);
+            if self.begun == self.stored {
+                return Ok(());
+            }
+            match self.runs().recv() {
+                Ok(loaded) => self.begin(loaded)?,
+                Err(RecvError) => self.tell_of_a_panic(),
+            }
         }
-        Ok(())
     }
 
     fn begin(&mut self, loaded: LoadedRun) -> Result<(), StorageError> {
-        self.current = Some((loaded.run, loaded.fingerprints?, 0));
+        self.parts.push_back(Part {
+            run: loaded.run,
+            fingerprints: loaded.fingerprints?,
+            done: 0,
+        });
+        self.begun += 1;
         Ok(())
     }
 
     fn take_in_part(&mut self, table: &mut RunTable) {
-        let Some((run, fingerprints, done)) = &mut self.current else {
+        let Some(part) = self.parts.front_mut() else {
             return;
         };
-        let until = fingerprints.len().min(*done + AT_A_TIME);
-        for together in fingerprints[*done..until].chunks(LOOK_AHEAD) {
+        let left = part.left();
+        let taken = &left[..left.len().min(AT_A_TIME)];
+        for together in taken.chunks(LOOK_AHEAD) {
             let touched = together.iter().map(|&fingerprint| table.touch(fingerprint));
             std::hint::black_box(touched.fold(0, |all, line| all ^ line));
             for &fingerprint in together {
                 if !self.is_complete[RunTable::shard_of(fingerprint)] {
-                    table.insert(fingerprint, *run);
+                    table.insert(fingerprint, part.run);
                 }
             }
         }
-        *done = until;
-        if until == fingerprints.len() {
-            self.taken += 1;
-            self.current = None;
+        part.done += taken.len();
+        if part.left().is_empty() {
+            self.parts.pop_front();
         }
-    }
-
-    /// The first run that a shard has nothing of. It has all or nothing of the run that is being
-    /// taken in, in the order of the shards.
-    fn first_missing_of(&mut self, shard: usize, table: &mut RunTable) -> usize {
-        while let Some((_, fingerprints, done)) = &self.current {
-            match RunTable::shard_of(fingerprints[*done]).cmp(&shard) {
-                Ordering::Less => break,
-                Ordering::Equal => self.take_in_part(table),
-                Ordering::Greater => return self.taken + 1,
-            }
-        }
-        self.taken
     }
 
     /// The thread ends before it has sent every run only if it panics.
@@ -167,7 +200,10 @@ impl Loading {
         if self.completed == MAX_COMPLETED {
             return self.take_in_all(table);
         }
-        for header in &stored[self.first_missing_of(shard, table)..self.total] {
+        for part in &self.parts {
+            part.complete(shard, table);
+        }
+        for header in &stored[self.begun..self.stored] {
             let bounds = RunTable::fingerprints_of(shard);
             reader.walk_run(header, bounds, |fingerprint, _| {
                 table.insert(fingerprint, header.run);

@@ -70,7 +70,7 @@ pub(crate) struct Index {
     fingerprints: Fingerprints,
     run_events: u64,
     table: RunTable,
-    /// Until all of the stored runs are in the table.
+    /// Until all positions are in the table that were there at the start.
     loading: Option<Loading>,
     stored: Vec<RunHeader>,
     /// The newest runs, oldest first: some of the stored ones, and all that are not stored yet; the
@@ -81,8 +81,9 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// Opens the stored index. What it does not cover, from the position that is returned on, must
-    /// be inserted.
+    /// Opens the stored index of a journal that ends at `head`. What it does not cover, from the
+    /// position that is returned on, must be added with [`Index::push`], and then
+    /// [`Index::take_in_pushed`] be called.
     ///
     /// # Errors
     ///
@@ -91,14 +92,15 @@ impl Index {
         reader: Reader,
         fingerprints: Fingerprints,
         run_events: u64,
+        head: Position,
     ) -> Result<(Self, Position), StorageError> {
         let (stored, left) = reader.runs()?;
         let next = RunHeader::next_position(&stored);
         let index = Self {
             fingerprints,
             run_events,
-            table: RunTable::with_room_for(next.0 - 1),
-            loading: Loading::start(&reader, &stored),
+            table: RunTable::with_room_for(head.0),
+            loading: Some(Loading::start(&reader, &stored)),
             stored,
             recent: VecDeque::new(),
             writer: RunWriter::new(left),
@@ -128,6 +130,12 @@ impl Index {
 
     /// Records that the event at `position`, the one after the last, has this fingerprint.
     pub(crate) fn insert(&mut self, fingerprint: Fingerprint, position: Position) {
+        let run = self.push(fingerprint, position);
+        self.table.insert(fingerprint, run);
+    }
+
+    /// As [`Index::insert`], but leaves the table as it is. Returns the run of the position.
+    pub(crate) fn push(&mut self, fingerprint: Fingerprint, position: Position) -> RunNumber {
         if self.recent.back().is_none_or(RecentRun::is_full) {
             let last = self.recent.back().map(|run| run.number.0 + 1);
             let number = last.unwrap_or(self.stored.len() as u32);
@@ -145,7 +153,17 @@ impl Index {
         let positions = Arc::get_mut(&mut run.positions);
         let positions = positions.expect("only a run that is full is shared");
         positions.push(fingerprint);
-        self.table.insert(fingerprint, run.number);
+        run.number
+    }
+
+    /// Has the positions that were pushed taken into the table with the stored ones: sorted, as
+    /// they go into memory that was never used, and in the background.
+    pub(crate) fn take_in_pushed(&mut self) {
+        if let Some(loading) = &mut self.loading {
+            for run in &self.recent {
+                loading.add(run.number, run.positions.fingerprints().to_vec());
+            }
+        }
     }
 
     /// How many positions have a fingerprint. Once the table is complete, this reads nothing of the
@@ -201,7 +219,12 @@ impl Index {
         self.loading.as_ref().map(Loading::runs)
     }
 
-    /// Takes in the next stored run, if it has been read.
+    /// Whether [`Index::load`] has something to do.
+    pub(crate) fn can_load(&self) -> bool {
+        self.loading.as_ref().is_some_and(Loading::has_any)
+    }
+
+    /// Takes a part of what was there at the start into the table, if any is at hand.
     ///
     /// # Errors
     ///

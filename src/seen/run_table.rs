@@ -28,6 +28,11 @@ const MIN_LINES: usize = 64;
 /// A shard with fewer lines, of 16 KiB, doubles: all of them together are small. A larger one grows
 /// by a sixth, as half of the memory of the process may be lines.
 const SMALL_LINES: usize = 256;
+/// A shard that is filled to so many percent grows when a slot finds no room. By then one slot in
+/// 400 has found none before, and one line in 50 has any of those.
+const FULL: usize = 75;
+/// How far a new table is filled by the positions that it is made for: it soon gets more.
+const FILLED: usize = 70;
 /// A line takes so many slots of one fingerprint; the others would crowd out its neighbours.
 const MAX_ALIKE: u32 = 4;
 /// In the overflow: a run whose number a slot had no room for.
@@ -170,14 +175,14 @@ impl Shard {
             *self = Self::with_lines(Lines::new(MIN_LINES));
         }
         let is_known = run < self.layout.unknown_run();
-        if !is_known && self.is_filled_to(2) {
+        if !is_known && self.is_filled_to(40) {
             self.grow();
             return self.insert(place, run);
         }
         let field = run.min(self.layout.unknown_run());
         match self.put(place, field) {
             Put::Done => {}
-            Put::NoRoom if self.is_filled_to(3) => {
+            Put::NoRoom if self.is_filled_to(FULL) => {
                 self.grow();
                 self.insert(place, run);
             }
@@ -189,9 +194,9 @@ impl Shard {
         self.lines.as_slice().len()
     }
 
-    /// Whether more than so many fifths of the slots are in use.
-    fn is_filled_to(&self, fifths: usize) -> bool {
-        self.used * 5 > self.line_count() * LINE_SLOTS * fifths
+    /// Whether more than so many percent of the slots are in use.
+    fn is_filled_to(&self, percent: usize) -> bool {
+        self.used * 100 > self.line_count() * LINE_SLOTS * percent
     }
 
     fn put(&mut self, place: u32, field: u32) -> Put {
@@ -324,8 +329,7 @@ pub(super) struct RunTable {
 impl RunTable {
     /// A table that has room for so many positions.
     pub(super) fn with_room_for(positions: u64) -> Self {
-        // Three quarters full: a shard grows when it is full to about four fifths.
-        let lines = positions as usize / SHARDS * 4 / (LINE_SLOTS * 3);
+        let lines = positions as usize / SHARDS * 100 / (LINE_SLOTS * FILLED);
         let shard = || match lines {
             0..MIN_LINES => Shard::default(),
             lines => Shard::with_lines(Lines::on_demand(lines)),

@@ -12,7 +12,8 @@ use tracing::warn;
 
 use crate::error::StorageError;
 use crate::inspect::{InspectError, Inspection, ProcessStats, Query};
-use crate::node::{Stop, yield_to_others};
+use crate::node::Stop;
+use crate::priority::yield_to_others;
 use crate::protocol::{AnswerWriter, ReplyWriter};
 use crate::store::DurableState;
 

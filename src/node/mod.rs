@@ -16,7 +16,6 @@ mod client;
 mod commit;
 mod control;
 mod monitor;
-mod priority;
 mod stages;
 mod stop;
 
@@ -38,7 +37,6 @@ use client::{Client, Question};
 use commit::{ClientReplies, Committer, HeldGroup};
 pub use control::{CONTROL_SOCKET, ControlSocket, connect};
 pub use monitor::Monitor;
-pub use priority::yield_to_others;
 pub use stages::StageTimes;
 use stages::TimedInput;
 pub use stop::{Stop, Stoppable};

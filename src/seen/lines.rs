@@ -4,7 +4,7 @@
 //! larger ones fits into: half as much memory again.
 
 use bytemuck::{Pod, Zeroable};
-use memmap2::{MmapMut, MmapOptions};
+use memmap2::{Advice, MmapMut, MmapOptions};
 
 /// As many slots as fit into a cache line of 64 bytes beside its header.
 pub(super) const LINE_SLOTS: usize = 20;
@@ -30,9 +30,19 @@ impl Lines {
         Self::map(MmapOptions::new().populate(), lines)
     }
 
-    /// At least one line. The system finds the memory as it is used.
+    /// At least one line. The system finds the memory when [`Lines::populate`] is called, or as it
+    /// is used.
     pub(super) fn on_demand(lines: usize) -> Self {
         Self::map(&mut MmapOptions::new(), lines)
+    }
+
+    /// Has the system find the memory. A page that is read before it is written is found twice, and
+    /// the second time each CPU has to be told.
+    pub(super) fn populate(&self) {
+        if let Some(pages) = &self.pages {
+            // Systems that cannot do so find it as it is used.
+            pages.advise(Advice::PopulateWrite).unwrap_or_default();
+        }
     }
 
     fn map(options: &mut MmapOptions, lines: usize) -> Self {

@@ -173,6 +173,8 @@ impl Shard {
     fn insert(&mut self, place: u32, run: u32) {
         if self.line_count() == 0 {
             *self = Self::with_lines(Lines::new(MIN_LINES));
+        } else if self.is_empty() {
+            self.lines.populate();
         }
         let is_known = run < self.layout.unknown_run();
         if !is_known && self.is_filled_to(40) {
@@ -188,6 +190,11 @@ impl Shard {
             }
             Put::NoRoom | Put::TooManyAlike => self.put_aside(place, run, 1),
         }
+    }
+
+    /// Then the memory of its lines may not be there yet, and is not to be read.
+    fn is_empty(&self) -> bool {
+        self.used == 0 && self.overflow.is_empty()
     }
 
     fn line_count(&self) -> usize {
@@ -280,7 +287,7 @@ impl Shard {
 
     fn matches(&self, place: u32) -> Matches {
         let mut matches = Matches::default();
-        if self.line_count() == 0 {
+        if self.is_empty() {
             return matches;
         }
         let (home, rest) = self.layout.split(place);
@@ -370,7 +377,7 @@ impl RunTable {
     /// Reads the line of a fingerprint, so that it is in the CPU's cache when it is needed.
     pub(super) fn touch(&self, fingerprint: Fingerprint) -> u32 {
         let shard = &self.shards[Self::shard_of(fingerprint)];
-        if shard.line_count() == 0 {
+        if shard.is_empty() {
             return 0;
         }
         let (home, _) = shard.layout.split(Self::place(fingerprint));

@@ -51,7 +51,6 @@
 //! | `state` | positions, sets of them, timeline, counts | the disk |
 //! | `fingerprint` | what the index compares before the ids | where it is kept |
 //! | `options` | how a state directory is used | who uses what of it |
-//! | `priority` | how a thread leaves the processors to others | who does |
 //! | `statistics`, `limits`, `error` | figures, limits, failures | everything else |
 //! | `storage_timeout` | how long the storage is waited for | how it is watched |
 //!
@@ -77,7 +76,6 @@ mod limits;
 pub mod load;
 pub mod node;
 mod options;
-mod priority;
 mod processor;
 mod protocol;
 mod request;
@@ -93,7 +91,6 @@ pub use engine::Engine;
 pub use error::{Loss, OpenError, StorageError};
 pub use limits::{MAX_CHECKPOINT_ID_BYTES, MAX_EVENT_ID_BYTES, MAX_SOURCE_BYTES, MAX_WORD_BYTES};
 pub use options::Options;
-pub use priority::yield_to_others;
 pub use request::{Answer, Outcome, Refusal, Reply, Request};
 pub use state::counts::WordCount;
 pub use statistics::Statistics;

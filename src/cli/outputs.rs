@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use exactly_once::inspect::Query;
-use exactly_once::yield_to_others;
+use exactly_once::node::yield_to_others;
 
 use super::connection::is_temporary;
 use super::line::write_record;

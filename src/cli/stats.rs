@@ -8,8 +8,7 @@ use clap::Args;
 use comfy_table::Table;
 use console::Term;
 use exactly_once::inspect::{ProcessStats, Query, Stats};
-use exactly_once::node;
-use exactly_once::yield_to_others;
+use exactly_once::node::{self, yield_to_others};
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
 
 use super::connection::is_temporary;

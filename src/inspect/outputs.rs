@@ -26,6 +26,29 @@ pub struct CommittedOutput<'a> {
     pub count: u64,
 }
 
+impl CommittedOutput<'_> {
+    /// Appends the output as JSON, as its serialisation is, but quicker: who follows a node that is
+    /// busy reads millions a second.
+    pub(super) fn put(&self, line: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+        line.extend_from_slice(b"{\"offset\":");
+        put_number(line, self.offset);
+        line.extend_from_slice(b",\"commit\":");
+        put_number(line, self.commit);
+        line.extend_from_slice(b",\"event_id\":");
+        serde_json::to_writer(&mut *line, self.event_id)?;
+        line.extend_from_slice(b",\"word\":");
+        serde_json::to_writer(&mut *line, self.word)?;
+        line.extend_from_slice(b",\"count\":");
+        put_number(line, self.count);
+        line.push(b'}');
+        Ok(())
+    }
+}
+
+fn put_number(line: &mut Vec<u8>, number: u64) {
+    line.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
 impl Inspection {
     /// Calls `sink` with released outputs in order of their offsets: from `from` on, at most
     /// `limit`. `from` may be the offset that the next output will have.
@@ -145,4 +168,26 @@ fn output<E>(
             count: entry.count,
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn an_output_is_put_as_it_is_serialized(
+            (offset, commit, count) in any::<(u64, u64, u64)>(),
+            event_id in any::<String>(),
+            word in any::<String>(),
+        ) {
+            let (event_id, word) = (&*event_id, &*word);
+            let output = CommittedOutput { offset, commit, event_id, word, count };
+            let mut line = Vec::new();
+            output.put(&mut line).expect("a string can be spelled");
+            prop_assert_eq!(line, serde_json::to_vec(&output).expect("it can be spelled"));
+        }
+    }
 }

@@ -208,8 +208,18 @@ impl<F> Lines<F> {
     where
         F: FnMut(&[u8]) -> Result<(), E>,
     {
+        self.add_with(|buffer| serde_json::to_writer(buffer, record))
+    }
+
+    fn add_with<E: From<InspectError>>(
+        &mut self,
+        put: impl FnOnce(&mut Vec<u8>) -> Result<(), serde_json::Error>,
+    ) -> Result<(), E>
+    where
+        F: FnMut(&[u8]) -> Result<(), E>,
+    {
         self.buffer.clear();
-        serde_json::to_writer(&mut self.buffer, record).map_err(InspectError::Unspeakable)?;
+        put(&mut self.buffer).map_err(InspectError::Unspeakable)?;
         (self.sink)(&self.buffer)
     }
 }
@@ -248,7 +258,9 @@ impl Inspection {
             }
             Query::Outputs { from, limit } => {
                 let limit = limit.unwrap_or(u64::MAX);
-                self.committed_outputs(*from, limit, |output| lines.add(output))
+                self.committed_outputs(*from, limit, |output| {
+                    lines.add_with(|buffer| output.put(buffer))
+                })
             }
             Query::GetEvent { event_id } => lines.add(&self.event(event_id)?),
             Query::GetWord { word } => {

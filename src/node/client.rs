@@ -12,8 +12,7 @@ use tracing::warn;
 
 use crate::error::StorageError;
 use crate::inspect::{InspectError, Inspection, ProcessStats, Query};
-use crate::node::Stop;
-use crate::priority::yield_to_others;
+use crate::node::{Stop, yield_to_others};
 use crate::protocol::{AnswerWriter, ReplyWriter};
 use crate::store::DurableState;
 
@@ -252,18 +251,16 @@ fn answer_behind_others(
 /// Answers a question, record by record.
 fn answer(output: &mut impl Write, question: Question, state: DurableState) -> io::Result<()> {
     let Question { query, to, process } = question;
-    let mut line = Vec::new();
     let mut records = 0_u64;
     let inspection = Inspection::of_view(state, process).map_err(Ended::from);
     let answered = inspection.and_then(|inspection| {
         inspection.answer(&query, |record| {
-            line.clear();
-            to.record(&mut line, record);
             records += 1;
-            output.write_all(&line).map_err(Ended::Gone)
+            let mut parts = to.record(record).into_iter();
+            parts.try_for_each(|part| output.write_all(part).map_err(Ended::Gone))
         })
     });
-    line.clear();
+    let mut line = Vec::new();
     match answered {
         Ok(()) => to.end(&mut line, records),
         // Whoever asks again finds the directory at rest, or the next process.

@@ -16,6 +16,7 @@ mod client;
 mod commit;
 mod control;
 mod monitor;
+mod priority;
 mod stages;
 mod stop;
 
@@ -37,6 +38,7 @@ use client::{Client, Question};
 use commit::{ClientReplies, Committer, HeldGroup};
 pub use control::{CONTROL_SOCKET, ControlSocket, connect};
 pub use monitor::Monitor;
+pub use priority::yield_to_others;
 pub use stages::StageTimes;
 use stages::TimedInput;
 pub use stop::{Stop, Stoppable};
@@ -52,8 +54,9 @@ const MAX_REPLY_BYTES_A_GROUP: usize = 4 << 20;
 /// written or answered: what came before them waits for it.
 const MAX_BATCHES_A_GROUP: usize = 64;
 
-/// So many groups that a question has ended may wait for the committer, while the next is applied.
-const MAX_WAITING_GROUPS: usize = 4;
+/// So many groups that are full, or that a question has ended, may wait for the committer while the
+/// next is applied.
+const MAX_WAITING_GROUPS: usize = 2;
 
 /// Why a node ended before its input did.
 #[derive(Debug, Error)]
@@ -195,7 +198,7 @@ fn decode(
 struct Applier<'a> {
     processor: Processor,
     groups: Sender<HeldGroup>,
-    /// Groups that were ended by a question, and go before the one in hand.
+    /// Groups that have ended, and go before the one in hand.
     waiting: VecDeque<HeldGroup>,
     decoded: Receiver<Decoded>,
     /// Buffers for replies that have been used before: new ones would have to grow each time.
@@ -311,7 +314,7 @@ impl Applier<'_> {
             for (line, prepared) in lines.iter().zip(&prepared) {
                 self.apply_line(&batch.text, line, prepared.as_ref(), client)?;
                 if self.group_is_full() {
-                    self.hand_over(None)?;
+                    self.set_aside()?;
                 }
             }
         }
@@ -415,8 +418,14 @@ impl Applier<'_> {
             question: Some(Box::new(question)),
         });
         // The committer is not waited for, as nobody waits for who looks on.
+        self.set_aside()
+    }
+
+    /// Ends the group in hand, and goes on while the committer has another.
+    fn set_aside(&mut self) -> Result<(), NodeError> {
         let held = self.end_group(None)?;
         self.waiting.push_back(held);
+        self.offer_waiting()?;
         if self.waiting.len() > MAX_WAITING_GROUPS {
             self.send_waiting()?;
         }

@@ -160,15 +160,22 @@ impl ReplyWriter {
 
     /// What will write the lines that answer a question; they share one number of the node.
     pub(crate) fn answer_later(&mut self, src: Option<&str>, in_reply_to: u64) -> AnswerWriter {
-        let writer = self.clone();
+        let mut answer = AnswerWriter {
+            writer: self.clone(),
+            src: src.map(str::to_owned),
+            in_reply_to,
+            before_record: Vec::new(),
+            behind_record: Vec::new(),
+        };
         if let Some(node) = &mut self.node {
             node.next_msg_id += 1;
         }
-        AnswerWriter {
-            writer,
-            src: src.map(str::to_owned),
-            in_reply_to,
-        }
+        let mut before = Vec::new();
+        answer.begin(&mut before, "record");
+        name(&mut before, "record");
+        answer.before_record = before;
+        self.end(&mut answer.behind_record);
+        answer
     }
 
     /// Writes an error reply, whether or not the request has a number.
@@ -213,15 +220,14 @@ pub(crate) struct AnswerWriter {
     writer: ReplyWriter,
     src: Option<String>,
     in_reply_to: u64,
+    before_record: Vec<u8>,
+    behind_record: Vec<u8>,
 }
 
 impl AnswerWriter {
-    /// Writes a record, which is given as JSON.
-    pub(crate) fn record(&self, out: &mut Vec<u8>, record: &[u8]) {
-        self.line(out, "record", |out| {
-            name(out, "record");
-            out.extend_from_slice(record);
-        });
+    /// The line of a record, which is given as JSON, in parts that follow each other.
+    pub(crate) fn record<'a>(&'a self, record: &'a [u8]) -> [&'a [u8]; 3] {
+        [&self.before_record, record, &self.behind_record]
     }
 
     /// Writes the last line: how many records there were.
@@ -253,14 +259,17 @@ impl AnswerWriter {
     }
 
     fn line(&self, out: &mut Vec<u8>, kind: &str, members: impl FnOnce(&mut Vec<u8>)) {
-        let mut writer = self.writer.clone();
+        self.begin(out, kind);
+        members(out);
+        self.writer.end(out);
+    }
+
+    fn begin(&self, out: &mut Vec<u8>, kind: &str) {
         let to = Addressee {
             src: self.src.as_deref(),
             msg_id: Some(self.in_reply_to),
         };
-        writer.begin(out, to, kind);
-        members(out);
-        writer.end(out);
+        self.writer.clone().begin(out, to, kind);
     }
 }
 

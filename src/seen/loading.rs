@@ -12,7 +12,6 @@ use crossbeam_channel::{Receiver, RecvError, TryRecvError, bounded};
 
 use crate::error::StorageError;
 use crate::fingerprint::Fingerprint;
-use crate::priority::yield_to_others;
 use crate::seen::LOOK_AHEAD;
 use crate::seen::run_table::{RunTable, SHARDS};
 use crate::store::{Reader, RunHeader, RunNumber};
@@ -80,8 +79,6 @@ impl Loading {
         let (reader, headers) = (reader.clone(), stored.to_vec());
         let (loaded, runs) = bounded(1);
         let thread = std::thread::spawn(move || {
-            // The first requests, which need little of this, go first.
-            yield_to_others();
             for header in &headers {
                 let fingerprints = read(&reader, header);
                 let run = header.run;

@@ -8,8 +8,8 @@
 //! The positions are cut into runs. The newest are found exactly in memory ([`exact_index`]). All
 //! are stored, sorted by fingerprint, each run once and for ever ([`run_writer`]). A table
 //! in memory says which runs to look into ([`run_table`]), and so that an id is certainly new. At
-//! a start it is made again from the stored runs, in the background ([`loading`]): an id whose part
-//! of the table is not there yet has that part read first.
+//! a start it is made again, in the background ([`loading`]): an id whose part of the table is not
+//! there yet has that part completed first.
 
 mod exact_index;
 mod lines;

@@ -267,8 +267,10 @@ impl Applier<'_> {
 
     /// Takes what is waiting; only when nothing is, the group in hand may go.
     fn next(&self, holds_any: bool) -> Next {
-        if let Ok(batch) = self.decoded.try_recv() {
-            return Next::Apply(batch);
+        match self.decoded.try_recv() {
+            Ok(batch) => return Next::Apply(batch),
+            Err(TryRecvError::Disconnected) => return Next::End,
+            Err(TryRecvError::Empty) => {}
         }
         let mut ready = Select::new();
         ready.recv(&self.decoded);
@@ -283,12 +285,8 @@ impl Applier<'_> {
         match ready.ready() {
             operation if Some(operation) == output => Next::HandOver,
             operation if Some(operation) == loading => Next::Load,
-            _ => match self.decoded.try_recv() {
-                Ok(batch) => Next::Apply(batch),
-                // crossbeam may wake up for nothing.
-                Err(TryRecvError::Empty) => self.next(holds_any),
-                Err(TryRecvError::Disconnected) => Next::End,
-            },
+            // crossbeam may also wake up for nothing.
+            _ => self.next(holds_any),
         }
     }
 

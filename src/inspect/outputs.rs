@@ -31,22 +31,18 @@ impl CommittedOutput<'_> {
     /// busy reads millions a second.
     pub(super) fn put(&self, line: &mut Vec<u8>) -> Result<(), serde_json::Error> {
         line.extend_from_slice(b"{\"offset\":");
-        put_number(line, self.offset);
+        serde_json::to_writer(&mut *line, &self.offset)?;
         line.extend_from_slice(b",\"commit\":");
-        put_number(line, self.commit);
+        serde_json::to_writer(&mut *line, &self.commit)?;
         line.extend_from_slice(b",\"event_id\":");
         serde_json::to_writer(&mut *line, self.event_id)?;
         line.extend_from_slice(b",\"word\":");
         serde_json::to_writer(&mut *line, self.word)?;
         line.extend_from_slice(b",\"count\":");
-        put_number(line, self.count);
+        serde_json::to_writer(&mut *line, &self.count)?;
         line.push(b'}');
         Ok(())
     }
-}
-
-fn put_number(line: &mut Vec<u8>, number: u64) {
-    line.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 impl Inspection {

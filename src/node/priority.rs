@@ -8,9 +8,8 @@ use thread_priority::{
 /// Gives the calling thread only the time that others leave, for good.
 ///
 /// It is of the policy for what may wait (`SCHED_IDLE`): a processor that does nothing else counts
-/// as free, and whoever becomes ready there goes on at once. Next to a thread of the lowest priority,
-/// which gets no more time, a busy node was a twentieth slower, as its own threads were put on one
-/// processor or waited for the end of a turn.
+/// as free, and whoever becomes ready there goes on at once. Of the lowest priority alone it would
+/// finish its turn first, and the threads of a busy node would share the other processor.
 pub fn yield_to_others() {
     let policy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
     let yielded = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, policy);

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::error::{Loss, OpenError, StorageError};
 use crate::options::Options;
-use crate::processor::{Prepared, Processor};
+use crate::processor::Processor;
 use crate::request::{Answer, Request};
 use crate::statistics::Statistics;
 use crate::store::{self, Durable, Store};
@@ -68,8 +68,8 @@ impl Engine {
             if Processor::needs_durable(request) || self.processor.group_is_full() {
                 self.store.commit(&self.processor.take_group()?)?;
             }
-            let prepared = Prepared::new(*request, preparer.prepare(request));
-            answers.push(self.processor.apply(&prepared)?);
+            let preparation = preparer.prepare(request);
+            answers.push(self.processor.apply(request, &preparation)?);
         }
         self.store.commit(&self.processor.take_group()?)?;
         if self.store.should_reopen() {
@@ -169,7 +169,7 @@ mod tests {
                 checkpoint_id: &name,
             };
             let preparation = processor.preparer().prepare(&request);
-            let saved = processor.apply(&Prepared::new(request, preparation));
+            let saved = processor.apply(&request, &preparation);
             assert!(saved.expect("the storage works").is_ok());
             checkpoints += 1;
         }

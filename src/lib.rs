@@ -72,6 +72,7 @@ mod error;
 mod fingerprint;
 pub mod inspect;
 mod journal;
+mod json_text;
 mod limits;
 pub mod load;
 pub mod node;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::StorageError;
-use crate::inspect::{DumpDigest, InspectError, Inspection, Record, Section};
+use crate::inspect::{CommittedOutput, DumpDigest, InspectError, Inspection, Record, Section};
 use crate::state::counts::WordCount;
 use crate::state::position_set::PositionSet;
 use crate::store::Move;
@@ -208,18 +208,17 @@ impl<F> Lines<F> {
     where
         F: FnMut(&[u8]) -> Result<(), E>,
     {
-        self.add_with(|buffer| serde_json::to_writer(buffer, record))
+        self.buffer.clear();
+        serde_json::to_writer(&mut self.buffer, record).map_err(InspectError::Unspeakable)?;
+        (self.sink)(&self.buffer)
     }
 
-    fn add_with<E: From<InspectError>>(
-        &mut self,
-        put: impl FnOnce(&mut Vec<u8>) -> Result<(), serde_json::Error>,
-    ) -> Result<(), E>
+    fn add_output<E>(&mut self, output: &CommittedOutput<'_>) -> Result<(), E>
     where
         F: FnMut(&[u8]) -> Result<(), E>,
     {
         self.buffer.clear();
-        put(&mut self.buffer).map_err(InspectError::Unspeakable)?;
+        output.put(&mut self.buffer);
         (self.sink)(&self.buffer)
     }
 }
@@ -258,9 +257,7 @@ impl Inspection {
             }
             Query::Outputs { from, limit } => {
                 let limit = limit.unwrap_or(u64::MAX);
-                self.committed_outputs(*from, limit, |output| {
-                    lines.add_with(|buffer| output.put(buffer))
-                })
+                self.committed_outputs(*from, limit, |output| lines.add_output(output))
             }
             Query::GetEvent { event_id } => lines.add(&self.event(event_id)?),
             Query::GetWord { word } => {

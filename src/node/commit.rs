@@ -1,43 +1,39 @@
-//! The last stage: makes a group durable, then writes the replies that it held.
+//! The last stage: makes a group durable, then spells and writes the replies to it.
 
 use std::io::{self, Write};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use crate::error::StorageError;
-use crate::node::client::{Client, Question};
+use crate::node::answered::Answered;
 use crate::node::stages::StageClock;
 use crate::node::{NodeError, Stop};
+use crate::protocol::ReplyWriter;
 use crate::store::{Group, Store};
 
 /// When no group has come for so long, whatever may be slow is done.
 const QUIET: Duration = Duration::from_millis(50);
 
-/// A group and the replies that nobody may see before it is durable.
+/// Replies are written as soon as they have so many bytes: while they are in the CPU's cache.
+const WRITE_BYTES: usize = 128 << 10;
+
+/// A group, and what is answered once it is durable.
 #[derive(Default)]
 pub(super) struct HeldGroup {
     pub(super) group: Group,
-    pub(super) replies: Vec<u8>,
-    pub(super) client_replies: Vec<ClientReplies>,
+    pub(super) answered: Vec<Answered>,
     /// Is told when the group is durable.
     pub(super) durable: Option<Sender<()>>,
-}
-
-/// Replies to a client of the control socket, and a question that is answered behind them.
-pub(super) struct ClientReplies {
-    pub(super) client: Arc<Client>,
-    pub(super) replies: Vec<u8>,
-    pub(super) question: Option<Box<Question>>,
 }
 
 /// The one who commits and, for that reason, the only one who writes replies.
 pub(super) struct Committer<'a, W> {
     store: Store,
     output: W,
-    /// Takes the buffers of replies that were written, to be used again.
-    spare: Sender<Vec<u8>>,
+    writer: ReplyWriter,
+    /// Replies to the input that are not written yet.
+    replies: Vec<u8>,
     stop: &'a Stop,
     clock: &'a StageClock,
     /// Why replies cannot be written any more.
@@ -45,17 +41,12 @@ pub(super) struct Committer<'a, W> {
 }
 
 impl<'a, W: Write> Committer<'a, W> {
-    pub(super) fn new(
-        store: Store,
-        output: W,
-        spare: Sender<Vec<u8>>,
-        stop: &'a Stop,
-        clock: &'a StageClock,
-    ) -> Self {
+    pub(super) fn new(store: Store, output: W, stop: &'a Stop, clock: &'a StageClock) -> Self {
         Self {
             store,
             output,
-            spare,
+            writer: ReplyWriter::default(),
+            replies: Vec::new(),
             stop,
             clock,
             output_error: None,
@@ -96,22 +87,12 @@ impl<'a, W: Write> Committer<'a, W> {
     fn commit(&mut self, held: HeldGroup) -> Result<(), StorageError> {
         self.store.commit(&held.group)?;
         self.clock.stored(self.store.times());
-        for ClientReplies {
-            client,
-            replies,
-            question,
-        } in held.client_replies
-        {
-            client.reply(replies);
-            if let Some(question) = question {
-                client.answer(question, self.store.view()?);
-            }
-        }
         let started = Instant::now();
-        self.write(&held.replies);
+        for answered in held.answered {
+            self.answer(answered)?;
+        }
+        self.write();
         self.clock.replied(started);
-        // One that finds no place is one too many.
-        self.spare.try_send(held.replies).unwrap_or_default();
         if let Some(durable) = held.durable {
             // The applier may have given up waiting; it has its own reason then.
             durable.send(()).unwrap_or_default();
@@ -125,17 +106,31 @@ impl<'a, W: Write> Committer<'a, W> {
         Ok(())
     }
 
-    fn write(&mut self, replies: &[u8]) {
-        if replies.is_empty() || self.output_error.is_some() {
-            return;
+    fn answer(&mut self, answered: Answered) -> Result<(), StorageError> {
+        let Some(client) = answered.client().cloned() else {
+            answered.write(&mut self.writer, &mut self.replies);
+            if self.replies.len() >= WRITE_BYTES {
+                self.write();
+            }
+            return Ok(());
+        };
+        let mut replies = Vec::new();
+        let question = answered.write(&mut client.writer(), &mut replies);
+        client.reply(replies);
+        if let Some(question) = question {
+            client.answer(question, self.store.view()?);
         }
-        if let Err(error) = self
-            .output
-            .write_all(replies)
-            .and_then(|()| self.output.flush())
-        {
-            self.output_error = Some(error);
-            self.stop.request();
+        Ok(())
+    }
+
+    fn write(&mut self) {
+        if !self.replies.is_empty() && self.output_error.is_none() {
+            let written = self.output.write_all(&self.replies);
+            if let Err(error) = written.and_then(|()| self.output.flush()) {
+                self.output_error = Some(error);
+                self.stop.request();
+            }
         }
+        self.replies.clear();
     }
 }

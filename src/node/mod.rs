@@ -10,8 +10,10 @@
 //!
 //! While one group is being made durable, the next is applied and the one after it decoded. A
 //! group is what is already waiting, up to a limit, and is never waited for. Replies leave only
-//! behind the fdatasync of their group, as the thread that commits is the one that writes them.
+//! behind the fdatasync of their group, as the thread that commits is the one that spells and
+//! writes them.
 
+mod answered;
 mod client;
 mod commit;
 mod control;
@@ -31,11 +33,12 @@ use thiserror::Error;
 
 use crate::engine::{Engine, unix_ms};
 use crate::error::StorageError;
-use crate::inspect::Query;
-use crate::processor::{LOOK_AHEAD, Preparation, Prepared, Preparer, Processor};
-use crate::protocol::{Addressee, Batch, BatchReader, Body, Line, ReplyWriter};
-use client::{Client, Question};
-use commit::{ClientReplies, Committer, HeldGroup};
+use crate::processor::{LOOK_AHEAD, Preparation, Preparer, Processor};
+use crate::protocol::{Batch, BatchReader, Body, Line};
+use crate::request::{Answer, Request};
+use answered::Answered;
+use client::Client;
+use commit::{Committer, HeldGroup};
 pub use control::{CONTROL_SOCKET, ControlSocket, connect};
 pub use monitor::Monitor;
 pub use priority::yield_to_others;
@@ -47,12 +50,9 @@ pub use stop::{Stop, Stoppable};
 /// for a group, and no further.
 const WAITING_BATCHES: usize = 4;
 
-/// A group ends when its replies reach this size, so that they stay a fixed part of memory.
-const MAX_REPLY_BYTES_A_GROUP: usize = 4 << 20;
-
-/// A group ends behind so many batches, eight megabytes of input, even if nothing of them is
-/// written or answered: what came before them waits for it.
-const MAX_BATCHES_A_GROUP: usize = 64;
+/// A group ends behind so many bytes of decoded requests, as these are held until they are
+/// answered.
+const MAX_HELD_BYTES_A_GROUP: usize = 8 << 20;
 
 /// So many groups that are full, or that a question has ended, may wait for the committer while the
 /// next is applied.
@@ -95,7 +95,6 @@ pub fn serve(
     store.begin()?;
     let (batches, decoded) = bounded(WAITING_BATCHES);
     let (groups, held) = bounded(0);
-    let (spare, spares) = bounded(1);
     std::thread::scope(|scope| {
         let preparer = processor.preparer();
         let clock = monitor.clock();
@@ -110,20 +109,16 @@ pub fn serve(
             stop.request();
             result
         });
-        let committer = Committer::new(store, output, spare, stop, clock);
+        let committer = Committer::new(store, output, stop, clock);
         let committing = scope.spawn(|| committer.run(held));
         let applier = Applier {
             processor,
             groups,
             waiting: VecDeque::new(),
             decoded,
-            spares,
-            replies: Vec::new(),
-            client_replies: Vec::new(),
-            client_bytes: 0,
-            batches: 0,
+            answered: Vec::new(),
+            held_bytes: 0,
             waited: Duration::ZERO,
-            writer: ReplyWriter::default(),
             monitor,
             stop,
         };
@@ -201,18 +196,12 @@ struct Applier<'a> {
     /// Groups that have ended, and go before the one in hand.
     waiting: VecDeque<HeldGroup>,
     decoded: Receiver<Decoded>,
-    /// Buffers for replies that have been used before: new ones would have to grow each time.
-    spares: Receiver<Vec<u8>>,
-    /// Replies of the group in hand.
-    replies: Vec<u8>,
-    /// Those to clients of the control socket, and how many bytes they have.
-    client_replies: Vec<ClientReplies>,
-    client_bytes: usize,
-    /// How many batches the group in hand has something of.
-    batches: usize,
+    /// What the group in hand answers. The last of them are lines of the batch in hand.
+    answered: Vec<Answered>,
+    /// Bytes of the batches that began with the group in hand.
+    held_bytes: usize,
     /// How long groups have waited for the committer.
     waited: Duration,
-    writer: ReplyWriter,
     monitor: &'a Monitor,
     stop: &'a Stop,
 }
@@ -241,7 +230,7 @@ impl Applier<'_> {
                 Next::Load => self.processor.load()?,
                 Next::Apply(batch) => {
                     self.offer_waiting()?;
-                    self.apply_batch(&batch)?;
+                    self.apply_batch(batch)?;
                     holds_any = true;
                 }
                 Next::HandOver => {
@@ -290,27 +279,26 @@ impl Applier<'_> {
         }
     }
 
-    fn apply_batch(&mut self, decoded: &Decoded) -> Result<(), NodeError> {
+    fn apply_batch(&mut self, decoded: Decoded) -> Result<(), NodeError> {
         let Decoded {
             batch,
-            preparations,
+            mut preparations,
             client,
         } = decoded;
-        let client = client.as_ref();
-        self.batches += 1;
-        self.swap_writer(client);
+        let batch = Arc::new(batch);
+        self.held_bytes += held_bytes(&batch);
+        self.answered
+            .push(Answered::new(Arc::clone(&batch), client));
+        let Batch { text, lines } = &*batch;
         let (started, waited) = (Instant::now(), self.waited);
         self.processor.begin_batch(unix_ms(SystemTime::now()))?;
-        let lines = batch.lines.chunks(LOOK_AHEAD);
-        for (lines, preparations) in lines.zip(preparations.chunks(LOOK_AHEAD)) {
-            let prepared = lines.iter().zip(preparations).map(|(line, preparation)| {
-                let request = line.body.request(&batch.text)?;
-                Some(Prepared::new(request, (*preparation)?))
-            });
-            let mut prepared: SmallVec<[_; LOOK_AHEAD]> = prepared.collect();
-            self.processor.look_ahead(&mut prepared);
-            for (line, prepared) in lines.iter().zip(&prepared) {
-                self.apply_line(&batch.text, line, prepared.as_ref(), client)?;
+        let together = preparations.chunks_mut(LOOK_AHEAD);
+        for (lines, preparations) in lines.chunks(LOOK_AHEAD).zip(together) {
+            let requests = lines.iter().map(|line| line.body.request(text));
+            let requests: SmallVec<[_; LOOK_AHEAD]> = requests.collect();
+            self.processor.look_ahead(&requests, preparations);
+            for (line, prepared) in lines.iter().zip(requests.iter().zip(&*preparations)) {
+                self.apply_line(line, prepared)?;
                 if self.group_is_full() {
                     self.set_aside()?;
                 }
@@ -320,101 +308,45 @@ impl Applier<'_> {
         let time = started.elapsed().saturating_sub(waited);
         self.monitor.clock().applied(time);
         self.monitor.set(self.processor.statistics());
-        self.swap_writer(client);
         Ok(())
     }
 
-    /// A client has a way of its own to write its replies, while a batch of it is applied.
-    fn swap_writer(&mut self, client: Option<&Arc<Client>>) {
-        if let Some(client) = client {
-            std::mem::swap(&mut self.writer, &mut client.writer());
-        }
-    }
-
     fn group_is_full(&self) -> bool {
-        self.processor.group_is_full()
-            || self.replies.len() + self.client_bytes >= MAX_REPLY_BYTES_A_GROUP
-            || self.batches >= MAX_BATCHES_A_GROUP
+        self.processor.group_is_full() || self.held_bytes >= MAX_HELD_BYTES_A_GROUP
     }
 
     fn apply_line(
         &mut self,
-        text: &str,
         line: &Line,
-        prepared: Option<&Prepared<'_>>,
-        client: Option<&Arc<Client>>,
+        prepared: (&Option<Request<'_>>, &Option<Preparation>),
     ) -> Result<(), NodeError> {
-        let to = Addressee {
-            src: line.src.map(|src| src.of(text)),
-            msg_id: line.msg_id,
+        let (Some(request), Some(preparation)) = prepared else {
+            self.line_in_hand().push_other();
+            return match (&line.body, line.msg_id) {
+                (Body::Query(_), Some(_)) => self.ask(),
+                _ => Ok(()),
+            };
         };
-        let Some(prepared) = prepared else {
-            if let (Body::Query(query), Some(client)) = (&line.body, client) {
-                return self.ask(query, to, client);
-            }
-            self.reply(client, |writer, replies| {
-                writer.answer_line(replies, to, &line.body, text);
-            });
-            return Ok(());
-        };
-        let request = &prepared.request;
         if Processor::needs_durable(request) {
             self.wait_until_durable()?;
         }
-        let answer = self.processor.apply(prepared)?;
-        self.reply(client, |writer, replies| {
-            writer.answer(replies, to, request, &answer)
-        });
+        let answer = self.processor.apply(request, preparation)?;
+        self.line_in_hand().push(answer);
         Ok(())
     }
 
-    /// Has a reply written to the output, or to a client.
-    fn reply(
-        &mut self,
-        client: Option<&Arc<Client>>,
-        write: impl FnOnce(&mut ReplyWriter, &mut Vec<u8>),
-    ) {
-        let Some(client) = client else {
-            return write(&mut self.writer, &mut self.replies);
-        };
-        let is_open =
-            |last: &ClientReplies| Arc::ptr_eq(&last.client, client) && last.question.is_none();
-        if !self.client_replies.last().is_some_and(is_open) {
-            self.client_replies.push(ClientReplies {
-                client: Arc::clone(client),
-                replies: Vec::new(),
-                question: None,
-            });
-        }
-        if let Some(ClientReplies { replies, .. }) = self.client_replies.last_mut() {
-            let before = replies.len();
-            write(&mut self.writer, replies);
-            self.client_bytes += replies.len() - before;
-        }
+    /// Where the line in hand goes.
+    fn line_in_hand(&mut self) -> &mut Answered {
+        let last = self.answered.last_mut();
+        last.expect("a group that ends within a batch leaves the rest to the next")
     }
 
-    /// Has a question answered from what is durable with the group in hand: everything before it,
-    /// and nothing behind it.
-    fn ask(
-        &mut self,
-        query: &Query,
-        to: Addressee<'_>,
-        client: &Arc<Client>,
-    ) -> Result<(), NodeError> {
-        let Some(msg_id) = to.msg_id else {
-            return Ok(());
-        };
+    /// Has the question that came last answered from what is durable with the group in hand:
+    /// everything before it, and nothing behind it.
+    fn ask(&mut self) -> Result<(), NodeError> {
         self.monitor.set(self.processor.statistics());
-        let question = Question {
-            query: query.clone(),
-            to: self.writer.answer_later(to.src, msg_id),
-            process: self.monitor.process(),
-        };
-        self.client_replies.push(ClientReplies {
-            client: Arc::clone(client),
-            replies: Vec::new(),
-            question: Some(Box::new(question)),
-        });
+        let process = self.monitor.process();
+        self.line_in_hand().ask(process);
         // The committer is not waited for, as nobody waits for who looks on.
         self.set_aside()
     }
@@ -478,15 +410,23 @@ impl Applier<'_> {
     /// Ends the group in hand.
     fn end_group(&mut self, durable: Option<Sender<()>>) -> Result<HeldGroup, NodeError> {
         let group = self.processor.take_group()?;
-        (self.client_bytes, self.batches) = (0, 0);
-        let mut next = self.spares.try_recv().unwrap_or_default();
-        next.clear();
-        let replies = std::mem::replace(&mut self.replies, next);
+        self.held_bytes = 0;
+        let rest = self.answered.last().and_then(Answered::rest);
+        let answered = std::mem::replace(&mut self.answered, rest.into_iter().collect());
         Ok(HeldGroup {
             group,
-            replies,
-            client_replies: std::mem::take(&mut self.client_replies),
+            answered,
             durable,
         })
     }
+}
+
+/// Bytes that a batch takes until all its lines are answered, about.
+fn held_bytes(batch: &Batch) -> usize {
+    let reasons = batch.lines.iter().map(|line| match &line.body {
+        Body::Malformed(why) => why.len(),
+        _ => 0,
+    });
+    let line_bytes = size_of::<Line>() + size_of::<Answer>();
+    batch.text.len() + batch.lines.len() * line_bytes + reasons.sum::<usize>()
 }

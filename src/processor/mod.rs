@@ -26,7 +26,7 @@ pub(crate) use crate::seen::LOOK_AHEAD;
 use crate::seen::{Index, LoadedRun};
 use crate::snapshots::Snapshots;
 use crate::state::State;
-use crate::state::counts::{Counts, WordNumber};
+use crate::state::counts::Counts;
 use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
 use crate::state::timeline::Timeline;
@@ -35,7 +35,7 @@ use crate::store::entry::{Entry, EventId};
 use crate::store::{Checkpoint, Commit, Group, LowSpace, Move, Reader, Scalars, SpaceFloor, Store};
 
 use prepared::PreparedEvent;
-pub(crate) use prepared::{Preparation, Prepared, Preparer};
+pub(crate) use prepared::{Preparation, Preparer};
 pub(crate) use rebuild::Rest;
 use twins::{OtherWord, Replay};
 
@@ -159,17 +159,23 @@ impl Processor {
 
     /// Has what a few requests that are about to be applied need brought into the CPU's cache: here
     /// the reads overlap, where the requests themselves would wait for each in turn.
-    pub(crate) fn look_ahead(&self, requests: &mut [Option<Prepared<'_>>]) {
-        let mut touched = 0;
-        for prepared in requests.iter_mut().flatten() {
-            if let Request::Process { word, .. } = prepared.request
-                && let Some(event) = prepared.preparation.0
+    pub(crate) fn look_ahead(
+        &self,
+        requests: &[Option<Request<'_>>],
+        preparations: &mut [Option<Preparation>],
+    ) {
+        let events = preparations.iter().flatten();
+        let events = events.filter_map(|Preparation(event)| event.as_ref());
+        self.index
+            .touch(events.clone().map(|event| event.fingerprint));
+        self.state.counts.touch(events.map(|event| event.word_hash));
+        for (request, preparation) in requests.iter().zip(preparations) {
+            if let Some(Request::Process { word, .. }) = request
+                && let Some(Preparation(Some(event))) = preparation
             {
-                touched ^= self.index.touch(event.fingerprint);
-                prepared.word_number = self.state.counts.number(word, event.word_hash);
+                event.word_number = self.state.counts.number(word, event.word_hash);
             }
         }
-        std::hint::black_box(touched);
     }
 
     /// Parts of the index that have been read and wait to be taken in, right after a start.
@@ -191,17 +197,17 @@ impl Processor {
         self.index.load()
     }
 
-    /// Applies one request in memory.
+    /// Applies one request in memory, with what a [`Preparer`] of this processor has worked out of
+    /// it.
     ///
     /// # Errors
     ///
     /// [`StorageError`] if the store cannot be read; the processor must not be used any more.
-    pub(crate) fn apply(&mut self, prepared: &Prepared<'_>) -> Result<Answer, StorageError> {
-        let Prepared {
-            request,
-            preparation,
-            word_number,
-        } = prepared;
+    pub(crate) fn apply(
+        &mut self,
+        request: &Request<'_>,
+        preparation: &Preparation,
+    ) -> Result<Answer, StorageError> {
         if let Err(refusal) = request.check_lengths() {
             return Ok(Err(refusal));
         }
@@ -217,8 +223,9 @@ impl Processor {
         }
         match *request {
             Request::Process { event_id, word } => {
-                let event = preparation.0.expect("what was prepared is this request");
-                self.process(event_id, word, event, *word_number).map(Ok)
+                let Preparation(event) = preparation;
+                let event = event.as_ref().expect("what was prepared is this request");
+                self.process(event_id, word, event).map(Ok)
             }
             Request::Checkpoint { checkpoint_id } => Ok(Ok(self.checkpoint(checkpoint_id))),
             Request::DeleteCheckpoint { checkpoint_id } => self.delete_checkpoint(checkpoint_id),
@@ -233,13 +240,13 @@ impl Processor {
         &mut self,
         event_id: &str,
         word: &str,
-        prepared: PreparedEvent,
-        word_number: Option<WordNumber>,
+        prepared: &PreparedEvent,
     ) -> Result<Reply, StorageError> {
-        let PreparedEvent {
+        let &PreparedEvent {
             uuid,
             fingerprint,
             word_hash,
+            word_number,
         } = prepared;
         let id = EventId::of(event_id, uuid);
         let twins = self.twins(&id, fingerprint, word)?;

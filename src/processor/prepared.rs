@@ -26,6 +26,7 @@ impl Preparer {
                 uuid: EventId::uuid_of(event_id),
                 fingerprint: self.fingerprints.of(event_id),
                 word_hash: word_hash(word),
+                word_number: None,
             })),
             _ => Preparation(None),
         }
@@ -43,25 +44,6 @@ pub(super) struct PreparedEvent {
     pub(super) uuid: Option<Uuid>,
     pub(super) fingerprint: Fingerprint,
     pub(super) word_hash: u64,
-}
-
-/// A request that can be applied.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Prepared<'a> {
-    pub(crate) request: Request<'a>,
-    /// That of this request, by a [`Preparer`] of the same processor.
-    pub(crate) preparation: Preparation,
-    /// Of the word of an event, if it was looked up ahead and had one.
+    /// Of its word, if that was looked up ahead and had one.
     pub(super) word_number: Option<WordNumber>,
-}
-
-impl<'a> Prepared<'a> {
-    /// A request, and what a [`Preparer`] has worked out of it.
-    pub(crate) fn new(request: Request<'a>, preparation: Preparation) -> Self {
-        Self {
-            request,
-            preparation,
-            word_number: None,
-        }
-    }
 }

@@ -9,7 +9,6 @@ mod json;
 mod line;
 mod line_decoder;
 mod members;
-mod plain;
 mod reason;
 mod reply;
 mod shape;

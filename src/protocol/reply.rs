@@ -1,9 +1,24 @@
 //! Encoding: replies as lines, in exactly the style that the protocol prescribes.
 
 use crate::inspect::InspectError;
+use crate::json_text::{put_number, put_string};
 use crate::protocol::line::Body;
 use crate::request::{Answer, Outcome, Refusal, Reply, Request};
 use crate::state::counts::WordCount;
+
+/// What stands in front of the value of a member that is not the first.
+macro_rules! name {
+    ($name:literal) => {
+        concat!(", \"", $name, "\": ").as_bytes()
+    };
+}
+
+/// How the body of a reply begins.
+macro_rules! kind {
+    ($kind:literal) => {
+        concat!("{\"type\": \"", $kind, "\"").as_bytes()
+    };
+}
 
 /// Every `type` of a request, as it is told to people.
 const REQUEST_TYPES: &str = "process, checkpoint, restore, commit, rollback and init";
@@ -91,36 +106,36 @@ impl ReplyWriter {
     ) {
         match (reply, request) {
             (Reply::Processed { count, outcome }, Request::Process { word, .. }) => {
-                self.begin(out, to, "processed");
-                string_member(out, "word", word);
-                number_member(out, "count", *count);
+                self.begin(out, to, kind!("processed"));
+                string_member(out, name!("word"), word);
+                number_member(out, name!("count"), *count);
                 out.extend_from_slice(match outcome {
                     Outcome::Accepted => b", \"was_duplicate\": false",
                     _ => b", \"was_duplicate\": true",
                 });
                 if let Outcome::Conflict { original_word } = outcome {
-                    string_member(out, "original_word", original_word);
+                    string_member(out, name!("original_word"), original_word);
                 }
             }
             (Reply::CheckpointSaved, Request::Checkpoint { checkpoint_id }) => {
-                self.begin(out, to, "checkpoint_saved");
-                string_member(out, "checkpoint_id", checkpoint_id);
+                self.begin(out, to, kind!("checkpoint_saved"));
+                string_member(out, name!("checkpoint_id"), checkpoint_id);
             }
             (Reply::CheckpointDeleted, Request::DeleteCheckpoint { checkpoint_id }) => {
-                self.begin(out, to, "checkpoint_deleted");
-                string_member(out, "checkpoint_id", checkpoint_id);
+                self.begin(out, to, kind!("checkpoint_deleted"));
+                string_member(out, name!("checkpoint_id"), checkpoint_id);
             }
             (Reply::Restored { counts }, _) => {
-                self.begin(out, to, "restored");
+                self.begin(out, to, kind!("restored"));
                 counts_member(out, counts);
             }
             (Reply::Committed { output_count }, _) => {
-                self.begin(out, to, "committed");
-                number_member(out, "output_count", *output_count);
+                self.begin(out, to, kind!("committed"));
+                number_member(out, name!("output_count"), *output_count);
             }
             (Reply::RolledBack { discarded_count }, _) => {
-                self.begin(out, to, "rolled_back");
-                number_member(out, "discarded_count", *discarded_count);
+                self.begin(out, to, kind!("rolled_back"));
+                number_member(out, name!("discarded_count"), *discarded_count);
             }
             (reply, request) => unreachable!("{reply:?} never answers {request:?} on the wire"),
         }
@@ -139,7 +154,7 @@ impl ReplyWriter {
             Body::Init { node_id } => {
                 self.set_node_id(node_id.of(text));
                 if to.msg_id.is_some() {
-                    self.begin(out, to, "init_ok");
+                    self.begin(out, to, kind!("init_ok"));
                     self.end(out);
                 }
             }
@@ -171,8 +186,8 @@ impl ReplyWriter {
             node.next_msg_id += 1;
         }
         let mut before = Vec::new();
-        answer.begin(&mut before, "record");
-        name(&mut before, "record");
+        answer.begin(&mut before, kind!("record"));
+        before.extend_from_slice(name!("record"));
         answer.before_record = before;
         self.end(&mut answer.behind_record);
         answer
@@ -180,31 +195,29 @@ impl ReplyWriter {
 
     /// Writes an error reply, whether or not the request has a number.
     fn error(&mut self, out: &mut Vec<u8>, to: Addressee<'_>, code: ErrorCode, text: &str) {
-        self.begin(out, to, "error");
-        number_member(out, "code", code as u64);
-        string_member(out, "text", text);
+        self.begin(out, to, kind!("error"));
+        number_member(out, name!("code"), code as u64);
+        string_member(out, name!("text"), text);
         self.end(out);
     }
 
-    fn begin(&mut self, out: &mut Vec<u8>, to: Addressee<'_>, kind: &str) {
+    fn begin(&mut self, out: &mut Vec<u8>, to: Addressee<'_>, kind: &[u8]) {
         if let Some(node) = &self.node {
             out.extend_from_slice(b"{\"src\": ");
-            string(out, &node.id);
+            put_string(out, &node.id);
             out.extend_from_slice(b", \"dest\": ");
             match to.src {
-                Some(src) => string(out, src),
+                Some(src) => put_string(out, src),
                 None => out.extend_from_slice(b"null"),
             }
             out.extend_from_slice(b", \"body\": ");
         }
-        out.extend_from_slice(b"{\"type\": \"");
-        out.extend_from_slice(kind.as_bytes());
-        out.push(b'"');
+        out.extend_from_slice(kind);
         if let Some(msg_id) = to.msg_id {
-            number_member(out, "in_reply_to", msg_id);
+            number_member(out, name!("in_reply_to"), msg_id);
         }
         if let Some(node) = &mut self.node {
-            number_member(out, "msg_id", node.next_msg_id);
+            number_member(out, name!("msg_id"), node.next_msg_id);
             node.next_msg_id += 1;
         }
     }
@@ -232,7 +245,9 @@ impl AnswerWriter {
 
     /// Writes the last line: how many records there were.
     pub(crate) fn end(&self, out: &mut Vec<u8>, records: u64) {
-        self.line(out, "end", |out| number_member(out, "records", records));
+        self.line(out, kind!("end"), |out| {
+            number_member(out, name!("records"), records)
+        });
     }
 
     /// Writes why there are no more records.
@@ -252,19 +267,19 @@ impl AnswerWriter {
     }
 
     fn refuse(&self, out: &mut Vec<u8>, code: ErrorCode, why: &str) {
-        self.line(out, "error", |out| {
-            number_member(out, "code", code as u64);
-            string_member(out, "text", why);
+        self.line(out, kind!("error"), |out| {
+            number_member(out, name!("code"), code as u64);
+            string_member(out, name!("text"), why);
         });
     }
 
-    fn line(&self, out: &mut Vec<u8>, kind: &str, members: impl FnOnce(&mut Vec<u8>)) {
+    fn line(&self, out: &mut Vec<u8>, kind: &[u8], members: impl FnOnce(&mut Vec<u8>)) {
         self.begin(out, kind);
         members(out);
         self.writer.end(out);
     }
 
-    fn begin(&self, out: &mut Vec<u8>, kind: &str) {
+    fn begin(&self, out: &mut Vec<u8>, kind: &[u8]) {
         let to = Addressee {
             src: self.src.as_deref(),
             msg_id: Some(self.in_reply_to),
@@ -281,51 +296,26 @@ fn code_of(refusal: &Refusal) -> ErrorCode {
     }
 }
 
-fn name(out: &mut Vec<u8>, name: &str) {
-    out.extend_from_slice(b", \"");
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\": ");
+fn number_member(out: &mut Vec<u8>, name: &[u8], value: u64) {
+    out.extend_from_slice(name);
+    put_number(out, value);
 }
 
-fn number_member(out: &mut Vec<u8>, member: &str, value: u64) {
-    name(out, member);
-    number(out, value);
-}
-
-fn string_member(out: &mut Vec<u8>, member: &str, value: &str) {
-    name(out, member);
-    string(out, value);
+fn string_member(out: &mut Vec<u8>, name: &[u8], value: &str) {
+    out.extend_from_slice(name);
+    put_string(out, value);
 }
 
 fn counts_member(out: &mut Vec<u8>, counts: &[WordCount]) {
-    name(out, "counts");
+    out.extend_from_slice(name!("counts"));
     out.push(b'{');
     for (index, WordCount { word, count }) in counts.iter().enumerate() {
         if index > 0 {
             out.extend_from_slice(b", ");
         }
-        string(out, word);
+        put_string(out, word);
         out.extend_from_slice(b": ");
-        number(out, *count);
+        put_number(out, *count);
     }
     out.push(b'}');
-}
-
-fn number(out: &mut Vec<u8>, value: u64) {
-    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
-}
-
-/// A string with exactly the escapes of Python's `json.dumps(ensure_ascii=False)`, which are
-/// also those of `serde_json`.
-fn string(out: &mut Vec<u8>, value: &str) {
-    if value
-        .bytes()
-        .any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\')
-    {
-        serde_json::to_writer(&mut *out, value).expect("a vector takes any number of bytes");
-    } else {
-        out.push(b'"');
-        out.extend_from_slice(value.as_bytes());
-        out.push(b'"');
-    }
 }

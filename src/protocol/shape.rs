@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use crate::protocol::plain::plain_bytes;
+use crate::json_text::plain_bytes;
 
 /// A value that differs from line to line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

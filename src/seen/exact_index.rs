@@ -67,9 +67,9 @@ impl ExactIndex {
         self.earlier.push(earlier);
     }
 
-    /// Reads the head of a fingerprint's chain, so that it is in the CPU's cache.
-    pub(crate) fn touch(&self, fingerprint: Fingerprint) -> u32 {
-        self.heads[self.chain(fingerprint)]
+    /// The head of a fingerprint's chain, for those who want it in the CPU's cache.
+    pub(crate) fn head(&self, fingerprint: Fingerprint) -> &u32 {
+        &self.heads[self.chain(fingerprint)]
     }
 
     /// Adds the positions that have a fingerprint to those that were found, the last one first.

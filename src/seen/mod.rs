@@ -37,6 +37,13 @@ use run_writer::RunWriter;
 /// them at once, where it would wait for each in turn.
 pub(crate) const LOOK_AHEAD: usize = 64;
 
+/// Reads a few words of memory at once. Where they are is found out before the first is read, so
+/// that nothing but the memory is waited for.
+fn touch<'a>(words: impl Iterator<Item = &'a u32>) {
+    let words: SmallVec<[&u32; LOOK_AHEAD]> = words.collect();
+    std::hint::black_box(words.iter().fold(0, |all, &&word| all ^ word));
+}
+
 /// A run has at least this share of all positions, so that the number of runs stays in the
 /// hundreds.
 const RUNS_AT_LEAST: u64 = 128;
@@ -48,17 +55,23 @@ const STORED_IN_MEMORY: usize = 4;
 /// A few positions: those that carry one event id. More than one is rare.
 pub(crate) type Positions = SmallVec<[Position; 2]>;
 
-/// A run whose positions are found in memory.
+/// A run that has all its positions, which are found in memory.
 #[derive(Debug)]
 struct RecentRun {
     number: RunNumber,
-    /// How many positions it takes.
-    capacity: u64,
-    /// Shared once there are all of them.
     positions: Arc<ExactIndex>,
 }
 
-impl RecentRun {
+/// The run that takes events.
+#[derive(Debug)]
+struct OpenRun {
+    number: RunNumber,
+    /// How many positions it takes.
+    capacity: u64,
+    positions: ExactIndex,
+}
+
+impl OpenRun {
     fn is_full(&self) -> bool {
         self.positions.fingerprints().len() as u64 >= self.capacity
     }
@@ -73,9 +86,11 @@ pub(crate) struct Index {
     /// Until all positions are in the table that were there at the start.
     loading: Option<Loading>,
     stored: Vec<RunHeader>,
-    /// The newest runs, oldest first: some of the stored ones, and all that are not stored yet; the
-    /// last one takes events.
+    /// The newest of the runs that are full, oldest first: some of the stored ones, and all that
+    /// are not stored yet.
     recent: VecDeque<RecentRun>,
+    /// The run behind them, once it has a position.
+    open: Option<OpenRun>,
     writer: RunWriter,
     reader: Reader,
 }
@@ -103,6 +118,7 @@ impl Index {
             loading: Some(Loading::start(&reader, &stored)),
             stored,
             recent: VecDeque::new(),
+            open: None,
             writer: RunWriter::new(left),
             reader,
         };
@@ -119,13 +135,12 @@ impl Index {
         self.fingerprints.of(event_id)
     }
 
-    /// Reads a little of what the index knows of a fingerprint, so that it is in the CPU's cache.
-    pub(crate) fn touch(&self, fingerprint: Fingerprint) -> u64 {
-        let newest = self
-            .recent
-            .back()
-            .map_or(0, |run| run.positions.touch(fingerprint));
-        u64::from(self.table.touch(fingerprint) ^ newest)
+    /// Has what the index knows of a few fingerprints brought into the CPU's cache.
+    pub(crate) fn touch(&self, fingerprints: impl Iterator<Item = Fingerprint> + Clone) {
+        self.table.touch(fingerprints.clone());
+        if let Some(run) = &self.open {
+            touch(fingerprints.map(|fingerprint| run.positions.head(fingerprint)));
+        }
     }
 
     /// Records that the event at `position`, the one after the last, has this fingerprint.
@@ -136,33 +151,50 @@ impl Index {
 
     /// As [`Index::insert`], but leaves the table as it is. Returns the run of the position.
     pub(crate) fn push(&mut self, fingerprint: Fingerprint, position: Position) -> RunNumber {
-        if self.recent.back().is_none_or(RecentRun::is_full) {
-            let last = self.recent.back().map(|run| run.number.0 + 1);
-            let number = last.unwrap_or(self.stored.len() as u32);
-            let capacity = self.run_events.max(position.0 / RUNS_AT_LEAST);
-            self.recent.push_back(RecentRun {
-                number: RunNumber(number),
-                capacity: capacity.min(u64::from(u32::MAX)),
-                positions: Arc::new(ExactIndex::new(position, capacity)),
-            });
+        if self.open.is_none() {
+            self.open = Some(self.new_run(position));
         }
-        let run = self
-            .recent
-            .back_mut()
-            .expect("there is one that is not full");
-        let positions = Arc::get_mut(&mut run.positions);
-        let positions = positions.expect("only a run that is full is shared");
-        positions.push(fingerprint);
-        run.number
+        let run = self.open.as_mut().expect("there is one now");
+        run.positions.push(fingerprint);
+        let number = run.number;
+        if run.is_full() {
+            self.close_run();
+        }
+        number
+    }
+
+    fn new_run(&self, first: Position) -> OpenRun {
+        let last = self.recent.back().map(|run| run.number.0 + 1);
+        let capacity = self.run_events.max(first.0 / RUNS_AT_LEAST);
+        OpenRun {
+            number: RunNumber(last.unwrap_or(self.stored.len() as u32)),
+            capacity: capacity.min(u64::from(u32::MAX)),
+            positions: ExactIndex::new(first, capacity),
+        }
+    }
+
+    fn close_run(&mut self) {
+        self.recent.extend(self.open.take().map(|run| RecentRun {
+            number: run.number,
+            positions: Arc::new(run.positions),
+        }));
+    }
+
+    /// The runs whose positions are found in memory, oldest first.
+    fn in_memory(&self) -> impl Iterator<Item = (RunNumber, &ExactIndex)> {
+        let recent = self.recent.iter();
+        let recent = recent.map(|run| (run.number, &*run.positions));
+        recent.chain(self.open.iter().map(|run| (run.number, &run.positions)))
     }
 
     /// Has the positions that were pushed taken into the table with the stored ones: sorted, as
     /// they go into memory that was never used, and in the background.
     pub(crate) fn take_in_pushed(&mut self) {
-        if let Some(loading) = &mut self.loading {
-            for run in &self.recent {
-                loading.add(run.number, run.positions.fingerprints().to_vec());
+        if let Some(mut loading) = self.loading.take() {
+            for (run, positions) in self.in_memory() {
+                loading.add(run, positions.fingerprints().to_vec());
             }
+            self.loading = Some(loading);
         }
     }
 
@@ -189,17 +221,12 @@ impl Index {
             return Ok(found);
         }
         let is_named = |run| matches.are_partly_unknown || matches.runs.contains(&run);
-        for run in self.recent.iter().filter(|run| is_named(run.number)) {
-            run.positions.find(wanted, &mut found);
+        for (_, positions) in self.in_memory().filter(|&(run, _)| is_named(run)) {
+            positions.find(wanted, &mut found);
         }
-        let in_memory = self
-            .recent
-            .front()
-            .map_or(RunNumber(u32::MAX), |run| run.number);
-        let not_in_memory = self
-            .stored
-            .iter()
-            .take_while(|stored| stored.run < in_memory);
+        let oldest = self.in_memory().next();
+        let oldest = oldest.map_or(RunNumber(u32::MAX), |(run, _)| run);
+        let not_in_memory = self.stored.iter().take_while(|stored| stored.run < oldest);
         for run in not_in_memory.filter(|stored| is_named(stored.run)) {
             self.reader
                 .walk_run(run, (wanted, wanted), |_, position| found.push(position))?;
@@ -256,9 +283,7 @@ impl Index {
             }
         }
         let next = RunNumber(self.stored.len() as u32);
-        if let Some(run) = self.recent.iter().find(|run| run.number == next)
-            && run.is_full()
-        {
+        if let Some(run) = self.recent.iter().find(|run| run.number == next) {
             self.writer.begin(run.number, run.positions.clone());
         }
         self.writer.take_writes(floor, group)
@@ -276,7 +301,8 @@ impl Index {
 
     /// Bytes of memory that the index takes.
     pub(crate) fn memory_bytes(&self) -> usize {
-        let recent = self.recent.iter().map(|run| run.positions.memory_bytes());
-        self.table.memory_bytes() + recent.sum::<usize>()
+        let in_memory = self.in_memory();
+        let in_memory = in_memory.map(|(_, positions)| positions.memory_bytes());
+        self.table.memory_bytes() + in_memory.sum::<usize>()
     }
 }

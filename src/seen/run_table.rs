@@ -9,9 +9,11 @@
 use std::collections::BTreeMap;
 
 use smallvec::SmallVec;
+use wide::u16x8;
 
 use crate::fingerprint::{FINGERPRINT_BITS, Fingerprint};
 use crate::seen::lines::{LINE_SLOTS, Line, Lines};
+use crate::seen::touch;
 use crate::store::RunNumber;
 
 /// Shards grow one by one, so that growing is never noticed.
@@ -62,11 +64,7 @@ impl Line {
     /// The slots in use that agree with `rest` in the bits of `mask`, as bits; of this line's own
     /// or of the line before.
     fn alike(&self, rest: u32, mask: u32, displaced: bool) -> u32 {
-        let (low, low_mask) = (rest as u16, mask as u16);
-        let mut alike = 0;
-        for (index, &slot) in self.lows.iter().enumerate() {
-            alike |= u32::from(slot & low_mask == low) << index;
-        }
+        let alike = self.lows_alike(rest as u16, mask as u16);
         let used = (1 << self.len()) - 1;
         let home = if displaced { self.header } else { !self.header };
         let mut wanted = alike & used & home;
@@ -77,6 +75,18 @@ impl Line {
             wanted &= wanted - 1;
         }
         found
+    }
+
+    /// The slots whose low bits agree in those of `mask`, as bits.
+    fn lows_alike(&self, low: u16, mask: u16) -> u32 {
+        let (low, mask) = (u16x8::splat(low), u16x8::splat(mask));
+        let alike = |from: usize| {
+            let lows = self.lows[from..].first_chunk();
+            let lows = u16x8::new(*lows.expect("a line has eight slots behind each of these"));
+            (lows & mask).simd_eq(low).to_bitmask() << from
+        };
+        // The last eight are partly those before them.
+        alike(0) | alike(8) | alike(LINE_SLOTS - 8)
     }
 
     /// Adds a slot; false if the line is full.
@@ -107,29 +117,34 @@ pub(super) struct Matches {
 /// How a slot is made of a place and a run, for shards of one size.
 #[derive(Debug, Clone, Copy, Default)]
 struct Layout {
-    /// How many places share a home line.
-    places_a_line: u32,
+    lines: u32,
+    /// So many low bits tell places apart that share a home line: consecutive ones.
     rest_bits: u32,
 }
 
 impl Layout {
     fn of(lines: usize) -> Self {
         let places_a_line = (1_u32 << PLACE_BITS).div_ceil(lines as u32);
-        let rest_bits = u32::BITS - (places_a_line - 1).leading_zeros();
         Self {
-            places_a_line,
-            rest_bits,
+            lines: lines as u32,
+            rest_bits: u32::BITS - (places_a_line - 1).leading_zeros(),
         }
     }
 
     /// The home line of a place, and the rest that the line does not say.
     fn split(self, place: u32) -> (usize, u32) {
-        let home = place / self.places_a_line;
-        (home as usize, place - home * self.places_a_line)
+        let home = (u64::from(place) * u64::from(self.lines)) >> PLACE_BITS;
+        (home as usize, place & self.rest_mask())
     }
 
-    fn place(self, home: usize, slot: u32) -> u32 {
-        home as u32 * self.places_a_line + (slot & self.rest_mask())
+    /// The first place of a home line.
+    fn first_place(self, home: usize) -> u32 {
+        ((home as u64) << PLACE_BITS).div_ceil(u64::from(self.lines)) as u32
+    }
+
+    /// The place of a slot, given the first one of its home line.
+    fn place(self, first: u32, slot: u32) -> u32 {
+        first + (slot.wrapping_sub(first) & self.rest_mask())
     }
 
     fn rest_mask(self) -> u32 {
@@ -258,16 +273,18 @@ impl Shard {
             lines => lines.div_ceil(6),
         };
         let mut grown = Self::with_lines(Lines::new(self.line_count() + more));
-        let (mask, rest_bits) = (self.layout.rest_mask(), self.layout.rest_bits);
+        let rest_bits = self.layout.rest_bits;
         for (number, line) in self.lines.as_slice().iter().enumerate() {
+            let first = self.layout.first_place(number);
+            let first_before = self.layout.first_place(self.line_before(number));
             for index in 0..line.len() as usize {
-                let home = if line.is_displaced(index) {
-                    self.line_before(number)
+                let first = if line.is_displaced(index) {
+                    first_before
                 } else {
-                    number
+                    first
                 };
                 let slot = line.slot(index);
-                let place = self.layout.place(home, slot & mask);
+                let place = self.layout.place(first, slot);
                 let field = match slot >> rest_bits {
                     field if field == self.layout.unknown_run() => grown.layout.unknown_run(),
                     run => run,
@@ -291,11 +308,12 @@ impl Shard {
             return matches;
         }
         let (home, rest) = self.layout.split(place);
-        let line = &self.lines.as_slice()[home];
-        self.take_alike(line, rest, false, &mut matches);
+        let lines = self.lines.as_slice();
+        let (line, mask) = (&lines[home], self.layout.rest_mask());
+        self.take_slots(line, line.alike(rest, mask, false), &mut matches);
         if line.header & SPILLED != 0 {
-            let next = &self.lines.as_slice()[self.line_after(home)];
-            self.take_alike(next, rest, true, &mut matches);
+            let next = &lines[self.line_after(home)];
+            self.take_slots(next, next.alike(rest, mask, true), &mut matches);
         }
         if line.header & OVERFLOWED != 0 {
             let aside = self.overflow.range((place, 0)..=(place, u32::MAX));
@@ -306,15 +324,14 @@ impl Shard {
         matches
     }
 
-    fn take_alike(&self, line: &Line, rest: u32, displaced: bool, matches: &mut Matches) {
-        let mut alike = line.alike(rest, self.layout.rest_mask(), displaced);
-        while alike != 0 {
-            let slot = line.slot(alike.trailing_zeros() as usize);
+    fn take_slots(&self, line: &Line, mut slots: u32, matches: &mut Matches) {
+        while slots != 0 {
+            let slot = line.slot(slots.trailing_zeros() as usize);
             match slot >> self.layout.rest_bits {
                 field if field == self.layout.unknown_run() => self.take(UNKNOWN_RUN, 1, matches),
                 run => self.take(run, 1, matches),
             }
-            alike &= alike - 1;
+            slots &= slots - 1;
         }
     }
 
@@ -331,6 +348,8 @@ impl Shard {
 #[derive(Debug)]
 pub(super) struct RunTable {
     shards: Vec<Shard>,
+    /// How many lines the shards have.
+    lines: usize,
 }
 
 impl RunTable {
@@ -341,8 +360,10 @@ impl RunTable {
             0..MIN_LINES => Shard::default(),
             lines => Shard::with_lines(Lines::on_demand(lines)),
         };
+        let shards: Vec<_> = (0..SHARDS).map(|_| shard()).collect();
         Self {
-            shards: (0..SHARDS).map(|_| shard()).collect(),
+            lines: shards.iter().map(Shard::line_count).sum(),
+            shards,
         }
     }
 
@@ -366,7 +387,10 @@ impl RunTable {
 
     /// Notes that a position in a run has a fingerprint.
     pub(super) fn insert(&mut self, fingerprint: Fingerprint, run: RunNumber) {
-        self.shards[Self::shard_of(fingerprint)].insert(Self::place(fingerprint), run.0);
+        let shard = &mut self.shards[Self::shard_of(fingerprint)];
+        let before = shard.line_count();
+        shard.insert(Self::place(fingerprint), run.0);
+        self.lines += shard.line_count() - before;
     }
 
     /// Where the positions with a fingerprint are.
@@ -374,20 +398,24 @@ impl RunTable {
         self.shards[Self::shard_of(fingerprint)].matches(Self::place(fingerprint))
     }
 
-    /// Reads the line of a fingerprint, so that it is in the CPU's cache when it is needed.
-    pub(super) fn touch(&self, fingerprint: Fingerprint) -> u32 {
+    /// Has the lines of a few fingerprints brought into the CPU's cache.
+    pub(super) fn touch(&self, fingerprints: impl Iterator<Item = Fingerprint>) {
+        touch(fingerprints.filter_map(|fingerprint| self.header(fingerprint)));
+    }
+
+    /// Part of the line of a fingerprint, if there may be something in it.
+    fn header(&self, fingerprint: Fingerprint) -> Option<&u32> {
         let shard = &self.shards[Self::shard_of(fingerprint)];
         if shard.is_empty() {
-            return 0;
+            return None;
         }
         let (home, _) = shard.layout.split(Self::place(fingerprint));
-        shard.lines.as_slice()[home].header
+        Some(&shard.lines.as_slice()[home].header)
     }
 
     /// Bytes of memory that the lines take.
     pub(super) fn memory_bytes(&self) -> usize {
-        let lines: usize = self.shards.iter().map(Shard::line_count).sum();
-        lines * size_of::<Line>()
+        self.lines * size_of::<Line>()
     }
 }
 

@@ -52,7 +52,7 @@ impl Slot {
 
 /// The number of a word that has been seen, for the life of its counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct WordNumber(usize);
+pub(crate) struct WordNumber(u32);
 
 /// The hash of a word: XXH3.
 pub(crate) fn word_hash(word: &str) -> u64 {
@@ -72,7 +72,7 @@ impl Counts {
     /// How many events carry the word.
     pub(crate) fn get(&self, word: &str) -> u64 {
         self.number(word, word_hash(word))
-            .map_or(0, |WordNumber(number)| self.slots[number].count)
+            .map_or(0, |WordNumber(number)| self.slots[number as usize].count)
     }
 
     /// Counts more events of a word, and returns the new count.
@@ -94,7 +94,7 @@ impl Counts {
         let WordNumber(number) = number.unwrap_or_else(|| self.intern(word, hash));
         debug_assert!(self.is_word(number, word));
         self.digest = self.digest.wrapping_add(hash.wrapping_mul(events));
-        let count = &mut self.slots[number].count;
+        let count = &mut self.slots[number as usize].count;
         *count += events;
         *count
     }
@@ -104,7 +104,7 @@ impl Counts {
     pub(crate) fn remove(&mut self, word: &str) -> bool {
         let hash = word_hash(word);
         let number = self.number(word, hash);
-        let slot = number.map(|WordNumber(number)| &mut self.slots[number]);
+        let slot = number.map(|WordNumber(number)| &mut self.slots[number as usize]);
         let Some(slot) = slot.filter(|slot| slot.count > 0) else {
             return false;
         };
@@ -148,14 +148,22 @@ impl Counts {
         counts
     }
 
-    /// The number of a word, if it has been seen; it is then in the CPU's cache.
-    pub(crate) fn number(&self, word: &str, hash: u64) -> Option<WordNumber> {
-        self.numbers
-            .find(hash, |&n| self.is_word(n as usize, word))
-            .map(|&n| WordNumber(n as usize))
+    /// Has the counts of words with these hashes brought into the CPU's cache, most of them.
+    pub(crate) fn touch(&self, hashes: impl Iterator<Item = u64>) {
+        let likely = hashes.filter_map(|hash| self.numbers.find(hash, |_| true));
+        let counts = likely.map(|&number| self.slots[number as usize].count);
+        std::hint::black_box(counts.fold(0, |all, count| all ^ count));
     }
 
-    fn is_word(&self, number: usize, word: &str) -> bool {
+    /// The number of a word, if it has been seen.
+    pub(crate) fn number(&self, word: &str, hash: u64) -> Option<WordNumber> {
+        self.numbers
+            .find(hash, |&number| self.is_word(number, word))
+            .map(|&number| WordNumber(number))
+    }
+
+    fn is_word(&self, number: u32, word: &str) -> bool {
+        let number = number as usize;
         let begins = self.slots[number].begins(word);
         begins && (word.len() <= BEGIN_BYTES || &*self.words[number] == word)
     }
@@ -168,7 +176,7 @@ impl Counts {
         self.slots.push(Slot::new(word));
         let rehash = |&n: &u32| word_hash(&words[n as usize]);
         self.numbers.insert_unique(hash, number, rehash);
-        WordNumber(number as usize)
+        WordNumber(number)
     }
 }
 

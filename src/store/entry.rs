@@ -170,8 +170,10 @@ impl<'a> EventId<'a> {
 
     /// The UUID that an id spells in lower-case hyphenated text, if it does.
     pub(crate) fn uuid_of(text: &str) -> Option<Uuid> {
-        let is_canonical = text.len() == 36 && !text.bytes().any(|b| b.is_ascii_uppercase());
-        is_canonical.then(|| Uuid::try_parse(text).ok())?
+        // Of all that a UUID may be spelled with, only upper-case letters are without this bit.
+        let is_lower_case = || text.bytes().fold(0x20, |bit, byte| bit & byte) != 0;
+        let is_hyphenated = text.len() == 36;
+        (is_hyphenated && is_lower_case()).then(|| Uuid::try_parse(text).ok())?
     }
 
     /// Calls `f` with the id as it came in.

@@ -20,6 +20,16 @@ pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
 
 /// Takes a number from the front of `input`; `None` if it does not begin with one.
 pub(crate) fn take(input: &mut &[u8]) -> Option<u64> {
+    match input.split_first() {
+        Some((&byte, rest)) if byte < 0x80 => {
+            *input = rest;
+            Some(byte.into())
+        }
+        _ => take_longer(input),
+    }
+}
+
+fn take_longer(input: &mut &[u8]) -> Option<u64> {
     let mut number = 0;
     for (index, &byte) in input.iter().take(MAX_VARINT_BYTES).enumerate() {
         let bits = u64::from(byte & 0x7f);

@@ -1,8 +1,24 @@
-//! The part of a string that stands for itself, eight bytes at a time.
+//! JSON as `serde_json` writes it, for what is written millions of times.
+
+/// Appends a string.
+pub(crate) fn put_string(out: &mut Vec<u8>, value: &str) {
+    if plain_bytes(value.as_bytes()) == value.len() {
+        out.push(b'"');
+        out.extend_from_slice(value.as_bytes());
+        out.push(b'"');
+    } else {
+        serde_json::to_writer(&mut *out, value).expect("a vector takes any number of bytes");
+    }
+}
+
+/// Appends a number.
+pub(crate) fn put_number(out: &mut Vec<u8>, value: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
 
 /// How many bytes from the first on stand for themselves in a string: they are no quote, no
-/// backslash and no control character.
-pub(super) fn plain_bytes(bytes: &[u8]) -> usize {
+/// backslash and no control character. Looks at eight at a time.
+pub(crate) fn plain_bytes(bytes: &[u8]) -> usize {
     const ONES: u64 = u64::MAX / 0xff;
     const HIGH_BITS: u64 = ONES * 0x80;
     /// The high bit of each byte below `limit`, up to the first of them.
@@ -43,6 +59,19 @@ mod tests {
             let is_special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
             let expected = bytes.iter().position(is_special).unwrap_or(bytes.len());
             prop_assert_eq!(plain_bytes(&bytes), expected);
+        }
+
+        #[test]
+        fn strings_and_numbers_are_those_of_serde_json(
+            string in "[ -~\\\\\"]{0,20}|\\PC{0,9}|(.|[\\x00-\\x1f])*",
+            number: u64,
+        ) {
+            let mut text = Vec::new();
+            put_string(&mut text, &string);
+            prop_assert_eq!(&text, &serde_json::to_vec(&string)?);
+            text.clear();
+            put_number(&mut text, number);
+            prop_assert_eq!(&text, &serde_json::to_vec(&number)?);
         }
     }
 }

@@ -15,13 +15,13 @@ pub struct StageTimes {
     pub read: Duration,
     /// Cutting it into lines and decoding them.
     pub decode: Duration,
-    /// Deduplicating, counting and encoding the replies.
+    /// Deduplicating, counting and encoding for the journal.
     pub apply: Duration,
     /// Writing groups to sled.
     pub store: Duration,
     /// Waiting for fdatasync.
     pub sync: Duration,
-    /// Writing the replies.
+    /// Spelling and writing the replies.
     pub reply: Duration,
     /// Opening sled again, which has groups wait; that of a clean end is not counted.
     pub reopen: Duration,

@@ -2,8 +2,10 @@
 //!
 //! It is no module of the tests, which have no unsafe code: `recording.rs` compiles it with
 //! `rustc`. One lock is held over each change and its record, so that the order of the records is
-//! the order of the changes. A sync has a record on both sides, as it covers what came before it
-//! began and promises nothing until it has returned. `sync_file_range` promises nothing at all.
+//! the order of the changes; and the file lock of the log, so that who has that can kill the
+//! process and never does between the two. A sync has a record on both sides, as it covers what
+//! came before it began and promises nothing until it has returned. `sync_file_range` promises
+//! nothing at all.
 //!
 //! A record is a line, `KIND NUMBER NUMBER PATH`, behind which a write has its bytes. A call that
 //! this library does not know would change files unseen: the test compares what the records add
@@ -24,10 +26,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
+const LOCK_EX: c_int = 2;
+const LOCK_UN: c_int = 8;
 const SEEK_CUR: c_int = 1;
 const SIGKILL: c_int = 9;
 
 unsafe extern "C" {
+    fn flock(descriptor: c_int, operation: c_int) -> c_int;
     fn getpid() -> c_int;
     fn kill(process: c_int, signal: c_int) -> c_int;
     fn lseek64(descriptor: c_int, offset: i64, whence: c_int) -> i64;
@@ -68,9 +73,27 @@ fn opened(descriptor: c_int) -> Option<String> {
     below_root(&target(descriptor)?)
 }
 
-fn in_order() -> MutexGuard<'static, ()> {
+/// Held over a change and its record. Whoever has the file lock of the log, as a test does that
+/// kills the process, finds no change without its record.
+struct Order {
+    _among_threads: MutexGuard<'static, ()>,
+}
+
+impl Drop for Order {
+    fn drop(&mut self) {
+        unsafe { flock(settings().log, LOCK_UN) };
+    }
+}
+
+fn in_order() -> Order {
     static ORDER: Mutex<()> = Mutex::new(());
-    ORDER.lock().expect("nothing panics with it")
+    let among_threads = ORDER.lock().expect("nothing panics with it");
+    while unsafe { flock(settings().log, LOCK_EX) } != 0 {
+        // A signal came between.
+    }
+    Order {
+        _among_threads: among_threads,
+    }
 }
 
 /// Appends a record, which a killed process leaves whole or not at all.

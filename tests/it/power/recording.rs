@@ -8,7 +8,7 @@ use crate::command::{Live, binary};
 use crate::oracle::{Oracle, Request, stream};
 use crate::preload;
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -76,7 +76,11 @@ impl Recording {
             recording.live(&mut node);
             match end {
                 End::Clean => drop(node.finish().expect_quiet_success()),
-                End::Killed => drop(node),
+                End::Killed => {
+                    let records = File::open(&log).expect("the recorder has made it");
+                    records.lock().expect("the recorder lets go of it");
+                    drop(node);
+                }
                 End::KilledInAGroup => {
                     fs::write(&kill, "").expect("there is room");
                     recording.die(node, &root);

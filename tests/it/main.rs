@@ -29,6 +29,7 @@ mod protocol;
 mod soak;
 mod stats;
 mod streams;
+mod terminal;
 mod text;
 mod transfer;
 mod verify;

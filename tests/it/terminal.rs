@@ -111,11 +111,14 @@ fn watched_figures_are_drawn_over_those_before() {
     let events = |count: u64| {
         move |text: &str| {
             let last = text.rsplit(CLEAR).next().unwrap_or_default();
-            let mut lines = last.lines().map(str::trim);
-            lines.any(|line| {
-                line.strip_prefix("durable position")
-                    .is_some_and(|shown| shown.trim() == count.to_string())
-            })
+            let lines = || last.lines().map(str::trim);
+            // The last line of all, so that none is on its way any more.
+            let is_whole = last.ends_with('\n') && lines().any(|line| line.starts_with("moves"));
+            is_whole
+                && lines().any(|line| {
+                    line.strip_prefix("durable position")
+                        .is_some_and(|shown| shown.trim() == count.to_string())
+                })
         }
     };
     let first = watcher.shown(events(1)).to_owned();

@@ -10,6 +10,7 @@ mod init;
 mod life;
 mod lives;
 mod shown;
+mod slow_clients;
 mod socket_client;
 mod witness;
 

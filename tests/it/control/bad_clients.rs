@@ -1,9 +1,8 @@
-//! Clients that send what is no request, leave in the middle, never read or are too many: each is
-//! answered as far as it can be, and nobody else notices.
+//! Clients that send what is no request, leave in the middle or are too many: each is answered as
+//! far as it can be, and nobody else notices.
 
 use super::asked::{accepted, event, line};
 use super::socket_client::{SocketClient, eventually};
-use crate::client::dump::Dump;
 use crate::client::reply::ErrorReply;
 use crate::client::{Node, scratch_dir};
 
@@ -137,37 +136,6 @@ fn a_last_line_without_a_newline_counts_when_a_client_stops_sending() {
     assert_eq!(client.read_line(), accepted(3, "w", 2));
     assert_eq!(client.next_line(), None, "nothing more can come");
     node.finish().expect_quiet_success();
-}
-
-#[test]
-fn nobody_waits_for_a_client_that_never_reads() {
-    const OTHERS: u64 = 20;
-    let home = scratch_dir();
-    let data_dir = home.path().join("data");
-    let node = Node::start(Some(&data_dir), &[]);
-    let mut hog = SocketClient::connect(&data_dir);
-    let lines = (0..1_000_000).map(|number| match number % 500 {
-        499 => line("dump", number, ""),
-        _ => event(number, &format!("hog {number}"), "hog"),
-    });
-    let sent = hog.send_until_stuck(lines);
-    let mut other = SocketClient::connect(&data_dir);
-    for number in 0..OTHERS {
-        let reply = other.ask(&event(number, &format!("other {number}"), "other"));
-        assert_eq!(reply, accepted(number, "other", number + 1));
-        node.send(&event(number, &format!("stdin {number}"), "stdin"));
-        assert_eq!(node.read_line(), accepted(number, "stdin", number + 1));
-    }
-    let shown = other.records(&line("get_word", OTHERS, r#""word":"other""#));
-    assert_eq!(shown, [format!(r#"{{"word":"other","count":{OTHERS}}}"#)]);
-    // The client is still there, and has not read a byte.
-    node.finish().expect_quiet_success();
-    let dump = Dump::read(&data_dir).unwrap_or_else(|reason| panic!("{reason}"));
-    let count = |word: &str| dump.counts.get(word).copied().unwrap_or_default();
-    assert_eq!((count("other"), count("stdin")), (OTHERS, OTHERS));
-    let hogged = count("hog");
-    assert!((1..=sent).contains(&hogged), "{hogged} of {sent}");
-    drop(hog);
 }
 
 #[test]

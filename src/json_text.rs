@@ -1,5 +1,7 @@
 //! JSON as `serde_json` writes it, for what is written millions of times.
 
+use wide::u8x16;
+
 /// Appends a string.
 pub(crate) fn put_string(out: &mut Vec<u8>, value: &str) {
     if plain_bytes(value.as_bytes()) == value.len() {
@@ -17,27 +19,28 @@ pub(crate) fn put_number(out: &mut Vec<u8>, value: u64) {
 }
 
 /// How many bytes from the first on stand for themselves in a string: they are no quote, no
-/// backslash and no control character. Looks at eight at a time.
+/// backslash and no control character.
 pub(crate) fn plain_bytes(bytes: &[u8]) -> usize {
-    const ONES: u64 = u64::MAX / 0xff;
-    const HIGH_BITS: u64 = ONES * 0x80;
-    /// The high bit of each byte below `limit`, up to the first of them.
-    fn below(bytes: u64, limit: u8) -> u64 {
-        bytes.wrapping_sub(ONES * u64::from(limit)) & !bytes & HIGH_BITS
-    }
     let mut rest = bytes;
-    while let Some((eight, behind)) = rest.split_first_chunk::<8>() {
-        let eight = u64::from_le_bytes(*eight);
-        let quotes = below(eight ^ (ONES * u64::from(b'"')), 1);
-        let backslashes = below(eight ^ (ONES * u64::from(b'\\')), 1);
-        let special = below(eight, 0x20) | quotes | backslashes;
+    while let Some((sixteen, behind)) = rest.split_first_chunk() {
+        let special = special(*sixteen);
         if special != 0 {
-            return bytes.len() - rest.len() + (special.trailing_zeros() / 8) as usize;
+            return bytes.len() - rest.len() + special.trailing_zeros() as usize;
         }
         rest = behind;
     }
-    let is_plain = |byte: &u8| !matches!(byte, 0..0x20 | b'"' | b'\\');
-    bytes.len() - rest.len() + rest.iter().take_while(|byte| is_plain(byte)).count()
+    let mut sixteen = [b'"'; 16];
+    sixteen[..rest.len()].copy_from_slice(rest);
+    bytes.len() - rest.len() + special(sixteen).trailing_zeros() as usize
+}
+
+/// Which bytes do not stand for themselves in a string, as bits.
+fn special(bytes: [u8; 16]) -> u32 {
+    let bytes = u8x16::new(bytes);
+    let alike = |byte: u8| bytes.simd_eq(u8x16::splat(byte));
+    let last_control = u8x16::splat(0x1f);
+    let is_control = bytes.max(last_control).simd_eq(last_control);
+    (alike(b'"') | alike(b'\\') | is_control).to_bitmask()
 }
 
 #[cfg(test)]

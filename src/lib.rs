@@ -50,6 +50,8 @@
 //! | `request` | requests, replies, refusals | how they arrive or are kept |
 //! | `state` | positions, sets of them, timeline, counts | the disk |
 //! | `fingerprint` | what the index compares before the ids | where it is kept |
+//! | `look_ahead` | reading memory before it is needed | what is in it |
+//! | `json_text` | strings and numbers as JSON | who reads them |
 //! | `options` | how a state directory is used | who uses what of it |
 //! | `statistics`, `limits`, `error` | figures, limits, failures | everything else |
 //! | `storage_timeout` | how long the storage is waited for | how it is watched |
@@ -75,6 +77,7 @@ mod journal;
 mod json_text;
 mod limits;
 pub mod load;
+mod look_ahead;
 pub mod node;
 mod options;
 mod processor;

@@ -28,14 +28,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, Select, Sender, TryRecvError, TrySendError, bounded};
-use smallvec::SmallVec;
 use thiserror::Error;
 
 use crate::engine::{Engine, unix_ms};
 use crate::error::StorageError;
-use crate::processor::{LOOK_AHEAD, Preparation, Preparer, Processor};
+use crate::look_ahead::LOOK_AHEAD;
+use crate::processor::{Preparation, Preparer, Processor};
 use crate::protocol::{Batch, BatchReader, Body, Line};
-use crate::request::{Answer, Request};
+use crate::request::Answer;
 use answered::Answered;
 use client::Client;
 use commit::{Committer, HeldGroup};
@@ -134,10 +134,10 @@ pub fn serve(
     })
 }
 
-/// A batch with what was worked out ahead of each of its lines that is a request.
+/// A batch with what was worked out ahead of each of its lines.
 struct Decoded {
     batch: Batch,
-    preparations: Vec<Option<Preparation>>,
+    preparations: Vec<Preparation>,
     /// The client of the control socket that it is of, if not of the input.
     client: Option<Arc<Client>>,
 }
@@ -148,9 +148,11 @@ impl Decoded {
             .lines
             .iter()
             .map(|line| line.body.request(&batch.text));
-        let preparations = requests.map(|request| Some(preparer.prepare(&request?)));
+        let prepare = |request| preparer.prepare(&request);
         Self {
-            preparations: preparations.collect(),
+            preparations: requests
+                .map(|r| r.map_or_else(Preparation::default, prepare))
+                .collect(),
             batch,
             client,
         }
@@ -294,11 +296,9 @@ impl Applier<'_> {
         self.processor.begin_batch(unix_ms(SystemTime::now()))?;
         let together = preparations.chunks_mut(LOOK_AHEAD);
         for (lines, preparations) in lines.chunks(LOOK_AHEAD).zip(together) {
-            let requests = lines.iter().map(|line| line.body.request(text));
-            let requests: SmallVec<[_; LOOK_AHEAD]> = requests.collect();
-            self.processor.look_ahead(&requests, preparations);
-            for (line, prepared) in lines.iter().zip(requests.iter().zip(&*preparations)) {
-                self.apply_line(line, prepared)?;
+            self.processor.look_ahead(preparations);
+            for (line, preparation) in lines.iter().zip(&*preparations) {
+                self.apply_line(line, text, preparation)?;
                 if self.group_is_full() {
                     self.set_aside()?;
                 }
@@ -318,19 +318,20 @@ impl Applier<'_> {
     fn apply_line(
         &mut self,
         line: &Line,
-        prepared: (&Option<Request<'_>>, &Option<Preparation>),
+        text: &str,
+        preparation: &Preparation,
     ) -> Result<(), NodeError> {
-        let (Some(request), Some(preparation)) = prepared else {
+        let Some(request) = line.body.request(text) else {
             self.line_in_hand().push_other();
             return match (&line.body, line.msg_id) {
                 (Body::Query(_), Some(_)) => self.ask(),
                 _ => Ok(()),
             };
         };
-        if Processor::needs_durable(request) {
+        if Processor::needs_durable(&request) {
             self.wait_until_durable()?;
         }
-        let answer = self.processor.apply(request, preparation)?;
+        let answer = self.processor.apply(&request, preparation)?;
         self.line_in_hand().push(answer);
         Ok(())
     }

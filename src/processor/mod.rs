@@ -22,7 +22,6 @@ use crate::error::StorageError;
 use crate::journal::{Journal, walk_fingerprints};
 use crate::options::Options;
 use crate::request::{Answer, Outcome, Refusal, Reply, Request};
-pub(crate) use crate::seen::LOOK_AHEAD;
 use crate::seen::{Index, LoadedRun};
 use crate::snapshots::Snapshots;
 use crate::state::State;
@@ -157,25 +156,17 @@ impl Processor {
         Preparer::new(self.index.fingerprints())
     }
 
-    /// Has what a few requests that are about to be applied need brought into the CPU's cache: here
-    /// the reads overlap, where the requests themselves would wait for each in turn.
-    pub(crate) fn look_ahead(
-        &self,
-        requests: &[Option<Request<'_>>],
-        preparations: &mut [Option<Preparation>],
-    ) {
-        let events = preparations.iter().flatten();
-        let events = events.filter_map(|Preparation(event)| event.as_ref());
-        self.index
-            .touch(events.clone().map(|event| event.fingerprint));
-        self.state.counts.touch(events.map(|event| event.word_hash));
-        for (request, preparation) in requests.iter().zip(preparations) {
-            if let Some(Request::Process { word, .. }) = request
-                && let Some(Preparation(Some(event))) = preparation
-            {
-                event.word_number = self.state.counts.number(word, event.word_hash);
-            }
+    /// Has what a few requests that are about to be applied need brought into the CPU's cache.
+    pub(crate) fn look_ahead(&self, preparations: &mut [Preparation]) {
+        let counts = &self.state.counts;
+        let events = preparations.iter_mut();
+        for event in events.filter_map(|Preparation(event)| event.as_mut()) {
+            event.likely_number = counts.likely_number(event.word_hash);
         }
+        let events = preparations.iter();
+        let events = events.filter_map(|Preparation(event)| event.as_ref());
+        counts.touch(events.clone().filter_map(|event| event.likely_number));
+        self.index.touch(events.map(|event| event.fingerprint));
     }
 
     /// Parts of the index that have been read and wait to be taken in, right after a start.
@@ -246,7 +237,7 @@ impl Processor {
             uuid,
             fingerprint,
             word_hash,
-            word_number,
+            likely_number,
         } = prepared;
         let id = EventId::of(event_id, uuid);
         let twins = self.twins(&id, fingerprint, word)?;
@@ -254,7 +245,7 @@ impl Processor {
             return Ok(self.duplicate(event_id, word, other_word));
         }
         let counts = &mut self.state.counts;
-        let count = counts.add_numbered(word, word_hash, word_number, 1);
+        let count = counts.add_hashed(word, word_hash, likely_number, 1);
         let entry = Entry {
             event_id: id,
             word,

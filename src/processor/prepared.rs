@@ -26,15 +26,15 @@ impl Preparer {
                 uuid: EventId::uuid_of(event_id),
                 fingerprint: self.fingerprints.of(event_id),
                 word_hash: word_hash(word),
-                word_number: None,
+                likely_number: None,
             })),
             _ => Preparation(None),
         }
     }
 }
 
-/// What was worked out of one request.
-#[derive(Debug, Clone, Copy)]
+/// What was worked out of one request: of those that are no events there is nothing.
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Preparation(pub(super) Option<PreparedEvent>);
 
 /// What was worked out of an event.
@@ -44,6 +44,6 @@ pub(super) struct PreparedEvent {
     pub(super) uuid: Option<Uuid>,
     pub(super) fingerprint: Fingerprint,
     pub(super) word_hash: u64,
-    /// Of its word, if that was looked up ahead and had one.
-    pub(super) word_number: Option<WordNumber>,
+    /// Of its word, as the counts say when it is looked ahead at.
+    pub(super) likely_number: Option<WordNumber>,
 }

@@ -34,7 +34,7 @@ impl Processor {
         let hash = word_hash(word);
         let counts = &mut self.state.counts;
         if is_in_state {
-            counts.add_numbered(word, hash, None, 1);
+            counts.add_hashed(word, hash, None, 1);
         }
         let entry = Entry {
             event_id: EventId::new(event_id),

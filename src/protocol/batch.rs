@@ -125,7 +125,9 @@ impl<R: Read> BatchReader<R> {
         loop {
             let end = memchr(b'\n', &text.as_bytes()[start..]).map(|at| start + at);
             let stop = end.unwrap_or(text.len());
-            lines.extend(self.decode_one(&mut strings, start, stop));
+            if let Some(line) = self.decode_one(&mut strings, start, stop) {
+                lines.push(line);
+            }
             match end {
                 Some(end) => start = end + 1,
                 None => break,

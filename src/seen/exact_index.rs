@@ -12,14 +12,39 @@ const NONE: u32 = u32::MAX;
 /// How many positions a chain has on average, when all are there.
 const CHAIN_POSITIONS: u64 = 4;
 
+/// A position in its chain. Its parts are read together, and so stand together.
+#[derive(Debug, Clone, Copy)]
+struct Link {
+    /// The low bits of its fingerprint.
+    low: u32,
+    /// The bits above those.
+    high: u16,
+    /// The position before in the chain, as an offset from the first.
+    earlier: u32,
+}
+
+const _: () = assert!(size_of::<Link>() == 12 && FINGERPRINT_BITS <= 48);
+
+impl Link {
+    fn new(fingerprint: Fingerprint, earlier: u32) -> Self {
+        Self {
+            low: fingerprint.0 as u32,
+            high: (fingerprint.0 >> 32) as u16,
+            earlier,
+        }
+    }
+
+    fn fingerprint(self) -> Fingerprint {
+        Fingerprint(u64::from(self.high) << 32 | u64::from(self.low))
+    }
+}
+
 /// At most 2^32 - 1 consecutive positions and their fingerprints.
 #[derive(Debug)]
 pub(crate) struct ExactIndex {
     first: Position,
     /// Of each position, from the first on.
-    fingerprints: Vec<Fingerprint>,
-    /// For each position the one before in its chain, as offsets from the first.
-    earlier: Vec<u32>,
+    links: Vec<Link>,
     /// The last position of each chain.
     heads: Vec<u32>,
 }
@@ -30,11 +55,10 @@ impl ExactIndex {
         let chains = (expected / CHAIN_POSITIONS).next_power_of_two();
         let chains = chains.min(1 << FINGERPRINT_BITS.min(30)) as usize;
         // Memory that is not used yet costs nothing, and lists that grow leave holes behind.
-        let room = || usize::try_from(expected).unwrap_or_default();
+        let room = usize::try_from(expected).unwrap_or_default();
         Self {
             first,
-            fingerprints: Vec::with_capacity(room()),
-            earlier: Vec::with_capacity(room()),
+            links: Vec::with_capacity(room),
             heads: vec![NONE; chains],
         }
     }
@@ -45,26 +69,24 @@ impl ExactIndex {
     }
 
     /// The fingerprints of the positions, in order.
-    pub(crate) fn fingerprints(&self) -> &[Fingerprint] {
-        &self.fingerprints
+    pub(crate) fn fingerprints(&self) -> impl ExactSizeIterator<Item = Fingerprint> {
+        self.links.iter().map(|link| link.fingerprint())
     }
 
     /// The fingerprint of a position; `None` if it is not among them.
     pub(crate) fn fingerprint_of(&self, position: Position) -> Option<Fingerprint> {
         let offset = position.0.checked_sub(self.first.0)?;
-        self.fingerprints
-            .get(usize::try_from(offset).ok()?)
-            .copied()
+        let link = self.links.get(usize::try_from(offset).ok()?)?;
+        Some(link.fingerprint())
     }
 
     /// Adds the next position.
     pub(crate) fn push(&mut self, fingerprint: Fingerprint) {
-        let offset = self.fingerprints.len() as u32;
+        let offset = self.links.len() as u32;
         assert!(offset != NONE, "who pushes keeps to the limit");
         let chain = self.chain(fingerprint);
         let earlier = std::mem::replace(&mut self.heads[chain], offset);
-        self.fingerprints.push(fingerprint);
-        self.earlier.push(earlier);
+        self.links.push(Link::new(fingerprint, earlier));
     }
 
     /// The head of a fingerprint's chain, for those who want it in the CPU's cache.
@@ -76,10 +98,11 @@ impl ExactIndex {
     pub(crate) fn find(&self, fingerprint: Fingerprint, found: &mut Positions) {
         let mut next = self.heads[self.chain(fingerprint)];
         while next != NONE {
-            if self.fingerprints[next as usize] == fingerprint {
+            let link = self.links[next as usize];
+            if link.fingerprint() == fingerprint {
                 found.push(Position(self.first.0 + u64::from(next)));
             }
-            next = self.earlier[next as usize];
+            next = link.earlier;
         }
     }
 
@@ -89,7 +112,6 @@ impl ExactIndex {
 
     /// Bytes of memory that the positions take.
     pub(crate) fn memory_bytes(&self) -> usize {
-        let offsets = self.earlier.capacity() + self.heads.capacity();
-        self.fingerprints.capacity() * size_of::<Fingerprint>() + offsets * size_of::<u32>()
+        self.links.capacity() * size_of::<Link>() + self.heads.capacity() * size_of::<u32>()
     }
 }

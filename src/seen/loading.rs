@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, RecvError, TryRecvError, bounded};
 
 use crate::error::StorageError;
 use crate::fingerprint::Fingerprint;
-use crate::seen::LOOK_AHEAD;
+use crate::look_ahead::LOOK_AHEAD;
 use crate::seen::run_table::{RunTable, SHARDS};
 use crate::store::{Reader, RunHeader, RunNumber};
 

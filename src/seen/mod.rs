@@ -25,24 +25,14 @@ use smallvec::SmallVec;
 
 use crate::error::StorageError;
 use crate::fingerprint::{Fingerprint, Fingerprints};
+use crate::look_ahead::touch;
 use crate::state::position::Position;
 use crate::store::{Reader, RunHeader, RunNumber, RunWrites, SpaceFloor};
 pub(crate) use exact_index::ExactIndex;
 pub(crate) use loading::LoadedRun;
 use loading::Loading;
-use run_table::{Matches, RunTable};
+use run_table::RunTable;
 use run_writer::RunWriter;
-
-/// So many fingerprints are looked at together before they are needed: the CPU reads for all of
-/// them at once, where it would wait for each in turn.
-pub(crate) const LOOK_AHEAD: usize = 64;
-
-/// Reads a few words of memory at once. Where they are is found out before the first is read, so
-/// that nothing but the memory is waited for.
-fn touch<'a>(words: impl Iterator<Item = &'a u32>) {
-    let words: SmallVec<[&u32; LOOK_AHEAD]> = words.collect();
-    std::hint::black_box(words.iter().fold(0, |all, &&word| all ^ word));
-}
 
 /// A run has at least this share of all positions, so that the number of runs stays in the
 /// hundreds.
@@ -192,7 +182,7 @@ impl Index {
     pub(crate) fn take_in_pushed(&mut self) {
         if let Some(mut loading) = self.loading.take() {
             for (run, positions) in self.in_memory() {
-                loading.add(run, positions.fingerprints().to_vec());
+                loading.add(run, positions.fingerprints().collect());
             }
             self.loading = Some(loading);
         }
@@ -205,7 +195,8 @@ impl Index {
     ///
     /// [`StorageError`] when a stored part of the index cannot be read.
     pub(crate) fn positions_with(&mut self, wanted: Fingerprint) -> Result<u64, StorageError> {
-        Ok(self.matches(wanted)?.positions)
+        self.complete(wanted)?;
+        Ok(self.table.matches(wanted).positions)
     }
 
     /// Every position whose event has this fingerprint, and so every position that may carry
@@ -215,8 +206,12 @@ impl Index {
     ///
     /// [`StorageError`] when a stored part of the index cannot be read.
     pub(crate) fn candidates(&mut self, wanted: Fingerprint) -> Result<Positions, StorageError> {
-        let matches = self.matches(wanted)?;
         let mut found = Positions::new();
+        self.complete(wanted)?;
+        if self.table.is_new(wanted) {
+            return Ok(found);
+        }
+        let matches = self.table.matches(wanted);
         if matches.positions == 0 {
             return Ok(found);
         }
@@ -234,11 +229,13 @@ impl Index {
         Ok(found)
     }
 
-    fn matches(&mut self, wanted: Fingerprint) -> Result<Matches, StorageError> {
-        if let Some(loading) = &mut self.loading {
-            loading.complete(&self.reader, &self.stored, wanted, &mut self.table)?;
+    /// Has the part of the table completed that knows of a fingerprint.
+    #[inline]
+    fn complete(&mut self, wanted: Fingerprint) -> Result<(), StorageError> {
+        match &mut self.loading {
+            Some(loading) => loading.complete(&self.reader, &self.stored, wanted, &mut self.table),
+            None => Ok(()),
         }
-        Ok(self.table.matches(wanted))
     }
 
     /// The stored runs on their way into the table, while they are.

@@ -12,8 +12,8 @@ use smallvec::SmallVec;
 use wide::u16x8;
 
 use crate::fingerprint::{FINGERPRINT_BITS, Fingerprint};
+use crate::look_ahead::touch;
 use crate::seen::lines::{LINE_SLOTS, Line, Lines};
-use crate::seen::touch;
 use crate::store::RunNumber;
 
 /// Shards grow one by one, so that growing is never noticed.
@@ -142,6 +142,18 @@ impl Layout {
         ((home as u64) << PLACE_BITS).div_ceil(u64::from(self.lines)) as u32
     }
 
+    fn line_after(self, line: usize) -> usize {
+        if line + 1 == self.lines as usize {
+            0
+        } else {
+            line + 1
+        }
+    }
+
+    fn line_before(self, line: usize) -> usize {
+        line.checked_sub(1).unwrap_or(self.lines as usize - 1)
+    }
+
     /// The place of a slot, given the first one of its home line.
     fn place(self, first: u32, slot: u32) -> u32 {
         first + (slot.wrapping_sub(first) & self.rest_mask())
@@ -213,7 +225,7 @@ impl Shard {
     }
 
     fn line_count(&self) -> usize {
-        self.lines.as_slice().len()
+        self.layout.lines as usize
     }
 
     /// Whether more than so many percent of the slots are in use.
@@ -236,9 +248,9 @@ impl Shard {
 
     /// Puts a slot into its home line or the next; false if neither has room.
     fn put_slot(&mut self, home: usize, slot: u32) -> bool {
-        let next = self.line_after(home);
         let lines = self.lines.as_mut_slice();
         if !lines[home].push(slot, false) {
+            let next = self.layout.line_after(home);
             if !lines[next].push(slot, true) {
                 return false;
             }
@@ -254,18 +266,6 @@ impl Shard {
         *self.overflow.entry((place, run)).or_default() += positions;
     }
 
-    fn line_after(&self, home: usize) -> usize {
-        if home + 1 == self.line_count() {
-            0
-        } else {
-            home + 1
-        }
-    }
-
-    fn line_before(&self, line: usize) -> usize {
-        line.checked_sub(1).unwrap_or(self.line_count() - 1)
-    }
-
     /// Gives the shard more lines.
     fn grow(&mut self) {
         let more = match self.line_count() {
@@ -276,7 +276,7 @@ impl Shard {
         let rest_bits = self.layout.rest_bits;
         for (number, line) in self.lines.as_slice().iter().enumerate() {
             let first = self.layout.first_place(number);
-            let first_before = self.layout.first_place(self.line_before(number));
+            let first_before = self.layout.first_place(self.layout.line_before(number));
             for index in 0..line.len() as usize {
                 let first = if line.is_displaced(index) {
                     first_before
@@ -302,6 +302,17 @@ impl Shard {
         *self = grown;
     }
 
+    /// Whether no position has this place, where its home line alone says so.
+    fn is_new(&self, place: u32) -> bool {
+        if self.is_empty() {
+            return true;
+        }
+        let (home, rest) = self.layout.split(place);
+        let line = &self.lines.as_slice()[home];
+        let is_whole = line.header & (SPILLED | OVERFLOWED) == 0;
+        is_whole && line.alike(rest, self.layout.rest_mask(), false) == 0
+    }
+
     fn matches(&self, place: u32) -> Matches {
         let mut matches = Matches::default();
         if self.is_empty() {
@@ -312,7 +323,7 @@ impl Shard {
         let (line, mask) = (&lines[home], self.layout.rest_mask());
         self.take_slots(line, line.alike(rest, mask, false), &mut matches);
         if line.header & SPILLED != 0 {
-            let next = &lines[self.line_after(home)];
+            let next = &lines[self.layout.line_after(home)];
             self.take_slots(next, next.alike(rest, mask, true), &mut matches);
         }
         if line.header & OVERFLOWED != 0 {
@@ -391,6 +402,12 @@ impl RunTable {
         let before = shard.line_count();
         shard.insert(Self::place(fingerprint), run.0);
         self.lines += shard.line_count() - before;
+    }
+
+    /// Whether no position has a fingerprint, where one look says so: as it does of most that none
+    /// has.
+    pub(super) fn is_new(&self, fingerprint: Fingerprint) -> bool {
+        self.shards[Self::shard_of(fingerprint)].is_new(Self::place(fingerprint))
     }
 
     /// Where the positions with a fingerprint are.

@@ -125,12 +125,7 @@ impl RunWriter {
 fn pack(run: RunNumber, index: &ExactIndex) -> Packed {
     let first = index.first();
     let positions = (first.0..).map(Position);
-    let mut entries: Vec<_> = index
-        .fingerprints()
-        .iter()
-        .copied()
-        .zip(positions)
-        .collect();
+    let mut entries: Vec<_> = index.fingerprints().zip(positions).collect();
     entries.sort_unstable();
     let blocks = encode_run(run, first, &entries);
     let mut digest = Xxh3::new();

@@ -11,6 +11,8 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::look_ahead::touch;
+
 /// A word and how many events of the state carry it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WordCount {
@@ -77,22 +79,21 @@ impl Counts {
 
     /// Counts more events of a word, and returns the new count.
     pub(crate) fn add(&mut self, word: &str, events: u64) -> u64 {
-        let hash = word_hash(word);
-        self.add_numbered(word, hash, self.number(word, hash), events)
+        self.add_hashed(word, word_hash(word), None, events)
     }
 
-    /// As [`Counts::add`], of a word whose hash is known, and its number if it had one when that
-    /// was looked up.
-    pub(crate) fn add_numbered(
+    /// As [`Counts::add`], of a word whose hash is known, and [`Counts::likely_number`] of it at
+    /// some time before.
+    pub(crate) fn add_hashed(
         &mut self,
         word: &str,
         hash: u64,
-        number: Option<WordNumber>,
+        likely: Option<WordNumber>,
         events: u64,
     ) -> u64 {
-        let number = number.or_else(|| self.number(word, hash));
-        let WordNumber(number) = number.unwrap_or_else(|| self.intern(word, hash));
-        debug_assert!(self.is_word(number, word));
+        let known = likely.filter(|number| self.is_word(number.0, word));
+        let known = known.or_else(|| self.number(word, hash));
+        let WordNumber(number) = known.unwrap_or_else(|| self.intern(word, hash));
         self.digest = self.digest.wrapping_add(hash.wrapping_mul(events));
         let count = &mut self.slots[number as usize].count;
         *count += events;
@@ -148,15 +149,21 @@ impl Counts {
         counts
     }
 
-    /// Has the counts of words with these hashes brought into the CPU's cache, most of them.
-    pub(crate) fn touch(&self, hashes: impl Iterator<Item = u64>) {
-        let likely = hashes.filter_map(|hash| self.numbers.find(hash, |_| true));
-        let counts = likely.map(|&number| self.slots[number as usize].count);
-        std::hint::black_box(counts.fold(0, |all, count| all ^ count));
+    /// The number of a word with this hash, if one has been seen: that of another only where a few
+    /// bits of the hashes are equal.
+    pub(crate) fn likely_number(&self, hash: u64) -> Option<WordNumber> {
+        self.numbers
+            .find(hash, |_| true)
+            .map(|&number| WordNumber(number))
+    }
+
+    /// Has the counts of a few words brought into the CPU's cache.
+    pub(crate) fn touch(&self, numbers: impl Iterator<Item = WordNumber>) {
+        touch(numbers.map(|WordNumber(number)| &self.slots[number as usize].count));
     }
 
     /// The number of a word, if it has been seen.
-    pub(crate) fn number(&self, word: &str, hash: u64) -> Option<WordNumber> {
+    fn number(&self, word: &str, hash: u64) -> Option<WordNumber> {
         self.numbers
             .find(hash, |&number| self.is_word(number, word))
             .map(|&number| WordNumber(number))

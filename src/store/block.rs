@@ -14,7 +14,8 @@
 //! The first position of a block is its key; the others follow one by one. As each block holds the
 //! checksum of the one before, the checksum of the last one is a digest of the whole journal.
 
-use hashbrown::HashTable;
+use hashbrown::{HashTable, hash_table};
+use sled::IVec;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::error::StorageError;
@@ -118,19 +119,21 @@ impl OpenBlock {
         self.stamp = stamp;
         self.offsets.push(self.bytes.len() as u16);
         let (bytes, spelled) = (&self.bytes, &self.spelled);
-        let same = |&index: &u16| word_at(bytes, spelled[usize::from(index)]) == Some(entry.word);
-        let place = match self.words.find(hash, same) {
-            Some(&index) => WordPlace::Earlier(index),
-            None => WordPlace::Here,
+        let word = |index: u16| word_at(bytes, spelled[usize::from(index)]);
+        let found = self.words.entry(
+            hash,
+            |&index| word(index) == Some(entry.word),
+            |&index| word_hash(word(index).unwrap_or_default()),
+        );
+        let place = match found {
+            hash_table::Entry::Occupied(found) => WordPlace::Earlier(*found.get()),
+            hash_table::Entry::Vacant(none) => {
+                none.insert(spelled.len() as u16);
+                WordPlace::Here
+            }
         };
-        if let Some(at) = entry.put(place, &mut self.bytes) {
-            let index = self.spelled.len() as u16;
-            self.spelled.push(at);
-            let (bytes, spelled) = (&self.bytes, &self.spelled);
-            self.words.insert_unique(hash, index, |&index| {
-                let word = word_at(bytes, spelled[usize::from(index)]);
-                word_hash(word.unwrap_or_default())
-            });
+        if let Some(place) = entry.put(place, &mut self.bytes) {
+            self.spelled.push(place);
         }
     }
 
@@ -195,7 +198,7 @@ pub(crate) struct Block {
     /// The checksum of the block before, 0 if there is none.
     pub(crate) previous_checksum: u64,
     pub(crate) stamp: Stamp,
-    pub(crate) bytes: std::sync::Arc<[u8]>,
+    pub(crate) bytes: IVec,
 }
 
 impl Block {
@@ -204,7 +207,7 @@ impl Block {
     /// # Errors
     ///
     /// [`StorageError::Damaged`] if the checksum, the version or the number of entries is wrong.
-    pub(crate) fn open(first: Position, bytes: &[u8]) -> Result<Self, StorageError> {
+    pub(crate) fn open(first: Position, bytes: &IVec) -> Result<Self, StorageError> {
         let damaged = |expected: &str, found: String| {
             StorageError::damaged(
                 format!("the journal block at position {first}"),
@@ -238,7 +241,7 @@ impl Block {
                     counts_digest: number(3),
                 },
                 previous_checksum: number(2),
-                bytes: bytes.into(),
+                bytes: bytes.clone(),
             }),
             header => {
                 let expected = format!("version {VERSION} and an entry");
@@ -306,16 +309,11 @@ impl Cursor {
             spelled_at,
             end,
         } = found.ok_or_else(|| no_entry(at))?;
-        self.spelled.extend(spelled_at);
-        self.offset = end;
-        self.position = at.next();
+        if let Some(place) = spelled_at {
+            self.spelled.push(place);
+        }
+        (self.offset, self.position) = (end, at.next());
         Ok(Some((at, entry)))
-    }
-
-    fn step_over(&mut self, end: usize, spelled_at: Option<u16>) {
-        self.spelled.extend(spelled_at);
-        self.offset = end;
-        self.position = self.position.next();
     }
 
     /// Moves to a position at or after the present one, and returns its event.
@@ -327,7 +325,10 @@ impl Cursor {
         while self.position < wanted && !self.is_at_end() {
             let skipped = Entry::skip(&self.block.bytes, self.offset);
             let (end, spelled_at) = skipped.ok_or_else(|| no_entry(self.position))?;
-            self.step_over(end, spelled_at);
+            if let Some(place) = spelled_at {
+                self.spelled.push(place);
+            }
+            (self.offset, self.position) = (end, self.position.next());
         }
         match self.next()? {
             Some((_, entry)) => Ok(entry),
@@ -426,13 +427,14 @@ mod tests {
             count: 1,
         };
         open.push(&entry, word_hash(entry.word), STAMP);
-        let bytes = open.seal().bytes.to_vec();
+        let bytes = open.seal().bytes;
         assert!(Block::open(Position(7), &bytes).is_ok());
         assert!(Block::open(Position(8), &bytes).is_err());
         for bit in 0..bytes.len() * 8 {
-            let mut flipped = bytes.clone();
+            let mut flipped = bytes.to_vec();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert!(Block::open(Position(7), &flipped).is_err(), "bit {bit}");
+            let opened = Block::open(Position(7), &flipped.into());
+            assert!(opened.is_err(), "bit {bit}");
         }
     }
 

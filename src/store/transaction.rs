@@ -92,7 +92,7 @@ impl Transaction {
     ) -> Result<(), StorageError> {
         for block in &group.blocks {
             self.journal
-                .insert(&block.first.0.to_be_bytes(), &*block.bytes);
+                .insert(&block.first.0.to_be_bytes(), block.bytes.clone());
         }
         for (set, stored, new) in [
             (CLOSED_SET, &stored.closed, &group.closed),

@@ -4,6 +4,7 @@
 pub(crate) const MAX_VARINT_BYTES: usize = 10;
 
 /// Appends a number.
+#[inline]
 pub(crate) fn put(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
@@ -19,17 +20,29 @@ pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// Takes a number from the front of `input`; `None` if it does not begin with one.
+#[inline]
 pub(crate) fn take(input: &mut &[u8]) -> Option<u64> {
-    match input.split_first() {
-        Some((&byte, rest)) if byte < 0x80 => {
+    // Most have one byte or two.
+    match **input {
+        [low, ref rest @ ..] if low < 0x80 => {
             *input = rest;
-            Some(byte.into())
+            Some(low.into())
         }
-        _ => take_longer(input),
+        [low, high, ref rest @ ..] if high < 0x80 => {
+            *input = rest;
+            Some(u64::from(low & 0x7f) | u64::from(high) << 7)
+        }
+        ref longer => {
+            let (number, bytes) = read_longer(longer)?;
+            *input = &longer[bytes..];
+            Some(number)
+        }
     }
 }
 
-fn take_longer(input: &mut &[u8]) -> Option<u64> {
+/// The number that `input` begins with, and how many bytes it has.
+#[inline(never)]
+fn read_longer(input: &[u8]) -> Option<(u64, usize)> {
     let mut number = 0;
     for (index, &byte) in input.iter().take(MAX_VARINT_BYTES).enumerate() {
         let bits = u64::from(byte & 0x7f);
@@ -38,14 +51,14 @@ fn take_longer(input: &mut &[u8]) -> Option<u64> {
         }
         number |= bits << (7 * index);
         if byte & 0x80 == 0 {
-            *input = &input[index + 1..];
-            return Some(number);
+            return Some((number, index + 1));
         }
     }
     None
 }
 
 /// Takes a length and that many bytes from the front of `input`.
+#[inline]
 pub(crate) fn take_bytes<'a>(input: &mut &'a [u8]) -> Option<&'a [u8]> {
     let mut rest = *input;
     let length = usize::try_from(take(&mut rest)?).ok()?;

@@ -83,8 +83,9 @@ impl Answered {
                 let answer = answers.next().expect("every request has been answered");
                 writer.answer(out, to, &request, answer);
             } else if let Body::Query(query) = &line.body {
-                // Without a number nobody waits for the answer.
-                question = msg_id.zip(process.take()).map(|(msg_id, process)| {
+                // Without a number nobody waits for the answer, and the lines go on behind it.
+                let Some(msg_id) = msg_id else { continue };
+                question = process.take().map(|process| {
                     Box::new(Question {
                         query: Query::clone(query),
                         to: writer.answer_later(src, msg_id),

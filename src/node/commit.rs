@@ -27,7 +27,8 @@ pub(super) struct HeldGroup {
     pub(super) durable: Option<Sender<()>>,
 }
 
-/// The one who commits and, for that reason, the only one who writes replies.
+/// The one who commits and, for that reason, the only one who spells replies, and who writes those
+/// to the input.
 pub(super) struct Committer<'a, W> {
     store: Store,
     output: W,
@@ -61,10 +62,7 @@ impl<'a, W: Write> Committer<'a, W> {
                 Err(RecvTimeoutError::Timeout) => self.reopen(),
                 Err(RecvTimeoutError::Disconnected) => break,
             };
-            if let Err(error) = result {
-                self.stop.request();
-                return Err(error.into());
-            }
+            result?;
         }
         // The applier is gone, and its readers with it.
         self.store.close()?;

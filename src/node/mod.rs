@@ -5,13 +5,13 @@
 //!          a thread           the caller's       a thread
 //! ```
 //!
-//! Clients of the control socket have a thread each that reads, and one that writes: their
-//! requests join the one queue in front of the applier, which is what orders them all.
+//! Clients of the control socket have a thread each that reads, and one that writes what the thread
+//! that commits has spelled: their requests join the one queue in front of the applier, which is
+//! what orders them all. Each of their questions is answered on a thread of its own.
 //!
 //! While one group is being made durable, the next is applied and the one after it decoded. A
 //! group is what is already waiting, up to a limit, and is never waited for. Replies leave only
-//! behind the fdatasync of their group, as the thread that commits is the one that spells and
-//! writes them.
+//! behind the fdatasync of their group, as the thread that commits is the one that spells them.
 
 mod answered;
 mod client;
@@ -44,6 +44,7 @@ pub use monitor::Monitor;
 pub use priority::yield_to_others;
 pub use stages::StageTimes;
 use stages::TimedInput;
+use stop::StopAtEnd;
 pub use stop::{Stop, Stoppable};
 
 /// Decoded batches that may wait, half a megabyte: the decoder runs ahead while the applier waits
@@ -63,10 +64,10 @@ const MAX_WAITING_GROUPS: usize = 2;
 #[non_exhaustive]
 pub enum NodeError {
     /// The input could not be read. Everything read before was carried out and answered.
-    #[error("the input could not be read")]
+    #[error("the input could not be read; what was read of it is carried out, so start it again")]
     Input(#[source] io::Error),
     /// The replies could not be written. What was applied is durable.
-    #[error("the replies could not be written")]
+    #[error("the replies could not be written; all is durable, so start again and send it again")]
     Output(#[source] io::Error),
     /// The storage failed. What was not answered may or may not have taken effect.
     #[error(transparent)]
@@ -104,13 +105,15 @@ pub fn serve(
         }
         let input = TimedInput { input, clock };
         let decoding = scope.spawn(move || {
-            let result = decode(input, preparer, batches, stop);
             // Clients are not served any longer than the input.
-            stop.request();
-            result
+            let _stop = StopAtEnd(stop);
+            decode(input, preparer, batches, stop)
         });
         let committer = Committer::new(store, output, stop, clock);
-        let committing = scope.spawn(|| committer.run(held));
+        let committing = scope.spawn(|| {
+            let _stop = StopAtEnd(stop);
+            committer.run(held)
+        });
         let applier = Applier {
             processor,
             groups,
@@ -120,7 +123,7 @@ pub fn serve(
             held_bytes: 0,
             waited: Duration::ZERO,
             monitor,
-            stop,
+            _stop: StopAtEnd(stop),
         };
         let applied = applier.run();
         let committed = committing
@@ -205,14 +208,7 @@ struct Applier<'a> {
     /// How long groups have waited for the committer.
     waited: Duration,
     monitor: &'a Monitor,
-    stop: &'a Stop,
-}
-
-impl Drop for Applier<'_> {
-    /// However the applier ends, by a panic too, nobody may go on waiting for input.
-    fn drop(&mut self) {
-        self.stop.request();
-    }
+    _stop: StopAtEnd<'a>,
 }
 
 /// What the applier does next.

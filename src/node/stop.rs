@@ -83,6 +83,17 @@ impl Stop {
     }
 }
 
+/// Requests a stop when it is dropped: however a stage ends, by a panic too, nobody may go on
+/// waiting for what it does.
+#[derive(Debug)]
+pub(super) struct StopAtEnd<'a>(pub(super) &'a Stop);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.request();
+    }
+}
+
 /// An input that ends when a stop is requested.
 #[derive(Debug)]
 pub struct Stoppable<R> {

@@ -143,6 +143,25 @@ fn a_request_without_a_number_is_carried_out_silently_and_a_question_without_one
 }
 
 #[test]
+fn a_question_is_answered_behind_one_without_a_number_that_came_with_it() {
+    let home = scratch_dir();
+    let data_dir = home.path().join("data");
+    let node = Node::start(Some(&data_dir), &[]);
+    let mut client = SocketClient::connect(&data_dir);
+    let unnumbered = without_number(&line("counts", 0, ""), 0);
+    let event = event(1, "e1", "w");
+    let question = line("get_word", 2, r#""word":"w""#);
+    let together = format!("{unnumbered}\n{event}\n{unnumbered}\n{question}\n");
+    client
+        .send_raw(together.as_bytes())
+        .expect("the node reads");
+    assert_eq!(client.read_line(), accepted(1, "w", 1));
+    let lines = client.next_answer().expect("the node answers");
+    assert_eq!(lines, answer(&[r#"{"word":"w","count":1}"#.to_owned()], 2));
+    node.finish().expect_quiet_success();
+}
+
+#[test]
 fn what_was_read_of_a_client_is_answered_when_standard_input_ends() {
     const EVENTS: u64 = 100;
     let home = scratch_dir();

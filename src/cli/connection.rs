@@ -28,7 +28,12 @@ pub(super) struct Refused {
 impl Refused {
     /// The exit status of a command that is refused.
     pub(super) fn status(&self) -> u8 {
-        if self.is_temporary() { STORAGE } else { USAGE }
+        const CRASH: u64 = 13;
+        if self.is_temporary() || self.code == CRASH {
+            STORAGE
+        } else {
+            USAGE
+        }
     }
 
     fn is_temporary(&self) -> bool {

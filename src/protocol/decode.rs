@@ -2,12 +2,11 @@
 
 use std::ops::Range;
 
-use serde::Deserialize;
-
 use crate::inspect::Query;
 use crate::protocol::json::{Excess, Reader, SyntaxError, Value};
 use crate::protocol::line::{Body, Line, Span, Strings, malformed};
 use crate::protocol::members::{Member, Members, read_members};
+use crate::protocol::question::read_question;
 use crate::protocol::reason::{Problem, Reason};
 
 /// Where a line comes from.
@@ -174,11 +173,7 @@ fn read_control(
             Ok(Body::DeleteCheckpoint { checkpoint_id })
         }
         name if Query::NAMES.contains(&name) => {
-            let body =
-                serde_json::from_str(line).map(|mut line: serde_json::Value| line["body"].take());
-            let query = body.and_then(Query::deserialize);
-            let query = query.map_err(|error| format!("the members of {name}: {error}"))?;
-            Ok(Body::Query(Box::new(query)))
+            Ok(Body::Query(Box::new(read_question(name, line)?)))
         }
         _ => Ok(Body::Unknown { kind }),
     }

@@ -9,6 +9,7 @@ mod json;
 mod line;
 mod line_decoder;
 mod members;
+mod question;
 mod reason;
 mod reply;
 mod shape;

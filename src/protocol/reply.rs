@@ -1,5 +1,6 @@
 //! Encoding: replies as lines, in exactly the style that the protocol prescribes.
 
+use crate::error::StorageError;
 use crate::inspect::InspectError;
 use crate::json_text::{put_number, put_string};
 use crate::protocol::line::Body;
@@ -37,6 +38,8 @@ enum ErrorCode {
     NotSupported = 10,
     TemporarilyUnavailable = 11,
     MalformedRequest = 12,
+    /// Of questions: what is stored cannot be read, and asking again does not help.
+    Crash = 13,
     KeyDoesNotExist = 20,
 }
 
@@ -256,7 +259,10 @@ impl AnswerWriter {
             InspectError::UnknownCheckpoint { .. } | InspectError::BeyondTheEnd { .. } => {
                 ErrorCode::KeyDoesNotExist
             }
-            _ => ErrorCode::TemporarilyUnavailable,
+            InspectError::Storage(StorageError::ViewGivenUp { .. }) => {
+                ErrorCode::TemporarilyUnavailable
+            }
+            InspectError::Storage(_) | InspectError::Unspeakable(_) => ErrorCode::Crash,
         };
         self.refuse(out, code, &error.to_string());
     }

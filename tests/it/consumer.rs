@@ -17,8 +17,8 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 
 use crate::campaign::setting;
-use crate::client::{Node, PATIENCE, scratch_dir};
-use crate::command::binary;
+use crate::client::{Node, PATIENCE, run_with, scratch_dir};
+use crate::command::{binary, on_directory, run};
 use crate::oracle::{Oracle, Request};
 
 /// The process that reads outputs.
@@ -212,4 +212,47 @@ fn each_output_is_read_exactly_once_across_kills_of_both_sides() {
     let restarted = Consumer::start(&producer.data_dir, &file);
     check(&file, &producer.oracle, true);
     drop(restarted);
+}
+
+/// What is damaged stays so: whoever follows is told, and does not ask for ever.
+#[test]
+fn a_follower_of_a_log_that_cannot_be_read_ends_with_an_error_and_the_node_goes_on() {
+    const EVENTS: u64 = 20_000;
+    /// A start then reads only the end of the journal.
+    const ARGUMENTS: [&str; 2] = ["--run-every", "1000"];
+    let home = scratch_dir();
+    let data_dir = home.path().join("data");
+    let event = |number: u64| Request::Process {
+        event_id: format!("an id that stands out, {number}."),
+        word: "w".to_owned(),
+    };
+    let lines = (1..=EVENTS).map(|number| event(number).line(number) + "\n");
+    let commit = Request::Commit.line(EVENTS + 1) + "\n";
+    let input = lines.chain([commit]).collect::<String>();
+    let (_, said, status) = run_with(&data_dir, &ARGUMENTS, input.as_bytes());
+    assert!(status.success(), "{said}");
+    // What was written before the last open is read where sled's snapshot says that it is.
+    (0..2).for_each(|_| drop(run_with(&data_dir, &ARGUMENTS, b"")));
+    let path = data_dir.join("db");
+    let mut bytes = fs::read(&path).expect("sled's file is there");
+    let wanted = b"an id that stands out, 17.";
+    let places = bytes.windows(wanted.len()).enumerate();
+    let places = places.filter(|(_, bytes)| bytes == wanted);
+    let places: Vec<usize> = places.map(|(at, _)| at).collect();
+    assert!(!places.is_empty(), "sled compresses nothing");
+    places.into_iter().for_each(|at| bytes[at] ^= 1);
+    fs::write(&path, &bytes).expect("the file is ours");
+    let node = Node::start(Some(&data_dir), &ARGUMENTS);
+    node.send(&event(EVENTS).line(1));
+    assert!(node.read_line().contains(r#""was_duplicate": true"#));
+    let followed = run(&mut on_directory("outputs", &data_dir, &["--follow"]), "");
+    assert_eq!(followed.code, Some(5), "{}", followed.stderr);
+    assert!(
+        followed.stderr.contains("failed while reading"),
+        "{}",
+        followed.stderr
+    );
+    node.send(&event(EVENTS + 1).line(2));
+    assert!(node.read_line().contains(r#""was_duplicate": false"#));
+    node.finish().expect_quiet_success();
 }

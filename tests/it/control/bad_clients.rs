@@ -20,7 +20,7 @@ fn a_bad_line_of_a_client_gets_one_error_that_names_the_line_by_the_client_s_own
     let node = Node::start(Some(&data_dir), &[]);
     let mut client = SocketClient::connect(&data_dir);
     // Each with the error's code and the number that it answers; the last line is good.
-    let lines: [(&[u8], u32, Option<u64>); 12] = [
+    let lines: [(&[u8], u32, Option<u64>); 13] = [
         (b"no request", 12, None),
         (b"\xff\xfe{}", 12, None),
         (b"[1, 2]", 12, None),
@@ -55,6 +55,11 @@ fn a_bad_line_of_a_client_gets_one_error_that_names_the_line_by_the_client_s_own
             12,
             Some(10),
         ),
+        (
+            br#"{"body":{"type":"outputs","msg_id":11,"limit":1,"limit":2}}"#,
+            12,
+            Some(11),
+        ),
         (br#"{"body":{"type":"history","msg_id":"x"}}"#, 12, None),
         (
             br#"{"body":{"type":"counts","msg_id":12,"msg_id":12}}"#,
@@ -83,6 +88,23 @@ fn a_bad_line_of_a_client_gets_one_error_that_names_the_line_by_the_client_s_own
         );
     }
     assert_eq!(client.read_line(), accepted(15, "w", 1));
+    for (line, why) in [
+        (
+            r#"{"body":{"type":"outputs","msg_id":1,"from":"x"}}"#,
+            "from must be an integer from 0 to 18446744073709551615, and is a string",
+        ),
+        (
+            r#"{"body":{"type":"dump","msg_id":1,"limit":1,"limit":2}}"#,
+            "limit is there more than once; send it once",
+        ),
+        (
+            r#"{"body":{"type":"get_word","msg_id":1}}"#,
+            "the members of get_word: missing field `word`",
+        ),
+    ] {
+        let reply = client.ask(line);
+        assert!(error(&reply).text.ends_with(why), "{reply}");
+    }
     // Others have counts of their own.
     let mut other = SocketClient::connect(&data_dir);
     let reply = other.ask("no request");

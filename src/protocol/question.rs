@@ -1,0 +1,125 @@
+//! Reading a question of a client of the control socket.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+
+use crate::inspect::Query;
+use crate::protocol::reason::{Problem, Reason};
+
+/// Reads the question of this name that is the body of a line.
+pub(super) fn read_question(name: &str, line: &str) -> Result<Query, String> {
+    let of_question = |error: serde_json::Error| format!("the members of {name}: {error}");
+    let Envelope {
+        body: Members(members),
+    } = serde_json::from_str(line).map_err(of_question)?;
+    let names = members.iter().map(|(member, _)| member);
+    let again = names.enumerate().find_map(|(index, member)| {
+        let mut before = members[..index].iter();
+        Kind::of(member).filter(|_| before.any(|(before, _)| before == member))
+    });
+    if let Some(Kind { member, .. }) = again {
+        let problem = Problem::Repeated;
+        return Err(Reason { member, problem }.to_string());
+    }
+    let body = Value::Object(members.iter().cloned().collect());
+    Query::deserialize(body).map_err(|error| {
+        let mut members = members.iter();
+        let wrong = members.find_map(|(member, value)| Kind::of(member)?.wrong(value));
+        wrong.map_or_else(|| of_question(error), |reason| reason.to_string())
+    })
+}
+
+#[derive(Deserialize)]
+struct Envelope {
+    body: Members,
+}
+
+/// The members of an object in their order, also those that come again.
+struct Members(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(OfMembers)
+    }
+}
+
+struct OfMembers;
+
+impl<'de> Visitor<'de> for OfMembers {
+    type Value = Members;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+        let mut members = Vec::new();
+        while let Some(member) = map.next_entry()? {
+            members.push(member);
+        }
+        Ok(Members(members))
+    }
+}
+
+/// What a member of questions must be.
+#[derive(Debug, Clone, Copy)]
+struct Kind {
+    member: &'static str,
+    expected: &'static str,
+    is_met_by: fn(&Value) -> bool,
+}
+
+const NUMBER: &str = "an integer from 0 to 18446744073709551615";
+const KINDS: [Kind; 10] = [
+    Kind::of_strings("checkpoint_id"),
+    Kind::of_strings("event_id"),
+    Kind::of_strings("word"),
+    Kind::of_strings("first"),
+    Kind::of_strings("second"),
+    Kind::of_strings("only"),
+    Kind::of_strings("prefix"),
+    Kind::new("from", NUMBER, Value::is_u64),
+    Kind::new("limit", NUMBER, Value::is_u64),
+    Kind::new("incidentals", "true or false", Value::is_boolean),
+];
+
+impl Kind {
+    const fn new(member: &'static str, expected: &'static str, met: fn(&Value) -> bool) -> Self {
+        Self {
+            member,
+            expected,
+            is_met_by: met,
+        }
+    }
+
+    const fn of_strings(member: &'static str) -> Self {
+        Self::new(member, "a string", Value::is_string)
+    }
+
+    fn of(member: &str) -> Option<Self> {
+        KINDS.into_iter().find(|kind| kind.member == member)
+    }
+
+    /// Why a value of the member is none.
+    fn wrong(self, value: &Value) -> Option<Reason> {
+        let Self {
+            member,
+            expected,
+            is_met_by,
+        } = self;
+        let found = match value {
+            Value::Null => "null",
+            Value::Bool(_) => "true or false",
+            Value::Number(_) if expected == NUMBER => "another number",
+            Value::Number(_) => "a number",
+            Value::String(_) => "a string",
+            Value::Array(_) => "an array",
+            Value::Object(_) => "an object",
+        };
+        let problem = Problem::WrongType { expected, found };
+        (!is_met_by(value)).then_some(Reason { member, problem })
+    }
+}

@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::Args;
 use exactly_once::Options;
 use exactly_once::inspect::{Filter, Query};
-use exactly_once::load::{LoadError, Loaded, load};
+use exactly_once::load::{LoadError, Loaded, build};
 use exactly_once::verify::verify;
 
 use super::line::write_record;
@@ -38,7 +38,7 @@ pub(super) fn run(args: &BackupArgs) -> anyhow::Result<()> {
     say("backed_up", loaded)
 }
 
-/// Makes a copy of a state in a new directory, and verifies it.
+/// Makes a copy of a state in a new directory, which gets its name when it has been verified.
 pub(super) fn copy_state(
     source: &mut Source,
     copy: &Path,
@@ -54,33 +54,32 @@ pub(super) fn copy_state(
         ..Options::default()
     };
     let (dump, dumping) = io::pipe().context("making a pipe")?;
-    let (dumped, loaded) = thread::scope(|scope| {
-        let loading = scope.spawn(|| {
+    let (dumped, built) = thread::scope(|scope| {
+        let building = scope.spawn(|| {
             let dump = BufReader::with_capacity(BUFFER_BYTES, dump);
-            load(copy, dump, &options)
+            build(copy, dump, &options)
         });
         let mut output = BufWriter::with_capacity(BUFFER_BYTES, dumping);
         let dumped = source.answer(&query, |record| Ok(write_record(&mut output, record)?));
         let dumped = dumped.and_then(|()| Ok(output.flush()?));
         drop(output);
-        let loaded = loading.join();
+        let built = building.join();
         (
             dumped,
-            loaded.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            built.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
         )
     });
     // Where one of both fails, the other one finds the pipe closed, and knows no more than that.
-    let loaded = match (dumped, loaded) {
-        (Ok(()), loaded) => loaded?,
+    let built = match (dumped, built) {
+        (Ok(()), built) => built?,
         (Err(error), Err(LoadError::CutOff { .. }) | Ok(_)) => return Err(error),
         (Err(_), Err(error)) => return Err(error.into()),
     };
-    let report = verify(copy, &timeout.storage_timeout(), |_| ())?;
+    let report = verify(built.directory(), &timeout.storage_timeout(), |_| ())?;
     anyhow::ensure!(
         report.clean,
-        "the copy in {} is not right, which is a bug: {:?}",
-        copy.display(),
+        "the copy is not right, which is a bug, and was removed: {:?}",
         report.findings
     );
-    Ok(loaded)
+    Ok(built.put_in_place()?)
 }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
 use exactly_once::inspect::Query;
-use exactly_once::{Engine, Options, Refusal, Request};
+use exactly_once::{Engine, Options, Request};
 use serde::Serialize;
 
 use super::exit::WrongArguments;
@@ -299,8 +299,7 @@ fn is_confirmed(name: &str) -> anyhow::Result<bool> {
 /// Does something with a checkpoint, in the directory or by the process that holds it, and says so.
 fn carry_out(source: &SourceArgs, verb: Verb, checkpoint_id: &str) -> anyhow::Result<()> {
     let request = verb.request(checkpoint_id);
-    let refused = |refusal: Refusal| WrongArguments(refusal.to_string());
-    request.check_lengths().map_err(refused)?;
+    request.check_lengths()?;
     let options = Options {
         must_exist: true,
         storage_timeout: source.timeout.storage_timeout(),
@@ -313,7 +312,7 @@ fn carry_out(source: &SourceArgs, verb: Verb, checkpoint_id: &str) -> anyhow::Re
             let answers = engine.submit(&[request], SystemTime::now())?;
             engine.close()?;
             let refusal = answers.into_iter().find_map(Result::err);
-            Ok(refusal.map_or(Ok(()), |refusal| Err(refused(refusal)))?)
+            Ok(refusal.map_or(Ok(()), Err)?)
         },
         |mut connection| {
             let r#type = verb.requested();

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use exactly_once::inspect::InspectError;
 use exactly_once::load::LoadError;
 use exactly_once::node::NodeError;
-use exactly_once::{OpenError, StorageError};
+use exactly_once::{OpenError, Refusal, StorageError};
 use thiserror::Error;
 
 use super::connection::Refused;
@@ -53,6 +53,12 @@ fn code(error: &anyhow::Error) -> u8 {
             LoadError::NotEmpty { .. } => UNUSABLE,
             LoadError::LowDisk { .. } | LoadError::Storage(_) => STORAGE,
             _ => INPUT_OR_OUTPUT,
+        };
+    }
+    if let Some(refusal) = error.downcast_ref() {
+        return match refusal {
+            Refusal::LowDisk { .. } => STORAGE,
+            _ => USAGE,
         };
     }
     if error.is::<WrongArguments>() {

@@ -1,4 +1,4 @@
-//! Files and directories: replaced whole, and made durable by the directory above.
+//! Files that are replaced whole, and what directories take.
 
 use std::fs::{self, File};
 use std::io::Write;

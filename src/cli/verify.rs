@@ -39,7 +39,7 @@ exactly-once, or holds no state; otherwise the first of these that was found
   16 checkpoints  a checkpoint is damaged or does not fit the journal
   17 snapshots    a counts snapshot is damaged, or not what its events add up to
   18 digests      a tree holds something else than its digest says
-  19 index        the index made from the journal does not know an event: a bug, please report it
+  19 index        a stored run of the index is damaged, or has not what the journal has
   20 files        a slot of the watermark is damaged, or there are files in blobs, where this
                   program never has any")]
 pub(super) struct VerifyArgs {

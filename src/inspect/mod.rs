@@ -15,6 +15,8 @@ mod stats;
 
 use std::path::Path;
 
+use tracing::warn;
+
 use crate::error::{OpenError, StorageError};
 use crate::state::counts::{Counts, WordCount};
 use crate::state::position::Position;
@@ -199,15 +201,20 @@ impl Inspection {
             .min_by_key(distance)
             .filter(|header| distance(header) < timeline.len());
         let mut counts = Counts::default();
-        let from = match nearest {
-            None => PositionSet::default(),
-            Some(header) => {
-                self.reader.load_snapshot(&header, |word, count| {
-                    counts.add(word, count);
-                })?;
-                header.timeline
+        let mut from = PositionSet::default();
+        if let Some(header) = nearest {
+            let loaded = self.reader.load_snapshot(&header, |word, count| {
+                counts.add(word, count);
+            });
+            match loaded {
+                Ok(()) => from = header.timeline,
+                Err(error) => {
+                    // It only saves time. What counts is the journal.
+                    warn!("{error}; counting every event instead");
+                    counts = Counts::default();
+                }
             }
-        };
+        }
         self.walk(&from.difference(timeline), |position, entry| {
             entry.take_back(position, &mut counts)
         })?;

@@ -26,7 +26,8 @@ pub struct Stats {
     pub position: u64,
     /// Bytes of the database's file.
     pub disk_bytes: u64,
-    /// What each tree of the database holds; its file takes several times as much.
+    /// What each tree of the database holds; its file takes twice as much, or more while it is
+    /// small.
     pub trees: Vec<TreeStats>,
     /// Figures of the process, if one is running.
     #[serde(default, skip_serializing_if = "Option::is_none")]

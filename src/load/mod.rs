@@ -108,9 +108,63 @@ pub struct Loaded {
     pub checkpoints: u64,
 }
 
-/// Builds a directory that has the state which a dump shows.
+/// A directory that has been built and has not got its name yet. Nothing is left of one that is
+/// dropped.
+#[derive(Debug)]
+pub struct Built {
+    loaded: Loaded,
+    beside: TempDir,
+    path: PathBuf,
+}
+
+impl Built {
+    /// Where it is now.
+    #[must_use]
+    pub fn directory(&self) -> PathBuf {
+        self.beside.path().join("state")
+    }
+
+    /// Gives it its name, and says what it holds.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::Open`] if the name cannot be given; nothing is there then.
+    pub fn put_in_place(self) -> Result<Loaded, LoadError> {
+        put_in_place(&self.directory(), &self.path)?;
+        Ok(self.loaded)
+    }
+}
+
+/// Builds a directory that has the state which a dump shows, beside the place that it is for.
 ///
 /// What the dump was made without stays unknown: without `incidentals` its times are those of 1970.
+///
+/// # Errors
+///
+/// [`LoadError`]; the directory of that place is as it was.
+pub fn build(
+    path: impl AsRef<Path>,
+    input: impl BufRead,
+    options: &Options,
+) -> Result<Built, LoadError> {
+    let path = path.as_ref();
+    check_empty(path)?;
+    let mut built = Built {
+        loaded: Loaded::default(),
+        beside: directory_beside(path)?,
+        path: path.to_owned(),
+    };
+    let options = Options {
+        // A snapshot may only be taken of a whole state.
+        snapshot_interval_events: u64::MAX,
+        ..options.clone()
+    };
+    let engine = Engine::open(built.directory(), &options)?;
+    built.loaded = Loader::new(engine)?.load(input)?;
+    Ok(built)
+}
+
+/// As [`build`], and puts the directory in its place.
 ///
 /// # Errors
 ///
@@ -120,19 +174,7 @@ pub fn load(
     input: impl BufRead,
     options: &Options,
 ) -> Result<Loaded, LoadError> {
-    let path = path.as_ref();
-    check_empty(path)?;
-    let beside = directory_beside(path)?;
-    let building = beside.path().join("state");
-    let options = Options {
-        // A snapshot may only be taken of a whole state.
-        snapshot_interval_events: u64::MAX,
-        ..options.clone()
-    };
-    let engine = Engine::open(&building, &options)?;
-    let loaded = Loader::new(engine)?.load(input)?;
-    put_in_place(&building, path)?;
-    Ok(loaded)
+    build(path, input, options)?.put_in_place()
 }
 
 /// Checks that there is nothing where a directory is to be put.

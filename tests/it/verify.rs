@@ -4,7 +4,7 @@
 //! to do: an entry that is gone, or stands under another's key.
 
 use crate::client::{run_with, scratch_dir};
-use crate::command::{Finished, binary, run};
+use crate::command::{Finished, binary, on_directory, run};
 use crate::directory::{Snapshot, copy};
 use crate::oracle::Request;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
@@ -260,6 +260,17 @@ fn a_counts_snapshot_that_cannot_be_read_changes_no_answer() {
         let blocks = keys(&counts).into_iter().filter(|key| key[8..] != [0; 4]);
         blocks.for_each(|key| remove(&counts, key));
     });
+    let [expected, found] = [&sound, &damaged].map(|data_dir| {
+        let arguments = ["show", "half"];
+        run(&mut on_directory("checkpoints", data_dir, &arguments), "")
+    });
+    assert_eq!(found.code, Some(0), "{}", found.stderr);
+    assert_eq!(found.stdout, expected.stdout);
+    assert!(
+        found.stderr.contains("counting every event instead"),
+        "{}",
+        found.stderr
+    );
     let restore =
         ["empty", "half", "empty", "half"].map(|id| Request::Restore { id: id.to_owned() });
     let input: String = restore.iter().map(|r| r.line(1) + "\n").collect();

@@ -33,8 +33,8 @@ impl Engine {
     /// Carries out requests in order and returns their answers, once everything that they say
     /// is on stable storage: neither a kill nor a power cut takes it back.
     ///
-    /// `now` becomes the time of the checkpoints and commits among the requests, and has no
-    /// other effect.
+    /// `now` becomes the time of the checkpoints, commits, restores and rollbacks among the
+    /// requests, and has no other effect.
     ///
     /// # Errors
     ///
@@ -85,8 +85,8 @@ impl Engine {
         self.processor.source()
     }
 
-    /// What the database had lost when it was opened, if [`Options::accept_loss`] let it be. The
-    /// first call of [`Engine::submit`] or [`Engine::close`] makes it forgotten.
+    /// What the database had lost when it was opened, if [`Options::accept_loss`] let it be. Once
+    /// [`Engine::submit`] or [`Engine::close`] has been called, the next open knows of it no more.
     #[must_use]
     pub fn loss(&self) -> Option<Loss> {
         self.store.loss()

@@ -1,4 +1,4 @@
-//! Every way in which opening, using or checking a state directory can fail.
+//! How opening a state directory, and the storage below an open one, can fail.
 //!
 //! Nothing here knows the wire protocol; a refused request is a [`crate::Refusal`], not an error.
 
@@ -162,8 +162,9 @@ impl fmt::Display for Loss {
     }
 }
 
-/// A failure of the storage below an open state directory. Every one of them is final: this
-/// engine answers nothing more, and the next open decides what took effect.
+/// A failure of the storage below an open state directory. All but [`StorageError::ViewGivenUp`]
+/// are final for an engine that meets them while it changes the state: it answers nothing more,
+/// and the next open decides what took effect.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum StorageError {
@@ -201,7 +202,10 @@ pub enum StorageError {
         limit: Duration,
     },
     /// The thread that watches the calls of the database could not be started.
-    #[error("the thread that watches the storage could not be started; let the process have more")]
+    #[error(
+        "the thread that watches the storage could not be started; raise the limit of threads \
+         (ulimit -u)"
+    )]
     Watchdog(#[source] io::Error),
     /// The kernel could not make written data durable. The group in hand may or may not survive.
     #[error("the database file could not be made durable; check the disk, and start again")]
@@ -236,8 +240,8 @@ pub enum StorageError {
     },
     /// What was being looked at has changed too much since. Nothing else is touched by that.
     #[error(
-        "too much of what is being looked at has changed since, more than {bytes} bytes of all \
-         that is looked at, or too many look; ask again, for less at a time, or read it faster"
+        "the answer took too long: more than {bytes} bytes of what was asked about have changed \
+         since, or too many questions wait; ask again, for less at a time, or read faster"
     )]
     ViewGivenUp {
         /// How much is kept of what was.

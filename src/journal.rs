@@ -1,8 +1,9 @@
 //! The journal: every accepted event, in order, at positions that are never used twice.
 //!
-//! This is the one view through which the journal is read and extended. It joins the block that
-//! is still open, recent blocks in memory (those that are not durable yet among them), and the
-//! stored ones. It knows blocks and positions; what an event means is the processor's business.
+//! This is the one view through which whoever changes the state reads and extends the journal; who
+//! only looks reads the stored blocks. It joins the block that is still open, recent blocks in
+//! memory (those that are not durable yet among them), and the stored ones. It knows blocks and
+//! positions; what an event means is the processor's business.
 
 use std::collections::VecDeque;
 use std::ops::Range;

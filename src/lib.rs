@@ -49,12 +49,12 @@
 //! | `store` | everything durable, its formats, and sled | requests and replies |
 //! | `request` | requests, replies, refusals | how they arrive or are kept |
 //! | `state` | positions, sets of them, timeline, counts | the disk |
+//! | `options` | how a state directory is used | who uses what of it |
 //! | `fingerprint` | what the index compares before the ids | where it is kept |
 //! | `look_ahead` | reading memory before it is needed | what is in it |
 //! | `json_text` | strings and numbers as JSON | who reads them |
-//! | `options` | how a state directory is used | who uses what of it |
-//! | `statistics`, `limits`, `error` | figures, limits, failures | everything else |
 //! | `storage_timeout` | how long the storage is waited for | how it is watched |
+//! | `statistics`, `limits`, `error` | figures, limits, failures | everything else |
 //!
 //! # Invariants
 //!
@@ -67,7 +67,8 @@
 //!    and crashes.
 //! 5. The same requests give the same replies and the same state: no clock, randomness or hash
 //!    order is in a reply, a count or an output.
-//! 6. Only `store` knows sled; only `protocol` knows the JSON of requests and replies.
+//! 6. Only `store` knows sled; only `protocol` knows the JSON of requests and replies, and
+//!    [`inspect`] that of questions and records.
 
 mod engine;
 mod error;

@@ -130,11 +130,12 @@ impl Processor {
         Ok(processor)
     }
 
-    /// Prepares for requests that arrived at a time: looks at the free space of the disk.
+    /// Prepares for requests that arrived at a time: looks at the free space of the disk, and takes
+    /// in a part of the index if one is at hand.
     ///
     /// # Errors
     ///
-    /// [`StorageError::Space`] if the disk does not answer.
+    /// [`StorageError::Space`] if the disk does not answer, and others as of [`Processor::load`].
     pub(crate) fn begin_batch(&mut self, now_ms: u64) -> Result<(), StorageError> {
         self.now_ms = now_ms;
         self.low_space = self.floor.check()?;
@@ -372,7 +373,7 @@ impl Processor {
     ///
     /// # Errors
     ///
-    /// [`StorageError`] if a snapshot in work met one.
+    /// [`StorageError`] if a snapshot in work met one, or the disk does not say how much is free.
     pub(crate) fn take_group(&mut self) -> Result<Group, StorageError> {
         let head = self.journal.head();
         if self

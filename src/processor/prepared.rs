@@ -1,5 +1,5 @@
-//! What applying a request needs to know of it, and does not depend on the state: it can be worked
-//! out ahead, on another thread.
+//! What applying a request needs to know of it: worked out ahead, on another thread, as far as it
+//! does not depend on the state.
 
 use uuid::Uuid;
 

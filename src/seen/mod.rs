@@ -34,9 +34,9 @@ use loading::Loading;
 use run_table::RunTable;
 use run_writer::RunWriter;
 
-/// A run has at least this share of all positions, so that the number of runs stays in the
+/// A run has at least this part of all positions before it, so that the number of runs stays in the
 /// hundreds.
-const RUNS_AT_LEAST: u64 = 128;
+const SMALLEST_PART: u64 = 128;
 
 /// So many of the stored runs are still found in memory, the newest ones: what is sent again is
 /// most often not that old, and then a look-up reads nothing of the store.
@@ -155,7 +155,7 @@ impl Index {
 
     fn new_run(&self, first: Position) -> OpenRun {
         let last = self.recent.back().map(|run| run.number.0 + 1);
-        let capacity = self.run_events.max(first.0 / RUNS_AT_LEAST);
+        let capacity = self.run_events.max(first.0 / SMALLEST_PART);
         OpenRun {
             number: RunNumber(last.unwrap_or(self.stored.len() as u32)),
             capacity: capacity.min(u64::from(u32::MAX)),
@@ -208,7 +208,7 @@ impl Index {
     pub(crate) fn candidates(&mut self, wanted: Fingerprint) -> Result<Positions, StorageError> {
         let mut found = Positions::new();
         self.complete(wanted)?;
-        if self.table.is_new(wanted) {
+        if self.table.is_surely_new(wanted) {
             return Ok(found);
         }
         let matches = self.table.matches(wanted);

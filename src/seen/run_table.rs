@@ -1,4 +1,5 @@
-//! Which runs of the journal hold a fingerprint: a hash table in memory, three bytes a position.
+//! Which runs of the journal hold a fingerprint: a hash table in memory, of three bytes a slot and
+//! four to five a position.
 //!
 //! Every position has a slot, which says the run that the position is in and the part of its
 //! fingerprint that the slot's place does not (quotienting: Knuth, TAOCP 6.4, exercise 13). So
@@ -35,6 +36,10 @@ const SMALL_LINES: usize = 256;
 const FULL: usize = 75;
 /// How far a new table is filled by the positions that it is made for: it soon gets more.
 const FILLED: usize = 70;
+/// A shard that is filled to so many percent grows when a run has a number that slots have no room
+/// for: with more lines there are more bits for it. A shard with fewer positions would be too
+/// sparse for that.
+const SPARSE: usize = 40;
 /// A line takes so many slots of one fingerprint; the others would crowd out its neighbours.
 const MAX_ALIKE: u32 = 4;
 /// In the overflow: a run whose number a slot had no room for.
@@ -204,7 +209,7 @@ impl Shard {
             self.lines.populate();
         }
         let is_known = run < self.layout.unknown_run();
-        if !is_known && self.is_filled_to(40) {
+        if !is_known && self.is_filled_to(SPARSE) {
             self.grow();
             return self.insert(place, run);
         }
@@ -219,7 +224,8 @@ impl Shard {
         }
     }
 
-    /// Then the memory of its lines may not be there yet, and is not to be read.
+    /// Whether it has no position: then the memory of its lines may not be there yet, and is not to
+    /// be read.
     fn is_empty(&self) -> bool {
         self.used == 0 && self.overflow.is_empty()
     }
@@ -303,7 +309,7 @@ impl Shard {
     }
 
     /// Whether no position has this place, where its home line alone says so.
-    fn is_new(&self, place: u32) -> bool {
+    fn is_surely_new(&self, place: u32) -> bool {
         if self.is_empty() {
             return true;
         }
@@ -404,10 +410,9 @@ impl RunTable {
         self.lines += shard.line_count() - before;
     }
 
-    /// Whether no position has a fingerprint, where one look says so: as it does of most that none
-    /// has.
-    pub(super) fn is_new(&self, fingerprint: Fingerprint) -> bool {
-        self.shards[Self::shard_of(fingerprint)].is_new(Self::place(fingerprint))
+    /// Whether one look says that no position has a fingerprint; of few that none has it does not.
+    pub(super) fn is_surely_new(&self, fingerprint: Fingerprint) -> bool {
+        self.shards[Self::shard_of(fingerprint)].is_surely_new(Self::place(fingerprint))
     }
 
     /// Where the positions with a fingerprint are.

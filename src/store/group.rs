@@ -118,7 +118,7 @@ impl RunWrites {
     }
 }
 
-/// What one transaction writes.
+/// What is made durable together: by one transaction, or by one insert where it is one block.
 #[derive(Debug, Default)]
 pub(crate) struct Group {
     /// The group's number: that of the group before that wrote anything, plus 1.

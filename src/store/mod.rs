@@ -94,7 +94,8 @@ impl HeldDirectory {
     }
 }
 
-/// sled's file grows by more than what is written to it; twice is an upper bound of what was seen.
+/// sled's file grows by more than what is written to it; twice is an upper bound of what was seen
+/// of a large write. A small database takes several times what it holds.
 pub(crate) const SLED_BYTES_A_BYTE: u64 = 2;
 
 /// Opens or creates the state directory, to write to it.

@@ -1,5 +1,5 @@
-//! The journal: that it is whole, that the index knows all of it, and that no id is where it is
-//! already.
+//! The journal: that it is whole, that the stored runs of the index have what it has, and that no
+//! id is where it is already.
 
 use crate::error::StorageError;
 use crate::journal::walk_fingerprints;

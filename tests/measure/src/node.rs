@@ -102,30 +102,38 @@ pub(crate) fn check_status(status: ExitStatus) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The replies of a group are written piece by piece, within so much time.
+const GROUP_TIME: Duration = Duration::from_millis(100);
+
 /// When a file of replies grew.
 #[derive(Debug, Default)]
 struct Growth {
     bytes: u64,
-    first: Option<(Duration, u64)>,
+    first: Option<Duration>,
+    /// When the replies of the first group were there, and how many bytes.
+    first_group: Option<(Duration, u64)>,
     last: Duration,
 }
 
 impl Growth {
     fn look(&mut self, bytes: u64, now: Duration) {
         if bytes > self.bytes {
-            self.first.get_or_insert((now, bytes));
+            let first = *self.first.get_or_insert(now);
+            if now - first <= GROUP_TIME {
+                self.first_group = Some((now, bytes));
+            }
             self.last = now;
         }
         self.bytes = bytes;
     }
 
     fn answered(&self, elapsed: Duration, peak_memory_bytes: u64) -> Answered {
-        let (first, first_bytes) = self.first.unwrap_or((elapsed, self.bytes));
+        let (from, first_bytes) = self.first_group.unwrap_or((elapsed, self.bytes));
         let later_share = 1.0 - first_bytes as f64 / self.bytes.max(1) as f64;
-        let seconds = self.last.saturating_sub(first).as_secs_f64();
+        let seconds = self.last.saturating_sub(from).as_secs_f64();
         Answered {
             elapsed,
-            start: first,
+            start: self.first.unwrap_or(elapsed),
             end: elapsed.saturating_sub(self.last),
             shares_a_second: (seconds > 0.0).then(|| later_share / seconds),
             peak_memory_bytes,
@@ -164,6 +172,19 @@ mod tests {
         assert_eq!(answered.end, Duration::from_millis(2500));
         let share = answered.shares_a_second.context("there is no rate")?;
         assert!((share - 8.0 / 9.0).abs() < 1e-9, "{share}");
+        Ok(())
+    }
+
+    #[test]
+    fn the_first_group_is_no_part_of_the_rate_though_it_comes_in_pieces() -> anyhow::Result<()> {
+        let mut growth = Growth::default();
+        for (ms, bytes) in [(0, 0), (500, 100), (510, 200), (550, 300), (1550, 900)] {
+            growth.look(bytes, Duration::from_millis(ms));
+        }
+        let answered = growth.answered(Duration::from_secs(4), 0);
+        assert_eq!(answered.start, Duration::from_millis(500));
+        let share = answered.shares_a_second.context("there is no rate")?;
+        assert!((share - 6.0 / 9.0).abs() < 1e-9, "{share}");
         Ok(())
     }
 

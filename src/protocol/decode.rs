@@ -7,7 +7,7 @@ use crate::protocol::json::{Excess, Reader, SyntaxError, Value};
 use crate::protocol::line::{Body, Line, Span, Strings, malformed};
 use crate::protocol::members::{Member, Members, read_members};
 use crate::protocol::question::read_question;
-use crate::protocol::reason::{Problem, Reason};
+use crate::protocol::reason::{NUMBER, Problem, Reason};
 
 /// Where a line comes from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -72,7 +72,6 @@ pub(super) fn decode_in_full(
 }
 
 fn read_msg_id(members: &Members, line: &str) -> Result<Option<u64>, Reason> {
-    const EXPECTED: &str = "an integer from 0 to 18446744073709551615";
     let found = match &members.msg_id {
         Member::Absent => return Ok(None),
         Member::Found(Value::Number(range)) => match line[range.clone()].parse() {
@@ -88,7 +87,7 @@ fn read_msg_id(members: &Members, line: &str) -> Result<Option<u64>, Reason> {
         }
     };
     let problem = Problem::WrongType {
-        expected: EXPECTED,
+        expected: NUMBER,
         found,
     };
     Err(Reason {

@@ -7,7 +7,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 use crate::inspect::Query;
-use crate::protocol::reason::{Problem, Reason};
+use crate::protocol::reason::{NUMBER, Problem, Reason};
 
 /// Reads the question of this name that is the body of a line.
 pub(super) fn read_question(name: &str, line: &str) -> Result<Query, String> {
@@ -72,7 +72,6 @@ struct Kind {
     is_met_by: fn(&Value) -> bool,
 }
 
-const NUMBER: &str = "an integer from 0 to 18446744073709551615";
 const KINDS: [Kind; 10] = [
     Kind::of_strings("checkpoint_id"),
     Kind::of_strings("event_id"),

@@ -2,6 +2,9 @@
 
 use crate::protocol::json::MAX_NESTING;
 
+/// What a member that is a number must be.
+pub(super) const NUMBER: &str = "an integer from 0 to 18446744073709551615";
+
 /// Why a line is malformed: a member and what is wrong with it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reason {

@@ -264,8 +264,6 @@ impl Applier<'_> {
         let (mut output, mut loading) = (None, None);
         if holds_any || !self.waiting.is_empty() {
             output = Some(ready.send(&self.groups));
-        } else if self.processor.can_load() {
-            return Next::Load;
         } else {
             loading = self.processor.loading().map(|runs| ready.recv(runs));
         }

@@ -22,7 +22,7 @@ use crate::error::StorageError;
 use crate::journal::{Journal, walk_fingerprints};
 use crate::options::Options;
 use crate::request::{Answer, Outcome, Refusal, Reply, Request};
-use crate::seen::{Index, LoadedRun};
+use crate::seen::{Index, Loaded};
 use crate::snapshots::Snapshots;
 use crate::state::State;
 use crate::state::counts::Counts;
@@ -171,13 +171,8 @@ impl Processor {
     }
 
     /// Parts of the index that have been read and wait to be taken in, right after a start.
-    pub(crate) fn loading(&self) -> Option<&Receiver<LoadedRun>> {
+    pub(crate) fn loading(&self) -> Option<&Receiver<Loaded>> {
         self.index.loading()
-    }
-
-    /// Whether a part of the index is at hand that waits to be taken in.
-    pub(crate) fn can_load(&self) -> bool {
-        self.index.can_load()
     }
 
     /// Takes in a part of the index, if one is at hand.

@@ -1,233 +1,234 @@
 //! Making the table again at a start, while the first events are served.
 //!
-//! A thread reads one stored run after the other; what the journal has beyond them is at hand. An
-//! event that comes before all are in the table has the shard of its fingerprint completed first,
-//! from the runs that are still missing: quick for a few events, and for many it is quicker to wait
-//! for the thread.
+//! It is made slice by slice, as the CPU's cache has room for one: every stored run is walked in
+//! turn, as far as it belongs there. A thread makes one slice after the other; a slice that an event
+//! needs before is made at once. Both is work that has to be done, so nobody waits for the thread.
 
-use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use crossbeam_channel::{Receiver, RecvError, TryRecvError, bounded};
+use crossbeam_channel::{Receiver, TryRecvError, bounded};
 
 use crate::error::StorageError;
 use crate::fingerprint::Fingerprint;
-use crate::look_ahead::LOOK_AHEAD;
-use crate::seen::run_table::{RunTable, SHARDS};
+use crate::seen::run_table::{RunTable, SHARDS, Slice, shard_of};
+use crate::state::position::Position;
 use crate::store::{Reader, RunHeader, RunNumber};
 
-/// So many fingerprints are taken in at a time, in a few hundredths of a millisecond: a request may
-/// have to wait for that.
-const AT_A_TIME: usize = 1 << 9;
+/// About so many positions of each run are in a slice. They take four blocks, and with fewer of them
+/// more would be read in vain at both ends; with more of them, the first events would wait longer.
+const SLICE_POSITIONS_A_RUN: u64 = 1 << 10;
 
-/// When so many shards have been completed one by one, completing all has taken about as long as
-/// waiting for them would have.
-const MAX_COMPLETED: usize = SHARDS / 8;
+/// What the thread hands over.
+pub(crate) type Loaded = Result<LoadedSlice, StorageError>;
 
-/// A stored run as it was read: the fingerprints of its positions, sorted.
-#[derive(Debug)]
-pub(crate) struct LoadedRun {
-    run: RunNumber,
-    fingerprints: Result<Vec<Fingerprint>, StorageError>,
+/// What slices are made of.
+#[derive(Debug, Clone)]
+struct Maker {
+    reader: Reader,
+    stored: Arc<[RunHeader]>,
+    /// How many positions the table is going to have.
+    positions: u64,
+    /// Which slices are in the table.
+    is_there: Arc<[AtomicBool]>,
 }
 
-/// A part of a run that is not in the table yet, sorted.
-#[derive(Debug)]
-struct Part {
-    run: RunNumber,
-    fingerprints: Vec<Fingerprint>,
-    /// How many of them are.
-    done: usize,
-}
-
-impl Part {
-    fn left(&self) -> &[Fingerprint] {
-        &self.fingerprints[self.done..]
+impl Maker {
+    fn slice_of(&self, fingerprint: Fingerprint) -> usize {
+        shard_of(fingerprint) / self.shards_a_slice()
     }
 
-    /// Takes in what is left of one shard.
-    fn complete(&self, shard: usize, table: &mut RunTable) {
-        let (first, last) = RunTable::fingerprints_of(shard);
-        let left = self.left();
-        let from = left.partition_point(|&fingerprint| fingerprint < first);
-        let to = left.partition_point(|&fingerprint| fingerprint <= last);
-        for &fingerprint in &left[from..to] {
-            table.insert(fingerprint, self.run);
+    fn shards_a_slice(&self) -> usize {
+        SHARDS / self.is_there.len()
+    }
+
+    fn is_there(&self, number: usize) -> bool {
+        self.is_there[number].load(Ordering::Relaxed)
+    }
+
+    /// Makes a slice of what the stored runs have of it.
+    fn make(&self, number: usize) -> Loaded {
+        let shards = self.shards_a_slice();
+        let shards = number * shards..(number + 1) * shards;
+        let mut slice = Slice::with_room_for(self.positions, shards);
+        let mut positions = 0;
+        let bounds = slice.fingerprints();
+        for header in &*self.stored {
+            self.reader.walk_run(header, bounds, |fingerprint, _| {
+                positions += 1;
+                slice.insert(fingerprint, header.run);
+            })?;
         }
+        Ok(LoadedSlice {
+            number,
+            slice,
+            positions,
+        })
     }
 }
 
-/// Runs on their way into the table.
+/// A slice of the table with all that is stored of it.
+#[derive(Debug)]
+pub(crate) struct LoadedSlice {
+    number: usize,
+    slice: Slice,
+    /// How many positions it has.
+    positions: u64,
+}
+
+/// A table on its way into memory.
 #[derive(Debug)]
 pub(super) struct Loading {
-    /// How many of the stored runs are in every shard, or at hand.
-    begun: usize,
-    stored: usize,
-    /// What is at hand.
-    parts: VecDeque<Part>,
-    /// Which shards have all runs.
-    is_complete: Vec<bool>,
-    completed: usize,
+    maker: Maker,
+    /// Positions that are not stored in the index, by run, and their fingerprints sorted.
+    pushed: Vec<(RunNumber, Vec<Fingerprint>)>,
+    /// How many slices are not in the table yet.
+    left: usize,
+    /// How many stored positions are in the table.
+    loaded: u64,
     /// There until this is dropped.
-    runs: Option<Receiver<LoadedRun>>,
+    slices: Option<Receiver<Loaded>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Loading {
-    /// Starts to read the stored runs.
-    pub(super) fn start(reader: &Reader, stored: &[RunHeader]) -> Self {
-        let (reader, headers) = (reader.clone(), stored.to_vec());
-        let (loaded, runs) = bounded(1);
+    /// Starts to make the table of a journal of so many positions.
+    pub(super) fn start(reader: &Reader, stored: &[RunHeader], positions: u64) -> Self {
+        // What is not stored yet is like another run.
+        let positions_a_run = positions / (stored.len() as u64 + 1);
+        let slices = (positions_a_run / SLICE_POSITIONS_A_RUN).next_power_of_two();
+        let slices = slices.min(SHARDS as u64) as usize;
+        let maker = Maker {
+            reader: reader.clone(),
+            stored: stored.into(),
+            positions,
+            is_there: (0..slices).map(|_| AtomicBool::new(false)).collect(),
+        };
+        let (loaded, receiver) = bounded(1);
+        let in_thread = maker.clone();
         let thread = std::thread::spawn(move || {
-            for header in &headers {
-                let fingerprints = read(&reader, header);
-                let run = header.run;
-                if loaded.send(LoadedRun { run, fingerprints }).is_err() {
+            for number in 0..slices {
+                if !in_thread.is_there(number) && loaded.send(in_thread.make(number)).is_err() {
                     break;
                 }
             }
         });
         Self {
-            begun: 0,
-            stored: stored.len(),
-            parts: VecDeque::new(),
-            completed: 0,
-            is_complete: vec![false; SHARDS],
-            runs: Some(runs),
+            maker,
+            pushed: Vec::new(),
+            left: slices,
+            loaded: 0,
+            slices: Some(receiver),
             thread: Some(thread),
         }
     }
 
-    /// Has the positions of a run taken in that are not stored in the index.
+    /// Has the positions of a run taken in that are not stored in the index. No slice may be in the
+    /// table yet.
     pub(super) fn add(&mut self, run: RunNumber, mut fingerprints: Vec<Fingerprint>) {
         fingerprints.sort_unstable();
-        self.parts.push_back(Part {
-            run,
-            fingerprints,
-            done: 0,
-        });
+        self.pushed.push((run, fingerprints));
     }
 
-    /// Whether there is something to take in.
-    pub(super) fn has_any(&self) -> bool {
-        !self.parts.is_empty()
+    /// The slices that have been made.
+    pub(super) fn slices(&self) -> &Receiver<Loaded> {
+        self.slices.as_ref().expect("only dropping this takes them")
     }
 
-    /// The runs that have been read.
-    pub(super) fn runs(&self) -> &Receiver<LoadedRun> {
-        self.runs.as_ref().expect("only dropping this takes them")
+    /// Whether all is in the table.
+    pub(super) fn is_complete(&self) -> bool {
+        self.left == 0
     }
 
-    /// Takes in a part of what is at hand; true when all is in the table.
-    pub(super) fn take_in(&mut self, table: &mut RunTable) -> Result<bool, StorageError> {
-        if self.parts.is_empty() && self.begun < self.stored {
-            match self.runs().try_recv() {
-                Ok(loaded) => self.begin(loaded)?,
-                Err(TryRecvError::Empty) => {}
-                Err(TryRecvError::Disconnected) => self.tell_of_a_panic(),
-            }
-        }
-        self.take_in_part(table);
-        Ok(self.parts.is_empty() && self.begun == self.stored)
-    }
-
-    /// Takes in everything, and waits for it.
-    fn take_in_all(&mut self, table: &mut RunTable) -> Result<(), StorageError> {
+    /// Takes in what has been made.
+    pub(super) fn take_in(&mut self, table: &mut RunTable) -> Result<(), StorageError> {
         loop {
-            while self.has_any() {
-                self.take_in_part(table);
-            }
-            if self.begun == self.stored {
-                return Ok(());
-            }
-            match self.runs().recv() {
-                Ok(loaded) => self.begin(loaded)?,
-                Err(RecvError) => self.tell_of_a_panic(),
-            }
-        }
-    }
-
-    fn begin(&mut self, loaded: LoadedRun) -> Result<(), StorageError> {
-        self.parts.push_back(Part {
-            run: loaded.run,
-            fingerprints: loaded.fingerprints?,
-            done: 0,
-        });
-        self.begun += 1;
-        Ok(())
-    }
-
-    fn take_in_part(&mut self, table: &mut RunTable) {
-        let Some(part) = self.parts.front_mut() else {
-            return;
-        };
-        let left = part.left();
-        let taken = &left[..left.len().min(AT_A_TIME)];
-        for together in taken.chunks(LOOK_AHEAD) {
-            table.touch(together.iter().copied());
-            for &fingerprint in together {
-                if !self.is_complete[RunTable::shard_of(fingerprint)] {
-                    table.insert(fingerprint, part.run);
+            match self.slices().try_recv() {
+                Ok(loaded) => self.put(loaded?, table)?,
+                Err(TryRecvError::Empty) => return Ok(()),
+                Err(TryRecvError::Disconnected) => {
+                    self.tell_of_a_panic();
+                    return Ok(());
                 }
             }
         }
-        part.done += taken.len();
-        if part.left().is_empty() {
-            self.parts.pop_front();
-        }
     }
 
-    /// The thread ends before it has sent every run only if it panics.
+    /// Has the slice of a fingerprint in the table.
+    pub(super) fn complete(
+        &mut self,
+        wanted: Fingerprint,
+        table: &mut RunTable,
+    ) -> Result<(), StorageError> {
+        let number = self.maker.slice_of(wanted);
+        if self.maker.is_there(number) {
+            return Ok(());
+        }
+        // The thread is not to wait meanwhile.
+        self.take_in(table)?;
+        if self.maker.is_there(number) {
+            return Ok(());
+        }
+        self.put(self.maker.make(number)?, table)
+    }
+
+    fn put(&mut self, loaded: LoadedSlice, table: &mut RunTable) -> Result<(), StorageError> {
+        let LoadedSlice {
+            number,
+            mut slice,
+            positions,
+        } = loaded;
+        if self.maker.is_there[number].swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        let (first, last) = slice.fingerprints();
+        for (run, fingerprints) in &self.pushed {
+            let from = fingerprints.partition_point(|&fingerprint| fingerprint < first);
+            let to = fingerprints.partition_point(|&fingerprint| fingerprint <= last);
+            for &fingerprint in &fingerprints[from..to] {
+                slice.insert(fingerprint, *run);
+            }
+        }
+        table.put(slice);
+        self.left -= 1;
+        self.loaded += positions;
+        if self.is_complete() {
+            self.check()?;
+        }
+        Ok(())
+    }
+
+    /// Checks that the runs have held all their positions.
+    fn check(&self) -> Result<(), StorageError> {
+        let expected = RunHeader::next_position(&self.maker.stored).0 - Position::FIRST.0;
+        if self.loaded == expected {
+            return Ok(());
+        }
+        let found = format!("{} positions", self.loaded);
+        let expected = format!("{expected} positions");
+        Err(StorageError::damaged(
+            "the runs of the index",
+            expected,
+            found,
+        ))
+    }
+
+    /// The thread ends before every slice is there only if it panics.
     fn tell_of_a_panic(&mut self) {
         if let Some(Err(panic)) = self.thread.take().map(JoinHandle::join) {
             std::panic::resume_unwind(panic);
         }
-    }
-
-    /// Makes the shard of a fingerprint complete.
-    pub(super) fn complete(
-        &mut self,
-        reader: &Reader,
-        stored: &[RunHeader],
-        wanted: Fingerprint,
-        table: &mut RunTable,
-    ) -> Result<(), StorageError> {
-        let shard = RunTable::shard_of(wanted);
-        if self.is_complete[shard] {
-            return Ok(());
-        }
-        if self.completed == MAX_COMPLETED {
-            return self.take_in_all(table);
-        }
-        for part in &self.parts {
-            part.complete(shard, table);
-        }
-        for header in &stored[self.begun..self.stored] {
-            let bounds = RunTable::fingerprints_of(shard);
-            reader.walk_run(header, bounds, |fingerprint, _| {
-                table.insert(fingerprint, header.run);
-            })?;
-        }
-        self.is_complete[shard] = true;
-        self.completed += 1;
-        Ok(())
     }
 }
 
 impl Drop for Loading {
     /// The thread has a reader, and so keeps the database open.
     fn drop(&mut self) {
-        self.runs = None;
+        self.slices = None;
         if let Some(thread) = self.thread.take() {
-            // What it was reading matters to nobody any more.
+            // What it was making matters to nobody any more.
             thread.join().unwrap_or_default();
         }
     }
-}
-
-fn read(reader: &Reader, header: &RunHeader) -> Result<Vec<Fingerprint>, StorageError> {
-    let positions = header.last.0 - header.first.0 + 1;
-    let mut fingerprints = Vec::with_capacity(positions as usize);
-    reader.load_run(header, |fingerprint, _| fingerprints.push(fingerprint))?;
-    Ok(fingerprints)
 }

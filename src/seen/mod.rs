@@ -12,10 +12,12 @@
 //! there yet has that part completed first.
 
 mod exact_index;
+mod line;
 mod lines;
 mod loading;
 mod run_table;
 mod run_writer;
+mod shard;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -29,7 +31,7 @@ use crate::look_ahead::touch;
 use crate::state::position::Position;
 use crate::store::{Reader, RunHeader, RunNumber, RunWrites, SpaceFloor};
 pub(crate) use exact_index::ExactIndex;
-pub(crate) use loading::LoadedRun;
+pub(crate) use loading::Loaded;
 use loading::Loading;
 use run_table::RunTable;
 use run_writer::RunWriter;
@@ -104,8 +106,8 @@ impl Index {
         let index = Self {
             fingerprints,
             run_events,
-            table: RunTable::with_room_for(head.0),
-            loading: Some(Loading::start(&reader, &stored)),
+            table: RunTable::new(),
+            loading: (head >= Position::FIRST).then(|| Loading::start(&reader, &stored, head.0)),
             stored,
             recent: VecDeque::new(),
             open: None,
@@ -133,7 +135,8 @@ impl Index {
         }
     }
 
-    /// Records that the event at `position`, the one after the last, has this fingerprint.
+    /// Records that the event at `position`, the one after the last, has this fingerprint, of which
+    /// [`Index::candidates`] or [`Index::positions_with`] was asked before if anything is stored.
     pub(crate) fn insert(&mut self, fingerprint: Fingerprint, position: Position) {
         let run = self.push(fingerprint, position);
         self.table.insert(fingerprint, run);
@@ -177,8 +180,7 @@ impl Index {
         recent.chain(self.open.iter().map(|run| (run.number, &run.positions)))
     }
 
-    /// Has the positions that were pushed taken into the table with the stored ones: sorted, as
-    /// they go into memory that was never used, and in the background.
+    /// Has the positions that were pushed taken into the table with the stored ones.
     pub(crate) fn take_in_pushed(&mut self) {
         if let Some(mut loading) = self.loading.take() {
             for (run, positions) in self.in_memory() {
@@ -232,20 +234,17 @@ impl Index {
     /// Has the part of the table completed that knows of a fingerprint.
     #[inline]
     fn complete(&mut self, wanted: Fingerprint) -> Result<(), StorageError> {
-        match &mut self.loading {
-            Some(loading) => loading.complete(&self.reader, &self.stored, wanted, &mut self.table),
-            None => Ok(()),
-        }
+        let Some(loading) = &mut self.loading else {
+            return Ok(());
+        };
+        loading.complete(wanted, &mut self.table)?;
+        self.end_loading();
+        Ok(())
     }
 
-    /// The stored runs on their way into the table, while they are.
-    pub(crate) fn loading(&self) -> Option<&Receiver<LoadedRun>> {
-        self.loading.as_ref().map(Loading::runs)
-    }
-
-    /// Whether [`Index::load`] has something to do.
-    pub(crate) fn can_load(&self) -> bool {
-        self.loading.as_ref().is_some_and(Loading::has_any)
+    /// The parts of the table that have been made in the background, until all are there.
+    pub(crate) fn loading(&self) -> Option<&Receiver<Loaded>> {
+        self.loading.as_ref().map(Loading::slices)
     }
 
     /// Takes a part of what was there at the start into the table, if any is at hand.
@@ -254,12 +253,17 @@ impl Index {
     ///
     /// [`StorageError`] if it could not be read.
     pub(crate) fn load(&mut self) -> Result<(), StorageError> {
-        if let Some(loading) = &mut self.loading
-            && loading.take_in(&mut self.table)?
-        {
-            self.loading = None;
+        if let Some(loading) = &mut self.loading {
+            loading.take_in(&mut self.table)?;
+            self.end_loading();
         }
         Ok(())
+    }
+
+    fn end_loading(&mut self) {
+        if self.loading.as_ref().is_some_and(Loading::is_complete) {
+            self.loading = None;
+        }
     }
 
     /// What group `group` carries of the index.

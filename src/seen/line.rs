@@ -1,0 +1,81 @@
+//! A line of the table: slots that one look at memory finds.
+
+use bytemuck::{Pod, Zeroable};
+use wide::u16x8;
+
+/// As many slots as fit into a cache line of 64 bytes beside its header.
+pub(super) const LINE_SLOTS: usize = 20;
+
+// The header of a line: bit `i` says that slot `i` belongs to the line before; then five bits for
+// how many slots are in use, one for whether slots of this line are in the next one, and one for
+// whether any are in the shard's overflow.
+const LEN_SHIFT: u32 = LINE_SLOTS as u32;
+/// Some slots of this line are in the next one.
+pub(super) const SPILLED: u32 = 1 << 25;
+/// Some are in the overflow of the shard.
+pub(super) const OVERFLOWED: u32 = 1 << 26;
+
+/// Slots and their header, one cache line.
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+#[repr(C, align(64))]
+pub(super) struct Line {
+    pub(super) lows: [u16; LINE_SLOTS],
+    pub(super) highs: [u8; LINE_SLOTS],
+    pub(super) header: u32,
+}
+
+impl Line {
+    pub(super) fn len(&self) -> u32 {
+        self.header >> LEN_SHIFT & 31
+    }
+
+    pub(super) fn slot(&self, index: usize) -> u32 {
+        u32::from(self.highs[index]) << 16 | u32::from(self.lows[index])
+    }
+
+    /// Whether slot `index` belongs to the line before.
+    pub(super) fn is_displaced(&self, index: usize) -> bool {
+        self.header >> index & 1 == 1
+    }
+
+    /// The slots in use that agree with `rest` in the bits of `mask`, as bits; of this line's own
+    /// or of the line before.
+    pub(super) fn alike(&self, rest: u32, mask: u32, displaced: bool) -> u32 {
+        let alike = self.lows_alike(rest as u16, mask as u16);
+        let used = (1 << self.len()) - 1;
+        let home = if displaced { self.header } else { !self.header };
+        let mut wanted = alike & used & home;
+        let mut found = 0;
+        while wanted != 0 {
+            let index = wanted.trailing_zeros();
+            found |= u32::from(self.slot(index as usize) & mask == rest) << index;
+            wanted &= wanted - 1;
+        }
+        found
+    }
+
+    /// The slots whose low bits agree in those of `mask`, as bits.
+    fn lows_alike(&self, low: u16, mask: u16) -> u32 {
+        let (low, mask) = (u16x8::splat(low), u16x8::splat(mask));
+        let alike = |from: usize| {
+            let lows = self.lows[from..].first_chunk();
+            let lows = u16x8::new(*lows.expect("a line has eight slots behind each of these"));
+            (lows & mask).simd_eq(low).to_bitmask() << from
+        };
+        // The last eight are partly those before them.
+        alike(0) | alike(8) | alike(LINE_SLOTS - 8)
+    }
+
+    /// Adds a slot; false if the line is full.
+    pub(super) fn push(&mut self, slot: u32, displaced: bool) -> bool {
+        let index = self.len() as usize;
+        if index == LINE_SLOTS {
+            return false;
+        }
+        self.lows[index] = slot as u16;
+        self.highs[index] = (slot >> 16) as u8;
+        self.header += 1 << LEN_SHIFT;
+        self.header |= u32::from(displaced) << index;
+        true
+    }
+}

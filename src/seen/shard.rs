@@ -17,7 +17,7 @@ const SLOT_BITS: u32 = 24;
 /// The fewest lines of a shard: a page of memory. The rest of a place fits into a slot from 16
 /// lines on.
 const MIN_LINES: usize = 64;
-/// A shard with fewer lines, of 16 KiB, doubles: all of them together are small. A larger one grows
+/// A shard with fewer lines gets so many, 16 KiB: all of them together are small. A larger one grows
 /// by a sixth, as half of the memory of the process may be lines.
 const SMALL_LINES: usize = 256;
 /// A shard that is filled to so many percent grows when a slot finds no room. By then one slot in
@@ -212,11 +212,11 @@ impl Shard {
 
     /// Gives the shard more lines.
     fn grow(&mut self) {
-        let more = match self.line_count() {
-            lines @ ..SMALL_LINES => lines,
-            lines => lines.div_ceil(6),
+        let lines = match self.line_count() {
+            ..SMALL_LINES => SMALL_LINES,
+            lines => lines + lines.div_ceil(6),
         };
-        let mut grown = Self::with_lines(self.line_count() + more);
+        let mut grown = Self::with_lines(lines);
         let rest_bits = self.layout.rest_bits;
         for (number, line) in self.lines.as_slice().iter().enumerate() {
             let first = self.layout.first_place(number);

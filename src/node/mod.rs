@@ -265,7 +265,7 @@ impl Applier<'_> {
         if holds_any || !self.waiting.is_empty() {
             output = Some(ready.send(&self.groups));
         } else {
-            loading = self.processor.loading().map(|runs| ready.recv(runs));
+            loading = self.processor.loading().map(|parts| ready.recv(parts));
         }
         match ready.ready() {
             operation if Some(operation) == output => Next::HandOver,

@@ -2,7 +2,8 @@
 //!
 //! It is made slice by slice, as the CPU's cache has room for one: every stored run is walked in
 //! turn, as far as it belongs there. A thread makes one slice after the other; a slice that an event
-//! needs before is made at once. Both is work that has to be done, so nobody waits for the thread.
+//! needs before is made at once. So nobody waits for the thread, at the worst the slice that it had
+//! in hand is made twice.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,12 +14,12 @@ use crossbeam_channel::{Receiver, TryRecvError, bounded};
 use crate::error::StorageError;
 use crate::fingerprint::Fingerprint;
 use crate::seen::run_table::{RunTable, SHARDS, Slice, shard_of};
-use crate::state::position::Position;
 use crate::store::{Reader, RunHeader, RunNumber};
 
-/// About so many positions of each run are in a slice. They take four blocks, and with fewer of them
-/// more would be read in vain at both ends; with more of them, the first events would wait longer.
-const SLICE_POSITIONS_A_RUN: u64 = 1 << 10;
+/// About so many positions of each run are in a slice: half of what a page of sled holds, as such a
+/// page is read for it. With fewer of them more would be read in vain at both ends; with more, the
+/// first events would wait longer, and a slice would not fit into the cache.
+const SLICE_POSITIONS_A_RUN: u64 = 1 << 11;
 
 /// What the thread hands over.
 pub(crate) type Loaded = Result<LoadedSlice, StorageError>;
@@ -52,11 +53,11 @@ impl Maker {
         let shards = self.shards_a_slice();
         let shards = number * shards..(number + 1) * shards;
         let mut slice = Slice::with_room_for(self.positions, shards);
-        let mut positions = 0;
+        let mut positions = vec![0; self.stored.len()];
         let bounds = slice.fingerprints();
-        for header in &*self.stored {
+        for (header, positions) in self.stored.iter().zip(&mut positions) {
             self.reader.walk_run(header, bounds, |fingerprint, _| {
-                positions += 1;
+                *positions += 1;
                 slice.insert(fingerprint, header.run);
             })?;
         }
@@ -73,8 +74,8 @@ impl Maker {
 pub(crate) struct LoadedSlice {
     number: usize,
     slice: Slice,
-    /// How many positions it has.
-    positions: u64,
+    /// How many positions it has of each stored run.
+    positions: Vec<u64>,
 }
 
 /// A table on its way into memory.
@@ -85,8 +86,8 @@ pub(super) struct Loading {
     pushed: Vec<(RunNumber, Vec<Fingerprint>)>,
     /// How many slices are not in the table yet.
     left: usize,
-    /// How many stored positions are in the table.
-    loaded: u64,
+    /// How many positions of each stored run are in the table.
+    loaded: Vec<u64>,
     /// There until this is dropped.
     slices: Option<Receiver<Loaded>>,
     thread: Option<JoinHandle<()>>,
@@ -115,10 +116,10 @@ impl Loading {
             }
         });
         Self {
+            loaded: vec![0; stored.len()],
             maker,
             pushed: Vec::new(),
             left: slices,
-            loaded: 0,
             slices: Some(receiver),
             thread: Some(thread),
         }
@@ -141,16 +142,14 @@ impl Loading {
         self.left == 0
     }
 
-    /// Takes in what has been made.
+    /// Takes a slice in, if one has been made.
     pub(super) fn take_in(&mut self, table: &mut RunTable) -> Result<(), StorageError> {
-        loop {
-            match self.slices().try_recv() {
-                Ok(loaded) => self.put(loaded?, table)?,
-                Err(TryRecvError::Empty) => return Ok(()),
-                Err(TryRecvError::Disconnected) => {
-                    self.tell_of_a_panic();
-                    return Ok(());
-                }
+        match self.slices().try_recv() {
+            Ok(loaded) => self.put(loaded?, table),
+            Err(TryRecvError::Empty) => Ok(()),
+            Err(TryRecvError::Disconnected) => {
+                self.tell_of_a_panic();
+                Ok(())
             }
         }
     }
@@ -192,7 +191,9 @@ impl Loading {
         }
         table.put(slice);
         self.left -= 1;
-        self.loaded += positions;
+        for (loaded, positions) in self.loaded.iter_mut().zip(positions) {
+            *loaded += positions;
+        }
         if self.is_complete() {
             self.check()?;
         }
@@ -201,17 +202,19 @@ impl Loading {
 
     /// Checks that the runs have held all their positions.
     fn check(&self) -> Result<(), StorageError> {
-        let expected = RunHeader::next_position(&self.maker.stored).0 - Position::FIRST.0;
-        if self.loaded == expected {
-            return Ok(());
+        for (header, &found) in self.maker.stored.iter().zip(&self.loaded) {
+            let expected = header.last.0 - header.first.0 + 1;
+            if found != expected {
+                let what = format!("run {} of the index", header.run.0);
+                let positions = |number: u64| format!("{number} positions");
+                return Err(StorageError::damaged(
+                    what,
+                    positions(expected),
+                    positions(found),
+                ));
+            }
         }
-        let found = format!("{} positions", self.loaded);
-        let expected = format!("{expected} positions");
-        Err(StorageError::damaged(
-            "the runs of the index",
-            expected,
-            found,
-        ))
+        Ok(())
     }
 
     /// The thread ends before every slice is there only if it panics.

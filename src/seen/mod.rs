@@ -135,8 +135,9 @@ impl Index {
         }
     }
 
-    /// Records that the event at `position`, the one after the last, has this fingerprint, of which
-    /// [`Index::candidates`] or [`Index::positions_with`] was asked before if anything is stored.
+    /// Records that the event at `position`, the one after the last, has this fingerprint. Unless
+    /// the journal was empty at the start, [`Index::candidates`] or [`Index::positions_with`] must
+    /// have been asked for it before.
     pub(crate) fn insert(&mut self, fingerprint: Fingerprint, position: Position) {
         let run = self.push(fingerprint, position);
         self.table.insert(fingerprint, run);

@@ -1,5 +1,5 @@
-//! Which runs of the journal hold a fingerprint: a hash table in memory, of three bytes a slot and
-//! four to five a position.
+//! Which runs of the journal hold a fingerprint: a hash table in memory, of three bytes a slot and,
+//! from seven million on, four to five a position.
 //!
 //! Every position has a slot, which says the run that the position is in and the part of its
 //! fingerprint that the slot's place does not (quotienting: Knuth, TAOCP 6.4, exercise 13). So
@@ -128,6 +128,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use proptest::prelude::*;
+    use xxhash_rust::xxh3::xxh3_64;
 
     use super::*;
 
@@ -163,10 +164,11 @@ mod tests {
     }
 
     #[test]
-    fn a_table_of_many_positions_knows_their_runs_in_about_four_bytes_each() {
+    fn a_table_of_many_positions_knows_their_runs_in_four_to_five_bytes_each() {
         const POSITIONS: u64 = 2_000_000;
         let mut table = RunTable::new();
-        let fingerprint = |n: u64| Fingerprint(n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 26);
+        // In a quarter of the shards, which are as full then as with eight million in all of them.
+        let fingerprint = |n: u64| Fingerprint(xxh3_64(&n.to_le_bytes()) >> 28);
         for n in 0..POSITIONS {
             table.insert(fingerprint(n), RunNumber(n as u32 / 917_504));
         }
@@ -179,8 +181,9 @@ mod tests {
         }
         assert!(strangers < POSITIONS / 10_000, "{strangers} false matches");
         let overflow: usize = table.shards.iter().map(|shard| shard.overflow_len()).sum();
-        assert!(overflow < 1_000, "{overflow} positions had no room");
+        let most = POSITIONS as usize / 300;
+        assert!(overflow < most, "{overflow} positions had no room");
         let bytes = table.memory_bytes() as f64 / POSITIONS as f64;
-        assert!(bytes < 4.5, "{bytes} bytes a position");
+        assert!((4.0..5.0).contains(&bytes), "{bytes} bytes a position");
     }
 }

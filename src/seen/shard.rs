@@ -17,8 +17,8 @@ const SLOT_BITS: u32 = 24;
 /// The fewest lines of a shard: a page of memory. The rest of a place fits into a slot from 16
 /// lines on.
 const MIN_LINES: usize = 64;
-/// A shard with fewer lines gets so many, 16 KiB: all of them together are small. A larger one grows
-/// by a sixth, as half of the memory of the process may be lines.
+/// A shard that grows gets at least so many lines, 16 KiB: all of them together are small. A larger
+/// one grows by a sixth, as half of the memory of the process may be lines.
 const SMALL_LINES: usize = 256;
 /// A shard that is filled to so many percent grows when a slot finds no room. By then one slot in
 /// 400 has found none before, and one line in 50 has any of those.
@@ -212,11 +212,8 @@ impl Shard {
 
     /// Gives the shard more lines.
     fn grow(&mut self) {
-        let lines = match self.line_count() {
-            ..SMALL_LINES => SMALL_LINES,
-            lines => lines + lines.div_ceil(6),
-        };
-        let mut grown = Self::with_lines(lines);
+        let more = self.line_count().div_ceil(6);
+        let mut grown = Self::with_lines(SMALL_LINES.max(self.line_count() + more));
         let rest_bits = self.layout.rest_bits;
         for (number, line) in self.lines.as_slice().iter().enumerate() {
             let first = self.layout.first_place(number);

@@ -215,7 +215,6 @@ fn each_output_is_read_exactly_once_across_kills_of_both_sides() {
     drop(restarted);
 }
 
-/// What is damaged stays so: whoever follows is told, and does not ask for ever.
 /// Damages what the database has of a text, and says whether it still opens; if not, all is as
 /// before.
 fn opens_without(data_dir: &Path, arguments: &[&str], wanted: &[u8]) -> bool {
@@ -236,6 +235,7 @@ fn opens_without(data_dir: &Path, arguments: &[&str], wanted: &[u8]) -> bool {
     status.success()
 }
 
+/// What is damaged stays so: whoever follows is told, and does not ask for ever.
 #[test]
 fn a_follower_of_a_log_that_cannot_be_read_ends_with_an_error_and_the_node_goes_on() {
     const EVENTS: u64 = 20_000;

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::disk;
 use crate::event::{Decoded, Event};
+use crate::node::Binary;
 use crate::peer::{Peer, Store};
 use crate::quantile::median_by_key;
 use crate::reply::{self, Reply};
@@ -63,6 +64,13 @@ impl Score {
         let run = median_by_key(&self.runs, |run| run.rate);
         run.copied().context("nothing was run; ask for more --runs")
     }
+
+    /// Tells of the last run.
+    fn say(&self, name: &str, number: u32) {
+        if let Some(Run { events, rate, .. }) = self.runs.last() {
+            eprintln!("{name}, run {number}: {events} events, {rate:.0} events/s");
+        }
+    }
 }
 
 /// A size of batches that was tried.
@@ -88,27 +96,46 @@ pub struct Run {
 }
 
 impl Contest<'_> {
-    /// Tries all sizes of batches with a peer, then has it answer all events with the best of them.
+    /// Tries all sizes of batches with everyone, then has everyone answer all its events with the
+    /// best of them, in rounds: whatever slows the machine down for a while slows down all. Returns
+    /// how exactly-once did, and each of the stores.
     ///
     /// # Errors
     ///
-    /// If the store fails, or has answered or counted wrong.
-    pub fn measure(&self, store: Store) -> anyhow::Result<Score> {
+    /// If the node or a store fails, or has answered or counted wrong.
+    pub fn measure(
+        &self,
+        binary: &Binary,
+        stores: &[Store],
+    ) -> anyhow::Result<(Score, Vec<(Store, Score)>)> {
+        let mut node = self.try_node(binary)?;
+        let peers = stores
+            .iter()
+            .map(|&store| Ok((store, self.try_peer(store)?)));
+        let mut peers = peers.collect::<anyhow::Result<Vec<_>>>()?;
+        let requests = self.write_requests()?;
+        for number in 1..=self.runs {
+            node.runs.push(self.run_node(binary, &requests)?);
+            node.say("exactly-once", number);
+            for (store, score) in &mut peers {
+                let batch = score.batch.context("a peer has a best size of batches")?;
+                score.runs.push(self.run(*store, self.peer_events, batch)?);
+                score.say(&store.name(), number);
+            }
+        }
+        Ok((node, peers))
+    }
+
+    /// How a peer does with each size of batches.
+    fn try_peer(&self, store: Store) -> anyhow::Result<Score> {
         let trials = self.trials(store)?;
         let best = trials
             .iter()
             .max_by(|one, other| one.rate.total_cmp(&other.rate))
             .context("no size of batches to try; name some with --batches")?;
-        let mut runs = Vec::new();
-        for number in 1..=self.runs {
-            let run = self.run(store, self.peer_events, best.batch)?;
-            let Run { events, rate, .. } = run;
-            eprintln!("{store:?}, run {number}: {events} events, {rate:.0} events/s");
-            runs.push(run);
-        }
         Ok(Score {
             batch: Some(best.batch),
-            runs,
+            runs: Vec::new(),
             trials,
         })
     }
@@ -207,11 +234,13 @@ mod tests {
     #[test]
     fn the_best_of_two_batches_answers_all_events() -> anyhow::Result<()> {
         let test = |contest: Contest<'_>| {
-            let score = contest.measure(Store::Redb)?;
-            assert!([100, 1000].map(Some).contains(&score.batch) && score.runs.len() == 2);
+            let score = contest.try_peer(Store::Redb)?;
+            let batch = score.batch.context("one is best")?;
+            assert!([100, 1000].contains(&batch));
             assert!(score.trials.iter().all(|trial| trial.events == 1000));
-            assert!(score.runs.iter().all(|run| run.events == 1990));
-            assert!(score.median()?.disk_bytes > 0);
+            let run = contest.run(Store::Redb, contest.peer_events, batch)?;
+            assert_eq!(run.events, 1990);
+            assert!(run.disk_bytes > 0);
             Ok(())
         };
         with_contest(test, Duration::from_secs(60))

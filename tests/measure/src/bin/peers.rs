@@ -60,7 +60,7 @@ struct Args {
     /// Sizes of batches that are tried, in events
     #[arg(long, value_delimiter = ',', default_value = "100,1000,10000,100000")]
     batches: Vec<usize>,
-    /// How often each is measured; the run with the median rate counts
+    /// How often each is measured, in rounds; the run with the median rate counts
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
     /// The share of events that repeats an earlier one, chosen evenly from all before it
@@ -124,7 +124,7 @@ fn main() -> anyhow::Result<()> {
 fn job(args: &Args) -> String {
     format!(
         "{} events for exactly-once; for the others {} or {} s of them, whichever is less, and a \
-         cache of {} MiB\nids of 36 bytes, {} % duplicates, {} words; the median of {} runs; {} \
+         cache of {} MiB\nids of 36 bytes, {} % duplicates, {} words; the median of {} rounds; {} \
          events for each size of batches that was tried",
         args.events,
         args.peer_events,
@@ -137,7 +137,7 @@ fn job(args: &Args) -> String {
     )
 }
 
-/// How all do, exactly-once first, shown as they come.
+/// How all do, exactly-once first.
 fn measure(
     args: &Args,
     binary: &Binary,
@@ -162,14 +162,14 @@ fn measure(
         peer_time: Duration::from_secs(args.peer_seconds),
         cache_bytes: u64::from(args.cache_mb) << 20,
     };
-    let node = contest.measure_node(binary)?;
+    let (node, peers) = contest.measure(binary, stores(args))?;
     let mut systems = vec![Standing::new(binary.version()?, node, None)?];
-    show.system(&systems[0])?;
-    for &store in stores(args) {
-        let score = contest.measure(store)?;
+    for (store, score) in peers {
         let peer = Standing::new(store.name(), score, systems.first())?;
-        show.system(&peer)?;
         systems.push(peer);
+    }
+    for system in &systems {
+        show.system(system)?;
     }
     Ok(systems)
 }

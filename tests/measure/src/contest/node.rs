@@ -1,6 +1,6 @@
 //! exactly-once in the contest, as a process from its start to its clean end.
 
-use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
@@ -14,14 +14,10 @@ use crate::reply;
 use crate::request;
 
 impl Contest<'_> {
-    /// Has exactly-once answer all its events from a file into a file. A trial of a size is a
-    /// client that sends so many requests on a pipe and waits for all their replies before it
-    /// sends more; how they are grouped into transactions is up to the node.
-    ///
-    /// # Errors
-    ///
-    /// If the node fails or has answered wrong.
-    pub fn measure_node(&self, binary: &Binary) -> anyhow::Result<Score> {
+    /// How exactly-once does with each size. A trial of a size is a client that sends so many
+    /// requests on a pipe and waits for all their replies before it sends more; how they are
+    /// grouped into transactions is up to the node.
+    pub(super) fn try_node(&self, binary: &Binary) -> anyhow::Result<Score> {
         let mut trials = Vec::new();
         for &batch in self.batches {
             let trial = self.node_trial(binary, batch)?;
@@ -32,7 +28,7 @@ impl Contest<'_> {
         Ok(Score {
             batch: None,
             trials,
-            runs: self.node_runs(binary)?,
+            runs: Vec::new(),
         })
     }
 
@@ -58,30 +54,30 @@ impl Contest<'_> {
         })
     }
 
-    fn node_runs(&self, binary: &Binary) -> anyhow::Result<Vec<Run>> {
-        let [input, output, state] =
-            ["requests.jsonl", "replies.jsonl", "state"].map(|name| self.directory.join(name));
-        let count = self.node_events.min(self.events.len());
-        request::write_file(&input, self.events[..count].iter().map(request))?;
-        let mut runs = Vec::new();
-        for number in 1..=self.runs {
-            let elapsed = binary.answer(&state, &input, &output)?.elapsed;
-            let replies = reply::of_file(&output, &self.decoded[..count])?;
-            reply::check("exactly-once", &replies, &self.expected[..count])?;
-            let disk_bytes = disk::allocated_bytes(&state)?;
-            fs::remove_dir_all(&state).context("removing the state of a run")?;
-            let rate = count as f64 / elapsed.as_secs_f64();
-            eprintln!("exactly-once, run {number}: {count} events, {rate:.0} events/s");
-            runs.push(Run {
-                events: count as u64,
-                rate,
-                disk_bytes,
-            });
-        }
-        for file in [input, output] {
-            fs::remove_file(file).context("removing the files of exactly-once")?;
-        }
-        Ok(runs)
+    /// Writes the requests that exactly-once gets, into a file that goes with the directory.
+    pub(super) fn write_requests(&self) -> anyhow::Result<PathBuf> {
+        let path = self.directory.join("requests.jsonl");
+        request::write_file(&path, self.node_events().iter().map(request))?;
+        Ok(path)
+    }
+
+    /// Has exactly-once answer all its events from a file into a file.
+    pub(super) fn run_node(&self, binary: &Binary, requests: &Path) -> anyhow::Result<Run> {
+        let directory = tempfile::tempdir_in(self.directory).context("making a directory")?;
+        let [output, state] = ["replies.jsonl", "state"].map(|name| directory.path().join(name));
+        let count = self.node_events().len();
+        let elapsed = binary.answer(&state, requests, &output)?.elapsed;
+        let replies = reply::of_file(&output, &self.decoded[..count])?;
+        reply::check("exactly-once", &replies, &self.expected[..count])?;
+        Ok(Run {
+            events: count as u64,
+            rate: count as f64 / elapsed.as_secs_f64(),
+            disk_bytes: disk::allocated_bytes(&state)?,
+        })
+    }
+
+    fn node_events(&self) -> &[Event] {
+        &self.events[..self.node_events.min(self.events.len())]
     }
 }
 

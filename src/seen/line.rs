@@ -19,8 +19,8 @@ pub(super) const OVERFLOWED: u32 = 1 << 26;
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
 #[repr(C, align(64))]
 pub(super) struct Line {
-    pub(super) lows: [u16; LINE_SLOTS],
-    pub(super) highs: [u8; LINE_SLOTS],
+    lows: [u16; LINE_SLOTS],
+    highs: [u8; LINE_SLOTS],
     pub(super) header: u32,
 }
 

@@ -1,9 +1,9 @@
 //! Making the table again at a start, while the first events are served.
 //!
 //! It is made slice by slice, as the CPU's cache has room for one: every stored run is walked in
-//! turn, as far as it belongs there. A thread makes one slice after the other; a slice that an event
-//! needs before is made at once. So nobody waits for the thread, at the worst the slice that it had
-//! in hand is made twice.
+//! turn, as far as it belongs there. A thread makes one slice after the other; a slice that an
+//! event needs before is made at once. So nobody waits for the thread, at the worst the slice that
+//! it had in hand is made twice.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -161,11 +161,10 @@ impl Loading {
         table: &mut RunTable,
     ) -> Result<(), StorageError> {
         let number = self.maker.slice_of(wanted);
-        if self.maker.is_there(number) {
-            return Ok(());
+        if !self.maker.is_there(number) {
+            // The thread is not to wait meanwhile.
+            self.take_in(table)?;
         }
-        // The thread is not to wait meanwhile.
-        self.take_in(table)?;
         if self.maker.is_there(number) {
             return Ok(());
         }

@@ -161,13 +161,18 @@ pub struct Answered {
 mod tests {
     use super::*;
 
-    #[test]
-    fn start_and_end_are_no_part_of_the_rate() -> anyhow::Result<()> {
+    /// What four seconds were like in which a file had so many bytes after so many milliseconds.
+    fn answered(looks: &[(u64, u64)]) -> Answered {
         let mut growth = Growth::default();
-        for (ms, bytes) in [(0, 0), (500, 100), (700, 500), (1500, 900), (1600, 900)] {
+        for &(ms, bytes) in looks {
             growth.look(bytes, Duration::from_millis(ms));
         }
-        let answered = growth.answered(Duration::from_secs(4), 0);
+        growth.answered(Duration::from_secs(4), 0)
+    }
+
+    #[test]
+    fn start_and_end_are_no_part_of_the_rate() -> anyhow::Result<()> {
+        let answered = answered(&[(0, 0), (500, 100), (700, 500), (1500, 900), (1600, 900)]);
         assert_eq!(answered.start, Duration::from_millis(500));
         assert_eq!(answered.end, Duration::from_millis(2500));
         let share = answered.shares_a_second.context("there is no rate")?;
@@ -177,11 +182,7 @@ mod tests {
 
     #[test]
     fn the_first_group_is_no_part_of_the_rate_though_it_comes_in_pieces() -> anyhow::Result<()> {
-        let mut growth = Growth::default();
-        for (ms, bytes) in [(0, 0), (500, 100), (510, 200), (550, 300), (1550, 900)] {
-            growth.look(bytes, Duration::from_millis(ms));
-        }
-        let answered = growth.answered(Duration::from_secs(4), 0);
+        let answered = answered(&[(0, 0), (500, 100), (510, 200), (550, 300), (1550, 900)]);
         assert_eq!(answered.start, Duration::from_millis(500));
         let share = answered.shares_a_second.context("there is no rate")?;
         assert!((share - 6.0 / 9.0).abs() < 1e-9, "{share}");

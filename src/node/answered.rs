@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::inspect::{ProcessStats, Query};
+use crate::node::answers::Answers;
 use crate::node::client::{Client, Question};
 use crate::protocol::{Addressee, Batch, Body, ReplyWriter};
 use crate::request::Answer;
@@ -16,7 +17,7 @@ pub(super) struct Answered {
     client: Option<Arc<Client>>,
     lines: Range<usize>,
     /// Of each line that is a request to the processor.
-    answers: Vec<Answer>,
+    answers: Answers,
     /// Figures of the process when the question came that the lines end with, if they do.
     process: Option<ProcessStats>,
 }
@@ -29,7 +30,7 @@ impl Answered {
 
     fn from(batch: Arc<Batch>, client: Option<Arc<Client>>, line: usize) -> Self {
         Self {
-            answers: Vec::with_capacity(batch.lines.len() - line),
+            answers: Answers::expecting(batch.lines.len() - line),
             batch,
             client,
             lines: line..line,
@@ -72,7 +73,7 @@ impl Answered {
         out: &mut Vec<u8>,
     ) -> Option<Box<Question>> {
         let Batch { text, lines } = &*self.batch;
-        let mut answers = self.answers.iter();
+        let mut answers = self.answers.into_iter();
         let mut process = self.process;
         let mut question = None;
         for line in &lines[self.lines] {
@@ -81,7 +82,7 @@ impl Answered {
             let to = Addressee { src, msg_id };
             if let Some(request) = line.body.request(text) {
                 let answer = answers.next().expect("every request has been answered");
-                writer.answer(out, to, &request, answer);
+                writer.answer(out, to, &request, &answer);
             } else if let Body::Query(query) = &line.body {
                 // Without a number nobody waits for the answer, and the lines go on behind it.
                 let Some(msg_id) = msg_id else { continue };

@@ -64,7 +64,7 @@ impl<'a, W: Write> Committer<'a, W> {
             };
             result?;
         }
-        // The applier is gone, and its readers with it.
+        // The applier asks nothing more of its readers.
         self.store.close()?;
         self.output_error
             .map_or(Ok(()), |error| Err(NodeError::Output(error)))

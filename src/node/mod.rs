@@ -14,6 +14,7 @@
 //! behind the fdatasync of their group, as the thread that commits is the one that spells them.
 
 mod answered;
+mod answers;
 mod client;
 mod commit;
 mod control;
@@ -35,8 +36,8 @@ use crate::error::StorageError;
 use crate::look_ahead::LOOK_AHEAD;
 use crate::processor::{Preparation, Preparer, Processor};
 use crate::protocol::{Batch, BatchReader, Body, Line};
-use crate::request::Answer;
 use answered::Answered;
+use answers::ANSWER_BYTES;
 use client::Client;
 use commit::{Committer, HeldGroup};
 pub use control::{CONTROL_SOCKET, ControlSocket, connect};
@@ -115,8 +116,8 @@ pub fn serve(
             committer.run(held)
         });
         let applier = Applier {
-            processor,
             groups,
+            processor,
             waiting: VecDeque::new(),
             decoded,
             answered: Vec::new(),
@@ -141,6 +142,8 @@ pub fn serve(
 struct Decoded {
     batch: Batch,
     preparations: Vec<Preparation>,
+    /// Bytes that it takes until all its lines are answered, about.
+    held_bytes: usize,
     /// The client of the control socket that it is of, if not of the input.
     client: Option<Arc<Client>>,
 }
@@ -156,6 +159,7 @@ impl Decoded {
             preparations: requests
                 .map(|r| r.map_or_else(Preparation::default, prepare))
                 .collect(),
+            held_bytes: held_bytes(&batch),
             batch,
             client,
         }
@@ -195,9 +199,12 @@ fn decode(
 }
 
 /// The stage in the middle: applies requests, and hands groups with their replies on.
+///
+/// Dropped in the order of its fields: the committer goes on to close the store as soon as it is
+/// told that no groups follow, while what the processor held in memory is still given back.
 struct Applier<'a> {
-    processor: Processor,
     groups: Sender<HeldGroup>,
+    processor: Processor,
     /// Groups that have ended, and go before the one in hand.
     waiting: VecDeque<HeldGroup>,
     decoded: Receiver<Decoded>,
@@ -279,10 +286,11 @@ impl Applier<'_> {
         let Decoded {
             batch,
             mut preparations,
+            held_bytes,
             client,
         } = decoded;
         let batch = Arc::new(batch);
-        self.held_bytes += held_bytes(&batch);
+        self.held_bytes += held_bytes;
         self.answered
             .push(Answered::new(Arc::clone(&batch), client));
         let Batch { text, lines } = &*batch;
@@ -315,6 +323,10 @@ impl Applier<'_> {
         text: &str,
         preparation: &Preparation,
     ) -> Result<(), NodeError> {
+        if let Some(answer) = self.processor.apply_prepared(preparation)? {
+            self.line_in_hand().push(answer);
+            return Ok(());
+        }
         let Some(request) = line.body.request(text) else {
             self.line_in_hand().push_other();
             return match (&line.body, line.msg_id) {
@@ -422,6 +434,6 @@ fn held_bytes(batch: &Batch) -> usize {
         Body::Malformed(why) => why.len(),
         _ => 0,
     });
-    let line_bytes = size_of::<Line>() + size_of::<Answer>();
+    let line_bytes = size_of::<Line>() + ANSWER_BYTES;
     batch.text.len() + batch.lines.len() * line_bytes + reasons.sum::<usize>()
 }

@@ -30,10 +30,10 @@ use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
 use crate::state::timeline::Timeline;
 use crate::statistics::Statistics;
-use crate::store::entry::{Entry, EventId};
+use crate::store::entry::Entry;
 use crate::store::{Checkpoint, Commit, Group, LowSpace, Move, Reader, Scalars, SpaceFloor, Store};
 
-use prepared::PreparedEvent;
+use prepared::Event;
 pub(crate) use prepared::{Preparation, Preparer};
 pub(crate) use rebuild::Rest;
 use twins::{OtherWord, Replay};
@@ -160,14 +160,13 @@ impl Processor {
     /// Has what a few requests that are about to be applied need brought into the CPU's cache.
     pub(crate) fn look_ahead(&self, preparations: &mut [Preparation]) {
         let counts = &self.state.counts;
-        let events = preparations.iter_mut();
-        for event in events.filter_map(|Preparation(event)| event.as_mut()) {
-            event.likely_number = counts.likely_number(event.word_hash);
+        for preparation in &mut *preparations {
+            preparation.find_likely_number(|hash| counts.likely_number(hash));
         }
-        let events = preparations.iter();
-        let events = events.filter_map(|Preparation(event)| event.as_ref());
-        counts.touch(events.clone().filter_map(|event| event.likely_number));
-        self.index.touch(events.map(|event| event.fingerprint));
+        let preparations = preparations.iter();
+        counts.touch(preparations.clone().filter_map(Preparation::likely_number));
+        self.index
+            .touch(preparations.filter_map(Preparation::fingerprint));
     }
 
     /// Parts of the index that have been read and wait to be taken in, right after a start.
@@ -195,24 +194,12 @@ impl Processor {
         request: &Request<'_>,
         preparation: &Preparation,
     ) -> Result<Answer, StorageError> {
-        if let Err(refusal) = request.check_lengths() {
+        if let Err(refusal) = request.check_lengths().and_then(|()| self.check_space()) {
             return Ok(Err(refusal));
-        }
-        if let Some(LowSpace {
-            free_bytes,
-            floor_bytes,
-        }) = self.low_space
-        {
-            return Ok(Err(Refusal::LowDisk {
-                free_bytes,
-                floor_bytes,
-            }));
         }
         match *request {
             Request::Process { event_id, word } => {
-                let Preparation(event) = preparation;
-                let event = event.as_ref().expect("what was prepared is this request");
-                self.process(event_id, word, event).map(Ok)
+                self.process(&preparation.event(event_id, word)).map(Ok)
             }
             Request::Checkpoint { checkpoint_id } => Ok(Ok(self.checkpoint(checkpoint_id))),
             Request::DeleteCheckpoint { checkpoint_id } => self.delete_checkpoint(checkpoint_id),
@@ -223,23 +210,50 @@ impl Processor {
         }
     }
 
-    fn process(
+    /// Applies a request that its preparation tells all of, as it does of most events; `None` if
+    /// it does not, and [`Processor::apply`] is to be asked.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Processor::apply`].
+    pub(crate) fn apply_prepared(
         &mut self,
-        event_id: &str,
-        word: &str,
-        prepared: &PreparedEvent,
-    ) -> Result<Reply, StorageError> {
-        let &PreparedEvent {
-            uuid,
+        preparation: &Preparation,
+    ) -> Result<Option<Answer>, StorageError> {
+        let Some(event) = preparation.whole_event() else {
+            return Ok(None);
+        };
+        match self.check_space() {
+            Ok(()) => self.process(&event).map(|reply| Some(Ok(reply))),
+            Err(refusal) => Ok(Some(Err(refusal))),
+        }
+    }
+
+    fn check_space(&self) -> Result<(), Refusal> {
+        match self.low_space {
+            None => Ok(()),
+            Some(LowSpace {
+                free_bytes,
+                floor_bytes,
+            }) => Err(Refusal::LowDisk {
+                free_bytes,
+                floor_bytes,
+            }),
+        }
+    }
+
+    fn process(&mut self, event: &Event<'_>) -> Result<Reply, StorageError> {
+        let twins = self.twins(event)?;
+        if let Some(other_word) = twins.present {
+            return Ok(self.duplicate(event, other_word));
+        }
+        let &Event {
+            id,
+            word,
             fingerprint,
             word_hash,
             likely_number,
-        } = prepared;
-        let id = EventId::of(event_id, uuid);
-        let twins = self.twins(&id, fingerprint, word)?;
-        if let Some(other_word) = twins.present {
-            return Ok(self.duplicate(event_id, word, other_word));
-        }
+        } = event;
         let counts = &mut self.state.counts;
         let count = counts.add_hashed(word, word_hash, likely_number, 1);
         let entry = Entry {
@@ -259,12 +273,14 @@ impl Processor {
         }
         if let Some(Some(released)) = twins.released {
             self.statistics.conflicts += 1;
-            warn!(
-                event_id,
-                word,
-                released = &*released,
-                "conflict: released with another word"
-            );
+            id.with_text(|event_id| {
+                warn!(
+                    event_id,
+                    word,
+                    released = &*released,
+                    "conflict: released with another word"
+                );
+            });
         }
         self.statistics.accepted += 1;
         Ok(Reply::Processed {
@@ -273,8 +289,15 @@ impl Processor {
         })
     }
 
-    fn duplicate(&mut self, event_id: &str, word: &str, other_word: OtherWord) -> Reply {
-        let count = self.state.counts.get(word);
+    fn duplicate(&mut self, event: &Event<'_>, other_word: OtherWord) -> Reply {
+        let &Event {
+            word,
+            word_hash,
+            likely_number,
+            ..
+        } = event;
+        let counts = &self.state.counts;
+        let count = counts.get_hashed(word, word_hash, likely_number);
         self.statistics.duplicates += 1;
         let Some(original_word) = other_word else {
             return Reply::Processed {
@@ -283,12 +306,14 @@ impl Processor {
             };
         };
         self.statistics.conflicts += 1;
-        warn!(
-            event_id,
-            word,
-            original_word = &*original_word,
-            "conflict: counted with another word"
-        );
+        event.id.with_text(|event_id| {
+            warn!(
+                event_id,
+                word,
+                original_word = &*original_word,
+                "conflict: counted with another word"
+            );
+        });
         Reply::Processed {
             count,
             outcome: Outcome::Conflict { original_word },

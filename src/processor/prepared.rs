@@ -1,12 +1,16 @@
 //! What applying a request needs to know of it: worked out ahead, on another thread, as far as it
 //! does not depend on the state.
 
+use arrayvec::ArrayString;
 use uuid::Uuid;
 
 use crate::fingerprint::{Fingerprint, Fingerprints};
 use crate::request::Request;
 use crate::state::counts::{WordNumber, word_hash};
 use crate::store::entry::EventId;
+
+/// The longest word that a preparation holds.
+const SHORT_WORD_BYTES: usize = 16;
 
 /// Prepares requests, on any thread.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +28,7 @@ impl Preparer {
         match request {
             Request::Process { event_id, word } => Preparation(Some(PreparedEvent {
                 uuid: EventId::uuid_of(event_id),
+                short_word: ArrayString::from(word).unwrap_or_default(),
                 fingerprint: self.fingerprints.of(event_id),
                 word_hash: word_hash(word),
                 likely_number: None,
@@ -35,15 +40,76 @@ impl Preparer {
 
 /// What was worked out of one request: of those that are no events there is nothing.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Preparation(pub(super) Option<PreparedEvent>);
+pub(crate) struct Preparation(Option<PreparedEvent>);
 
-/// What was worked out of an event.
+/// Another thread has written it, and each line of the CPU's cache has to come from there.
+const _: () = assert!(size_of::<Preparation>() <= 64);
+
 #[derive(Debug, Clone, Copy)]
-pub(super) struct PreparedEvent {
+struct PreparedEvent {
     /// The UUID that its id spells, if it does.
-    pub(super) uuid: Option<Uuid>,
+    uuid: Option<Uuid>,
+    /// Its word, or nothing if that is longer.
+    short_word: ArrayString<SHORT_WORD_BYTES>,
+    fingerprint: Fingerprint,
+    word_hash: u64,
+    likely_number: Option<WordNumber>,
+}
+
+/// An event as it is applied.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Event<'a> {
+    pub(super) id: EventId<'a>,
+    pub(super) word: &'a str,
     pub(super) fingerprint: Fingerprint,
     pub(super) word_hash: u64,
-    /// Of its word, as the counts say when it is looked ahead at.
+    /// Of its word, as the counts said when it was looked ahead at.
     pub(super) likely_number: Option<WordNumber>,
+}
+
+impl Preparation {
+    /// Notes the number that a word with this hash probably has, if it is of an event.
+    pub(super) fn find_likely_number(&mut self, find: impl FnOnce(u64) -> Option<WordNumber>) {
+        if let Some(event) = &mut self.0 {
+            event.likely_number = find(event.word_hash);
+        }
+    }
+
+    /// What [`Preparation::find_likely_number`] noted.
+    pub(super) fn likely_number(&self) -> Option<WordNumber> {
+        self.0.as_ref()?.likely_number
+    }
+
+    /// The fingerprint of the id, if it is of an event.
+    pub(super) fn fingerprint(&self) -> Option<Fingerprint> {
+        self.0.as_ref().map(|event| event.fingerprint)
+    }
+
+    /// The event, if this is one whose id is a UUID and whose word is short: its lengths are
+    /// allowed, and nobody has to look at the request.
+    pub(super) fn whole_event(&self) -> Option<Event<'_>> {
+        let event = self.0.as_ref()?;
+        let uuid = event.uuid?;
+        let word = event.short_word.as_str();
+        (!word.is_empty()).then(|| event.with(EventId::Uuid(uuid), word))
+    }
+
+    /// The event that this was made of.
+    pub(super) fn event<'a>(&self, event_id: &'a str, word: &'a str) -> Event<'a> {
+        let event = self.0.as_ref();
+        let event = event.expect("what was prepared is an event");
+        event.with(EventId::of(event_id, event.uuid), word)
+    }
+}
+
+impl PreparedEvent {
+    fn with<'a>(&self, id: EventId<'a>, word: &'a str) -> Event<'a> {
+        Event {
+            id,
+            word,
+            fingerprint: self.fingerprint,
+            word_hash: self.word_hash,
+            likely_number: self.likely_number,
+        }
+    }
 }

@@ -5,12 +5,11 @@
 //! index is asked.
 
 use crate::error::StorageError;
-use crate::fingerprint::Fingerprint;
 use crate::processor::Processor;
+use crate::processor::prepared::Event;
 use crate::state::State;
 use crate::state::position::Position;
 use crate::store::block::Cursor;
-use crate::store::entry::EventId;
 
 /// An event that was sent again and processed again so many times is followed no more.
 const MAX_CURSORS: usize = 4;
@@ -46,39 +45,31 @@ impl Twins {
 impl Processor {
     /// Finds the earlier positions of an id. Every candidate of the index is compared with the
     /// journal: a shared fingerprint must never drop an event.
-    pub(super) fn twins(
-        &mut self,
-        wanted: &EventId<'_>,
-        fingerprint: Fingerprint,
-        word: &str,
-    ) -> Result<Twins, StorageError> {
-        let (twins, found) = self.twins_in_replay(wanted, word)?;
-        // One in the timeline is enough; otherwise every one has a say.
-        let is_duplicate = twins.present.is_some();
-        if is_duplicate || (found > 0 && found == self.index.positions_with(fingerprint)?) {
-            return Ok(twins);
+    pub(super) fn twins(&mut self, event: &Event<'_>) -> Result<Twins, StorageError> {
+        if !self.replay.is_empty() {
+            let (twins, found) = self.twins_in_replay(event)?;
+            // One in the timeline is enough; otherwise every one has a say.
+            let is_duplicate = twins.present.is_some();
+            if is_duplicate
+                || (found > 0 && found == self.index.positions_with(event.fingerprint)?)
+            {
+                return Ok(twins);
+            }
         }
-        self.twins_in_index(wanted, fingerprint, word)
+        self.twins_in_index(event)
     }
 
     /// What stands behind the cursors, and how many positions of the id that are.
-    fn twins_in_replay(
-        &mut self,
-        wanted: &EventId<'_>,
-        word: &str,
-    ) -> Result<(Twins, u64), StorageError> {
+    fn twins_in_replay(&mut self, event: &Event<'_>) -> Result<(Twins, u64), StorageError> {
         let (mut twins, mut found) = (Twins::default(), 0);
-        if self.replay.is_empty() {
-            return Ok((twins, found));
-        }
         for mut cursor in std::mem::take(&mut self.replay) {
             if !self.journal.reach_next(&mut cursor)? {
                 continue;
             }
             if let Some((position, entry)) = cursor.next()?
-                && entry.event_id == *wanted
+                && entry.event_id == event.id
             {
-                let other_word = (entry.word != word).then(|| entry.word.into());
+                let other_word = (entry.word != event.word).then(|| entry.word.into());
                 twins.add(&self.state, position, other_word);
                 found += 1;
                 self.replay.push(cursor);
@@ -87,15 +78,10 @@ impl Processor {
         Ok((twins, found))
     }
 
-    fn twins_in_index(
-        &mut self,
-        wanted: &EventId<'_>,
-        fingerprint: Fingerprint,
-        word: &str,
-    ) -> Result<Twins, StorageError> {
+    fn twins_in_index(&mut self, event: &Event<'_>) -> Result<Twins, StorageError> {
         let mut twins = Twins::default();
         self.replay.clear();
-        let candidates = self.index.candidates(fingerprint)?;
+        let candidates = self.index.candidates(event.fingerprint)?;
         let is_followed = candidates.len() <= MAX_CURSORS;
         for position in candidates {
             // A position that left the state and was never settled has no say. Reading it would
@@ -106,8 +92,8 @@ impl Processor {
                 continue;
             }
             let (other_word, behind) = self.journal.with_entry(position, |entry| {
-                (entry.event_id == *wanted)
-                    .then(|| (entry.word != word).then(|| Box::<str>::from(entry.word)))
+                (entry.event_id == event.id)
+                    .then(|| (entry.word != event.word).then(|| Box::<str>::from(entry.word)))
             })?;
             let Some(other_word) = other_word else {
                 continue;

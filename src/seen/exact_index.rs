@@ -10,7 +10,12 @@ use crate::state::position::Position;
 /// The end of a chain.
 const NONE: u32 = u32::MAX;
 /// How many positions a chain has on average, when all are there.
-const CHAIN_POSITIONS: u64 = 4;
+const CHAIN_POSITIONS: u64 = 2;
+
+/// How many positions can be put in the order of their fingerprints.
+pub(super) const MAX_SORTED: u64 = 1 << OFFSET_BITS;
+/// So many bits are left for an offset beside a fingerprint in a number of 64 bits.
+const OFFSET_BITS: u32 = u64::BITS - FINGERPRINT_BITS;
 
 /// A position in its chain. Its parts are read together, and so stand together.
 #[derive(Debug, Clone, Copy)]
@@ -104,6 +109,23 @@ impl ExactIndex {
             }
             next = link.earlier;
         }
+    }
+
+    /// At most [`MAX_SORTED`] positions, in the order of their fingerprints, and of the positions
+    /// where these are equal.
+    pub(crate) fn sorted(&self) -> impl Iterator<Item = (Fingerprint, Position)> {
+        assert!(self.links.len() as u64 <= MAX_SORTED, "no offset is longer");
+        // Numbers take half of the time that pairs take to be sorted.
+        let fingerprints = self.fingerprints().zip(0..);
+        let numbers =
+            fingerprints.map(|(fingerprint, offset)| fingerprint.0 << OFFSET_BITS | offset);
+        let mut sorted: Vec<u64> = numbers.collect();
+        sorted.sort_unstable();
+        let first = self.first.0;
+        sorted.into_iter().map(move |number| {
+            let offset = number & (MAX_SORTED - 1);
+            (Fingerprint(number >> OFFSET_BITS), Position(first + offset))
+        })
     }
 
     fn chain(&self, fingerprint: Fingerprint) -> usize {

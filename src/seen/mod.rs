@@ -31,6 +31,7 @@ use crate::look_ahead::touch;
 use crate::state::position::Position;
 use crate::store::{Reader, RunHeader, RunNumber, RunWrites, SpaceFloor};
 pub(crate) use exact_index::ExactIndex;
+use exact_index::MAX_SORTED;
 pub(crate) use loading::Loaded;
 use loading::Loading;
 use run_table::RunTable;
@@ -160,9 +161,10 @@ impl Index {
     fn new_run(&self, first: Position) -> OpenRun {
         let last = self.recent.back().map(|run| run.number.0 + 1);
         let capacity = self.run_events.max(first.0 / SMALLEST_PART);
+        let capacity = capacity.min(MAX_SORTED);
         OpenRun {
             number: RunNumber(last.unwrap_or(self.stored.len() as u32)),
-            capacity: capacity.min(u64::from(u32::MAX)),
+            capacity,
             positions: ExactIndex::new(first, capacity),
         }
     }

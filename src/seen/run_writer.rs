@@ -124,10 +124,7 @@ impl RunWriter {
 
 fn pack(run: RunNumber, index: &ExactIndex) -> Packed {
     let first = index.first();
-    let positions = (first.0..).map(Position);
-    let mut entries: Vec<_> = index.fingerprints().zip(positions).collect();
-    entries.sort_unstable();
-    let blocks = encode_run(run, first, &entries);
+    let blocks = encode_run(run, first, index.sorted());
     let mut digest = Xxh3::new();
     for block in &blocks {
         digest.update(&block.checksum().to_le_bytes());
@@ -135,8 +132,10 @@ fn pack(run: RunNumber, index: &ExactIndex) -> Packed {
     let header = RunHeader {
         run,
         first,
-        last: Position(first.0 + entries.len() as u64 - 1),
-        first_fingerprint: entries.first().map_or(Fingerprint(0), |(first, _)| *first),
+        last: Position(first.0 + index.fingerprints().len() as u64 - 1),
+        first_fingerprint: blocks
+            .first()
+            .map_or(Fingerprint(0), |block| block.key.fingerprint),
         blocks: blocks.len() as u32,
         digest: digest.digest(),
     };

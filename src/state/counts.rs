@@ -71,9 +71,10 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    /// How many events carry the word.
-    pub(crate) fn get(&self, word: &str) -> u64 {
-        self.number(word, word_hash(word))
+    /// How many events carry a word whose hash is known, and [`Counts::likely_number`] of it at
+    /// some time before.
+    pub(crate) fn get_hashed(&self, word: &str, hash: u64, likely: Option<WordNumber>) -> u64 {
+        self.known_number(word, hash, likely)
             .map_or(0, |WordNumber(number)| self.slots[number as usize].count)
     }
 
@@ -82,8 +83,7 @@ impl Counts {
         self.add_hashed(word, word_hash(word), None, events)
     }
 
-    /// As [`Counts::add`], of a word whose hash is known, and [`Counts::likely_number`] of it at
-    /// some time before.
+    /// As [`Counts::add`], of a word of which as much is known as for [`Counts::get_hashed`].
     pub(crate) fn add_hashed(
         &mut self,
         word: &str,
@@ -91,8 +91,7 @@ impl Counts {
         likely: Option<WordNumber>,
         events: u64,
     ) -> u64 {
-        let known = likely.filter(|number| self.is_word(number.0, word));
-        let known = known.or_else(|| self.number(word, hash));
+        let known = self.known_number(word, hash, likely);
         let WordNumber(number) = known.unwrap_or_else(|| self.intern(word, hash));
         self.digest = self.digest.wrapping_add(hash.wrapping_mul(events));
         let count = &mut self.slots[number as usize].count;
@@ -160,6 +159,17 @@ impl Counts {
     /// Has the counts of a few words brought into the CPU's cache.
     pub(crate) fn touch(&self, numbers: impl Iterator<Item = WordNumber>) {
         touch(numbers.map(|WordNumber(number)| &self.slots[number as usize].count));
+    }
+
+    /// The number of a word, if it has been seen, tried first with the likely one.
+    fn known_number(
+        &self,
+        word: &str,
+        hash: u64,
+        likely: Option<WordNumber>,
+    ) -> Option<WordNumber> {
+        let known = likely.filter(|number| self.is_word(number.0, word));
+        known.or_else(|| self.number(word, hash))
     }
 
     /// The number of a word, if it has been seen.

@@ -263,11 +263,16 @@ impl Block {
 
     /// A cursor at the block's first event.
     pub(crate) fn cursor(&self) -> Cursor {
+        self.clone().into_cursor()
+    }
+
+    /// As [`Block::cursor`], of a block that is needed no more.
+    pub(crate) fn into_cursor(self) -> Cursor {
         Cursor {
-            block: self.clone(),
             position: self.first,
             offset: HEADER_BYTES,
-            spelled: Vec::new(),
+            spelled: Vec::with_capacity(self.entries.into()),
+            block: self,
         }
     }
 }

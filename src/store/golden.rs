@@ -174,7 +174,7 @@ fn the_bytes_on_disk_are_those_of_the_golden_file() {
         (Fingerprint(5), Position(103)),
         (Fingerprint(1 << 30), Position(101)),
     ];
-    let run = encode_run(RunNumber(3), Position(101), &entries);
+    let run = encode_run(RunNumber(3), Position(101), entries);
     samples.push(("run block", run[0].bytes.clone()));
     samples.push(("counts block", encode_counts(3, &counts)[0].bytes.clone()));
     samples.extend(records());

@@ -81,11 +81,11 @@ impl RunBlock {
 pub(crate) fn encode_run(
     run: RunNumber,
     first: Position,
-    entries: &[(Fingerprint, Position)],
+    entries: impl IntoIterator<Item = (Fingerprint, Position)>,
 ) -> Vec<RunBlock> {
     let mut blocks = Vec::new();
-    let mut rest = entries;
-    while let Some(&(fingerprint, position)) = rest.first() {
+    let mut rest = entries.into_iter().peekable();
+    while let Some(&(fingerprint, position)) = rest.peek() {
         let key = RunKey {
             run,
             fingerprint,
@@ -93,20 +93,16 @@ pub(crate) fn encode_run(
         };
         let mut packed = Vec::with_capacity(MAX_BYTES);
         let mut before = fingerprint;
-        let mut count = 0;
-        while let Some(&(fingerprint, position)) = rest.get(count) {
-            // The checksum and where the next block begins are still to come.
-            if packed.len() + MAX_ENTRY_BYTES > MAX_BYTES - CHECKSUM_BYTES - 6 {
-                break;
-            }
+        // The checksum and where the next block begins are still to come.
+        while packed.len() + MAX_ENTRY_BYTES <= MAX_BYTES - CHECKSUM_BYTES - 6
+            && let Some((fingerprint, position)) = rest.next()
+        {
             varint::put(&mut packed, fingerprint.0 - before.0);
             varint::put(&mut packed, position.0 - first.0);
             before = fingerprint;
-            count += 1;
         }
-        rest = &rest[count..];
         let until = rest
-            .first()
+            .peek()
             .map_or(0, |(next, _)| next.0 - key.fingerprint.0 + 1);
         let mut bytes = vec![0; CHECKSUM_BYTES];
         varint::put(&mut bytes, until);
@@ -186,7 +182,7 @@ mod tests {
                 )
             })
             .collect();
-        let blocks = encode_run(RunNumber(7), Position(100), &entries);
+        let blocks = encode_run(RunNumber(7), Position(100), entries.iter().copied());
         assert!(blocks.len() > 3);
         let mut back = Vec::new();
         for (index, block) in blocks.iter().enumerate() {

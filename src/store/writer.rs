@@ -294,7 +294,7 @@ impl Store {
         self.trees.database.never_close();
     }
 
-    /// Closes the database, if nobody else has a reader of it.
+    /// Closes the database. Whoever still uses a reader of it gets [`StorageError::Stopped`].
     ///
     /// # Errors
     ///

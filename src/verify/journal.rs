@@ -217,7 +217,7 @@ mod tests {
         let mut store = crate::store::open(path, &options).expect("it is there");
         let fingerprint = store.fingerprints().of("another id");
         let (run, first) = (RunNumber(0), Position::FIRST);
-        let blocks = encode_run(run, first, &[(fingerprint, first)]);
+        let blocks = encode_run(run, first, [(fingerprint, first)]);
         let header = RunHeader {
             run,
             first,

@@ -5,8 +5,7 @@
 //! memory (those that are not durable yet among them), and the stored ones. It knows blocks and
 //! positions; what an event means is the processor's business.
 
-use std::collections::VecDeque;
-use std::ops::Range;
+mod recent;
 
 use crate::error::StorageError;
 use crate::fingerprint::{Fingerprint, Fingerprints};
@@ -15,10 +14,7 @@ use crate::state::position_set::{PositionRange, PositionSet};
 use crate::store::Reader;
 use crate::store::block::{Block, Cursor, FULL_BLOCK_BYTES, Groups, OpenBlock, Stamp, walk_block};
 use crate::store::entry::Entry;
-
-/// Bytes of recent blocks that are kept in memory, nearly four million events: to verify a
-/// duplicate there takes a microsecond, where it takes twenty or more to read a page of the store.
-const RECENT_BYTES: usize = 80 << 20;
+use recent::RecentBlocks;
 
 /// The journal, as the one thread that extends it sees it.
 #[derive(Debug)]
@@ -28,9 +24,8 @@ pub(crate) struct Journal {
     groups: Groups,
     /// Whether the open block has events that no call of `take_unwritten` has returned.
     open_is_unwritten: bool,
-    /// Full blocks without a gap, the last of them just before the open one.
-    recent: VecDeque<Block>,
-    recent_bytes: usize,
+    /// The last of them is just before the open one.
+    recent: RecentBlocks,
     unwritten: Vec<Block>,
     /// The block that was last read from the store.
     last_read: Option<Block>,
@@ -69,8 +64,7 @@ impl Journal {
             open,
             groups,
             open_is_unwritten: false,
-            recent: VecDeque::new(),
-            recent_bytes: 0,
+            recent: RecentBlocks::default(),
             unwritten: Vec::new(),
             last_read: None,
             reader,
@@ -115,16 +109,7 @@ impl Journal {
             self.unwritten.push(block.clone());
             self.open_is_unwritten = false;
         }
-        self.recent_bytes += block.bytes.len();
-        self.recent.push_back(block);
-        let durable = self.reader.durable();
-        while self.recent_bytes > RECENT_BYTES && self.recent[0].last() <= durable {
-            let oldest = self
-                .recent
-                .pop_front()
-                .expect("there are bytes, so there is a block");
-            self.recent_bytes -= oldest.bytes.len();
-        }
+        self.recent.push(block, self.reader.durable());
     }
 
     /// The blocks that are new or longer since the last call, the open one included.
@@ -168,7 +153,7 @@ impl Journal {
         if position >= self.open.first() {
             return Ok((f(self.open.entry(position)), None));
         }
-        let mut cursor = self.block_at(position)?.cursor();
+        let mut cursor = self.block_at(position)?.into_cursor();
         let result = f(cursor.seek(position)?);
         Ok((result, Some(cursor)))
     }
@@ -187,12 +172,12 @@ impl Journal {
         if next >= self.open.first() {
             return Ok(false);
         }
-        *cursor = self.block_at(next)?.cursor();
+        *cursor = self.block_at(next)?.into_cursor();
         Ok(true)
     }
 
     fn block_at(&mut self, position: Position) -> Result<Block, StorageError> {
-        if let Some(block) = self.recent_block_at(position) {
+        if let Some(block) = self.recent.at(position) {
             return Ok(block.clone());
         }
         match &self.last_read {
@@ -202,30 +187,6 @@ impl Journal {
                 .insert(self.reader.block_at(position)?)
                 .clone()),
         }
-    }
-
-    fn recent_block_at(&self, position: Position) -> Option<&Block> {
-        let from = self.recent.front()?.first.0;
-        let until = self.recent.back()?.last().0 + 1;
-        let offset = position.0.checked_sub(from)?;
-        // Blocks have about as many events each, so that a guess is nearly right.
-        let guess = u128::from(offset) * self.recent.len() as u128 / u128::from(until - from);
-        let near = (guess as usize).saturating_sub(8)..(guess as usize + 8).min(self.recent.len());
-        let is_within = |blocks: &Range<usize>| {
-            self.recent[blocks.start].first <= position
-                && position <= self.recent[blocks.end - 1].last()
-        };
-        let whole = 0..self.recent.len();
-        let mut blocks = Some(near).filter(is_within).unwrap_or(whole);
-        while blocks.len() > 1 {
-            let middle = blocks.start + blocks.len() / 2;
-            if self.recent[middle].first <= position {
-                blocks.start = middle;
-            } else {
-                blocks.end = middle;
-            }
-        }
-        self.recent.get(blocks.start)
     }
 
     /// Calls `f` with every event of a set of positions, in order.
@@ -238,10 +199,7 @@ impl Journal {
         positions: &PositionSet,
         mut f: impl FnMut(Position, Entry<'_>) -> Result<(), StorageError>,
     ) -> Result<(), StorageError> {
-        let recent_from = self
-            .recent
-            .front()
-            .map_or(self.open.first(), |block| block.first);
+        let recent_from = self.recent.first().unwrap_or(self.open.first());
         let stored = positions
             .ranges()
             .take_while(|range| range.first < recent_from);
@@ -278,7 +236,8 @@ impl Journal {
             return Ok(last.next());
         }
         let block = self
-            .recent_block_at(first)
+            .recent
+            .at(first)
             .expect("recent blocks reach to the open one");
         walk_block(block, PositionRange { first, last }, f)?;
         Ok(block.last().next())

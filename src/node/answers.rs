@@ -1,0 +1,91 @@
+//! The answers to requests in their order, in little memory.
+
+use crate::request::{Answer, Outcome, Reply};
+
+/// Bytes that the answer to most requests takes.
+pub(super) const ANSWER_BYTES: usize = size_of::<u64>();
+
+/// Stands for an answer that says more.
+const OTHER: u64 = u64::MAX;
+/// The highest count that has room beside another bit, and is not [`OTHER`] then.
+const MAX_COUNT: u64 = u64::MAX / 2 - 1;
+
+/// Answers in the order in which they were given.
+///
+/// Nearly all are of events that were accepted or are duplicates. They are written by one thread
+/// and read by another, and what they say fits into a fifth of an [`Answer`].
+#[derive(Debug)]
+pub(super) struct Answers {
+    /// Of each request twice the count of its word, plus 1 for a duplicate; or [`OTHER`].
+    counts: Vec<u64>,
+    /// The answers to the others.
+    others: Vec<Answer>,
+}
+
+impl Answers {
+    /// No answers; so many are expected.
+    pub(super) fn expecting(answers: usize) -> Self {
+        Self {
+            counts: Vec::with_capacity(answers),
+            others: Vec::new(),
+        }
+    }
+
+    /// Adds the answer to the next request.
+    pub(super) fn push(&mut self, answer: Answer) {
+        self.counts.push(match answer {
+            Ok(Reply::Processed {
+                count: count @ ..=MAX_COUNT,
+                outcome: Outcome::Accepted,
+            }) => 2 * count,
+            Ok(Reply::Processed {
+                count: count @ ..=MAX_COUNT,
+                outcome: Outcome::Duplicate,
+            }) => 2 * count + 1,
+            other => {
+                self.others.push(other);
+                OTHER
+            }
+        });
+    }
+
+    /// The answers, in order.
+    pub(super) fn into_iter(self) -> impl Iterator<Item = Answer> {
+        let mut others = self.others.into_iter();
+        let answer = move |count| match count {
+            OTHER => others.next().expect("whoever is not a count is here"),
+            count => Ok(Reply::Processed {
+                count: count / 2,
+                outcome: match count % 2 {
+                    0 => Outcome::Accepted,
+                    _ => Outcome::Duplicate,
+                },
+            }),
+        };
+        self.counts.into_iter().map(answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_answer_comes_back_in_its_place() {
+        let processed = |count, outcome| Ok(Reply::Processed { count, outcome });
+        let original_word = "w".into();
+        let answers = [
+            processed(0, Outcome::Duplicate),
+            processed(1, Outcome::Accepted),
+            processed(7, Outcome::Conflict { original_word }),
+            processed(MAX_COUNT, Outcome::Duplicate),
+            processed(MAX_COUNT + 1, Outcome::Accepted),
+            processed(u64::MAX, Outcome::Duplicate),
+            Ok(Reply::CheckpointSaved),
+            processed(2, Outcome::Accepted),
+        ];
+        let mut kept = Answers::expecting(answers.len());
+        answers.iter().for_each(|answer| kept.push(answer.clone()));
+        assert!(kept.into_iter().eq(answers));
+    }
+}

@@ -8,7 +8,7 @@ use crate::storage_timeout::StorageTimeout;
 const SNAPSHOT_INTERVAL_EVENTS: u64 = 1_000_000;
 
 /// A run is complete after this many events, about a million: sorting and packing it takes a tenth
-/// of a second, and the five that are found in memory take some 13 bytes an event.
+/// of a second, and the five that are found in memory take some 14 bytes an event.
 const RUN_EVENTS: u64 = 917_504;
 
 /// How a state directory is used. Only what says so is stored.
@@ -24,7 +24,7 @@ pub struct Options {
     /// many as there are words if that is more. At least 1.
     pub snapshot_interval_events: u64,
     /// A run of the index of event ids is stored after this many events, 917,504 by default, or
-    /// after a 128th of all events if that is more. At least 1.
+    /// after a 128th of all events if that is more. At least 1; at most 67,108,864 count.
     pub run_events: u64,
     /// How many bits of the fingerprints of event ids differ, 38 by default and at most; fewer
     /// are for tests, as they make ids collide. Stored when the directory is created, and what

@@ -14,7 +14,7 @@ use crate::state::position_set::{PositionRange, PositionSet};
 use crate::store::Reader;
 use crate::store::block::{Block, Cursor, FULL_BLOCK_BYTES, Groups, OpenBlock, Stamp, walk_block};
 use crate::store::entry::Entry;
-use recent::RecentBlocks;
+use recent::{RECENT_BYTES, RecentBlocks};
 
 /// The journal, as the one thread that extends it sees it.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl Journal {
             open,
             groups,
             open_is_unwritten: false,
-            recent: RecentBlocks::default(),
+            recent: RecentBlocks::new(RECENT_BYTES),
             unwritten: Vec::new(),
             last_read: None,
             reader,

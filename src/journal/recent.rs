@@ -6,18 +6,19 @@ use std::ops::Range;
 use crate::state::position::Position;
 use crate::store::block::Block;
 
-/// Bytes of blocks that are kept: of ids that are UUIDs over five million events, about as many as
+/// Bytes of blocks that a process keeps: of ids that are UUIDs over five million events, about as many as
 /// the index finds in memory. To verify a duplicate there takes a microsecond. To read a page of
 /// the store takes twenty or more, and has to wait while a group is written: with two duplicates
 /// among a hundred events, a tenth of the time.
-const RECENT_BYTES: usize = 144 << 20;
+pub(super) const RECENT_BYTES: usize = 144 << 20;
 
 /// How far from where it is guessed to be a block is looked for, before it is looked for among all.
 const NEAR: usize = 8;
 
 /// Full blocks without a gap.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct RecentBlocks {
+    max_bytes: usize,
     blocks: VecDeque<Block>,
     /// The first position of each, which stand closer together here than in the blocks.
     firsts: VecDeque<Position>,
@@ -25,13 +26,23 @@ pub(super) struct RecentBlocks {
 }
 
 impl RecentBlocks {
+    /// No blocks yet; about so many bytes of them will be kept.
+    pub(super) fn new(max_bytes: usize) -> Self {
+        Self {
+            max_bytes,
+            blocks: VecDeque::new(),
+            firsts: VecDeque::new(),
+            bytes: 0,
+        }
+    }
+
     /// Adds the block behind the last one, and forgets old ones that are durable: those up to
     /// `durable`.
     pub(super) fn push(&mut self, block: Block, durable: Position) {
         self.bytes += block.bytes.len();
         self.firsts.push_back(block.first);
         self.blocks.push_back(block);
-        while self.bytes > RECENT_BYTES && self.blocks[0].last() <= durable {
+        while self.bytes > self.max_bytes && self.blocks[0].last() <= durable {
             let oldest = self.blocks.pop_front();
             self.firsts.pop_front();
             self.bytes -= oldest.map_or(0, |block| block.bytes.len());
@@ -68,5 +79,62 @@ impl RecentBlocks {
             }
         }
         self.blocks.get(blocks.start)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::state::counts::word_hash;
+    use crate::store::block::{OpenBlock, Stamp};
+    use crate::store::entry::{Entry, EventId};
+
+    fn block(first: Position, entries: usize) -> Block {
+        let mut open = OpenBlock::new(first, 0);
+        let entry = Entry {
+            event_id: EventId::new("e"),
+            word: "w",
+            count: 1,
+        };
+        for _ in 0..entries {
+            open.push(&entry, word_hash(entry.word), Stamp::default());
+        }
+        open.seal()
+    }
+
+    proptest! {
+        #[test]
+        fn every_position_is_found_in_its_block_however_long_the_others_are(
+            stretches in prop::collection::vec((1..60_usize, 1..60_usize), 0..6),
+            first in 1..1_000_u64,
+            max_bytes in 0..40_000_usize,
+            durable in 0..3_000_u64,
+        ) {
+            let mut recent = RecentBlocks::new(max_bytes);
+            let (mut next, mut lengths_in_bytes) = (Position(first), Vec::new());
+            let lengths = stretches.iter().flat_map(|&(blocks, entries)| vec![entries; blocks]);
+            for entries in lengths {
+                let block = block(next, entries);
+                next = block.last().next();
+                lengths_in_bytes.push((block.last(), block.bytes.len()));
+                recent.push(block, Position(durable));
+            }
+            let mut kept = first;
+            let mut bytes: usize = lengths_in_bytes.iter().map(|(_, bytes)| bytes).sum();
+            for (last, length) in lengths_in_bytes {
+                if bytes > max_bytes && last.0 <= durable {
+                    kept = last.next().0;
+                    bytes -= length;
+                }
+            }
+            for position in (first - 1..=next.0).map(Position) {
+                let found = recent.at(position).map(|block| block.first..=block.last());
+                let is_there = (kept..next.0).contains(&position.0);
+                prop_assert_eq!(found.is_some(), is_there);
+                prop_assert!(found.is_none_or(|block| block.contains(&position)));
+            }
+        }
     }
 }

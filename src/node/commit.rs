@@ -64,7 +64,7 @@ impl<'a, W: Write> Committer<'a, W> {
             };
             result?;
         }
-        // The applier asks nothing more of its readers.
+        // The applier reads nothing more; whoever else does is told that the store has stopped.
         self.store.close()?;
         self.output_error
             .map_or(Ok(()), |error| Err(NodeError::Output(error)))

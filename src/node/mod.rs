@@ -48,7 +48,7 @@ use stages::TimedInput;
 use stop::StopAtEnd;
 pub use stop::{Stop, Stoppable};
 
-/// Decoded batches that may wait, half a megabyte: the decoder runs ahead while the applier waits
+/// Decoded batches that may wait, a megabyte: the decoder runs ahead while the applier waits
 /// for a group, and no further.
 const WAITING_BATCHES: usize = 4;
 

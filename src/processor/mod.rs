@@ -8,12 +8,11 @@
 //! neither JSON nor threads nor the clock: times come from the caller and no answer depends on
 //! them.
 
+mod changes;
 mod moves;
 mod prepared;
 mod rebuild;
 mod twins;
-
-use std::collections::BTreeMap;
 
 use crossbeam_channel::Receiver;
 use tracing::warn;
@@ -31,8 +30,8 @@ use crate::state::position_set::PositionSet;
 use crate::state::timeline::Timeline;
 use crate::statistics::Statistics;
 use crate::store::entry::Entry;
-use crate::store::{Checkpoint, Commit, Group, LowSpace, Move, Reader, Scalars, SpaceFloor, Store};
-
+use crate::store::{Checkpoint, Commit, Group, LowSpace, Reader, Scalars, SpaceFloor, Store};
+use changes::Changes;
 use prepared::Event;
 pub(crate) use prepared::{Preparation, Preparer};
 pub(crate) use rebuild::Rest;
@@ -61,32 +60,6 @@ pub(crate) struct Processor {
     changes: Changes,
     now_ms: u64,
     statistics: Statistics,
-}
-
-/// What the requests since the last group have changed, beside the journal.
-#[derive(Debug, Default)]
-struct Changes {
-    scalars: bool,
-    closed: bool,
-    released: bool,
-    absorbed: bool,
-    /// Saved ones; `None` for those that are deleted.
-    checkpoints: BTreeMap<String, Option<Checkpoint>>,
-    commits: Vec<Commit>,
-    moves: Vec<Move>,
-    /// Bytes that the sets of the checkpoints and commits take, about.
-    set_bytes: usize,
-}
-
-impl Changes {
-    /// How many records they write beside events.
-    fn controls(&self) -> usize {
-        self.checkpoints.len() + self.commits.len() + self.moves.len()
-    }
-
-    fn is_empty(&self) -> bool {
-        self.controls() == 0 && !(self.scalars || self.closed || self.released || self.absorbed)
-    }
 }
 
 impl Processor {

@@ -5,12 +5,14 @@ use arrayvec::ArrayString;
 use uuid::Uuid;
 
 use crate::fingerprint::{Fingerprint, Fingerprints};
+use crate::limits::{MAX_EVENT_ID_BYTES, MAX_WORD_BYTES};
 use crate::request::Request;
 use crate::state::counts::{WordNumber, word_hash};
-use crate::store::entry::EventId;
+use crate::store::entry::{EventId, UUID_BYTES};
 
 /// The longest word that a preparation holds.
 const SHORT_WORD_BYTES: usize = 16;
+const _: () = assert!(SHORT_WORD_BYTES <= MAX_WORD_BYTES && UUID_BYTES <= MAX_EVENT_ID_BYTES);
 
 /// Prepares requests, on any thread.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +44,7 @@ impl Preparer {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Preparation(Option<PreparedEvent>);
 
-/// Another thread has written it, and each line of the CPU's cache has to come from there.
+/// Another thread has written it, and its lines of the CPU's cache have to come from there.
 const _: () = assert!(size_of::<Preparation>() <= 64);
 
 #[derive(Debug, Clone, Copy)]
@@ -111,5 +113,36 @@ impl PreparedEvent {
             word_hash: self.word_hash,
             likely_number: self.likely_number,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_whole_if_its_id_is_a_uuid_and_its_word_is_short() {
+        const UUID: &str = "7d61c5d5-d929-4a70-b70d-9a32f0b2f839";
+        let preparer = Preparer::new(Fingerprints::new(1, 38));
+        for (event_id, word, is_whole) in [
+            (UUID, "w", true),
+            (UUID, "sixteen bytes...", true),
+            (UUID, "äöü äöü, öäü", false),
+            (UUID, "seventeen bytes..", false),
+            (UUID, "", false),
+            ("7D61C5D5-D929-4A70-B70D-9A32F0B2F839", "w", false),
+            ("e1", "w", false),
+            ("", "w", false),
+        ] {
+            let preparation = preparer.prepare(&Request::Process { event_id, word });
+            let event = preparation.event(event_id, word);
+            assert_eq!((event.id, event.word), (EventId::new(event_id), word));
+            let whole = preparation
+                .whole_event()
+                .map(|whole| (whole.id, whole.word));
+            assert_eq!(whole, is_whole.then_some((event.id, word)), "{word:?}");
+        }
+        let other = preparer.prepare(&Request::Commit);
+        assert!(other.whole_event().is_none());
     }
 }

@@ -137,3 +137,34 @@ impl ExactIndex {
         self.links.capacity() * size_of::<Link>() + self.heads.capacity() * size_of::<u32>()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn positions_are_found_and_put_in_order_by_their_fingerprints(
+            fingerprints in prop::collection::vec(
+                prop_oneof![0..4_u64, 0..=Fingerprint::MAX.0].prop_map(Fingerprint),
+                0..200,
+            ),
+            first in 1..u64::MAX / 2,
+            expected in 0..300_u64,
+        ) {
+            let mut index = ExactIndex::new(Position(first), expected);
+            fingerprints.iter().for_each(|&fingerprint| index.push(fingerprint));
+            let mut pairs: Vec<_> = fingerprints.iter().copied().zip((first..).map(Position)).collect();
+            for &(wanted, _) in &pairs {
+                let mut found = Positions::new();
+                index.find(wanted, &mut found);
+                let alike = pairs.iter().rev().filter(|&&(fingerprint, _)| fingerprint == wanted);
+                prop_assert!(found.into_iter().eq(alike.map(|&(_, position)| position)));
+            }
+            pairs.sort();
+            prop_assert!(index.sorted().eq(pairs));
+        }
+    }
+}

@@ -225,7 +225,7 @@ impl Loading {
 }
 
 impl Drop for Loading {
-    /// The thread has a reader, and so keeps the database open.
+    /// The thread has a reader, which may keep the database open.
     fn drop(&mut self) {
         self.slices = None;
         if let Some(thread) = self.thread.take() {

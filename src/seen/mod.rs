@@ -37,8 +37,8 @@ use loading::Loading;
 use run_table::RunTable;
 use run_writer::RunWriter;
 
-/// A run has at least this part of all positions before it, so that the number of runs stays in the
-/// hundreds.
+/// A run has at least this part of all positions before it, as far as it can be sorted, so that the
+/// number of runs stays in the hundreds.
 const SMALLEST_PART: u64 = 128;
 
 /// So many of the stored runs are still found in memory, the newest ones: what is sent again is

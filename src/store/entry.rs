@@ -22,6 +22,8 @@ pub(super) const MAX_ENTRY_BYTES: usize =
     MAX_EVENT_ID_BYTES + MAX_WORD_BYTES + 4 * varint::MAX_VARINT_BYTES;
 
 const IS_UUID: u64 = 1;
+/// The length of an id that spells a UUID.
+pub(crate) const UUID_BYTES: usize = 36;
 
 /// One event as the journal has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,7 +174,7 @@ impl<'a> EventId<'a> {
     pub(crate) fn uuid_of(text: &str) -> Option<Uuid> {
         // Of all that a UUID may be spelled with, only upper-case letters are without this bit.
         let is_lower_case = || text.bytes().fold(0x20, |bit, byte| bit & byte) != 0;
-        let is_hyphenated = text.len() == 36;
+        let is_hyphenated = text.len() == UUID_BYTES;
         (is_hyphenated && is_lower_case()).then(|| Uuid::try_parse(text).ok())?
     }
 

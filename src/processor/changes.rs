@@ -1,0 +1,31 @@
+//! What a group carries beside the journal and the index.
+
+use std::collections::BTreeMap;
+
+use crate::store::{Checkpoint, Commit, Move};
+
+/// What the requests since the last group have changed, beside the journal.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    pub(super) scalars: bool,
+    pub(super) closed: bool,
+    pub(super) released: bool,
+    pub(super) absorbed: bool,
+    /// Saved ones; `None` for those that are deleted.
+    pub(super) checkpoints: BTreeMap<String, Option<Checkpoint>>,
+    pub(super) commits: Vec<Commit>,
+    pub(super) moves: Vec<Move>,
+    /// Bytes that the sets of the checkpoints and commits take, about.
+    pub(super) set_bytes: usize,
+}
+
+impl Changes {
+    /// How many records they write beside events.
+    pub(super) fn controls(&self) -> usize {
+        self.checkpoints.len() + self.commits.len() + self.moves.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.controls() == 0 && !(self.scalars || self.closed || self.released || self.absorbed)
+    }
+}

@@ -1,10 +1,11 @@
-//! What a group carries beside the journal and the index.
+//! What requests change in the store, beside events.
 
 use std::collections::BTreeMap;
 
 use crate::store::{Checkpoint, Commit, Move};
 
-/// What the requests since the last group have changed, beside the journal.
+/// What the requests since the last group have changed, beside events. The flags say which parts of
+/// the state have to be written.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     pub(super) scalars: bool,

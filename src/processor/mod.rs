@@ -1,7 +1,8 @@
 //! The one place of order: deduplicate, apply, collect what must be written, answer.
 //!
-//! This file accepts events, saves and commits; [`twins`] finds those of an event that came before,
-//! [`moves`] goes from one timeline to another, and [`rebuild`] takes a state over from elsewhere.
+//! This file accepts events, saves and commits; [`prepared`] works out of them ahead what it can,
+//! [`twins`] finds those of an event that came before, [`moves`] goes from one timeline to another,
+//! and [`rebuild`] takes a state over from elsewhere. [`changes`] are collected for the next group.
 //!
 //! A [`Processor`] applies requests in memory, ahead of the disk, and hands out what they change
 //! as [`Group`]s. Its answers may be shown to nobody before their group is durable. It knows

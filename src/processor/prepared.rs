@@ -1,5 +1,5 @@
-//! What applying a request needs to know of it: worked out ahead, on another thread, as far as it
-//! does not depend on the state.
+//! What applying a request needs to know of it, worked out ahead: on any thread, but for what
+//! depends on the state.
 
 use arrayvec::ArrayString;
 use uuid::Uuid;
@@ -44,7 +44,7 @@ impl Preparer {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Preparation(Option<PreparedEvent>);
 
-/// Another thread has written it, and its lines of the CPU's cache have to come from there.
+/// No more than a line of the CPU's cache, which has to come from the thread that has written it.
 const _: () = assert!(size_of::<Preparation>() <= 64);
 
 #[derive(Debug, Clone, Copy)]

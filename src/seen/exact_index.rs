@@ -156,7 +156,8 @@ mod tests {
         ) {
             let mut index = ExactIndex::new(Position(first), expected);
             fingerprints.iter().for_each(|&fingerprint| index.push(fingerprint));
-            let mut pairs: Vec<_> = fingerprints.iter().copied().zip((first..).map(Position)).collect();
+            let positions = (first..).map(Position);
+            let mut pairs: Vec<_> = fingerprints.iter().copied().zip(positions).collect();
             for &(wanted, _) in &pairs {
                 let mut found = Positions::new();
                 index.find(wanted, &mut found);

@@ -294,7 +294,7 @@ impl Store {
         self.trees.database.never_close();
     }
 
-    /// Closes the database. Whoever still uses a reader of it gets [`StorageError::Stopped`].
+    /// Closes the database once nobody reads it. Who reads later gets [`StorageError::Stopped`].
     ///
     /// # Errors
     ///

@@ -6,10 +6,11 @@ use std::ops::Range;
 use crate::state::position::Position;
 use crate::store::block::Block;
 
-/// Bytes of blocks that a process keeps: over five million events with UUIDs, no fewer than the index
-/// finds in memory. To verify a duplicate there takes a microsecond. To read a page of the store
-/// takes twenty or more, and has to wait while a group is written: when only three of five million
-/// events were kept, it took a tenth of the time to read what two duplicates in a hundred needed.
+/// Bytes of blocks that a process keeps: over five million events with UUIDs, no fewer than the
+/// index finds in memory. To verify a duplicate there takes a microsecond. To read a page of the
+/// store takes twenty or more, and has to wait while a group is written: when only three of five
+/// million events were kept, it took a tenth of the time to read what two duplicates in a hundred
+/// needed.
 pub(super) const RECENT_BYTES: usize = 144 << 20;
 
 /// How far from where it is guessed to be a block is looked for, before it is looked for among all.

@@ -160,8 +160,8 @@ impl Index {
 
     fn new_run(&self, first: Position) -> OpenRun {
         let last = self.recent.back().map(|run| run.number.0 + 1);
-        let capacity = self.run_events.max(first.0 / SMALLEST_PART);
-        let capacity = capacity.min(MAX_SORTED);
+        let wanted = self.run_events.max(first.0 / SMALLEST_PART);
+        let capacity = wanted.min(MAX_SORTED);
         OpenRun {
             number: RunNumber(last.unwrap_or(self.stored.len() as u32)),
             capacity,

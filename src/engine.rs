@@ -9,7 +9,7 @@ use crate::options::Options;
 use crate::processor::Processor;
 use crate::request::{Answer, Request};
 use crate::statistics::Statistics;
-use crate::store::{self, Durable, Store};
+use crate::store::{self, BuildSite, Durable, Store};
 
 /// An open state directory. Only one process can have it open, and only once.
 #[derive(Debug)]
@@ -26,6 +26,17 @@ impl Engine {
     /// [`OpenError`], by what stands in the way; nothing was changed that matters.
     pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Self, OpenError> {
         let store = store::open(path.as_ref(), options)?;
+        let processor = Processor::open(&store, options)?;
+        Ok(Self { processor, store })
+    }
+
+    /// Opens a new database in a place where it can be built.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], by what stands in the way.
+    pub(crate) fn build(site: &BuildSite, options: &Options) -> Result<Self, OpenError> {
+        let store = site.open(options)?;
         let processor = Processor::open(&store, options)?;
         Ok(Self { processor, store })
     }

@@ -45,6 +45,19 @@ pub enum OpenError {
         /// What was found there.
         found: String,
     },
+    /// The directory would be inside another state directory, whose files must not be mixed with
+    /// others.
+    #[error(
+        "{} lies inside the state directory {}; name a place outside it",
+        path.display(),
+        around.display()
+    )]
+    InsideAnother {
+        /// The directory that was named.
+        path: PathBuf,
+        /// The state directory around it.
+        around: PathBuf,
+    },
     /// There is no state at all, and the caller asked for an existing one.
     #[error(
         "{} holds no state yet; name the directory that `exactly-once run` was given",
@@ -68,10 +81,11 @@ pub enum OpenError {
         /// The format that this program reads and writes.
         known: u32,
     },
-    /// The sentinel is that of a first start, though something has been answered since.
+    /// The sentinel is an older one: it names a database that another one has taken the place of,
+    /// or none, though something has been answered since.
     #[error(
-        "the sentinel of {} says that nothing was ever answered, and its watermark that something \
-         was; restore the directory from a copy",
+        "the file sentinel of {} is older than the database that was answered from last; restore \
+         the directory from a copy",
         path.display()
     )]
     SentinelStale {

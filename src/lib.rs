@@ -100,4 +100,7 @@ pub use request::{Answer, Outcome, Refusal, Reply, Request};
 pub use state::counts::WordCount;
 pub use statistics::Statistics;
 pub use storage_timeout::{StorageTimeout, WhenStuck};
-pub use store::{HeldDirectory, WATERMARK, panic_becomes_error};
+pub use store::{
+    HeldDirectory, Kept, Scratch, panic_becomes_error, remove_leftovers, state_directory_around,
+    watermark_of,
+};

@@ -1,16 +1,16 @@
 //! `backup`: a copy of a state, also of one that a process is changing.
 
-use std::io::{self, BufReader, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufReader, BufWriter, PipeReader, Write};
+use std::path::PathBuf;
 use std::thread;
 
 use anyhow::Context;
 use clap::Args;
 use exactly_once::Options;
 use exactly_once::inspect::{Filter, Query};
-use exactly_once::load::{LoadError, Loaded, build};
-use exactly_once::verify::verify;
+use exactly_once::load::{Built, LoadError, build};
 
+use super::floor::FloorArgs;
 use super::line::write_record;
 use super::load::say;
 use super::source::{Source, SourceArgs};
@@ -19,7 +19,8 @@ use super::timeout::TimeoutArgs;
 /// Make a copy of a state in a new directory
 ///
 /// The copy is of one moment, with everything that was durable then; a process that holds the
-/// directory goes on meanwhile. It is opened and verified before it gets its name.
+/// directory goes on meanwhile. It is opened and verified before it becomes a state; a command that
+/// does not come to its end leaves nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -29,27 +30,41 @@ pub(super) struct BackupArgs {
     #[arg(value_name = "DIR")]
     copy: PathBuf,
     #[command(flatten)]
+    floor: FloorArgs,
+    #[command(flatten)]
     source: SourceArgs,
 }
 
 /// Makes the copy, and prints what it holds.
 pub(super) fn run(args: &BackupArgs) -> anyhow::Result<()> {
-    let loaded = copy_state(&mut args.source.open()?, &args.copy, args.source.timeout)?;
-    say("backed_up", loaded)
+    let timeout = args.source.timeout;
+    let mut source = args.source.open()?;
+    let built = copy_state(&mut source, args.floor, timeout, |dump, options| {
+        build(&args.copy, dump, options)
+    })?;
+    let report = built.verify(&timeout.storage_timeout(), |_| ())?;
+    anyhow::ensure!(
+        report.clean,
+        "the copy is not right, which is a bug, and was removed: {:?}",
+        report.findings
+    );
+    say("backed_up", built.put_in_place()?)
 }
 
-/// Makes a copy of a state in a new directory, which gets its name when it has been verified.
+/// Builds a copy of a state from a dump of it, while that is made.
 pub(super) fn copy_state(
     source: &mut Source,
-    copy: &Path,
+    floor: FloorArgs,
     timeout: TimeoutArgs,
-) -> anyhow::Result<Loaded> {
+    build: impl FnOnce(BufReader<PipeReader>, &Options) -> Result<Built, LoadError> + Send,
+) -> anyhow::Result<Built> {
     const BUFFER_BYTES: usize = 1 << 16;
     let query = Query::Dump(Filter {
         incidentals: true,
         ..Filter::default()
     });
     let options = Options {
+        min_free_bytes: floor.min_free_bytes,
         storage_timeout: timeout.storage_timeout(),
         ..Options::default()
     };
@@ -57,7 +72,7 @@ pub(super) fn copy_state(
     let (dumped, built) = thread::scope(|scope| {
         let building = scope.spawn(|| {
             let dump = BufReader::with_capacity(BUFFER_BYTES, dump);
-            build(copy, dump, &options)
+            build(dump, &options)
         });
         let mut output = BufWriter::with_capacity(BUFFER_BYTES, dumping);
         let dumped = source.answer(&query, |record| Ok(write_record(&mut output, record)?));
@@ -70,16 +85,9 @@ pub(super) fn copy_state(
         )
     });
     // Where one of both fails, the other one finds the pipe closed, and knows no more than that.
-    let built = match (dumped, built) {
-        (Ok(()), built) => built?,
-        (Err(error), Err(LoadError::CutOff { .. }) | Ok(_)) => return Err(error),
-        (Err(_), Err(error)) => return Err(error.into()),
-    };
-    let report = verify(built.directory(), &timeout.storage_timeout(), |_| ())?;
-    anyhow::ensure!(
-        report.clean,
-        "the copy is not right, which is a bug, and was removed: {:?}",
-        report.findings
-    );
-    Ok(built.put_in_place()?)
+    match (dumped, built) {
+        (Ok(()), built) => Ok(built?),
+        (Err(error), Err(LoadError::CutOff { .. }) | Ok(_)) => Err(error),
+        (Err(_), Err(error)) => Err(error.into()),
+    }
 }

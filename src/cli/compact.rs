@@ -1,146 +1,176 @@
-//! `compact`: writes a directory anew, which takes less of the disk.
+//! `compact`: writes the database of a directory anew, which takes less of the disk.
 
-use std::ffi::OsString;
-use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use clap::Args;
-use exactly_once::HeldDirectory;
 use exactly_once::inspect::{Digest, Filter, Inspection, Query};
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use exactly_once::load::{Built, build_next};
+use exactly_once::{HeldDirectory, Kept};
 use serde::Serialize;
 
 use super::backup::copy_state;
 use super::exit::WrongArguments;
-use super::files::{parent_of, size};
+use super::floor::FloorArgs;
 use super::line::write_line;
 use super::source::Source;
 use super::timeout::TimeoutArgs;
 
-/// Write a directory anew, so that it takes less of the disk
+/// Write the database of a directory anew, so that it takes less of the disk
 ///
-/// Only at rest. The new directory is built beside the old one, verified, and compared with it;
-/// then both change places in one step. The old one is kept, as DIR.before-compaction, until
-/// --remove-old.
+/// Only at rest. The new database is built in the directory, in a folder of its own, and compared
+/// with the old one; then it takes the place of the old one in one step. The old one is kept until
+/// --remove-old, and --undo makes it the present one again. The directory itself, its path and its
+/// owner stay.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   exactly-once compact --data-dir state --dry-run
   exactly-once compact --data-dir state
+  exactly-once compact --data-dir state --undo
   exactly-once compact --data-dir state --remove-old")]
 pub(super) struct CompactArgs {
     /// Where the state lives
     #[arg(long, value_name = "DIR", env = "EXACTLY_ONCE_DATA_DIR")]
     data_dir: PathBuf,
-    /// Do everything but change places, and remove the new directory again; with --remove-old, only
-    /// say what would be removed
+    /// Do everything but the last step, and remove the new database again; with --remove-old or
+    /// --undo, only say what would be done
     #[arg(long)]
     dry_run: bool,
-    /// Only remove the old directory that an earlier compaction has kept
-    #[arg(long)]
+    /// Only remove the old database that an earlier compaction has kept
+    #[arg(long, conflicts_with = "undo")]
     remove_old: bool,
+    /// Only go back to the database that the last compaction has kept, while nothing was carried
+    /// out since
+    #[arg(long)]
+    undo: bool,
+    #[command(flatten)]
+    floor: FloorArgs,
     #[command(flatten)]
     timeout: TimeoutArgs,
 }
 
-/// What was done, as the command says it.
+/// What was done, as the command says it. Databases are named by their numbers: 0 is the first,
+/// and each compaction makes the next.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum Done<'a> {
+enum Done {
     Compacted {
         before_bytes: u64,
         after_bytes: u64,
-        /// Where the old directory is; `None` if all is as it was.
-        old: Option<&'a Path>,
+        /// The old database that is kept; `None` if all is as it was.
+        kept: Option<u64>,
     },
     OldRemoved {
-        old: &'a Path,
+        removed: u64,
+        bytes: u64,
+        /// Files in its folder that were not made by this program, and stay.
+        other_files: Vec<String>,
     },
     OldKept {
-        old: &'a Path,
+        kept: u64,
         bytes: u64,
+        /// Files in its folder that --remove-old leaves.
+        other_files: Vec<String>,
+    },
+    Undone {
+        present: u64,
     },
 }
 
-/// Writes the directory anew, or removes what was kept.
+/// Writes the database anew, removes what was kept, or goes back to it.
 pub(super) fn run(args: &CompactArgs) -> anyhow::Result<()> {
+    let held = HeldDirectory::lock(&args.data_dir, &args.timeout.storage_timeout())?;
+    let kept = held.kept()?;
+    match kept {
+        Some(kept) if args.remove_old => remove_old(&held, kept, args),
+        Some(kept) if args.undo => undo(kept, args),
+        None if args.remove_old || args.undo => {
+            let why = format!(
+                "{} has no old database that was kept",
+                args.data_dir.display()
+            );
+            Err(WrongArguments(why).into())
+        }
+        Some(_) => {
+            let why = format!(
+                "{} still has the old database of an earlier compaction; remove it with \
+                 --remove-old, or go back to it with --undo",
+                args.data_dir.display()
+            );
+            Err(WrongArguments(why).into())
+        }
+        None => compact(&held, args),
+    }
+}
+
+fn compact(held: &HeldDirectory, args: &CompactArgs) -> anyhow::Result<()> {
     let timeout = args.timeout.storage_timeout();
-    let held = HeldDirectory::lock(&args.data_dir, &timeout)?;
-    // Where it really is, as what stands beside it must be on the same file system.
-    let data_dir = fs::canonicalize(&args.data_dir).context("finding the directory")?;
-    let mut old = OsString::from(&data_dir);
-    old.push(".before-compaction");
-    let old = PathBuf::from(old);
-    if args.remove_old {
-        return remove_old(&held, &old, args);
-    }
-    if old.exists() {
-        let why = format!(
-            "{} is there already, from an earlier compaction; remove it with --remove-old",
-            old.display()
-        );
-        return Err(WrongArguments(why).into());
-    }
-    let mut source = Source::Resting(Box::new(Inspection::of_held(&held, &timeout)?));
+    let mut source = Source::Resting(Box::new(Inspection::of_held(held, &timeout)?));
     let before = digest(&mut source)?;
-    copy_state(&mut source, &old, args.timeout)?;
-    let compared = compare(&old, &before, &data_dir, args);
-    if args.dry_run || compared.is_err() {
-        fs::remove_dir_all(&old).context("removing the new directory")?;
+    let built = copy_state(&mut source, args.floor, args.timeout, |dump, options| {
+        build_next(held, dump, options)
+    })?;
+    compare(&built, &before, args)?;
+    let (before_bytes, after_bytes) = (held.bytes()?, built.bytes()?);
+    if !args.dry_run {
+        built.put_in_place()?;
     }
-    let (before_bytes, after_bytes) = compared?;
-    let old = (!args.dry_run).then_some(&*old);
     say(&Done::Compacted {
         before_bytes,
         after_bytes,
-        old,
+        kept: (!args.dry_run).then_some(held.generation()),
     })
 }
 
-/// Compares the new directory with the old one, and has both change places unless it is a dry run.
-/// Returns how many bytes the old one and the new one have.
-fn compare(
-    new: &Path,
-    expected: &Digest,
-    data_dir: &Path,
-    args: &CompactArgs,
-) -> anyhow::Result<(u64, u64)> {
-    let copy = Inspection::open(new, &args.timeout.storage_timeout())?;
+/// Compares the new database with the old one.
+fn compare(built: &Built, expected: &Digest, args: &CompactArgs) -> anyhow::Result<()> {
+    let copy = built.inspect(&args.timeout.storage_timeout())?;
     ensure!(
         digest(&mut Source::Resting(Box::new(copy)))? == *expected,
-        "the new directory differs from the old one, which is a bug: nothing was changed"
+        "the new database differs from the old one, which is a bug: nothing was changed"
     );
-    let bytes = (size(data_dir)?, size(new)?);
-    let mode = fs::metadata(data_dir)?.permissions();
-    fs::set_permissions(new, mode).context("setting the mode of the new directory")?;
-    if !args.dry_run {
-        // From here on the names are those that the directories have at the end.
-        renameat_with(CWD, new, CWD, data_dir, RenameFlags::EXCHANGE)
-            .context("having both directories change places, which this file system may not do")?;
-        sync_parent(data_dir)?;
-    }
-    Ok(bytes)
+    Ok(())
 }
 
-fn remove_old(held: &HeldDirectory, old: &Path, args: &CompactArgs) -> anyhow::Result<()> {
-    if !old.exists() {
-        let why = format!("there is no {}: nothing was compacted", old.display());
-        return Err(WrongArguments(why).into());
-    }
+fn remove_old(held: &HeldDirectory, kept: Kept<'_>, args: &CompactArgs) -> anyhow::Result<()> {
+    let (number, bytes) = (kept.generation(), kept.bytes()?);
+    let other_files = kept.other_files()?.into_iter();
+    let other_files = other_files.map(|name| name.to_string_lossy().into_owned());
+    let other_files = other_files.collect();
     if args.dry_run {
-        let bytes = size(old)?;
-        return say(&Done::OldKept { old, bytes });
+        return say(&Done::OldKept {
+            kept: number,
+            bytes,
+            other_files,
+        });
     }
-    // What is kept is removed only beside a directory that can be opened.
+    // What is kept is removed only beside a database that can be opened.
     Inspection::of_held(held, &args.timeout.storage_timeout())?;
-    fs::remove_dir_all(old).with_context(|| format!("removing {}", old.display()))?;
-    sync_parent(old)?;
-    say(&Done::OldRemoved { old })
+    kept.remove()?;
+    say(&Done::OldRemoved {
+        removed: number,
+        bytes,
+        other_files,
+    })
 }
 
-/// The digest of all that a directory holds.
+fn undo(kept: Kept<'_>, args: &CompactArgs) -> anyhow::Result<()> {
+    if !kept.is_up_to_date()? {
+        let why = "requests were carried out since the compaction, and the old database has not \
+                   seen them; keep the present one, and remove the old one with --remove-old";
+        return Err(WrongArguments(why.to_owned()).into());
+    }
+    Inspection::of_kept(&kept, &args.timeout.storage_timeout())?;
+    let present = kept.generation();
+    if !args.dry_run {
+        kept.make_present()?;
+    }
+    say(&Done::Undone { present })
+}
+
+/// The digest of all that a database holds.
 fn digest(source: &mut Source) -> anyhow::Result<Digest> {
     let mut last = Vec::new();
     source.answer(&Query::Dump(Filter::default()), |record| {
@@ -152,11 +182,6 @@ fn digest(source: &mut Source) -> anyhow::Result<Digest> {
     Ok(serde_json::from_slice(&last)?)
 }
 
-fn sync_parent(path: &Path) -> anyhow::Result<()> {
-    let directory = File::open(parent_of(path)).context("opening the directory above")?;
-    directory.sync_all().context("syncing the directory above")
-}
-
-fn say(done: &Done<'_>) -> anyhow::Result<()> {
+fn say(done: &Done) -> anyhow::Result<()> {
     Ok(write_line(&mut io::stdout().lock(), done)?)
 }

@@ -1,4 +1,4 @@
-//! Files that are replaced whole, and what directories take.
+//! Files that are replaced whole, where none may lie, and what directories take.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -6,15 +6,9 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use anyhow::Context;
-use tempfile::NamedTempFile;
+use exactly_once::{Scratch, state_directory_around};
 
-/// The directory that a path is in.
-pub(super) fn parent_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    }
-}
+use super::exit::WrongArguments;
 
 /// How many bytes the files of a directory have.
 pub(in crate::cli) fn size(directory: &Path) -> anyhow::Result<u64> {
@@ -30,8 +24,21 @@ pub(in crate::cli) fn size(directory: &Path) -> anyhow::Result<u64> {
     Ok(bytes)
 }
 
+/// Refuses a file that would lie in a state directory, among its own.
+pub(super) fn refuse_inside_a_state(path: &Path) -> Result<(), WrongArguments> {
+    match state_directory_around(path) {
+        None => Ok(()),
+        Some(around) => Err(WrongArguments(format!(
+            "{} lies inside the state directory {}; name a place outside it",
+            path.display(),
+            around.display()
+        ))),
+    }
+}
+
 /// Puts a text in the place of a file, whole. A device or a pipe is written to.
 pub(super) fn replace_file(path: &Path, text: &[u8]) -> anyhow::Result<()> {
+    refuse_inside_a_state(path)?;
     if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
         // A pipe that nobody reads is an error, and not waited for.
         let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
@@ -42,14 +49,20 @@ pub(super) fn replace_file(path: &Path, text: &[u8]) -> anyhow::Result<()> {
     }
     // A link stays, and what it leads to is replaced. Where there is nothing yet, nothing is.
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    // Under another name first: whoever reads it finds the old text or the new one, whole.
-    let mut file = NamedTempFile::new_in(parent_of(&path)).context("making a file beside it")?;
-    file.write_all(text).context("writing")?;
+    refuse_inside_a_state(&path)?;
+    // Beside it first: a reader finds the old text or the new one, whole.
+    let scratch = Scratch::new_in(beside(&path)).context("making a file beside it")?;
+    let new = scratch.path().join("new");
+    fs::write(&new, text).context("writing")?;
     let for_all = fs::Permissions::from_mode(0o644);
-    let mode = file.as_file().set_permissions(for_all);
-    mode.context("setting its mode")?;
-    file.persist(&path).context("replacing it")?;
-    Ok(())
+    fs::set_permissions(&new, for_all).context("setting its mode")?;
+    fs::rename(&new, &path).context("replacing it")
+}
+
+/// The directory that a path is in.
+fn beside(path: &Path) -> &Path {
+    let parent = path.parent().filter(|parent| *parent != Path::new(""));
+    parent.unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use exactly_once::Options;
 use exactly_once::load::{Loaded, load};
 use serde::Serialize;
 
+use super::floor::FloorArgs;
 use super::line::write_line;
 use super::timeout::TimeoutArgs;
 
@@ -17,8 +18,8 @@ use super::timeout::TimeoutArgs;
 ///
 /// Takes a whole dump in JSON lines, and its digest must be right: `dump | load | dump` is the
 /// identity. Times are kept if the dump was made with --incidentals, and are those of 1970
-/// otherwise. The directory is built beside its place, and put there when it is whole; one that is
-/// killed leaves .NAME.unfinished-… behind, which can be removed.
+/// otherwise. What is built becomes a state when it is whole; a command that does not come to its
+/// end leaves nothing, and after SIGKILL the next one that names the directory removes the rest.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -31,6 +32,8 @@ pub(super) struct LoadArgs {
     /// The new directory; it must not exist, or be empty
     #[arg(long, value_name = "DIR", env = "EXACTLY_ONCE_DATA_DIR")]
     data_dir: PathBuf,
+    #[command(flatten)]
+    floor: FloorArgs,
     #[command(flatten)]
     timeout: TimeoutArgs,
 }
@@ -67,6 +70,7 @@ pub(super) fn run(args: &LoadArgs) -> anyhow::Result<()> {
         }
     };
     let options = Options {
+        min_free_bytes: args.floor.min_free_bytes,
         storage_timeout: args.timeout.storage_timeout(),
         ..Options::default()
     };

@@ -6,9 +6,11 @@ mod checkpoints;
 mod compact;
 mod connection;
 mod dump;
+mod ending;
 mod events;
 mod exit;
 mod files;
+mod floor;
 mod generated;
 mod get;
 mod graph;
@@ -29,7 +31,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use signal_hook::consts::SIGXFSZ;
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::WorkerGuard;
 
@@ -109,6 +111,11 @@ pub(crate) fn main() -> ExitCode {
     say::panics_too();
     fail_writes_at_a_size_limit();
     let log = start_log(cli.talk);
+    ending::clean_up_on_signals(match &cli.command {
+        // The node ends in its own way.
+        None | Some(Command::Run(_)) => &[SIGTERM, SIGINT],
+        Some(_) => &[],
+    });
     let result = match cli.command {
         None => run::run(&cli.run, cli.talk),
         Some(Command::Run(args)) => run::run(&args, cli.talk),

@@ -8,10 +8,11 @@ use std::time::Duration;
 use clap::Args;
 use exactly_once::inspect::Query;
 use exactly_once::node::yield_to_others;
+use exactly_once::watermark_of;
 
 use super::connection::is_temporary;
 use super::line::write_record;
-use super::source::{Source, SourceArgs, is_held, mark_of};
+use super::source::{Source, SourceArgs, is_held};
 
 /// How often it is looked for new outputs.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -56,7 +57,7 @@ pub(super) fn run(args: &OutputsArgs) -> anyhow::Result<()> {
         // Who follows is as quick as the process that is followed leaves it time to be.
         yield_to_others();
     }
-    let mut mark = mark_of(&args.source.data_dir);
+    let mut mark = watermark_of(&args.source.data_dir);
     let mut source = args.source.open()?;
     let mut read = reader.read(&mut source);
     while args.follow && reader.left > 0 {
@@ -71,7 +72,7 @@ pub(super) fn run(args: &OutputsArgs) -> anyhow::Result<()> {
                 // Only a process changes a directory that was at rest when it was read.
                 wait_until_not(&mark, &args.source.data_dir);
             }
-            mark = mark_of(&args.source.data_dir);
+            mark = watermark_of(&args.source.data_dir);
             source = reopen(&args.source)?;
         }
         read = reader.read(&mut source);
@@ -117,7 +118,7 @@ fn reopen(source: &SourceArgs) -> anyhow::Result<Source> {
 
 /// Waits until a process has answered something behind a mark.
 fn wait_until_not(mark: &Option<Vec<u8>>, directory: &Path) {
-    while mark_of(directory) == *mark {
+    while watermark_of(directory) == *mark {
         sleep(LOOK_EVERY);
     }
 }

@@ -9,12 +9,13 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use exactly_once::node::{self, CONTROL_SOCKET, ControlSocket, Monitor, Stop, Stoppable};
-use exactly_once::{Engine, Options};
+use exactly_once::{Engine, Options, Scratch};
 use rustix::event::{PollFd, PollFlags, poll};
-use tempfile::TempDir;
 use tracing::{info, warn};
 
 use super::Talk;
+use super::files::refuse_inside_a_state;
+use super::floor::FloorArgs;
 use super::metrics::MetricsFile;
 use super::progress::Progress;
 use super::timeout::TimeoutArgs;
@@ -29,9 +30,8 @@ pub(super) struct RunArgs {
     /// Where the state lives; a temporary directory, removed at the end, if not given
     #[arg(long, value_name = "DIR", env = "EXACTLY_ONCE_DATA_DIR")]
     data_dir: Option<PathBuf>,
-    /// Refuse requests (error 11) while fewer bytes than this are free on the disk
-    #[arg(long, value_name = "BYTES", default_value_t = Options::default().min_free_bytes)]
-    min_free_bytes: u64,
+    #[command(flatten)]
+    floor: FloorArgs,
     /// Store a snapshot of the counts after this many events (or as many as there are words, if
     /// that is more), for a quicker start
     #[arg(long, value_name = "EVENTS",
@@ -68,9 +68,13 @@ pub(super) struct RunArgs {
 
 /// Runs the node until its input ends or a signal stops it.
 pub(super) fn run(args: &RunArgs, talk: Talk) -> anyhow::Result<()> {
-    let directory = StateDirectory::new(args, talk)?;
+    if let Some(file) = &args.metrics_file {
+        refuse_inside_a_state(file)?;
+    }
+    let temporary = StateDirectory::new(args, talk)?;
+    let directory = temporary.path();
     let options = Options {
-        min_free_bytes: args.min_free_bytes,
+        min_free_bytes: args.floor.min_free_bytes,
         snapshot_interval_events: args.snapshot_every,
         run_events: args.run_every,
         fingerprint_bits: args.fingerprint_bits,
@@ -82,22 +86,22 @@ pub(super) fn run(args: &RunArgs, talk: Talk) -> anyhow::Result<()> {
     let stop = Stop::new().context("making a pipe")?;
     stop.request_on_signals()
         .context("setting signal handlers")?;
-    let engine = Engine::open(directory.path(), &options)?;
+    let engine = Engine::open(&directory, &options)?;
     if let Some(loss) = engine.loss() {
         super::say::say(format_args!("accepted a loss: {loss}"));
     }
-    info!(directory = %directory.path().display(), statistics = ?engine.statistics(), "open");
+    info!(directory = %directory.display(), statistics = ?engine.statistics(), "open");
     let monitor = Monitor::new(&engine);
     let progress = Progress::start(&monitor, talk.quiet);
     let input = Stoppable::new(own(io::stdin())?, stop.clone());
     let output = Patient(own(io::stdout())?);
-    let control = ControlSocket::bind(directory.path());
+    let control = ControlSocket::bind(&directory);
     let control = control
         .inspect_err(|error| warn!("nobody can look inside: {CONTROL_SOCKET}: {error}"))
         .ok();
     let metrics = args.metrics_file.as_ref().map(|path| {
         let every = Duration::from_secs(args.metrics_every);
-        MetricsFile::start(path, every, directory.path())
+        MetricsFile::start(path, every, &directory)
     });
     let served = node::serve(engine, input, output, control, &stop, &monitor);
     if let Some(metrics) = metrics {
@@ -140,7 +144,7 @@ impl Write for Patient {
 /// The directory that was named, or one that goes when this does.
 enum StateDirectory {
     Named(PathBuf),
-    Temporary(TempDir),
+    Temporary(Scratch),
 }
 
 impl StateDirectory {
@@ -148,7 +152,9 @@ impl StateDirectory {
         if let Some(path) = &args.data_dir {
             return Ok(Self::Named(path.clone()));
         }
-        let directory = tempfile::Builder::new().prefix("exactly-once-").tempdir();
+        let temporary = std::env::temp_dir();
+        refuse_inside_a_state(&temporary.join("state"))?;
+        let directory = Scratch::new_in(&temporary);
         let directory = directory.context("making a temporary directory for the state")?;
         if !talk.quiet {
             super::say::say(
@@ -158,10 +164,10 @@ impl StateDirectory {
         Ok(Self::Temporary(directory))
     }
 
-    fn path(&self) -> &std::path::Path {
+    fn path(&self) -> PathBuf {
         match self {
-            Self::Named(path) => path,
-            Self::Temporary(directory) => directory.path(),
+            Self::Named(path) => path.clone(),
+            Self::Temporary(directory) => directory.path().join("state"),
         }
     }
 }

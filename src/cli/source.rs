@@ -1,13 +1,12 @@
 //! Where a state is looked at: in a resting directory, or by asking the process that holds it.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use exactly_once::OpenError;
 use exactly_once::inspect::{Inspection, Query};
-use exactly_once::{OpenError, WATERMARK};
 
 use super::connection::Connection;
 use super::timeout::TimeoutArgs;
@@ -79,11 +78,6 @@ pub(super) fn either<T>(
 pub(super) fn is_held(error: &anyhow::Error) -> bool {
     let error = error.downcast_ref::<OpenError>();
     matches!(error, Some(OpenError::HeldByWriter { .. }))
-}
-
-/// What changes with every group that is answered; `None` if it cannot be read.
-pub(super) fn mark_of(directory: &Path) -> Option<Vec<u8>> {
-    fs::read(directory.join(WATERMARK)).ok()
 }
 
 /// A state to be looked at.

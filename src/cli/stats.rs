@@ -9,13 +9,14 @@ use comfy_table::Table;
 use console::Term;
 use exactly_once::inspect::{ProcessStats, Query, Stats};
 use exactly_once::node::{self, yield_to_others};
+use exactly_once::watermark_of;
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
 
 use super::connection::is_temporary;
 use super::line::write_line;
 use super::metrics;
 use super::sheet::Format;
-use super::source::{Source, SourceArgs, mark_of};
+use super::source::{Source, SourceArgs};
 
 /// How long a process that cannot answer now is left alone.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -87,7 +88,7 @@ fn watch(source: &SourceArgs, every: Duration) -> anyhow::Result<()> {
     // What a directory at rest held, which only a process changes: it need not be copied again.
     let mut resting: Option<(Option<Vec<u8>>, Stats)> = None;
     loop {
-        let mark = mark_of(&source.data_dir);
+        let mark = watermark_of(&source.data_dir);
         let is_live = node::connect(&source.data_dir).is_ok();
         let stats = match resting
             .take()

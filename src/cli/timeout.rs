@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use exactly_once::{StorageTimeout, WhenStuck};
 
+use super::ending;
 use super::exit::STORAGE;
 use super::say::say;
 
@@ -25,7 +26,7 @@ impl TimeoutArgs {
             limit: Duration::from_secs(self.storage_timeout),
             then: WhenStuck::new(|error| {
                 say(error);
-                std::process::exit(STORAGE.into());
+                ending::exit(STORAGE);
             }),
         }
     }

@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use thiserror::Error;
 
 use super::Talk;
+use super::ending;
 use super::line::write_line;
 use super::say::say;
 use super::timeout::TimeoutArgs;
@@ -18,9 +19,9 @@ use super::timeout::TimeoutArgs;
 ///
 /// Reads every block, record and set, and works out again what is stored: the counts from the
 /// events, the released outputs from the commits, the digests. Prints one JSON line; what is wrong
-/// is also said on standard error. A copy is made in the system's temporary directory (TMPDIR), as
-/// sled cannot open a database without writing to it; it is removed at the end, but not where the
-/// command is killed.
+/// is also said on standard error. A copy is made, as sled cannot open a database without writing to
+/// it: beside the directory, or in the system's temporary directory (TMPDIR) if that cannot be. It is
+/// removed as soon as it is open.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -85,7 +86,7 @@ fn storage_timeout(timeout: TimeoutArgs) -> StorageTimeout {
             let report = Report::of_unreadable(error);
             // The status tells as much as the line that cannot be printed.
             print(&report).unwrap_or_default();
-            std::process::exit(status_of(&report).into());
+            ending::exit(status_of(&report));
         }),
         ..timeout.storage_timeout()
     }

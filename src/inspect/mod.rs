@@ -25,7 +25,7 @@ use crate::state::timeline::Timeline;
 use crate::storage_timeout::StorageTimeout;
 use crate::store::entry::Entry;
 use crate::store::{
-    DurableState, HeldDirectory, Move, Reader, RestingCopy, SnapshotHeader, Stored,
+    BuildSite, DurableState, HeldDirectory, Kept, Move, Reader, RestingCopy, SnapshotHeader, Stored,
 };
 pub use checkpoints::{CheckpointSummary, EventsDifference, WordDifference, time_of};
 pub use digest::Digest;
@@ -48,16 +48,14 @@ pub struct Inspection {
     reader: Reader,
     /// Figures of the process, if one is running.
     process: Option<ProcessStats>,
-    /// Dropped after the reader of what is in it.
-    _copy: Option<RestingCopy>,
 }
 
 /// Takes each record in turn; its error ends the inspection.
 type Sink<'s, E> = &'s mut dyn FnMut(&Record<'_>) -> Result<(), E>;
 
 impl Inspection {
-    /// Opens a copy of a directory that nobody writes to, in the system's temporary directory. No
-    /// writer can open the directory until the copy is made.
+    /// Opens a copy of a directory that no process writes to, made beside it or in the system's
+    /// temporary directory. No writer can open the directory until the copy is made.
     ///
     /// # Errors
     ///
@@ -75,9 +73,23 @@ impl Inspection {
         Self::of_copy(held.copy(CACHE_BYTES, timeout)?)
     }
 
+    /// Opens a copy of the database that the last compaction has kept.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], by what stands in the way.
+    pub fn of_kept(kept: &Kept<'_>, timeout: &StorageTimeout) -> Result<Self, OpenError> {
+        Self::of_copy(kept.copy(CACHE_BYTES, timeout)?)
+    }
+
+    /// Opens a copy of a database that has been built.
+    pub(crate) fn of_site(site: &BuildSite, timeout: &StorageTimeout) -> Result<Self, OpenError> {
+        Self::of_copy(site.copy(CACHE_BYTES, timeout)?)
+    }
+
     fn of_copy(copy: RestingCopy) -> Result<Self, OpenError> {
         let stored = copy.stored()?;
-        Ok(Self::new(stored, copy.reader().clone(), Some(copy)))
+        Ok(Self::new(stored, copy.reader().clone()))
     }
 
     /// Looks at what a process had made durable at one moment, with its figures then.
@@ -92,11 +104,11 @@ impl Inspection {
         let (stored, reader) = state.read()?;
         Ok(Self {
             process: Some(process),
-            ..Self::new(stored, reader, None)
+            ..Self::new(stored, reader)
         })
     }
 
-    fn new(stored: Stored, reader: Reader, copy: Option<RestingCopy>) -> Self {
+    fn new(stored: Stored, reader: Reader) -> Self {
         let scalars = &stored.record.scalars;
         let timeline = Timeline::new(stored.sets.closed.clone(), scalars.open_from);
         let timeline = timeline.up_to(scalars.position);
@@ -105,7 +117,6 @@ impl Inspection {
             timeline,
             reader,
             process: None,
-            _copy: copy,
         }
     }
 

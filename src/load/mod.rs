@@ -1,22 +1,23 @@
 //! Building a directory from a dump: the way of a state to another machine, or into a smaller file.
 //!
-//! The directory is built under another name and gets its own when it is whole and closed, so that
-//! one which was not finished is never taken for a state.
+//! The database is built in the directory itself, and the directory's sentinel names it when it is
+//! whole and closed, so that one which was not finished is never taken for a state.
 
 mod lines;
 mod loader;
 
-use std::fs;
 use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 
-use tempfile::TempDir;
 use thiserror::Error;
 
 use crate::engine::Engine;
 use crate::error::{OpenError, StorageError};
+use crate::inspect::Inspection;
 use crate::options::Options;
-use crate::store::files::{create_directory, parent_of, sync, unusable};
+use crate::storage_timeout::StorageTimeout;
+use crate::store::{BuildSite, HeldDirectory, has_no_state};
+use crate::verify::{self, Progress, Report};
 use loader::Loader;
 
 /// Why a dump could not be loaded. Nothing is left of the attempt.
@@ -108,60 +109,104 @@ pub struct Loaded {
     pub checkpoints: u64,
 }
 
-/// A directory that has been built and has not got its name yet. Nothing is left of one that is
-/// dropped.
+/// A state that has been built and is not the present one of its directory yet. Nothing is left of
+/// one that is dropped.
 #[derive(Debug)]
 pub struct Built {
     loaded: Loaded,
-    beside: TempDir,
-    path: PathBuf,
+    site: BuildSite,
 }
 
 impl Built {
-    /// Where it is now.
-    #[must_use]
-    pub fn directory(&self) -> PathBuf {
-        self.beside.path().join("state")
-    }
-
-    /// Gives it its name, and says what it holds.
+    /// Opens a copy of it, to look at.
     ///
     /// # Errors
     ///
-    /// [`LoadError::Open`] if the name cannot be given; nothing is there then.
+    /// [`OpenError`], by what stands in the way.
+    pub fn inspect(&self, timeout: &StorageTimeout) -> Result<Inspection, OpenError> {
+        Inspection::of_site(&self.site, timeout)
+    }
+
+    /// Checks everything that it holds.
+    ///
+    /// # Errors
+    ///
+    /// As of [`verify::verify`].
+    pub fn verify(
+        &self,
+        timeout: &StorageTimeout,
+        on_progress: impl FnMut(Progress),
+    ) -> Result<Report, OpenError> {
+        verify::verify_site(&self.site, timeout, on_progress)
+    }
+
+    /// Bytes that its files have.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] if they cannot be listed.
+    pub fn bytes(&self) -> Result<u64, OpenError> {
+        self.site.bytes()
+    }
+
+    /// Makes it the state of the directory, and says what it holds.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::Open`] if that cannot be; nothing is left of it then.
     pub fn put_in_place(self) -> Result<Loaded, LoadError> {
-        put_in_place(&self.directory(), &self.path)?;
+        self.site.finish()?;
         Ok(self.loaded)
     }
 }
 
-/// Builds a directory that has the state which a dump shows, beside the place that it is for.
+/// Builds the state which a dump shows, in a directory that has none.
 ///
 /// What the dump was made without stays unknown: without `incidentals` its times are those of 1970.
 ///
 /// # Errors
 ///
-/// [`LoadError`]; the directory of that place is as it was.
+/// [`LoadError`]; the directory is as it was.
 pub fn build(
     path: impl AsRef<Path>,
     input: impl BufRead,
     options: &Options,
 ) -> Result<Built, LoadError> {
     let path = path.as_ref();
-    check_empty(path)?;
-    let mut built = Built {
-        loaded: Loaded::default(),
-        beside: directory_beside(path)?,
-        path: path.to_owned(),
-    };
+    if !has_no_state(path)? {
+        return Err(LoadError::NotEmpty {
+            path: path.to_owned(),
+        });
+    }
+    build_at(
+        BuildSite::in_empty(path, &options.storage_timeout)?,
+        input,
+        options,
+    )
+}
+
+/// Builds the state which a dump shows, in a directory that has one already, beside it.
+///
+/// # Errors
+///
+/// [`LoadError`]; the directory is as it was.
+pub fn build_next(
+    held: &HeldDirectory,
+    input: impl BufRead,
+    options: &Options,
+) -> Result<Built, LoadError> {
+    build_at(held.next()?, input, options)
+}
+
+fn build_at(site: BuildSite, input: impl BufRead, options: &Options) -> Result<Built, LoadError> {
     let options = Options {
         // A snapshot may only be taken of a whole state.
         snapshot_interval_events: u64::MAX,
         ..options.clone()
     };
-    let engine = Engine::open(built.directory(), &options)?;
-    built.loaded = Loader::new(engine)?.load(input)?;
-    Ok(built)
+    let engine = Engine::build(&site, &options)?;
+    let loaded = Loader::new(engine)?.load(input)?;
+    Ok(Built { loaded, site })
 }
 
 /// As [`build`], and puts the directory in its place.
@@ -175,37 +220,4 @@ pub fn load(
     options: &Options,
 ) -> Result<Loaded, LoadError> {
     build(path, input, options)?.put_in_place()
-}
-
-/// Checks that there is nothing where a directory is to be put.
-fn check_empty(path: &Path) -> Result<(), LoadError> {
-    let not_empty = || LoadError::NotEmpty {
-        path: path.to_owned(),
-    };
-    match fs::read_dir(path) {
-        Ok(mut entries) => entries.next().map_or(Ok(()), |_| Err(not_empty())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Err(not_empty()),
-        Err(error) => Err(unusable(path, "reading the directory")(error).into()),
-    }
-}
-
-/// A new directory on the same file system, which goes if it is not put in place.
-fn directory_beside(path: &Path) -> Result<TempDir, LoadError> {
-    let parent = parent_of(path);
-    create_directory(parent)?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let prefix = format!(".{name}.unfinished-");
-    let building = tempfile::Builder::new().prefix(&prefix).tempdir_in(parent);
-    Ok(building.map_err(unusable(parent, "making a directory"))?)
-}
-
-/// Gives a finished directory its name, and the mode of an empty one that has the name.
-fn put_in_place(building: &Path, path: &Path) -> Result<(), LoadError> {
-    if let Ok(there) = fs::metadata(path) {
-        let mode = fs::set_permissions(building, there.permissions());
-        mode.map_err(unusable(building, "setting its mode"))?;
-    }
-    fs::rename(building, path).map_err(unusable(path, "giving it its name"))?;
-    Ok(sync(parent_of(path))?)
 }

@@ -1,26 +1,32 @@
 //! Looking at a resting directory without changing a byte of it.
 //!
 //! sled has no read-only open: it zeroes the tail of its log and writes a snapshot. So it is
-//! given a copy of the files, in a temporary directory that goes when this does.
+//! given a copy of the files. The copy lies beside the directory, where a file system that can
+//! share blocks between files makes it at once; in the system's temporary directory where nothing
+//! can be written there. It has no names any more as soon as sled has opened it.
 
 use std::ffi::OsString;
-use std::fs;
-use std::io::ErrorKind;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-
-use tempfile::TempDir;
 
 use crate::error::{Loss, OpenError, StorageError};
 use crate::fingerprint::Fingerprints;
 use crate::storage_timeout::StorageTimeout;
-use crate::store::directory::{RestingDirectory, database_is_foreign};
+use crate::store::directory::{RestingDirectory, database_is_foreign, state_directory_around};
 use crate::store::files::unusable;
+use crate::store::leftover::naming;
 use crate::store::load::{self, Stored, check_format};
 use crate::store::reader::{Durable, Reader};
 use crate::store::record::{Format, HeadRecord};
+use crate::store::scratch::{Scratch, remove_dead};
 use crate::store::sled_db::{Database, Trees};
 use crate::store::watchdog::{Watchdog, time_to_read};
 use crate::store::watermark::{Mark, Watermark, find_loss};
+
+/// How often a directory without a lock file is copied again because a writer has come meanwhile.
+const TRIES: usize = 3;
 
 /// A copy of a resting state directory's database, open for reading.
 pub(crate) struct RestingCopy {
@@ -30,8 +36,6 @@ pub(crate) struct RestingCopy {
     original: PathBuf,
     slots: [Option<Mark>; 2],
     blobs: Vec<OsString>,
-    /// Dropped after the reader of what is in it.
-    _copy: TempDir,
 }
 
 impl RestingCopy {
@@ -46,11 +50,18 @@ impl RestingCopy {
         timeout: &StorageTimeout,
     ) -> Result<Self, OpenError> {
         let watchdog = Watchdog::start(timeout)?;
-        let directory = {
-            let _watched = watchdog.watch("reading the directory");
-            RestingDirectory::lock(path)?
-        };
-        Self::of(&directory, cache_bytes, &watchdog)
+        let mut tries = 1;
+        loop {
+            let directory = {
+                let _watched = watchdog.watch("reading the directory");
+                RestingDirectory::lock(path)?
+            };
+            let copy = Self::of(&directory, cache_bytes, &watchdog);
+            if directory.is_still_locked() || tries == TRIES {
+                return copy;
+            }
+            tries += 1;
+        }
     }
 
     /// Copies the database of a directory that is locked, and opens the copy.
@@ -63,16 +74,19 @@ impl RestingCopy {
         cache_bytes: u64,
         watchdog: &Watchdog,
     ) -> Result<Self, OpenError> {
-        let path = directory.path();
+        let (path, folder) = (directory.path(), directory.folder());
         let slots = {
             let _watched = watchdog.watch("reading the directory");
-            Watermark::slots(path)?
+            Watermark::slots(&folder)?
         };
         let blobs = directory.blob_files()?;
         let copy = copy_database(directory, watchdog)?;
-        let trees = Trees::new(Database::open(copy.path(), cache_bytes, watchdog)?);
+        let database = Database::open_copy(copy.path(), cache_bytes, watchdog)?;
+        // sled keeps what it reads open.
+        copy.remove();
+        let trees = Trees::new(database);
         let Some(format) = load::format(&trees)? else {
-            return Err(database_is_foreign(path));
+            return Err(database_is_foreign(path, &folder));
         };
         check_format(&format, path)?;
         Ok(Self {
@@ -81,7 +95,6 @@ impl RestingCopy {
             original: path.to_owned(),
             slots,
             blobs,
-            _copy: copy,
         })
     }
 
@@ -144,28 +157,78 @@ impl RestingCopy {
     }
 }
 
-/// Copies the database to the system's temporary directory.
-fn copy_database(directory: &RestingDirectory, watchdog: &Watchdog) -> Result<TempDir, OpenError> {
+/// Removes the copies that killed processes have left where a copy of this directory would lie.
+pub(super) fn remove_dead_copies(directory: &Path) {
+    for place in beside(directory).into_iter().chain([std::env::temp_dir()]) {
+        remove_dead(&place);
+    }
+}
+
+/// The directory in which a directory lies, if a copy may be made there.
+fn beside(directory: &Path) -> Option<PathBuf> {
+    let real = fs::canonicalize(directory).ok()?;
+    let is_within_another = state_directory_around(&real).is_some();
+    let parent = real.parent().filter(|_| !is_within_another);
+    parent.map(Path::to_owned)
+}
+
+/// Copies the database beside the directory, or to the system's temporary directory if that cannot
+/// be.
+fn copy_database(directory: &RestingDirectory, watchdog: &Watchdog) -> Result<Scratch, OpenError> {
+    remove_dead_copies(directory.path());
+    let files = directory.database_files()?;
+    let mut sources = Vec::new();
+    for path in &files {
+        let _watched = watchdog.watch("opening the database");
+        sources.push(File::open(path).map_err(unusable(path, "opening it"))?);
+    }
+    let beside = beside(directory.path());
+    let copied = beside.and_then(|beside| copy_files(&files, &sources, &beside, watchdog).ok());
     let temporary = std::env::temp_dir();
-    let making = unusable(&temporary, "making a directory for a copy");
-    let mut copy = tempfile::Builder::new();
-    let copy = copy
-        .prefix("exactly-once-copy-")
-        .tempdir()
-        .map_err(making)?;
-    for file in directory.database_files()? {
-        let Some(name) = file.file_name() else {
+    match copied {
+        Some(copy) => Ok(copy),
+        None => match state_directory_around(&temporary.join("copy")) {
+            None => copy_files(&files, &sources, &temporary, watchdog),
+            Some(around) => Err(OpenError::InsideAnother {
+                path: temporary,
+                around,
+            }),
+        },
+    }
+}
+
+fn copy_files(
+    files: &[PathBuf],
+    sources: &[File],
+    place: &Path,
+    watchdog: &Watchdog,
+) -> Result<Scratch, OpenError> {
+    let copy = Scratch::new_in(place);
+    let action = "making a directory for a copy there (TMPDIR names another place)";
+    let copy = copy.map_err(unusable(place, action))?;
+    for (path, source) in files.iter().zip(sources) {
+        let Some(name) = path.file_name() else {
             continue;
         };
-        let bytes = file.metadata().map_or(0, |file| file.len());
+        let bytes = source.metadata().map_or(0, |file| file.len());
         let _watched = watchdog.watch_longer("copying the database", time_to_read(bytes));
-        fs::copy(&file, copy.path().join(name)).map_err(|error| match error.kind() {
-            ErrorKind::StorageFull | ErrorKind::FileTooLarge | ErrorKind::QuotaExceeded => {
-                let action = "copying the database there (TMPDIR names another place)";
-                unusable(&temporary, action)(error)
-            }
-            _ => unusable(&file, "copying it")(error),
-        })?;
+        let copied = copy_file(source, &copy.path().join(name));
+        let action = "copying the database there (TMPDIR names another place)";
+        copied.map_err(unusable(place, action))?;
     }
     Ok(copy)
+}
+
+/// Copies a file, which may be read-only, to one that is not.
+fn copy_file(mut source: &File, path: &Path) -> io::Result<()> {
+    let mut options = File::options();
+    options.write(true).create_new(true).mode(0o600);
+    let mut copy = {
+        let _naming = naming();
+        options.open(path)?
+    };
+    if rustix::fs::ioctl_ficlone(&copy, source).is_ok() {
+        return Ok(());
+    }
+    io::copy(&mut source, &mut copy).map(drop)
 }

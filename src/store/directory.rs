@@ -3,25 +3,31 @@
 //!
 //! ```text
 //! lock       who writes here; locked with flock
-//! sentinel   "exactly-once FORMAT STAGE": stage `creating` until the first database is durable,
-//!            then `ready`
-//! watermark  how far answers have been given
-//! db, conf, snap.*, blobs/   sled's own
+//! sentinel   "exactly-once FORMAT STAGE [GENERATION GROUP]": stage `creating` until the first
+//!            database is durable, then `ready`; the generation that is present, 0 if none is
+//!            named, and the last group that was in it when it was built
+//! the files of one generation or more, see `generation`
 //! ```
 //!
 //! The sentinel is what tells an empty new directory from one whose database was lost: sled
 //! itself opens a missing or empty `db` as a fresh database, and every event would be counted
-//! a second time.
+//! a second time. Replacing the sentinel is also how a generation that has been built takes the
+//! place of the one before.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::error::{OpenError, StorageError};
 use crate::store::files::{create_directory, replace_file, sync, unusable};
+use crate::store::generation::{
+    CONFIG, DATABASE, Generation, blob_files, finished_snapshots, remove_unfinished_snapshots,
+};
+use crate::store::leftover::naming;
 use crate::store::lock::{LOCK, Lock};
-use crate::store::watermark::{Mark, Watermark};
+use crate::store::watermark::{Mark, WATERMARK, Watermark};
 
 /// The format of the directory and of everything in its database.
 pub(crate) const FORMAT: u32 = 4;
@@ -29,39 +35,60 @@ pub(crate) const FORMAT: u32 = 4;
 const SENTINEL: &str = "sentinel";
 const NEW_SENTINEL: &str = "sentinel.new";
 const MAGIC: &str = "exactly-once";
-pub(super) const DATABASE: &str = "db";
-const CONFIG: &str = "conf";
-const BLOBS: &str = "blobs";
 
-/// How far a directory's life has come.
+/// What the sentinel says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    /// The first start has not made the database durable yet, so nothing was ever answered.
+pub(super) enum Sentinel {
+    /// The first database is not durable yet, so nothing was ever answered.
     Creating,
     /// The database exists, and has to be there at every start.
-    Ready,
+    Ready {
+        generation: Generation,
+        /// The last group that was in the generation when it was built.
+        built_at: u64,
+    },
 }
+
+/// The sentinel of a directory that was never compacted and not loaded from a dump.
+const READY: Sentinel = Sentinel::Ready {
+    generation: Generation::FIRST,
+    built_at: 0,
+};
 
 /// What is in a directory.
 #[derive(Debug, PartialEq, Eq)]
-enum Contents {
+pub(super) enum Contents {
+    /// Nothing, or what an unfinished first start or load has left.
     Empty,
-    Ours(Stage),
+    Ours(Generation),
 }
 
 /// A state directory that this process alone may write to, for as long as this lives.
 #[derive(Debug)]
 pub(super) struct Directory {
     path: PathBuf,
+    generation: Generation,
     stage: Stage,
-    _lock: Lock,
+    _lock: Arc<Lock>,
+}
+
+/// How far the life of a directory's database has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// It is about to be created, by a first start.
+    Creating,
+    /// It is being built, and the sentinel does not name it yet.
+    Building,
+    /// It is in use.
+    Ready,
 }
 
 /// A state directory that nobody writes to, for as long as this lives.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct RestingDirectory {
     path: PathBuf,
-    _lock: Lock,
+    generation: Generation,
+    lock: Arc<Lock>,
 }
 
 impl Directory {
@@ -69,32 +96,68 @@ impl Directory {
     pub(super) fn lock(path: &Path, must_exist: bool) -> Result<Self, OpenError> {
         if must_exist {
             check_state(path)?;
+        } else {
+            check_place(path)?;
         }
         create_directory(path)?;
         // Looked at before anything is created in it: a foreign directory stays as it is.
         inspect(path)?;
-        let lock = Lock::for_writing(path)?;
-        let stage = match inspect(path)? {
-            Contents::Empty => {
-                write_sentinel(path, Stage::Creating)?;
-                Stage::Creating
+        let lock = Arc::new(Lock::for_writing(path)?);
+        let (generation, stage) = match inspect(path)? {
+            Contents::Empty if must_exist => {
+                let path = path.to_owned();
+                return Err(OpenError::NoState { path });
             }
-            Contents::Ours(stage) => stage,
+            Contents::Empty => {
+                write_sentinel(path, Sentinel::Creating)?;
+                (Generation::FIRST, Stage::Creating)
+            }
+            Contents::Ours(generation) => (generation, Stage::Ready),
         };
+        remove_unfinished_generations(path, generation)?;
+        if stage == Stage::Ready && read_sentinel(path)? == Some(Sentinel::Creating) {
+            name_generation(path, generation)?;
+        }
         Ok(Self {
             path: path.to_owned(),
+            generation,
             stage,
             _lock: lock,
         })
     }
 
+    /// A generation that is to be built in a locked directory.
+    pub(super) fn to_build(resting: &RestingDirectory) -> Result<Self, OpenError> {
+        let folder = resting.folder();
+        let _naming = naming();
+        fs::create_dir(&folder).map_err(unusable(&folder, "creating the directory"))?;
+        Ok(Self {
+            path: resting.path.clone(),
+            generation: resting.generation,
+            stage: Stage::Building,
+            _lock: Arc::clone(&resting.lock),
+        })
+    }
+
+    /// The directory, as it was named.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
+    /// Where the files of the database lie.
+    pub(super) fn folder(&self) -> PathBuf {
+        self.generation.folder(&self.path)
+    }
+
     /// Whether the database has yet to be created.
     pub(super) fn is_new(&self) -> bool {
-        self.stage == Stage::Creating
+        self.stage != Stage::Ready
+    }
+
+    /// Whether the database is being built: nothing is answered from it, and it has no watermark
+    /// before it is whole.
+    pub(super) fn is_being_built(&self) -> bool {
+        self.stage == Stage::Building
     }
 
     /// Makes the directory's files safe for sled to open, and returns our own handle on the
@@ -104,21 +167,21 @@ impl Directory {
     /// to it, and kept for the life of the store, as every durability rests on syncing it. A
     /// second handle is harmless: sled locks with flock, which knows handles and not processes.
     pub(super) fn prepare(&self) -> Result<File, OpenError> {
+        let folder = self.folder();
         match self.stage {
             // A start that was killed here has answered nothing, so its leftovers are nothing.
             Stage::Creating => {
                 check_never_answered(&self.path)?;
-                self.remove_database()?;
+                Generation::FIRST.remove(&self.path)?;
             }
-            Stage::Ready => check_database(&self.path)?,
+            Stage::Building => {}
+            Stage::Ready => check_database(&self.path, &folder)?,
         }
-        self.remove_generating_snapshots()?;
-        let path = self.path.join(DATABASE);
+        remove_unfinished_snapshots(&folder)?;
+        let path = folder.join(DATABASE);
         let mut options = File::options();
-        options
-            .read(true)
-            .write(true)
-            .create(self.stage == Stage::Creating);
+        options.read(true).write(true).create(self.is_new());
+        let _naming = naming();
         let file = options
             .open(&path)
             .map_err(unusable(&path, "opening it to write"))?;
@@ -128,53 +191,31 @@ impl Directory {
         Ok(file)
     }
 
-    /// Marks the database as created, once it is durable with all that names it.
+    /// Marks the database as created by a first start, once it is durable with all that names it.
     pub(super) fn finish_creation(&mut self, mark: Mark) -> Result<(), OpenError> {
-        if self.stage == Stage::Ready {
+        if self.stage != Stage::Creating {
             return Ok(());
         }
-        Watermark::replace(&self.path, mark)?;
-        // sled never syncs these. Their names must survive a power cut before anything is
-        // answered, and the sentinel must not survive without them.
-        sync(&self.path.join(CONFIG))?;
-        sync(&self.path)?;
-        write_sentinel(&self.path, Stage::Ready)?;
+        self.make_durable(mark)?;
+        write_sentinel(&self.path, READY)?;
         self.stage = Stage::Ready;
         Ok(())
     }
 
-    fn remove_database(&self) -> Result<(), OpenError> {
-        let removed = |path: PathBuf, result: io::Result<()>| match result {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unusable(
-                &path,
-                "removing what an unfinished first start left",
-            )(error)),
-            _ => Ok(()),
-        };
-        for name in [DATABASE, CONFIG] {
-            let path = self.path.join(name);
-            removed(path.clone(), fs::remove_file(path))?;
-        }
-        let blobs = self.path.join(BLOBS);
-        removed(blobs.clone(), fs::remove_dir_all(blobs))?;
-        for path in snapshot_files(&self.path)? {
-            removed(path.clone(), fs::remove_file(path))?;
-        }
-        Ok(())
+    /// Ends the building of a database that is closed: it gets its watermark, and can be looked at
+    /// and named by the sentinel from now on.
+    pub(super) fn finish_building(&self, mark: Mark) -> Result<(), OpenError> {
+        self.make_durable(mark)?;
+        sync(&self.path)
     }
 
-    /// A process killed while sled opens leaves `snap.*.generating`, and every later open of
-    /// sled fails on it (sled issues 1527 and 1533). sled never needs such a file.
-    fn remove_generating_snapshots(&self) -> Result<(), OpenError> {
-        for path in snapshot_files(&self.path)? {
-            if path
-                .extension()
-                .is_some_and(|extension| extension == "generating")
-            {
-                fs::remove_file(&path).map_err(unusable(&path, "removing it"))?;
-            }
-        }
-        Ok(())
+    /// Makes durable what sled never syncs. The names of its files must survive a power cut before
+    /// anything is answered, and the sentinel must not survive without them.
+    fn make_durable(&self, mark: Mark) -> Result<(), OpenError> {
+        let folder = self.folder();
+        Watermark::replace(&folder, mark)?;
+        sync(&folder.join(CONFIG))?;
+        sync(&folder)
     }
 }
 
@@ -186,7 +227,29 @@ impl RestingDirectory {
 
     /// Locks an existing state directory against everybody else.
     pub(super) fn lock_alone(path: &Path) -> Result<Self, OpenError> {
-        Self::locked(path, Lock::for_writing)
+        let locked = Self::locked(path, Lock::for_writing)?;
+        remove_unfinished_generations(path, locked.generation)?;
+        Ok(locked)
+    }
+
+    /// Locks a directory without a state, which must exist, against everybody else.
+    pub(super) fn lock_empty(path: &Path) -> Result<Self, OpenError> {
+        let lock = Arc::new(Lock::for_writing(path)?);
+        if let Contents::Ours(_) = inspect(path)? {
+            let found = "it holds a state already".to_owned();
+            return Err(OpenError::NotOurs {
+                path: path.to_owned(),
+                found,
+            });
+        }
+        write_sentinel(path, Sentinel::Creating)?;
+        remove_unfinished_generations(path, Generation::FIRST)?;
+        Generation::FIRST.remove(path)?;
+        Ok(Self {
+            path: path.to_owned(),
+            generation: Generation::FIRST,
+            lock,
+        })
     }
 
     fn locked(
@@ -197,54 +260,164 @@ impl RestingDirectory {
         let no_state = || OpenError::NoState {
             path: path.to_owned(),
         };
-        let lock = take(path)?;
-        match inspect(path)? {
-            Contents::Ours(Stage::Ready) => check_database(path).map(|()| Self {
-                path: path.to_owned(),
-                _lock: lock,
-            }),
-            Contents::Ours(Stage::Creating) => {
-                check_never_answered(path).and_then(|()| Err(no_state()))
-            }
-            Contents::Empty => Err(no_state()),
-        }
+        let lock = Arc::new(take(path)?);
+        let Contents::Ours(generation) = inspect(path)? else {
+            return Err(no_state());
+        };
+        check_not_stale(path, generation)?;
+        let locked = Self {
+            path: path.to_owned(),
+            generation,
+            lock,
+        };
+        check_database(path, &locked.folder())?;
+        Ok(locked)
     }
 
+    /// The same directory with its next generation, which is not built yet.
+    pub(super) fn with_next_generation(&self) -> Result<Self, OpenError> {
+        Ok(Self {
+            generation: self.generation.next_free(&self.path)?,
+            ..self.clone()
+        })
+    }
+
+    /// The same directory with the latest generation before the present one, if it was kept.
+    pub(super) fn with_kept_generation(&self) -> Result<Option<Self>, OpenError> {
+        let all = Generation::all(&self.path)?;
+        let kept = all.into_iter().rev().find(|kept| *kept < self.generation);
+        Ok(kept.map(|generation| Self {
+            generation,
+            ..self.clone()
+        }))
+    }
+
+    /// The directory, as it was named.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
+    pub(super) fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// Where the files of the database lie.
+    pub(super) fn folder(&self) -> PathBuf {
+        self.generation.folder(&self.path)
+    }
+
+    /// Has the sentinel name this generation, which is whole: from here on it is the present one.
+    pub(super) fn make_present(&self) -> Result<(), OpenError> {
+        name_generation(&self.path, self.generation)
+    }
+
+    /// Whether nothing was carried out since the present generation was built.
+    pub(super) fn is_as_built(&self) -> Result<bool, OpenError> {
+        let Some(Sentinel::Ready { built_at, .. }) = read_sentinel(&self.path)? else {
+            return Ok(false);
+        };
+        let mark = Watermark::read(&self.folder())?;
+        Ok(mark.is_some_and(|mark| mark.group == built_at))
+    }
+
+    /// Removes what an attempt to build has left in a directory that had no state before: the
+    /// sentinel and the lock.
+    pub(super) fn remove_names(&self) {
+        for name in [SENTINEL, NEW_SENTINEL, LOCK] {
+            // What stays is removed by the next start or load.
+            fs::remove_file(self.path.join(name)).unwrap_or_default();
+        }
+    }
+
+    /// Whether no writer can have changed a file since the directory was locked.
+    pub(super) fn is_still_locked(&self) -> bool {
+        self.lock.is_valid()
+    }
+
     /// The files in sled's folder for what is too large for its log.
     pub(super) fn blob_files(&self) -> Result<Vec<OsString>, OpenError> {
-        let blobs = self.path.join(BLOBS);
-        let reading = || unusable(&blobs, "reading the directory");
-        match fs::read_dir(&blobs) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            entries => entries
-                .map_err(reading())?
-                .map(|entry| Ok(entry.map_err(reading())?.file_name()))
-                .collect(),
-        }
+        blob_files(&self.folder())
     }
 
     /// The database's files, as they must be copied: `db`, `conf` and sled's finished snapshots.
     pub(super) fn database_files(&self) -> Result<Vec<PathBuf>, OpenError> {
-        let mut files = vec![self.path.join(DATABASE)];
+        let folder = self.folder();
+        let mut files = vec![folder.join(DATABASE)];
         // sled makes it again where it is missing.
-        files.extend(Some(self.path.join(CONFIG)).filter(|path| path.exists()));
-        let snapshots = snapshot_files(&self.path)?.into_iter();
-        files.extend(snapshots.filter(|path| path.extension().is_none_or(|e| e != "generating")));
+        files.extend(Some(folder.join(CONFIG)).filter(|path| path.exists()));
+        files.extend(finished_snapshots(&folder)?);
         Ok(files)
     }
 }
 
-/// Checks that a directory exists and has a state, or will have one.
+/// What changes with every group that is answered in a directory, and with every other change of
+/// it; `None` if it cannot be read.
+#[must_use]
+pub fn watermark_of(directory: &Path) -> Option<Vec<u8>> {
+    let Ok(Some(Sentinel::Ready { generation, .. })) = read_sentinel(directory) else {
+        return None;
+    };
+    let mut mark = fs::read(generation.folder(directory).join(WATERMARK)).ok()?;
+    mark.extend(generation.0.to_le_bytes());
+    Some(mark)
+}
+
+/// The state directory that a path lies in, if any: its own files must not be mixed with others.
+#[must_use]
+pub fn state_directory_around(path: &Path) -> Option<PathBuf> {
+    // Of what does not exist yet, what is nearest above it.
+    let mut above = path.ancestors().skip(1).map(|above| match above {
+        relative if relative == Path::new("") => Path::new("."),
+        above => above,
+    });
+    let real = above.find_map(|above| fs::canonicalize(above).ok())?;
+    let is_state = |path: &&Path| {
+        let sentinel = fs::read(path.join(SENTINEL));
+        sentinel.is_ok_and(|text| text.starts_with(MAGIC.as_bytes()))
+    };
+    real.ancestors().find(is_state).map(Path::to_owned)
+}
+
+/// Whether a directory can take a state: it does not exist, or holds nothing but what an unfinished
+/// first start or load has left.
+pub(crate) fn has_no_state(path: &Path) -> Result<bool, OpenError> {
+    match inspect(path) {
+        Ok(contents) => Ok(contents == Contents::Empty),
+        Err(OpenError::NotOurs { .. } | OpenError::UnknownFormat { .. }) => Ok(false),
+        Err(OpenError::Unusable { source, .. }) => match source.kind() {
+            io::ErrorKind::NotFound => Ok(true),
+            io::ErrorKind::NotADirectory => Ok(false),
+            _ => Err(unusable(path, "reading the directory")(source)),
+        },
+        Err(error) => Err(error),
+    }
+}
+
+/// Checks that a directory that has no state yet is not inside one that has.
+pub(super) fn check_place(path: &Path) -> Result<(), OpenError> {
+    // The path itself may be `.` or lead through links.
+    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    if matches!(inspect(path), Ok(Contents::Ours(_))) {
+        return Ok(());
+    }
+    match state_directory_around(&real) {
+        None => Ok(()),
+        Some(around) => Err(OpenError::InsideAnother {
+            path: path.to_owned(),
+            around,
+        }),
+    }
+}
+
+/// Checks that a directory exists and has a state.
 fn check_state(path: &Path) -> Result<(), OpenError> {
     let no_state = || OpenError::NoState {
         path: path.to_owned(),
     };
     match inspect(path) {
         Ok(Contents::Ours(_)) => Ok(()),
+        // A first start may be creating it just now.
+        Ok(Contents::Empty) if path.join(LOCK).exists() => Ok(()),
         Ok(Contents::Empty) => Err(no_state()),
         Err(OpenError::Unusable { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
             Err(no_state())
@@ -254,11 +427,14 @@ fn check_state(path: &Path) -> Result<(), OpenError> {
 }
 
 /// Finds out whose directory it is.
-fn inspect(path: &Path) -> Result<Contents, OpenError> {
-    let sentinel = path.join(SENTINEL);
-    match fs::read_to_string(&sentinel) {
-        Ok(text) => parse_sentinel(path, &text).map(Contents::Ours),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+pub(super) fn inspect(path: &Path) -> Result<Contents, OpenError> {
+    match read_sentinel(path)? {
+        Some(Sentinel::Ready { generation, .. }) => Ok(Contents::Ours(generation)),
+        Some(Sentinel::Creating) => match loaded_generation(path)? {
+            Some(loaded) => Ok(Contents::Ours(loaded)),
+            None => check_never_answered(path).map(|()| Contents::Empty),
+        },
+        None => {
             let reading = || unusable(path, "reading the directory");
             for entry in fs::read_dir(path).map_err(reading())? {
                 let name = entry.map_err(reading())?.file_name();
@@ -276,6 +452,14 @@ fn inspect(path: &Path) -> Result<Contents, OpenError> {
             }
             Ok(Contents::Empty)
         }
+    }
+}
+
+fn read_sentinel(path: &Path) -> Result<Option<Sentinel>, OpenError> {
+    let sentinel = path.join(SENTINEL);
+    match fs::read_to_string(&sentinel) {
+        Ok(text) => parse_sentinel(path, &text).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
             let found = format!("its file {SENTINEL:?} is not text");
             Err(OpenError::NotOurs {
@@ -287,7 +471,7 @@ fn inspect(path: &Path) -> Result<Contents, OpenError> {
     }
 }
 
-fn parse_sentinel(path: &Path, text: &str) -> Result<Stage, OpenError> {
+fn parse_sentinel(path: &Path, text: &str) -> Result<Sentinel, OpenError> {
     let not_ours = || OpenError::NotOurs {
         path: path.to_owned(),
         found: format!(
@@ -307,35 +491,100 @@ fn parse_sentinel(path: &Path, text: &str) -> Result<Stage, OpenError> {
             known: FORMAT,
         });
     }
-    match (words.next(), words.next()) {
-        (Some("creating"), None) => Ok(Stage::Creating),
-        (Some("ready"), None) => Ok(Stage::Ready),
+    let words: Vec<&str> = words.collect();
+    match *words {
+        ["creating"] => Ok(Sentinel::Creating),
+        ["ready"] => Ok(READY),
+        ["ready", generation, built_at] => {
+            let numbers = generation.parse().ok().zip(built_at.parse().ok());
+            let (generation, built_at) = numbers.ok_or_else(not_ours)?;
+            Ok(Sentinel::Ready {
+                generation: Generation(generation),
+                built_at,
+            })
+        }
         _ => Err(not_ours()),
     }
 }
 
-fn write_sentinel(path: &Path, stage: Stage) -> Result<(), OpenError> {
-    let stage = match stage {
-        Stage::Creating => "creating",
-        Stage::Ready => "ready",
+fn write_sentinel(path: &Path, sentinel: Sentinel) -> Result<(), OpenError> {
+    let says = match sentinel {
+        Sentinel::Creating => "creating".to_owned(),
+        READY => "ready".to_owned(),
+        Sentinel::Ready {
+            generation,
+            built_at,
+        } => format!("ready {generation} {built_at}"),
     };
-    let text = format!("{MAGIC} {FORMAT} {stage}\n");
+    let text = format!("{MAGIC} {FORMAT} {says}\n");
     replace_file(path, SENTINEL, NEW_SENTINEL, text.as_bytes())
+}
+
+/// The generation that a load has built and not named any more, as it was killed just then: it is
+/// whole, and nothing else is there.
+fn loaded_generation(path: &Path) -> Result<Option<Generation>, OpenError> {
+    let all = Generation::all(path)?;
+    let loaded = Generation::FIRST.next();
+    let is_whole = all == [loaded] && Watermark::read(&loaded.folder(path))?.is_some();
+    Ok(is_whole.then_some(loaded))
+}
+
+/// Has the sentinel name a generation that is whole.
+fn name_generation(path: &Path, generation: Generation) -> Result<(), OpenError> {
+    let mark = Watermark::read(&generation.folder(path))?;
+    let built_at = mark.map_or(0, |mark| mark.group);
+    let sentinel = match generation {
+        Generation::FIRST => READY,
+        generation => Sentinel::Ready {
+            generation,
+            built_at,
+        },
+    };
+    write_sentinel(path, sentinel)
 }
 
 /// An old sentinel may say of a directory in use that it is only being created.
 fn check_never_answered(path: &Path) -> Result<(), OpenError> {
+    for generation in Generation::all(path)? {
+        if !generation.was_never_used(path)? {
+            return Err(stale(path));
+        }
+    }
     match Watermark::read(path)? {
-        Some(Mark { group: 1.., .. }) => Err(OpenError::SentinelStale {
-            path: path.to_owned(),
-        }),
+        Some(Mark { group: 1.., .. }) => Err(stale(path)),
         _ => Ok(()),
     }
 }
 
+/// An old sentinel may name a generation that another one has taken the place of.
+fn check_not_stale(path: &Path, present: Generation) -> Result<(), OpenError> {
+    for later in Generation::all(path)?.into_iter().filter(|g| *g > present) {
+        if !later.was_never_used(path)? {
+            return Err(stale(path));
+        }
+    }
+    Ok(())
+}
+
+fn stale(path: &Path) -> OpenError {
+    OpenError::SentinelStale {
+        path: path.to_owned(),
+    }
+}
+
+/// Removes the generations after the present one: what was not finished when a process that built
+/// it was killed.
+fn remove_unfinished_generations(path: &Path, present: Generation) -> Result<(), OpenError> {
+    check_not_stale(path, present)?;
+    for later in Generation::all(path)?.into_iter().filter(|g| *g > present) {
+        later.remove(path)?;
+    }
+    Ok(())
+}
+
 /// sled opens a missing or empty database as a fresh one.
-fn check_database(path: &Path) -> Result<(), OpenError> {
-    let file = path.join(DATABASE);
+fn check_database(path: &Path, folder: &Path) -> Result<(), OpenError> {
+    let file = folder.join(DATABASE);
     let found = match fs::metadata(&file) {
         Ok(metadata) if metadata.len() > 0 => return Ok(()),
         Ok(_) => "empty",
@@ -350,23 +599,10 @@ fn check_database(path: &Path) -> Result<(), OpenError> {
 }
 
 /// The error of a database that sled opens as an empty one.
-pub(super) fn database_is_foreign(path: &Path) -> OpenError {
+pub(super) fn database_is_foreign(path: &Path, folder: &Path) -> OpenError {
     OpenError::DatabaseGone {
         path: path.to_owned(),
-        file: path.join(DATABASE),
+        file: folder.join(DATABASE),
         found: "not the one that was created",
     }
-}
-
-fn snapshot_files(path: &Path) -> Result<Vec<PathBuf>, OpenError> {
-    let reading = || unusable(path, "reading the directory");
-    let mut files = Vec::new();
-    for entry in fs::read_dir(path).map_err(reading())? {
-        let entry = entry.map_err(reading())?;
-        if entry.file_name().to_string_lossy().starts_with("snap.") {
-            files.push(entry.path());
-        }
-    }
-    files.sort();
-    Ok(files)
 }

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use crate::error::OpenError;
+use crate::store::leftover::naming;
 
 /// The directory that a path is in.
 pub(crate) fn parent_of(path: &Path) -> &Path {
@@ -20,6 +21,7 @@ pub(crate) fn create_directory(path: &Path) -> Result<(), OpenError> {
     if path.is_dir() {
         return Ok(());
     }
+    let _naming = naming();
     let parent = parent_of(path);
     create_directory(parent)?;
     match fs::create_dir(path) {
@@ -46,6 +48,7 @@ pub(super) fn replace_file(
     bytes: &[u8],
 ) -> Result<(), OpenError> {
     let (path, new) = (directory.join(name), directory.join(new_name));
+    let _naming = naming();
     let write = || {
         let mut file = File::create(&new)?;
         file.write_all(bytes)?;

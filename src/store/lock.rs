@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use crate::error::OpenError;
 use crate::store::files::unusable;
 use crate::store::identity::leads_to;
+use crate::store::leftover::naming;
 
 /// The name of the lock file.
 pub(super) const LOCK: &str = "lock";
@@ -23,7 +24,11 @@ const TRY_EVERY: Duration = Duration::from_millis(10);
 
 /// A lock that is held for as long as this lives.
 #[derive(Debug)]
-pub(super) struct Lock(File);
+pub(super) enum Lock {
+    Held(File),
+    /// There is no lock file, as in a copy without it. Writers make it before they change anything.
+    Missing(PathBuf),
+}
 
 impl Lock {
     /// Locks a directory against everybody else, and leaves word of who holds it. A command that is
@@ -33,45 +38,55 @@ impl Lock {
         let mut options = File::options();
         options.read(true).write(true).create(true).truncate(false);
         let opening = || {
+            let _naming = naming();
             options
                 .open(&path)
                 .map_err(unusable(&path, "opening it to write"))
         };
         let exclusive = FlockOperation::NonBlockingLockExclusive;
-        let mut lock = Self::take(directory, exclusive, opening)?;
+        let mut file = Self::take(directory, exclusive, opening)?;
         let mut write = || {
-            lock.0.set_len(0)?;
-            lock.0.rewind()?;
-            writeln!(lock.0, "{}", std::process::id())
+            file.set_len(0)?;
+            file.rewind()?;
+            writeln!(file, "{}", std::process::id())
         };
         write().map_err(unusable(&path, "writing to it"))?;
-        Ok(lock)
+        Ok(Self::Held(file))
     }
 
-    /// Locks a directory against writers, without changing it.
+    /// Locks a directory against writers, without changing it. Where there is no lock file, what
+    /// is read counts only if [`Lock::is_valid`] afterwards.
     pub(super) fn for_reading(directory: &Path) -> Result<Self, OpenError> {
         let path = directory.join(LOCK);
+        if !path.exists() {
+            return Ok(Self::Missing(path));
+        }
         let opening = || File::open(&path).map_err(unusable(&path, "opening it"));
-        Self::take(directory, FlockOperation::NonBlockingLockShared, opening)
+        let shared = FlockOperation::NonBlockingLockShared;
+        Self::take(directory, shared, opening).map(Self::Held)
     }
 
-    /// Takes a lock of the file that `opening` opens, which a compaction may replace meanwhile.
+    /// Whether no writer can have changed anything since the directory was locked.
+    pub(super) fn is_valid(&self) -> bool {
+        match self {
+            Self::Held(_) => true,
+            Self::Missing(path) => !path.exists(),
+        }
+    }
+
+    /// Takes a lock of the file that `opening` opens, which may be removed meanwhile.
     fn take(
         directory: &Path,
         operation: FlockOperation,
         opening: impl Fn() -> Result<File, OpenError>,
-    ) -> Result<Self, OpenError> {
+    ) -> Result<File, OpenError> {
         let deadline = Instant::now() + READER_PATIENCE;
         loop {
             let file = opening()?;
             let held = match rustix::fs::flock(&file, operation) {
-                Ok(()) => {
-                    let lock = Self(file);
-                    if leads_to(&directory.join(LOCK), &lock.0) {
-                        return Ok(lock);
-                    }
-                    continue;
-                }
+                Ok(()) if leads_to(&directory.join(LOCK), &file) => return Ok(file),
+                // The load that had it was given up, and its names were removed.
+                Ok(()) => continue,
                 Err(Errno::WOULDBLOCK) => held(directory, &file),
                 Err(error) => return Err(unusable(directory, "locking it")(error.into())),
             };
@@ -87,8 +102,10 @@ impl Drop for Lock {
     /// Closing the file is not enough: a child process that another thread is just starting has
     /// a copy of it for a moment, and with it the lock.
     fn drop(&mut self) {
-        // A lock that cannot be given up goes with the file.
-        rustix::fs::flock(&self.0, FlockOperation::Unlock).unwrap_or_default();
+        if let Self::Held(file) = self {
+            // A lock that cannot be given up goes with the file.
+            rustix::fs::flock(file, FlockOperation::Unlock).unwrap_or_default();
+        }
     }
 }
 
@@ -119,7 +136,10 @@ mod tests {
     fn a_copy_of_the_file_in_a_child_that_is_just_starting_does_not_keep_the_lock() {
         let directory = tempfile::tempdir().expect("there is room");
         let lock = Lock::for_writing(directory.path()).expect("nobody has it");
-        let _copy = lock.0.try_clone().expect("there is a descriptor left");
+        let Lock::Held(file) = &lock else {
+            panic!("a writer makes the file");
+        };
+        let _copy = file.try_clone().expect("there is a descriptor left");
         assert!(Lock::for_writing(directory.path()).is_err());
         drop(lock);
         assert!(Lock::for_writing(directory.path()).is_ok());

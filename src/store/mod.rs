@@ -16,22 +16,27 @@
 //! | `seen` | run u32, big-endian; with fingerprint and position, a block | [`run_codec`] |
 
 pub(crate) mod block;
+mod build;
 mod copy;
 mod counts_codec;
 mod directory;
 pub(crate) mod entry;
 pub(crate) mod files;
+mod generation;
 #[cfg(test)]
 mod golden;
 mod group;
 mod handle;
+mod held;
 mod identity;
+mod leftover;
 mod load;
 mod lock;
 mod reader;
 mod record;
 mod run_codec;
 mod run_reader;
+mod scratch;
 mod set_codec;
 mod sled_db;
 mod space;
@@ -47,52 +52,27 @@ use std::path::Path;
 
 use crate::error::OpenError;
 use crate::options::Options;
-use crate::storage_timeout::StorageTimeout;
+pub(crate) use build::BuildSite;
 pub(crate) use copy::RestingCopy;
 pub(crate) use counts_codec::{CountsBlock, encode_counts};
+pub(crate) use directory::has_no_state;
+pub use directory::{state_directory_around, watermark_of};
 pub(crate) use group::{
     Checkpoint, Commit, Group, Move, RunHeader, RunNumber, RunWrites, SnapshotHeader,
     SnapshotWrites,
 };
 pub use handle::panic_becomes_error;
+pub use held::{HeldDirectory, Kept};
 pub(crate) use identity::FileIdentity;
+pub use leftover::remove_leftovers;
 pub(crate) use load::{DurableState, LiveSets, Stored};
 pub(crate) use reader::{Durable, Reader};
 pub(crate) use record::{HeadRecord, MoveRecord, Scalars, TreeDigest};
 pub(crate) use run_codec::{RunBlock, RunKey, encode_run};
+pub use scratch::Scratch;
 pub(crate) use space::{LowSpace, SpaceFloor};
 use watchdog::Watchdog;
-pub use watermark::WATERMARK;
 pub(crate) use writer::{Store, StoreTimes};
-
-/// A state directory at rest that nobody else can read or write to for as long as this lives.
-#[derive(Debug)]
-pub struct HeldDirectory {
-    directory: directory::RestingDirectory,
-}
-
-impl HeldDirectory {
-    /// Locks a state directory. Who is just copying it is waited for.
-    ///
-    /// # Errors
-    ///
-    /// [`OpenError`], by what stands in the way.
-    pub fn lock(path: &Path, timeout: &StorageTimeout) -> Result<Self, OpenError> {
-        let watchdog = Watchdog::start(timeout)?;
-        let _watched = watchdog.watch("locking the directory");
-        let directory = directory::RestingDirectory::lock_alone(path)?;
-        Ok(Self { directory })
-    }
-
-    /// Opens a copy of the directory.
-    pub(crate) fn copy(
-        &self,
-        cache_bytes: u64,
-        timeout: &StorageTimeout,
-    ) -> Result<RestingCopy, OpenError> {
-        RestingCopy::of(&self.directory, cache_bytes, &Watchdog::start(timeout)?)
-    }
-}
 
 /// sled's file grows by more than what is written to it; twice is an upper bound of what was seen
 /// of a large write. A small database takes several times what it holds.
@@ -109,5 +89,6 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Store, OpenError> {
         let _watched = watchdog.watch("locking the directory");
         directory::Directory::lock(path, options.must_exist)?
     };
+    copy::remove_dead_copies(path);
     Store::open(directory, options, &watchdog)
 }

@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 use parking_lot::{ArcRwLockReadGuard, RawRwLock, RwLock};
 
 use crate::error::StorageError;
-use crate::store::directory::DATABASE;
+use crate::store::generation::DATABASE;
 use crate::store::handle::{Handle, call, contained};
+use crate::store::leftover::naming;
 use crate::store::tree::Tree;
 use crate::store::view::View;
 use crate::store::watchdog::{Watchdog, time_to_read};
@@ -73,10 +74,12 @@ pub(super) struct OpenDatabase {
 }
 
 impl OpenDatabase {
-    fn open(path: &Path, cache_bytes: u64) -> Result<Self, StorageError> {
+    fn open(path: &Path, cache_bytes: u64, is_copy: bool) -> Result<Self, StorageError> {
         let deadline = Instant::now() + LOCK_PATIENCE;
         let config = sled::Config::new()
             .path(path)
+            // A copy need not survive anything, so sled syncs nothing of it.
+            .temporary(is_copy)
             // The default is 1 GiB.
             .cache_capacity(cache_bytes)
             // With the flusher on, its garbage collection could push more than a segment of log
@@ -115,6 +118,8 @@ pub(super) struct Database(Arc<Inner>);
 struct Inner {
     path: PathBuf,
     cache_bytes: u64,
+    /// How many bytes the file has, if it is a copy, which may have no name.
+    copied_bytes: Option<u64>,
     watchdog: Watchdog,
     /// Empty once it is closed, or could not be opened again.
     open: Arc<RwLock<Slot>>,
@@ -131,9 +136,33 @@ impl Database {
         cache_bytes: u64,
         watchdog: &Watchdog,
     ) -> Result<Self, StorageError> {
+        Self::opened(path, cache_bytes, watchdog, None)
+    }
+
+    /// Opens a copy of a database, whose names may be removed from then on.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Database::open`].
+    pub(super) fn open_copy(
+        path: &Path,
+        cache_bytes: u64,
+        watchdog: &Watchdog,
+    ) -> Result<Self, StorageError> {
+        let bytes = path.join(DATABASE).metadata().map_or(0, |file| file.len());
+        Self::opened(path, cache_bytes, watchdog, Some(bytes))
+    }
+
+    fn opened(
+        path: &Path,
+        cache_bytes: u64,
+        watchdog: &Watchdog,
+        copied_bytes: Option<u64>,
+    ) -> Result<Self, StorageError> {
         let database = Self(Arc::new(Inner {
             path: path.to_owned(),
             cache_bytes,
+            copied_bytes,
             watchdog: watchdog.clone(),
             open: Arc::default(),
         }));
@@ -145,13 +174,20 @@ impl Database {
         let Inner {
             path,
             cache_bytes,
+            copied_bytes,
             watchdog,
             ..
         } = &*self.0;
         let bytes = self.file_bytes();
         let _watched = watchdog.watch_longer(OPENING, time_to_read(bytes));
-        let open = contained(OPENING, || OpenDatabase::open(path, *cache_bytes))?;
+        let is_copy = copied_bytes.is_some();
+        let _naming = naming();
+        let open = contained(OPENING, || OpenDatabase::open(path, *cache_bytes, is_copy))?;
         let open = Handle::new(open, watchdog.clone());
+        if is_copy {
+            *slot = Some(open);
+            return Ok(());
+        }
         // sled has just replaced its snapshot and syncs no directory. A power cut that brought the
         // old one back behind later writes could leave a log that sled opens as an empty one.
         let synced = File::open(path).and_then(|directory| directory.sync_all());
@@ -208,8 +244,9 @@ impl Database {
 
     /// How many bytes the file has; 0 if it is gone.
     pub(super) fn file_bytes(&self) -> u64 {
-        let file = self.0.path.join(DATABASE);
-        file.metadata().map_or(0, |file| file.len())
+        let file = || self.0.path.join(DATABASE).metadata();
+        let copied = self.0.copied_bytes;
+        copied.unwrap_or_else(|| file().map_or(0, |file| file.len()))
     }
 
     pub(super) fn watchdog(&self) -> &Watchdog {

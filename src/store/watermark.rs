@@ -32,9 +32,9 @@ use crate::state::position::Position;
 use crate::store::files::{replace_file, unusable};
 use crate::store::record::HeadRecord;
 
-/// The name of the file in the state directory. Its bytes change with every group that is answered.
-pub const WATERMARK: &str = "watermark";
-const NEW_WATERMARK: &str = "watermark.new";
+/// The name of the file. Its bytes change with every group that is answered.
+pub(super) const WATERMARK: &str = "watermark";
+pub(super) const NEW_WATERMARK: &str = "watermark.new";
 const MAGIC: &[u8; 8] = b"eo-mark2";
 const SLOT_BYTES: u64 = 4096;
 const MARK_BYTES: usize = 40;

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use tracing::info;
@@ -12,7 +12,8 @@ use crate::fingerprint::Fingerprints;
 use crate::options::Options;
 use crate::state::position::Position;
 use crate::store::block::Groups;
-use crate::store::directory::{DATABASE, Directory, FORMAT, database_is_foreign};
+use crate::store::directory::{Directory, FORMAT, database_is_foreign};
+use crate::store::generation::DATABASE;
 use crate::store::group::Group;
 use crate::store::identity::leads_to;
 use crate::store::load::{self, DurableState, FIRST_FREE_SET, LiveSets, StoredHead};
@@ -71,6 +72,8 @@ pub(crate) struct Store {
     times: StoreTimes,
     reopen_bytes: u64,
     views: Views,
+    /// Where the files of the database lie.
+    folder: PathBuf,
     /// Dropped last: the lock is given up when sled is done with the files.
     directory: Directory,
 }
@@ -91,11 +94,12 @@ impl Store {
             let _watched = watchdog.watch("preparing the database");
             directory.prepare()?
         };
-        let trees = Trees::new(Database::open(directory.path(), cache_bytes, watchdog)?);
+        let folder = directory.folder();
+        let trees = Trees::new(Database::open(&folder, cache_bytes, watchdog)?);
         let format = match load::format(&trees)? {
             Some(format) => format,
             None if directory.is_new() => create(&trees, &file, options)?,
-            None => return Err(database_is_foreign(directory.path())),
+            None => return Err(database_is_foreign(directory.path(), &folder)),
         };
         load::check_format(&format, directory.path())?;
         let StoredHead { record, base } = load::head(&trees)?;
@@ -103,11 +107,11 @@ impl Store {
             let _watched = watchdog.watch("creating the directory");
             directory.finish_creation(mark_of(&format, &record))?;
         }
-        let slots = Watermark::slots(directory.path())?;
+        let slots = Watermark::slots(&folder)?;
         let loss = match find_loss(directory.path(), slots, format.seed, &record) {
-            Ok(loss) => loss,
+            Err(_) if directory.is_being_built() => None,
             Err(OpenError::WatermarkUnusable { loss, .. }) if accept_loss => Some(loss),
-            Err(error) => return Err(error),
+            found => found?,
         };
         if let Some(loss) = loss.filter(|_| !accept_loss) {
             let path = directory.path().to_owned();
@@ -134,6 +138,7 @@ impl Store {
             times: StoreTimes::default(),
             reopen_bytes: options.reopen_bytes,
             views: Views::default(),
+            folder,
             directory,
         })
     }
@@ -164,15 +169,10 @@ impl Store {
     /// The floor of free space on the disk of the directory.
     pub(crate) fn space_floor(&self, floor_bytes: u64) -> SpaceFloor {
         SpaceFloor::new(
-            self.path(),
+            &self.folder,
             floor_bytes,
             self.trees.database.watchdog().clone(),
         )
-    }
-
-    /// The state directory.
-    fn path(&self) -> &Path {
-        self.directory.path()
     }
 
     /// What the database had lost when it was opened, if that was accepted.
@@ -186,15 +186,15 @@ impl Store {
     ///
     /// [`StorageError::Watermark`] if the watermark cannot be written.
     pub(crate) fn begin(&mut self) -> Result<(), StorageError> {
-        if self.watermark.is_some() {
+        if self.watermark.is_some() || self.directory.is_being_built() {
             return Ok(());
         }
         let unusable = |error| StorageError::Watermark(Box::new(error));
         if self.loss.is_some() || self.has_damaged_slot {
-            Watermark::replace(self.path(), mark_of(&self.format, &self.record))
+            Watermark::replace(&self.folder, mark_of(&self.format, &self.record))
                 .map_err(unusable)?;
         }
-        self.watermark = Some(Watermark::open(self.path()).map_err(unusable)?);
+        self.watermark = Some(Watermark::open(&self.folder).map_err(unusable)?);
         Ok(())
     }
 
@@ -305,6 +305,11 @@ impl Store {
         }
         self.trees.database.close()?;
         let _watched = self.trees.database.watchdog().watch("closing");
+        if self.directory.is_being_built() {
+            let mark = mark_of(&self.format, &self.record);
+            let finished = self.directory.finish_building(mark);
+            finished.map_err(|error| StorageError::Watermark(Box::new(error)))?;
+        }
         self.watermark.map_or(Ok(()), Watermark::close)
     }
 
@@ -366,9 +371,11 @@ impl Store {
         self.times.write += written - started;
         self.times.sync += written.elapsed();
         self.check_that_the_file_has_a_name()?;
-        let watermark = self.watermark.as_ref();
-        let watermark = watermark.expect("whoever commits has begun to use the store");
-        watermark.advance(mark_of(&self.format, &record))?;
+        if !self.directory.is_being_built() {
+            let watermark = self.watermark.as_ref();
+            let watermark = watermark.expect("a store that commits has begun to be used");
+            watermark.advance(mark_of(&self.format, &record))?;
+        }
         self.record = record;
         for (stored, new) in [
             (&mut self.stored.closed, &group.closed),
@@ -385,7 +392,7 @@ impl Store {
 
     /// Whether the file that is synced is the one that sled would open.
     fn is_in_its_place(&self) -> bool {
-        leads_to(&self.path().join(DATABASE), &self.file)
+        leads_to(&self.folder.join(DATABASE), &self.file)
     }
 
     /// Of the journal only the last block is ever replaced.

@@ -19,7 +19,9 @@ use crate::state::position_set::PositionSet;
 use crate::state::settled::Settled;
 use crate::state::timeline::Timeline;
 use crate::storage_timeout::StorageTimeout;
-use crate::store::{Checkpoint, HeadRecord, LiveSets, Reader, RestingCopy, SnapshotHeader};
+use crate::store::{
+    BuildSite, Checkpoint, HeadRecord, LiveSets, Reader, RestingCopy, SnapshotHeader,
+};
 pub use findings::{Class, Finding};
 use findings::{Findings, with_sources};
 
@@ -84,7 +86,8 @@ pub struct Progress {
     pub total: u64,
 }
 
-/// Checks a copy of a directory that nobody writes to, made in the system's temporary directory.
+/// Checks a copy of a directory that no process writes to, made beside it or in the system's
+/// temporary directory.
 ///
 /// # Errors
 ///
@@ -93,11 +96,27 @@ pub struct Progress {
 pub fn verify(
     path: impl AsRef<Path>,
     timeout: &StorageTimeout,
+    on_progress: impl FnMut(Progress),
+) -> Result<Report, OpenError> {
+    let copy = RestingCopy::open(path.as_ref(), CACHE_BYTES, timeout);
+    verify_copy(copy, on_progress)
+}
+
+/// As [`verify`], of a database that has been built and is not named yet.
+pub(crate) fn verify_site(
+    site: &BuildSite,
+    timeout: &StorageTimeout,
+    on_progress: impl FnMut(Progress),
+) -> Result<Report, OpenError> {
+    verify_copy(site.copy(CACHE_BYTES, timeout), on_progress)
+}
+
+fn verify_copy(
+    copy: Result<RestingCopy, OpenError>,
     mut on_progress: impl FnMut(Progress),
 ) -> Result<Report, OpenError> {
-    let path = path.as_ref();
     let mut findings = Findings::default();
-    let copy = match RestingCopy::open(path, CACHE_BYTES, timeout) {
+    let copy = match copy {
         Ok(copy) => Some(copy),
         Err(OpenError::Storage(error)) => findings.take(Class::Unreadable, Err(error)),
         Err(error @ OpenError::DatabaseGone { .. }) => {

@@ -188,6 +188,32 @@ impl Snapshot {
     }
 }
 
+/// The bytes of every file in a directory, by its path there, but of what says who holds it.
+#[derive(PartialEq, Eq)]
+pub struct Files(pub BTreeMap<String, Vec<u8>>);
+
+/// Names and lengths only.
+impl std::fmt::Debug for Files {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let lengths = self.0.iter().map(|(name, bytes)| (name, bytes.len()));
+        f.debug_map().entries(lengths).finish()
+    }
+}
+
+impl Files {
+    pub fn of(directory: &Path) -> Self {
+        let Snapshot(entries) = Snapshot::of(directory);
+        let prefix = format!("{}/", directory.display());
+        let files = entries.into_iter().filter_map(|(path, (_, bytes))| {
+            let name = path.strip_prefix(&prefix)?.to_owned();
+            bytes
+                .filter(|_| Path::new(&name).file_name() != Some("lock".as_ref()))
+                .map(|bytes| (name, bytes))
+        });
+        Self(files.collect())
+    }
+}
+
 /// Copies the files of a state directory that nobody has open to a new one.
 pub fn copy(from: &Path, to: &Path) {
     fs::create_dir(to).expect("it is new");

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::campaign::{caught, on_all_threads, setting};
 use crate::client::{Node, PATIENCE, dump, run_once, scratch_dir};
 use crate::command::{Finished, backup, dump_of, on_directory, run, verified};
-use crate::directory::Snapshot;
+use crate::directory::{Files, Snapshot};
 use crate::model::play;
 use crate::model::sequence::{self, Step};
 use crate::oracle::Request;
@@ -258,10 +258,7 @@ fn compact(data_dir: &Path, arguments: &[&str]) -> Finished {
 fn a_compacted_directory_has_the_same_state_in_less_room_and_the_old_one_stays_until_it_is_removed()
 {
     let home = scratch_dir();
-    let (data_dir, old) = (
-        home.path().join("data"),
-        home.path().join("data.before-compaction"),
-    );
+    let data_dir = home.path().join("data");
     made(&data_dir);
     // A stream of lone requests is what takes the most room.
     for number in 0..40 {
@@ -272,29 +269,33 @@ fn a_compacted_directory_has_the_same_state_in_less_room_and_the_old_one_stays_u
         run_once(&data_dir, (request.line(1) + "\n").as_bytes());
     }
     let dumped = dump_of(&data_dir, &[]);
-    let database = || fs::read(data_dir.join("db")).expect("it is there");
-    let before = database();
+    let before = Files::of(&data_dir);
     let told: Value = {
         let said = compact(&data_dir, &["--dry-run"]).expect_quiet_success();
         serde_json::from_str(&said).expect("a record")
     };
-    assert!(database() == before, "a dry run changes nothing");
+    assert_eq!(Files::of(&data_dir), before, "a dry run changes nothing");
     assert!(
         told["after_bytes"].as_u64() < told["before_bytes"].as_u64(),
         "{told}"
     );
-    assert_eq!(fs::read_dir(home.path()).expect("it is there").count(), 1);
     compact(&data_dir, &[]).expect_quiet_success();
     assert_eq!(dump_of(&data_dir, &[]), dumped);
-    assert_eq!(dump_of(&old, &[]), dumped, "the old one is as it was");
     verified(&data_dir);
     compact(&data_dir, &[]).expect_refusal(USAGE);
-    compact(&data_dir, &["--remove-old", "--dry-run"]).expect_quiet_success();
-    assert!(old.exists());
+    let with_both = Files::of(&data_dir);
+    let old = &before.0["db"];
+    assert_eq!(with_both.0.get("db"), Some(old), "the old one is as it was");
+    for option in ["--remove-old", "--undo"] {
+        compact(&data_dir, &[option, "--dry-run"]).expect_quiet_success();
+        assert_eq!(Files::of(&data_dir), with_both);
+    }
     compact(&data_dir, &["--remove-old"]).expect_quiet_success();
-    assert!(!old.exists());
+    assert!(!data_dir.join("db").exists());
     compact(&data_dir, &["--remove-old"]).expect_refusal(USAGE);
+    compact(&data_dir, &["--undo"]).expect_refusal(USAGE);
     assert_eq!(dump_of(&data_dir, &[]), dumped);
+    assert_eq!(fs::read_dir(home.path()).expect("it is there").count(), 1);
 }
 
 #[test]
@@ -308,12 +309,13 @@ fn a_compaction_that_is_killed_leaves_a_directory_with_the_same_state() {
     let whole = started.elapsed();
     let mut rng = ChaCha8Rng::seed_from_u64(setting("EXACTLY_ONCE_SEED", 1));
     for _ in 0..setting("EXACTLY_ONCE_COMPACTION_KILLS", 20) {
-        for entry in fs::read_dir(home.path()).expect("it is there") {
-            let path = entry.expect("it can be listed").path();
-            if path != data_dir {
-                fs::remove_dir_all(path).expect("it is there");
-            }
-        }
+        // What is kept of the one before, if that was not killed.
+        let removed = compact(&data_dir, &["--remove-old"]);
+        assert!(
+            matches!(removed.code, Some(0 | USAGE)),
+            "{}",
+            removed.stderr
+        );
         let mut command = on_directory("compact", &data_dir, &[]);
         let quiet = command.stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = quiet.spawn().expect("the binary can be started");
@@ -322,6 +324,7 @@ fn a_compaction_that_is_killed_leaves_a_directory_with_the_same_state() {
         child.wait().expect("the child is ours");
         assert_eq!(dump_of(&data_dir, &[]), dumped);
         verified(&data_dir);
+        assert_eq!(fs::read_dir(home.path()).expect("it is there").count(), 1);
     }
 }
 

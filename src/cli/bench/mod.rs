@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use exactly_once::{Engine, Options};
-use tempfile::TempDir;
+use exactly_once::{Engine, Options, Scratch};
 
 use super::Talk;
+use super::files::refuse_inside_a_state;
 use super::line::write_line;
 use super::sheet::Format;
 use report::Report;
@@ -122,13 +122,12 @@ pub(super) fn run(args: &BenchArgs, talk: Talk) -> anyhow::Result<()> {
 }
 
 /// A directory for the files of a run, removed with all in it when this is dropped.
-struct BenchDirectory(TempDir);
+struct BenchDirectory(Scratch);
 
 impl BenchDirectory {
     fn new(parent: &Path) -> anyhow::Result<Self> {
-        let directory = tempfile::Builder::new()
-            .prefix("exactly-once-bench-")
-            .tempdir_in(parent);
+        refuse_inside_a_state(&parent.join("state"))?;
+        let directory = Scratch::new_in(parent);
         let making = || format!("making a directory for the bench in {}", parent.display());
         Ok(Self(directory.with_context(making)?))
     }

@@ -29,7 +29,7 @@ fn run_without_directory(arguments: &[&str], end: impl FnOnce(Live) -> Finished)
     let state = entries(&temporary);
     assert_eq!(state.len(), 1, "{state:?}");
     assert!(
-        state[0].join("db").is_file(),
+        state[0].join("state/db").is_file(),
         "the state is there meanwhile"
     );
     let finished = end(node);

@@ -1,0 +1,76 @@
+//! Ends that nothing returns from: by a signal, or by an exit in the middle of the work. Copies and
+//! unfinished directories are removed before.
+
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
+
+use exactly_once::remove_leftovers;
+use signal_hook::consts::{
+    SIGABRT, SIGALRM, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2,
+    SIGVTALRM, SIGXCPU,
+};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
+
+/// The signals that end a process, and that it can do something before.
+const ENDING: [i32; 12] = [
+    SIGHUP, SIGINT, SIGQUIT, SIGABRT, SIGUSR1, SIGUSR2, SIGALRM, SIGTERM, SIGXCPU, SIGVTALRM,
+    SIGPROF, SIGIO,
+];
+
+/// How long the removal may take: the disk may not answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Has the signals that end a process remove what would be left, all but `handled`, which the
+/// command sees to itself. A signal that is ignored, as by nohup, stays ignored.
+pub(super) fn clean_up_on_signals(handled: &[i32]) {
+    let ignored = ignored_signals();
+    let is_ours = |signal: &i32| !handled.contains(signal) && ignored >> (signal - 1) & 1 == 0;
+    let signals: Vec<i32> = ENDING.into_iter().filter(is_ours).collect();
+    let Ok(mut signals) = Signals::new(signals) else {
+        // A signal ends the process at once then, and the next command removes what it leaves.
+        return;
+    };
+    let wait = move || {
+        for signal in &mut signals {
+            clean_up();
+            emulate_default_handler(signal).unwrap_or_default();
+        }
+    };
+    let thread = thread::Builder::new().name("signals".to_owned());
+    // Without the thread the signals would be lost.
+    if let Err(error) = thread.spawn(wait) {
+        super::say::say(format_args!(
+            "no thread could be started for signals ({error}); raise the limit of threads"
+        ));
+        std::process::exit(super::exit::STORAGE.into());
+    }
+}
+
+/// The signals that this process ignores: bit 0 is signal 1.
+fn ignored_signals() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.unwrap_or_default()
+}
+
+/// Ends the process with a status, and leaves nothing.
+pub(super) fn exit(status: u8) -> ! {
+    clean_up();
+    std::process::exit(status.into())
+}
+
+fn clean_up() {
+    let (done, is_done) = channel::<()>();
+    let removing = thread::Builder::new().spawn(move || {
+        remove_leftovers();
+        drop(done);
+    });
+    if removing.is_err() {
+        remove_leftovers();
+    }
+    // The sender goes when all is removed.
+    is_done.recv_timeout(PATIENCE).unwrap_or_default();
+}

@@ -1,0 +1,126 @@
+//! A database in the making: built in a folder of its own in a locked directory, looked at, and
+//! then named by the sentinel. Nothing is left of one that is given up.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::error::OpenError;
+use crate::options::Options;
+use crate::storage_timeout::StorageTimeout;
+use crate::store::copy::RestingCopy;
+use crate::store::directory::{Directory, RestingDirectory, check_place};
+use crate::store::files::create_directory;
+use crate::store::leftover::{Leftover, naming};
+use crate::store::watchdog::Watchdog;
+use crate::store::writer::Store;
+
+/// The place of a database that is being built.
+#[derive(Debug)]
+pub(crate) struct BuildSite {
+    /// The directory, with the generation that is built.
+    directory: RestingDirectory,
+    leftover: Leftover,
+}
+
+impl BuildSite {
+    /// In a directory without a state, which is created if it does not exist.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], by what stands in the way.
+    pub(crate) fn in_empty(path: &Path, timeout: &StorageTimeout) -> Result<Self, OpenError> {
+        let watchdog = Watchdog::start(timeout)?;
+        let _watched = watchdog.watch("locking the directory");
+        let _naming = naming();
+        check_place(path)?;
+        let missing: Vec<PathBuf> = missing_directories(path);
+        create_directory(path)?;
+        let directory = RestingDirectory::lock_empty(path)?.with_next_generation()?;
+        let given_up = directory.clone();
+        let leftover = Leftover::new(move || {
+            remove_generation(&given_up);
+            given_up.remove_names();
+            for created in missing {
+                // One that is not empty is in use by something else.
+                fs::remove_dir(created).unwrap_or_default();
+            }
+        });
+        Ok(Self {
+            directory,
+            leftover,
+        })
+    }
+
+    /// In a directory that has a state, beside the present database.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] if the directory cannot be listed.
+    pub(super) fn after(present: &RestingDirectory) -> Result<Self, OpenError> {
+        let directory = present.with_next_generation()?;
+        let given_up = directory.clone();
+        Ok(Self {
+            directory,
+            leftover: Leftover::new(move || remove_generation(&given_up)),
+        })
+    }
+
+    /// Opens a new database there.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], by what stands in the way.
+    pub(crate) fn open(&self, options: &Options) -> Result<Store, OpenError> {
+        let directory = Directory::to_build(&self.directory)?;
+        let watchdog = Watchdog::start(&options.storage_timeout)?;
+        Store::open(directory, options, &watchdog)
+    }
+
+    /// Opens a copy of the database, once it is closed.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], by what stands in the way.
+    pub(crate) fn copy(
+        &self,
+        cache_bytes: u64,
+        timeout: &StorageTimeout,
+    ) -> Result<RestingCopy, OpenError> {
+        RestingCopy::of(&self.directory, cache_bytes, &Watchdog::start(timeout)?)
+    }
+
+    /// Bytes that its files have.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] if they cannot be listed.
+    pub(crate) fn bytes(&self) -> Result<u64, OpenError> {
+        self.directory.generation().bytes(self.directory.path())
+    }
+
+    /// Makes the database that was built the present one of the directory.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] if the sentinel cannot be written; nothing is left of the database then.
+    pub(crate) fn finish(self) -> Result<(), OpenError> {
+        let Self {
+            directory,
+            leftover,
+        } = self;
+        leftover.keep_if(|| directory.make_present())
+    }
+}
+
+fn remove_generation(directory: &RestingDirectory) {
+    let folder = directory.folder();
+    // All in the folder was made here. What stays is removed by the next command that writes.
+    fs::remove_dir_all(folder).unwrap_or_default();
+}
+
+/// The directories of a path that do not exist, the innermost first.
+fn missing_directories(path: &Path) -> Vec<PathBuf> {
+    let missing = path.ancestors().take_while(|path| !path.exists());
+    let named = missing.filter(|path| *path != Path::new(""));
+    named.map(Path::to_owned).collect()
+}

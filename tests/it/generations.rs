@@ -1,0 +1,276 @@
+//! A compaction, a load and a backup change what is in a directory, and never the directory itself:
+//! no command writes into, moves or removes what it did not make.
+
+mod kills;
+mod places;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
+
+use crate::client::{Node, run_once, scratch_dir};
+use crate::command::{Finished, binary, dump_of, on_directory, run, verified};
+use crate::directory::Files;
+use crate::oracle::Request;
+use crate::parser;
+
+const USAGE: i32 = 2;
+const UNUSABLE: i32 = 3;
+const HELD: i32 = 4;
+
+fn event(number: u64) -> Request {
+    Request::Process {
+        event_id: format!("e{number}"),
+        word: format!("w{}", number % 5),
+    }
+}
+
+fn lines(numbers: std::ops::Range<u64>) -> String {
+    numbers
+        .map(|number| event(number).line(number) + "\n")
+        .collect()
+}
+
+/// A directory with this many events, as many of them committed as not, and a checkpoint.
+fn made(data_dir: &Path, events: u64) {
+    let checkpoint = Request::Checkpoint { id: "c".to_owned() };
+    let middle = [Request::Commit, checkpoint].map(|request| request.line(1) + "\n");
+    let input = lines(0..events / 2) + &middle.concat() + &lines(events / 2..events);
+    let (_, said, status) = run_once(data_dir, input.as_bytes());
+    assert!(status.success(), "{said}");
+}
+
+fn compact(data_dir: &Path, arguments: &[&str]) -> Finished {
+    run(&mut on_directory("compact", data_dir, arguments), "")
+}
+
+/// How many events the state has, as `stats` tells.
+fn events(data_dir: &Path) -> u64 {
+    let told = run(&mut on_directory("stats", data_dir, &[]), "").expect_quiet_success();
+    let told: serde_json::Value = serde_json::from_str(&told).expect("a record");
+    told["events"].as_u64().expect("a number")
+}
+
+fn names(directory: &Path) -> BTreeSet<String> {
+    let entries = fs::read_dir(directory).expect("it is there");
+    let name = |entry: fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
+    entries
+        .map(|entry| name(entry.expect("it can be listed")))
+        .collect()
+}
+
+#[test]
+fn a_process_that_works_in_the_directory_loses_nothing_to_a_compaction() {
+    let home = scratch_dir();
+    let data_dir = home.path().join("st");
+    made(&data_dir, 40);
+    let inside = |arguments: &[&str], input: &str| {
+        let mut command = binary();
+        command
+            .current_dir(&data_dir)
+            .args(arguments)
+            .args(["--data-dir", "."]);
+        run(&mut command, input)
+    };
+    // A working directory that was opened before, as a shell's is.
+    let mut shell = Command::new("sh");
+    let script = "\"$0\" compact --data-dir . && \"$0\" run --data-dir . && \
+                  \"$0\" compact --remove-old --data-dir . && \"$0\" stats --data-dir .";
+    shell.current_dir(&data_dir).args(["-c", script]);
+    shell.arg(env!("CARGO_BIN_EXE_exactly-once"));
+    let finished = run(&mut shell, &lines(40..60)).expect_quiet_success();
+    assert!(finished.contains("\"events\":60"), "{finished}");
+    inside(&["compact"], "").expect_quiet_success();
+    inside(&["run"], &lines(60..80)).expect_quiet_success();
+    assert_eq!(events(&data_dir), 80);
+    let node = Node::start(Some(&data_dir), &[]);
+    node.send(&event(80).line(1));
+    node.read_line();
+    for arguments in [
+        &["compact"][..],
+        &["compact", "--remove-old"],
+        &["compact", "--undo"],
+    ] {
+        inside(arguments, "").expect_refusal(HELD);
+    }
+    node.finish().expect_quiet_success();
+    inside(&["compact", "--remove-old"], "").expect_quiet_success();
+    assert_eq!(events(&data_dir), 81);
+    verified(&data_dir);
+}
+
+#[test]
+fn the_folder_of_a_database_is_refused_by_every_command_and_stays_as_it_is() {
+    let home = scratch_dir();
+    let data_dir = home.path().join("st");
+    made(&data_dir, 10);
+    compact(&data_dir, &[]).expect_quiet_success();
+    let folder = data_dir.join("generation-1");
+    let before = Files::of(home.path());
+    for command in parser::on_directories() {
+        let other = home.path().join("other");
+        let finished = run(&mut command.on(&folder, &other), &lines(0..1));
+        assert_eq!(
+            finished.code,
+            Some(UNUSABLE),
+            "{}: {}",
+            command.name(),
+            finished.stderr
+        );
+        assert_eq!(Files::of(home.path()), before, "{}", command.name());
+    }
+}
+
+#[test]
+fn a_compaction_can_be_undone_until_something_is_carried_out() {
+    let home = scratch_dir();
+    let data_dir = home.path().join("st");
+    made(&data_dir, 40);
+    let (before, dumped) = (Files::of(&data_dir), dump_of(&data_dir, &[]));
+    for _ in 0..2 {
+        compact(&data_dir, &[]).expect_quiet_success();
+        // A start without requests carries nothing out.
+        run(&mut on_directory("run", &data_dir, &["--quiet"]), "").expect_quiet_success();
+        compact(&data_dir, &["--undo"]).expect_quiet_success();
+        assert_eq!(Files::of(&data_dir), before);
+        compact(&data_dir, &["--undo"]).expect_refusal(USAGE);
+    }
+    for request in [
+        event(40),
+        Request::Checkpoint { id: "d".to_owned() },
+        Request::Commit,
+    ] {
+        compact(&data_dir, &[]).expect_quiet_success();
+        run_once(&data_dir, (request.line(1) + "\n").as_bytes());
+        let after = dump_of(&data_dir, &[]);
+        let refused = compact(&data_dir, &["--undo"]).expect_refusal(USAGE);
+        assert!(refused.contains("--remove-old"), "{refused}");
+        assert_eq!(dump_of(&data_dir, &[]), after);
+        compact(&data_dir, &["--remove-old"]).expect_quiet_success();
+    }
+    assert_ne!(dump_of(&data_dir, &[]), dumped);
+    verified(&data_dir);
+}
+
+/// Accepting a loss writes the watermark anew, and must not make a database look unused.
+#[test]
+fn a_compaction_is_not_undone_after_a_loss_was_accepted() {
+    let home = scratch_dir();
+    let data_dir = home.path().join("st");
+    made(&data_dir, 40);
+    compact(&data_dir, &[]).expect_quiet_success();
+    run_once(&data_dir, lines(40..50).as_bytes());
+    let watermark = data_dir.join("generation-1/watermark");
+    let mut bytes = fs::read(&watermark).expect("it is there");
+    bytes[4096] ^= 1;
+    fs::write(&watermark, bytes).expect("it can be written");
+    run(
+        &mut on_directory("run", &data_dir, &["--accept-loss", "-q"]),
+        &lines(0..1),
+    );
+    compact(&data_dir, &["--undo"]).expect_refusal(USAGE);
+    assert_eq!(events(&data_dir), 50);
+}
+
+#[test]
+fn what_was_not_made_by_the_program_stays_where_it_is_and_is_told_before() {
+    let home = scratch_dir();
+    let data_dir = home.path().join("st");
+    made(&data_dir, 40);
+    let mine = [
+        "notes.txt",
+        "snapshot",
+        "blobs/mine",
+        "generation-1/notes.txt",
+        "generation-01/db",
+        "generation-x/db",
+        "folder/db",
+    ];
+    let keep = |names: &[&str]| {
+        for name in names {
+            let path = data_dir.join(name);
+            fs::create_dir_all(path.parent().expect("it has one")).expect("there is room");
+            fs::write(path, "mine").expect("there is room");
+        }
+    };
+    keep(&mine);
+    let are_there = |names: &[&str]| {
+        for name in names {
+            let read = fs::read_to_string(data_dir.join(name));
+            assert_eq!(read.ok().as_deref(), Some("mine"), "{name}");
+        }
+    };
+    // The folder of the next database is taken, so that it gets another number.
+    compact(&data_dir, &[]).expect_quiet_success();
+    compact(&data_dir, &["--remove-old"]).expect_quiet_success();
+    are_there(&mine);
+    assert!(data_dir.join("generation-2/db").exists() && !data_dir.join("db").exists());
+    compact(&data_dir, &[]).expect_quiet_success();
+    keep(&["generation-2/more.txt"]);
+    let told = compact(&data_dir, &["--remove-old", "--dry-run"]).expect_quiet_success();
+    assert!(told.contains("more.txt"), "{told}");
+    let removed = compact(&data_dir, &["--remove-old"]).expect_quiet_success();
+    assert!(removed.contains("more.txt"), "{removed}");
+    are_there(&[&mine[..], &["generation-2/more.txt"]].concat());
+    compact(&data_dir, &[]).expect_quiet_success();
+    compact(&data_dir, &["--undo"]).expect_quiet_success();
+    are_there(&[&mine[..], &["generation-2/more.txt"]].concat());
+    assert_eq!(events(&data_dir), 40);
+}
+
+/// The sentinel is the one file that says which database counts.
+#[test]
+fn an_older_sentinel_is_refused_and_nothing_is_removed() {
+    let home = scratch_dir();
+    let data_dir = home.path().join("st");
+    made(&data_dir, 40);
+    let first = fs::read(data_dir.join("sentinel")).expect("it is there");
+    compact(&data_dir, &[]).expect_quiet_success();
+    run_once(&data_dir, lines(40..50).as_bytes());
+    let creating = "exactly-once 4 creating\n".as_bytes();
+    for older in [&first, creating] {
+        let present = fs::read(data_dir.join("sentinel")).expect("it is there");
+        fs::write(data_dir.join("sentinel"), older).expect("it can be written");
+        let before = Files::of(home.path());
+        for command in parser::on_directories() {
+            let other = home.path().join("other");
+            let finished = run(&mut command.on(&data_dir, &other), "");
+            let name = command.name();
+            assert_eq!(finished.code, Some(UNUSABLE), "{name}: {}", finished.stderr);
+            let said = &finished.stderr;
+            let is_load_into_it = name == "load" && said.contains("not empty");
+            assert!(
+                is_load_into_it || said.contains("sentinel"),
+                "{name}: {said}"
+            );
+            assert_eq!(Files::of(home.path()), before, "{name}");
+        }
+        fs::write(data_dir.join("sentinel"), present).expect("it can be written");
+    }
+    assert_eq!(events(&data_dir), 50);
+}
+
+#[test]
+fn a_compaction_leads_through_a_link_and_keeps_the_directory_and_its_mode() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let home = scratch_dir();
+    let (real, link) = (home.path().join("elsewhere/real"), home.path().join("link"));
+    made(&real, 50);
+    fs::set_permissions(&real, fs::Permissions::from_mode(0o700)).expect("it is ours");
+    symlink(&real, &link).expect("there is room");
+    let dumped = dump_of(&link, &[]);
+    let of_directory = || {
+        let metadata = fs::metadata(&real).expect("it is there");
+        (metadata.ino(), metadata.mode())
+    };
+    let before = of_directory();
+    for arguments in [&[][..], &["--remove-old"], &[], &["--undo"]] {
+        compact(&link, arguments).expect_quiet_success();
+        assert_eq!(dump_of(&real, &[]), dumped);
+        assert_eq!(of_directory(), before);
+    }
+    assert!(link.symlink_metadata().expect("it is there").is_symlink());
+    assert_eq!(names(&home.path().join("elsewhere")).len(), 1);
+}

@@ -1,0 +1,289 @@
+//! A command that ends in any way but SIGKILL leaves nothing on the disk, and after SIGKILL the
+//! next command removes the rest.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::client::{PATIENCE, run_once, scratch_dir};
+use crate::command::{binary, dump_of, on_directory, run};
+use crate::oracle::Request;
+use crate::parser::{self, Listed};
+
+/// The signals that end a process unless it does something about them, but SIGKILL.
+const ENDING: [Signal; 10] = [
+    Signal::HUP,
+    Signal::INT,
+    Signal::QUIT,
+    Signal::TERM,
+    Signal::USR1,
+    Signal::USR2,
+    Signal::ALARM,
+    Signal::VTALARM,
+    Signal::PROF,
+    Signal::XCPU,
+];
+
+/// A home in which commands can leave something: a data directory, a target, TMPDIR, and where the
+/// command works.
+struct Home {
+    directory: tempfile::TempDir,
+    dump: PathBuf,
+}
+
+impl Home {
+    /// With a state of this many events.
+    fn new(events: u64) -> Self {
+        let directory = scratch_dir();
+        let dump = directory.path().join("dump");
+        let home = Self { directory, dump };
+        for name in ["temporary", "working"] {
+            fs::create_dir(home.path(name)).expect("there is room");
+        }
+        let lines = (0..events).map(|number| {
+            let request = Request::Process {
+                event_id: format!("event {number}"),
+                word: format!("word {}", number % 1_000),
+            };
+            request.line(number) + "\n"
+        });
+        let checkpoint = Request::Checkpoint { id: "c".to_owned() };
+        let end = [Request::Commit, checkpoint].map(|request| request.line(1) + "\n");
+        let input = lines.collect::<String>() + &end.concat();
+        let (_, said, status) = run_once(&home.path("data"), input.as_bytes());
+        assert!(status.success(), "{said}");
+        fs::write(&home.dump, dump_of(&home.path("data"), &["--incidentals"]))
+            .expect("there is room");
+        home
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// A call of a command that takes its time.
+    fn call(&self, command: &Listed) -> Command {
+        let name = command.name();
+        let mut call = match (&*name, command.has("--data-dir")) {
+            ("load", _) => on_directory("load", &self.path("target"), &[]),
+            ("run", _) => binary(),
+            (_, true) => command.on(&self.path("data"), &self.argument(&name)),
+            (_, false) => {
+                let mut call = binary();
+                call.args(&command.words);
+                call
+            }
+        };
+        if name == "load" {
+            call.arg(&self.dump);
+        }
+        call.current_dir(self.path("working"))
+            .env("TMPDIR", self.path("temporary"));
+        let waits = name == "run";
+        call.stdin(if waits { Stdio::piped() } else { Stdio::null() })
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        call
+    }
+
+    fn argument(&self, command: &str) -> PathBuf {
+        match command {
+            "backup" => self.path("target"),
+            _ => "c".into(),
+        }
+    }
+
+    /// The names of all that is there, but of what is in the state itself and says who wrote it.
+    fn names(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut places = vec![self.directory.path().to_owned()];
+        while let Some(place) = places.pop() {
+            for entry in fs::read_dir(place).into_iter().flatten().flatten() {
+                if entry.path().is_dir() {
+                    places.push(entry.path());
+                }
+                let name = entry.path().display().to_string();
+                let of_sled = name.contains("/data/snap.") || name.contains("/data/lock");
+                if !of_sled && !name.contains("/data/control.sock") {
+                    found.push(name);
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+}
+
+fn started(mut call: Command) -> Child {
+    call.spawn().expect("the binary can be started")
+}
+
+fn signal(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).expect("it has not been waited for");
+}
+
+/// Waits for the end of a process, which must come.
+fn ended(mut child: Child, what: &str) -> std::process::ExitStatus {
+    let started = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().expect("the child is ours") {
+            return status;
+        }
+        if started.elapsed() > PATIENCE {
+            child.kill().unwrap_or_default();
+            panic!("{what} did not end");
+        }
+        sleep(Duration::from_millis(2));
+    }
+}
+
+/// Lets a command run until something of it is on the disk, or it has ended.
+fn until_something_is_there(home: &Home, child: &mut Child, before: &[String]) -> bool {
+    let started = Instant::now();
+    while started.elapsed() < PATIENCE {
+        if home.names() != before {
+            return true;
+        }
+        if child.try_wait().expect("the child is ours").is_some() {
+            return false;
+        }
+    }
+    false
+}
+
+#[test]
+fn a_signal_leaves_nothing_of_any_command() {
+    let home = Home::new(3_000);
+    let before = home.names();
+    let mut caught: BTreeMap<String, u64> = BTreeMap::new();
+    for command in parser::commands() {
+        let name = command.name();
+        for (index, ending) in ENDING.into_iter().enumerate() {
+            // The commands that only look share the code that copies.
+            if index > 3 && !["dump", "backup", "compact", "load", "run"].contains(&&*name) {
+                continue;
+            }
+            let mut child = started(home.call(&command));
+            let is_there = until_something_is_there(&home, &mut child, &before);
+            if child.try_wait().expect("the child is ours").is_none() {
+                signal(&child, ending);
+            }
+            *caught.entry(name.clone()).or_default() += u64::from(is_there);
+            let status = ended(child, &name);
+            let is_ended_by = status.signal() == Some(ending.as_raw());
+            let what = format!("{name}, {ending:?}, {status}");
+            assert!(status.code().is_some() || is_ended_by, "{what}");
+            // What a command has finished is no rest of it.
+            let finished = home.path("target");
+            if ["load", "backup"].contains(&&*name) && status.success() {
+                fs::remove_dir_all(finished).expect("it is there");
+            }
+            if name == "compact" && status.success() {
+                let mut remove = on_directory("compact", &home.path("data"), &["--undo"]);
+                run(&mut remove, "").expect_quiet_success();
+            }
+            assert_eq!(home.names(), before, "{what}");
+        }
+    }
+    for name in [
+        "run", "load", "backup", "compact", "bench", "dump", "verify", "stats", "outputs",
+    ] {
+        assert!(
+            caught[name] > 0,
+            "{name} was never caught at work: {caught:?}"
+        );
+    }
+}
+
+#[test]
+fn what_a_killed_command_leaves_is_removed_by_the_next() {
+    let home = Home::new(3_000);
+    let before = home.names();
+    let listed = parser::commands();
+    let next = |name: &str| listed.iter().find(|command| command.name() == name);
+    let mut left: BTreeMap<String, u64> = BTreeMap::new();
+    for command in &listed {
+        let name = command.name();
+        for next in [command, next("get").expect("it is a command")] {
+            let mut child = started(home.call(command));
+            until_something_is_there(&home, &mut child, &before);
+            child.kill().unwrap_or_default();
+            ended(child, &name);
+            let others = home
+                .names()
+                .into_iter()
+                .filter(|name| !before.contains(name));
+            *left.entry(name.clone()).or_default() += others.count() as u64;
+            // Only a command that makes something in the same place looks there.
+            let is_copy = !["load", "backup", "compact", "bench"].contains(&&*name);
+            let next = if is_copy { next } else { command };
+            let mut again = started(home.call(next));
+            drop(again.stdin.take());
+            if name == "bench" {
+                // It would take long, and has removed what it found when it begins.
+                sleep(Duration::from_millis(300));
+                signal(&again, Signal::TERM);
+            }
+            let status = ended(again, &name);
+            if ["load", "backup"].contains(&&*name) && home.path("target").exists() {
+                fs::remove_dir_all(home.path("target")).expect("it is there");
+            }
+            if name == "compact" && status.success() {
+                let mut undo = on_directory("compact", &home.path("data"), &["--undo"]);
+                run(&mut undo, "");
+            }
+            assert_eq!(home.names(), before, "{name}, then {}", next.name());
+        }
+    }
+    for name in [
+        "run", "load", "backup", "compact", "bench", "dump", "verify",
+    ] {
+        assert!(left[name] > 0, "{name} left nothing: {left:?}");
+    }
+}
+
+/// Who ignores a signal goes on, as under nohup.
+#[test]
+fn a_signal_that_is_ignored_stays_ignored() {
+    let home = Home::new(10);
+    let script = "trap '' HUP; exec \"$0\" outputs --follow --data-dir \"$1\"";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, env!("CARGO_BIN_EXE_exactly-once")]);
+    shell.arg(home.path("data")).stdout(Stdio::piped());
+    let mut child = started(shell);
+    let mut lines = std::io::BufReader::new(child.stdout.take().expect("it is piped"));
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut lines, &mut line).expect("it is text");
+    assert!(line.contains("\"offset\":0"), "{line}");
+    signal(&child, Signal::HUP);
+    signal(&child, Signal::TERM);
+    let status = ended(child, "outputs");
+    assert_eq!(status.signal(), Some(Signal::TERM.as_raw()));
+}
+
+#[test]
+fn a_copy_lies_beside_the_directory_and_only_elsewhere_in_tmpdir() {
+    let home = Home::new(50);
+    let fixed = |path: &Path| path.display().to_string();
+    // Where nothing can be made in TMPDIR, it is not needed.
+    let mut looked = on_directory("get", &home.path("data"), &["event 1"]);
+    run(looked.env("TMPDIR", home.path("missing")), "").expect_quiet_success();
+    // Where nothing can be made beside it, TMPDIR is: a directory inside another state.
+    let nested = home.path("data/nested");
+    fs::rename(home.path("data"), home.path("moved")).expect("it is ours");
+    let (_, said, status) = run_once(&home.path("data"), b"");
+    assert!(status.success(), "{said}");
+    fs::rename(home.path("moved"), &nested).expect("it is ours");
+    let mut looked = on_directory("get", &nested, &["event 1"]);
+    run(looked.env("TMPDIR", home.path("temporary")), "").expect_quiet_success();
+    let mut looked = on_directory("get", &nested, &["event 1"]);
+    let refused = run(looked.env("TMPDIR", home.path("missing")), "").expect_refusal(3);
+    assert!(refused.contains(&fixed(&home.path("missing"))), "{refused}");
+    assert!(refused.contains("TMPDIR"), "{refused}");
+}

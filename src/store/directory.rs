@@ -432,7 +432,11 @@ pub(super) fn inspect(path: &Path) -> Result<Contents, OpenError> {
         Some(Sentinel::Ready { generation, .. }) => Ok(Contents::Ours(generation)),
         Some(Sentinel::Creating) => match loaded_generation(path)? {
             Some(loaded) => Ok(Contents::Ours(loaded)),
-            None => check_never_answered(path).map(|()| Contents::Empty),
+            None => match check_never_answered(path) {
+                // A first start has come to its end just now.
+                Err(_) if read_sentinel(path)? != Some(Sentinel::Creating) => inspect(path),
+                checked => checked.map(|()| Contents::Empty),
+            },
         },
         None => {
             let reading = || unusable(path, "reading the directory");

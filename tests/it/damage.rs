@@ -39,10 +39,20 @@ const REQUESTS_TO_GO_ON: usize = 30;
 
 #[test]
 fn a_damaged_directory_has_everything_or_is_refused_or_is_named_by_verify() {
+    try_out(false);
+}
+
+/// As above, of directories whose database lies in a folder of its own.
+#[test]
+fn a_damaged_directory_has_everything_or_is_refused_or_is_named_after_a_compaction_too() {
+    try_out(true);
+}
+
+fn try_out(is_compacted: bool) {
     let first = setting("EXACTLY_ONCE_SEED", 1);
     let count = setting("EXACTLY_ONCE_DAMAGES", 150);
     let home = scratch_dir();
-    let histories = histories(home.path());
+    let histories = histories(home.path(), is_compacted);
     let mut total = Tally::default();
     on_all_threads(
         count,
@@ -56,7 +66,12 @@ fn a_damaged_directory_has_everything_or_is_refused_or_is_named_by_verify() {
 #[test]
 fn a_directory_that_nobody_has_damaged_is_clean_and_has_everything() {
     let home = scratch_dir();
-    for variant in histories(home.path()).iter().flatten() {
+    let [plain, compacted] = ["plain", "compacted"].map(|name| home.path().join(name));
+    for path in [&plain, &compacted] {
+        std::fs::create_dir(path).expect("it is new");
+    }
+    let histories = [histories(&plain, false), histories(&compacted, true)];
+    for variant in histories.iter().flatten().flatten() {
         let verdict = verify(&variant.path).unwrap_or_else(|reason| panic!("{reason}"));
         let Is::Clean(figures) = verdict.is else {
             panic!("{}: {}", variant.name, verdict.line);
@@ -66,11 +81,11 @@ fn a_directory_that_nobody_has_damaged_is_clean_and_has_everything() {
 }
 
 /// Two histories, each in several variants.
-fn histories(home: &Path) -> [Vec<Variant>; 2] {
+fn histories(home: &Path, is_compacted: bool) -> [Vec<Variant>; 2] {
     let make = |number: usize| {
         let home = home.join(number.to_string());
         std::fs::create_dir(&home).expect("it is new");
-        history::make(&home, number as u64, LENGTHS[number])
+        history::make(&home, number as u64, LENGTHS[number], is_compacted)
     };
     thread::scope(|scope| {
         let first = scope.spawn(|| make(0));

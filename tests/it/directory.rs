@@ -219,9 +219,11 @@ pub fn copy(from: &Path, to: &Path) {
     fs::create_dir(to).expect("it is new");
     for entry in fs::read_dir(from).expect("it is there") {
         let path = entry.expect("it can be listed").path();
+        let name = path.file_name().expect("it has a name");
         if path.is_file() {
-            let name = path.file_name().expect("it has a name");
             fs::copy(&path, to.join(name)).expect("it can be copied");
+        } else if name.to_string_lossy().starts_with("generation-") {
+            copy(&path, &to.join(name));
         }
     }
 }

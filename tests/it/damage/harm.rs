@@ -1,6 +1,6 @@
 //! What is done to a directory: every kind of damage, and every place where it is done.
 
-use super::history::{SECTOR_BYTES, Variant};
+use super::history::{SECTOR_BYTES, Variant, folder};
 use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
 use std::fs;
@@ -137,12 +137,15 @@ impl Patient<'_> {
             // As it was until the first database was durable.
             Kind::Older if harm.place == Place::Sentinel => {
                 let sentinel = fs::read_to_string(self.file(Place::Sentinel));
-                let older = sentinel.expect("it is text").replace("ready", "creating");
-                self.plant("sentinel", older.into_bytes())
+                let format = sentinel.expect("it is text");
+                let format = format.split(" ready").next().expect("there is a first");
+                let older = format!("{format} creating\n");
+                fs::write(self.file(Place::Sentinel), &older).expect("it can be written");
+                older
             }
             Kind::Older => self.replace(harm.place, &self.variant.older, rng),
             Kind::Planted => {
-                fs::create_dir_all(self.path.join("blobs")).expect("it can be made");
+                fs::create_dir_all(folder(self.path).join("blobs")).expect("it can be made");
                 self.plant("blobs/1234", noise(rng))
             }
             _ => self.plant_snapshot(harm.kind, rng),
@@ -153,8 +156,9 @@ impl Patient<'_> {
         file(self.path, place)
     }
 
+    /// Writes a file beside those of the database.
     fn plant(&self, name: &str, bytes: Vec<u8>) -> String {
-        fs::write(self.path.join(name), &bytes).expect("it can be written");
+        fs::write(folder(self.path).join(name), &bytes).expect("it can be written");
         format!("{} bytes planted as {name}", bytes.len())
     }
 
@@ -182,7 +186,7 @@ impl Patient<'_> {
         let mut to = ours.clone();
         if place == Place::Snap && rng.random_bool(0.5) {
             fs::remove_file(&ours).expect("it is there");
-            to = self.path.join(theirs.file_name().expect("it has a name"));
+            to = folder(self.path).join(theirs.file_name().expect("it has a name"));
         }
         fs::write(&to, bytes).expect("it can be written");
         format!("{} in the place of {}", theirs.display(), ours.display())
@@ -237,12 +241,12 @@ impl Patient<'_> {
 
 /// The file of a directory in which a place is.
 fn file(directory: &Path, place: Place) -> PathBuf {
-    directory.join(match place {
+    folder(directory).join(match place {
         Place::Snap => return snapshot(directory),
+        Place::Sentinel => return directory.join("sentinel"),
+        Place::Lock => return directory.join("lock"),
         Place::Conf => "conf",
-        Place::Sentinel => "sentinel",
         Place::EvenSlot | Place::OddSlot | Place::Watermark => "watermark",
-        Place::Lock => "lock",
         Place::Blobs => "blobs",
         _ => "db",
     })
@@ -250,7 +254,7 @@ fn file(directory: &Path, place: Place) -> PathBuf {
 
 /// The newest of sled's snapshots.
 fn snapshot(directory: &Path) -> PathBuf {
-    let entries = fs::read_dir(directory).expect("it is there");
+    let entries = fs::read_dir(folder(directory)).expect("it is there");
     let paths = entries.map(|entry| entry.expect("it can be listed").path());
     let is_snapshot = |path: &PathBuf| path.display().to_string().contains("/snap.");
     paths.filter(is_snapshot).max().expect("sled has made one")

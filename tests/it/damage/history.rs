@@ -3,6 +3,7 @@
 
 use super::harm::Place;
 use crate::client::{Node, reply};
+use crate::command::{on_directory, run};
 use crate::crash::source::Source;
 use crate::directory::copy;
 use crate::oracle::{Oracle, Request};
@@ -58,8 +59,9 @@ struct Living {
     oracle: Oracle,
 }
 
-/// Makes the variants of one history below `home`; others of its seed have other requests.
-pub fn make(home: &Path, seed: u64, requests: usize) -> Vec<Variant> {
+/// Makes the variants of one history below `home`; others of its seed have other requests. One that
+/// is compacted goes on in the database that a compaction has made.
+pub fn make(home: &Path, seed: u64, requests: usize, is_compacted: bool) -> Vec<Variant> {
     let mut living = Living {
         home: home.to_owned(),
         path: home.join("living"),
@@ -69,6 +71,9 @@ pub fn make(home: &Path, seed: u64, requests: usize) -> Vec<Variant> {
     };
     living.live(requests, End::Kill);
     living.live(requests, End::Clean);
+    if is_compacted {
+        living.compact();
+    }
     let early = living.copy_to("early");
     let killed = living.live(requests, End::Kill);
     let killed = living.variant("killed", &early, killed);
@@ -77,6 +82,16 @@ pub fn make(home: &Path, seed: u64, requests: usize) -> Vec<Variant> {
     let reopened = living.live(1, End::Clean);
     let reopened = living.variant("reopened", &killed.path, reopened);
     vec![killed, cleanly, reopened]
+}
+
+/// Where the files of a directory's database lie.
+pub fn folder(directory: &Path) -> PathBuf {
+    let compacted = directory.join("generation-1");
+    if compacted.exists() {
+        compacted
+    } else {
+        directory.to_owned()
+    }
 }
 
 impl Living {
@@ -129,7 +144,15 @@ impl Living {
     }
 
     fn database(&self) -> Vec<u8> {
-        fs::read(self.path.join("db")).expect("it is there")
+        fs::read(folder(&self.path).join("db")).expect("it is there")
+    }
+
+    fn compact(&self) {
+        for arguments in [&[][..], &["--remove-old"]] {
+            run(&mut on_directory("compact", &self.path, arguments), "").expect_quiet_success();
+        }
+        // Sled makes its next snapshot as it opens the database, and the damages want one.
+        run(&mut on_directory("run", &self.path, &["-q"]), "").expect_quiet_success();
     }
 
     /// A source has few checkpoints and commits, whose records fit into what every open reads.

@@ -142,6 +142,17 @@ pub enum OpenError {
         /// The operating system's reason.
         source: io::Error,
     },
+    /// A page of the database is damaged on which nothing is stored. To go on with it could make
+    /// a part of a group durable, as sled fails when it moves the page.
+    #[error(
+        "a page of the database in {0} is damaged; nothing is stored on that page, so \
+         `exactly-once compact --data-dir {0}` writes the directory anew without it",
+        path.display()
+    )]
+    EmptyPageDamaged {
+        /// The state directory.
+        path: PathBuf,
+    },
     /// The directory's database could not be opened or read.
     #[error(transparent)]
     Storage(#[from] StorageError),

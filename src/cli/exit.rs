@@ -77,6 +77,7 @@ fn code_of_open(error: &OpenError) -> u8 {
         OpenError::HeldByWriter { .. } | OpenError::HeldByReader { .. } => HELD,
         OpenError::Storage(_)
         | OpenError::AnsweredLost { .. }
+        | OpenError::EmptyPageDamaged { .. }
         | OpenError::WatermarkUnusable { .. } => STORAGE,
         _ => UNUSABLE,
     }

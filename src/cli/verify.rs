@@ -18,10 +18,11 @@ use super::timeout::TimeoutArgs;
 /// Check everything that a data directory holds, without changing a byte of it
 ///
 /// Reads every block, record and set, and works out again what is stored: the counts from the
-/// events, the released outputs from the commits, the digests. Prints one JSON line; what is wrong
-/// is also said on standard error. A copy is made, as sled cannot open a database without writing to
-/// it: beside the directory, or in the system's temporary directory (TMPDIR) if that cannot be. It is
-/// removed as soon as it is open.
+/// events, the released outputs from the commits, the digests. Every page of the database file is
+/// checked too, also those that no answer needs. Prints one JSON line; what is wrong is also said on
+/// standard error. A copy is made, as sled cannot open a database without writing to it: beside the
+/// directory, or in the system's temporary directory (TMPDIR) if that cannot be. It is removed as
+/// soon as it is open.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -42,7 +43,9 @@ exactly-once, or holds no state; otherwise the first of these that was found
   18 digests      a tree holds something else than its digest says
   19 index        a stored run of the index is damaged, or has not what the journal has
   20 files        a slot of the watermark is damaged, or there are files in blobs, where this
-                  program never has any")]
+                  program never has any
+  21 pages        a page of the database file is damaged; if nothing else was found, no answer needs
+                  it, and compact or backup writes a sound directory")]
 pub(super) struct VerifyArgs {
     /// Where the state lives
     #[arg(long, value_name = "DIR", env = "EXACTLY_ONCE_DATA_DIR")]

@@ -22,6 +22,7 @@ use crate::store::reader::{Durable, Reader};
 use crate::store::record::{Format, HeadRecord};
 use crate::store::scratch::{Scratch, remove_dead};
 use crate::store::sled_db::{Database, Trees};
+use crate::store::sled_log::{DamagedPage, SledLog};
 use crate::store::watchdog::{Watchdog, time_to_read};
 use crate::store::watermark::{Mark, Watermark, find_loss};
 
@@ -36,6 +37,7 @@ pub(crate) struct RestingCopy {
     original: PathBuf,
     slots: [Option<Mark>; 2],
     blobs: Vec<OsString>,
+    log: SledLog,
 }
 
 impl RestingCopy {
@@ -82,7 +84,8 @@ impl RestingCopy {
         let blobs = directory.blob_files()?;
         let copy = copy_database(directory, watchdog)?;
         let database = Database::open_copy(copy.path(), cache_bytes, watchdog)?;
-        // sled keeps what it reads open.
+        let log = SledLog::open(copy.path(), watchdog)?;
+        // What is read from now on is open.
         copy.remove();
         let trees = Trees::new(database);
         let Some(format) = load::format(&trees)? else {
@@ -95,6 +98,7 @@ impl RestingCopy {
             original: path.to_owned(),
             slots,
             blobs,
+            log,
         })
     }
 
@@ -144,6 +148,15 @@ impl RestingCopy {
     /// The files in sled's folder for what is too large for its log. None of ours is.
     pub(crate) fn blobs(&self) -> &[OsString] {
         &self.blobs
+    }
+
+    /// The pages with a message that sled cannot read. What is answered may need none of them.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if the copy cannot be read.
+    pub(crate) fn damaged_pages(&self) -> Result<Vec<DamagedPage>, StorageError> {
+        self.log.damaged_pages()
     }
 
     /// How event ids become fingerprints.

@@ -39,6 +39,8 @@ mod run_reader;
 mod scratch;
 mod set_codec;
 mod sled_db;
+mod sled_log;
+mod sled_message;
 mod space;
 mod transaction;
 mod tree;

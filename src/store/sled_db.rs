@@ -217,6 +217,21 @@ impl Database {
         handle.map_or(Ok(()), Handle::close)
     }
 
+    /// Reads sled's own tree, in which nothing is stored, and says whether its pages are whole. sled
+    /// moves them like all others, and if it cannot read one while a group is committed, only a
+    /// part of that group becomes durable.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if they cannot be read for another reason.
+    pub(super) fn own_tree_is_whole(&self) -> Result<bool, StorageError> {
+        self.call(OPENING, |open| match open.db.get([]) {
+            Ok(_) => Ok(true),
+            Err(sled::Error::Corruption { .. }) => Ok(false),
+            Err(error) => Err(failed(OPENING)(error)),
+        })
+    }
+
     /// Keeps sled from being closed: that would flush it, which after an error in mid-commit could
     /// make half a transaction durable.
     pub(super) fn never_close(&self) {

@@ -96,6 +96,10 @@ impl Store {
         };
         let folder = directory.folder();
         let trees = Trees::new(Database::open(&folder, cache_bytes, watchdog)?);
+        if !trees.database.own_tree_is_whole()? {
+            let path = directory.path().to_owned();
+            return Err(OpenError::EmptyPageDamaged { path });
+        }
         let format = match load::format(&trees)? {
             Some(format) => format,
             None if directory.is_new() => create(&trees, &file, options)?,

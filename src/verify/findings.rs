@@ -35,11 +35,15 @@ pub enum Class {
     /// A slot of the watermark is damaged, or there are files in `blobs`, sled's folder for what is
     /// too large for its log, where none of ours is.
     Files,
+    /// A page of the database file is damaged. If no finding is of another class, no answer needs
+    /// the page, and a compaction or a backup writes a sound directory; a run may refuse to start,
+    /// or stop when sled moves the page.
+    Pages,
 }
 
 impl Class {
     /// Every class, the gravest first.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Lost,
         Self::Unreadable,
         Self::Journal,
@@ -51,6 +55,7 @@ impl Class {
         Self::Digests,
         Self::Index,
         Self::Files,
+        Self::Pages,
     ];
 
     /// Its name, as reports have it.
@@ -68,6 +73,7 @@ impl Class {
             Self::Digests => "digests",
             Self::Index => "index",
             Self::Files => "files",
+            Self::Pages => "pages",
         }
     }
 }

@@ -27,6 +27,10 @@ use findings::{Findings, with_sources};
 
 const CACHE_BYTES: u64 = 64 << 20;
 
+/// What to do about a damaged page: it depends on what else is found.
+const PAGES_CURE: &str = "if nothing but pages is damaged, no answer needs them: write a sound \
+                          directory with compact or backup";
+
 /// What a directory holds and what is wrong with it. Figures of what cannot be read are 0.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename = "verified")]
@@ -133,6 +137,12 @@ fn verify_copy(
     }
     for name in copy.blobs() {
         findings.add(Class::Files, format!("there is a file {name:?} in blobs"));
+    }
+    for damaged in findings
+        .take(Class::Pages, copy.damaged_pages())
+        .unwrap_or_default()
+    {
+        findings.add(Class::Pages, format!("{damaged}; {PAGES_CURE}"));
     }
     let Some(record) = findings.take(Class::Journal, copy.head()) else {
         return Ok(Report::default().with(findings));

@@ -26,6 +26,7 @@ mod look_only;
 mod model;
 mod oracle;
 mod order;
+mod pages;
 mod parser;
 mod power;
 mod preload;

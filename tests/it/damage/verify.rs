@@ -6,7 +6,7 @@ use serde::Deserialize;
 use std::path::Path;
 
 /// The status of each class of findings.
-const CLASSES: [(&str, i32); 11] = [
+const CLASSES: [(&str, i32); 12] = [
     ("lost", 10),
     ("unreadable", 11),
     ("journal", 12),
@@ -18,6 +18,7 @@ const CLASSES: [(&str, i32); 11] = [
     ("digests", 18),
     ("index", 19),
     ("files", 20),
+    ("pages", 21),
 ];
 const UNUSABLE: i32 = 3;
 

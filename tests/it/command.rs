@@ -50,6 +50,16 @@ pub fn verified(data_dir: &Path) -> Value {
     report
 }
 
+/// Says what `verify` finds wrong with a directory that crashes and power cuts have left. It may
+/// hold no state yet, and one slot of its watermark may be torn.
+pub fn expect_no_damage(data_dir: &Path) -> Result<(), String> {
+    let verified = run(&mut on_directory("verify", data_dir, &["-q"]), "");
+    match verified.code {
+        Some(0 | 3 | 20) => Ok(()),
+        _ => Err(format!("verify: {verified:?}")),
+    }
+}
+
 /// How a command ended, and all that nobody had read of it.
 #[derive(Debug)]
 pub struct Finished {

@@ -18,6 +18,7 @@ mod tally;
 use crate::campaign::{caught, on_all_threads, setting};
 use crate::client::dump::Dump;
 use crate::client::{run_once, scratch_dir};
+use crate::command::expect_no_damage;
 use crate::oracle::Request;
 use life::{End, Home, Life};
 use pattern::{Pattern, Phase, Shot};
@@ -32,6 +33,8 @@ use tally::Tally;
 const KILLS_PER_DIRECTORY: u64 = 50;
 /// How often a process without requests opens the directory before a dump looks at it.
 const EMPTY_RUNS: f64 = 0.1;
+/// How many kills there are for each directory that is verified before anything opens it again.
+const KILLS_PER_VERIFICATION: u64 = 5;
 
 #[test]
 fn after_sigkill_the_state_is_that_of_a_prefix_with_every_answered_request() {
@@ -132,6 +135,9 @@ impl Directory {
 
     /// Finds the prefix that was applied, and has the source send again what was not answered.
     fn reconcile(&mut self, life: &Life) -> Result<(), String> {
+        if self.tally.kills.is_multiple_of(KILLS_PER_VERIFICATION) {
+            expect_no_damage(&self.home.data)?;
+        }
         // Whatever opens the directory first repairs it: a node must be able to, and a dump too.
         // Where no dump is the first, the next life is.
         if !self.is_created || self.rng.random_bool(EMPTY_RUNS) {

@@ -17,6 +17,7 @@ mod tally;
 use crate::campaign::{on_all_threads, setting};
 use crate::client::dump::{self, Dump};
 use crate::client::{run_once, scratch_dir};
+use crate::command::expect_no_damage;
 use disk::{Disk, Image, write_image};
 use file::PAGE_BYTES;
 use log::Event;
@@ -29,6 +30,8 @@ use tally::Tally;
 
 /// Going on costs two more processes.
 const CUTS_PER_CONTINUATION: u64 = 4;
+/// Verifying costs another one.
+const CUTS_PER_VERIFICATION: u64 = 3;
 /// As many cuts as a simulation may take to notice that something is not synced.
 const CUTS_WITHOUT_A_SYNC: u64 = 40;
 
@@ -133,6 +136,9 @@ fn cut(recording: &Recording, seed: u64) -> Result<Tally, Failure> {
     let data_dir = data_dir(home.path());
     // A hang ends in a panic of the client; it has to name its seed too.
     let judged = catch_unwind(AssertUnwindSafe(|| {
+        if seed.is_multiple_of(CUTS_PER_VERIFICATION) {
+            expect_no_damage(&data_dir).map_err(|why| (What::Refused, why))?;
+        }
         let prefix = judge(recording, answered, &data_dir)?;
         if seed.is_multiple_of(CUTS_PER_CONTINUATION) && prefix.is_certain {
             go_on(recording, prefix.requests, &data_dir).map_err(|why| (What::Other, why))?;

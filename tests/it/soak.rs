@@ -11,6 +11,7 @@ use crate::campaign::{caught, setting};
 use crate::client::dump::Dump;
 use crate::client::memory::Memory;
 use crate::client::{Node, scratch_dir};
+use crate::command::expect_no_damage;
 use crate::crash::life::Life;
 use crate::crash::reconcile::Belief;
 use crate::crash::source::Source;
@@ -129,6 +130,7 @@ impl Soak {
             node.finish().expect_quiet_success();
             Life::default()
         };
+        expect_no_damage(&self.path)?;
         self.belief.reconcile(&last, &Dump::read(&self.path)?)?;
         self.source.redeliver(last.unanswered());
         Ok(())

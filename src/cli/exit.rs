@@ -43,7 +43,11 @@ fn code(error: &anyhow::Error) -> u8 {
     }
     if let Some(error) = error.downcast_ref() {
         return match error {
-            InspectError::UnknownCheckpoint { .. } | InspectError::BeyondTheEnd { .. } => USAGE,
+            InspectError::UnknownCheckpoint { .. }
+            | InspectError::BeyondTheEnd { .. }
+            | InspectError::LastOutputGone { .. }
+            | InspectError::AnotherOutput { .. }
+            | InspectError::TwoBeginnings => USAGE,
             _ => STORAGE,
         };
     }

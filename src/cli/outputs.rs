@@ -1,47 +1,66 @@
 //! `outputs`: shows the released outputs of a directory.
 
+use std::ffi::OsString;
+use std::fs::{File, Metadata};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
+use anyhow::{Context, ensure};
 use clap::Args;
-use exactly_once::inspect::Query;
+use exactly_once::inspect::{LastOutput, Query};
 use exactly_once::node::yield_to_others;
 use exactly_once::watermark_of;
+use rustix::fs::{OFlags, fcntl_getfl};
 
 use super::connection::is_temporary;
+use super::exit::WrongArguments;
 use super::line::write_record;
 use super::source::{Source, SourceArgs, is_held};
 
-/// How often it is looked for new outputs.
+/// Time between two looks for new outputs.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// Show the outputs that commits have released, in order, from any offset on
+/// Show the outputs that commits have released, in order, from any one on
 ///
 /// Prints a JSON line for each: offset, commit, event id, word and the count that the event's reply
-/// gave. Offsets begin at 0, are dense and never change, across restores too: whoever stores the
-/// last one with what it did, and asks from the next one on, reads each output exactly once.
-/// Pending outputs are never shown. Reads a copy of a directory at rest, and asks the process that
-/// holds it otherwise.
+/// gave. Offsets begin at 0, are dense and never change, across restores too. A consumer that
+/// stores the last line with what it did, and asks for those --after it, reads each output exactly
+/// once, and is told if the directory was put back from a copy that has other outputs. Pending
+/// outputs are never shown. Reads a copy of a directory at rest, and asks the process that holds it
+/// otherwise.
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
+#[command(after_help = r#"Examples:
   exactly-once outputs --data-dir state
   exactly-once outputs --data-dir state --from 100 --limit 10
-  exactly-once outputs --data-dir state --from 100 --follow
-  exactly-once outputs --data-dir state | jq -r .word")]
+  exactly-once outputs --data-dir state --after "$(tail -n 1 seen.jsonl)"
+  exactly-once outputs --data-dir state --after "$(tail -n 1 seen.jsonl)" --follow >> seen.jsonl
+  exactly-once outputs --data-dir state | jq -r .word"#)]
 pub(super) struct OutputsArgs {
     #[command(flatten)]
     source: SourceArgs,
+    /// Show the outputs after this one: the last line that the consumer has got, as it was printed.
+    /// An empty one means from the first on
+    ///
+    /// Its offset, event id, word and count are compared with what the log has there. If the log is
+    /// shorter or has another output, nothing is shown, and the exit status is 2.
+    #[arg(long, value_name = "LINE", conflicts_with = "from")]
+    after: Option<OsString>,
     /// The offset of the first output to show: one more than the last that was read
+    ///
+    /// Whether the outputs before it are those that were read is not checked: see --after.
     #[arg(long, value_name = "OFFSET", default_value_t = 0)]
     from: u64,
-    /// Show at most so many [default: all]
+    /// Show at most this many [default: all]
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
-    /// Go on showing outputs as they are released, until the limit or a signal; processes that
-    /// hold the directory may come and go
+    /// Go on showing outputs as they are released, until the limit or a signal
+    ///
+    /// Processes that hold the directory may come and go. The log is compared with the last output
+    /// that was shown each time.
     #[arg(long, short)]
     follow: bool,
 }
@@ -49,12 +68,14 @@ pub(super) struct OutputsArgs {
 /// Prints the outputs that were asked for.
 pub(super) fn run(args: &OutputsArgs) -> anyhow::Result<()> {
     let mut reader = OutputsReader {
-        next: args.from,
+        from: args.from,
+        last: last_line(args.after.as_ref())?,
         left: args.limit.unwrap_or(u64::MAX),
+        has_shown: false,
         output: BufWriter::with_capacity(1 << 16, io::stdout().lock()),
     };
     if args.follow {
-        // Who follows is as quick as the process that is followed leaves it time to be.
+        // A follower is as quick as the process that it follows leaves it time to be.
         yield_to_others();
     }
     let mut mark = watermark_of(&args.source.data_dir);
@@ -80,32 +101,92 @@ pub(super) fn run(args: &OutputsArgs) -> anyhow::Result<()> {
     read
 }
 
-/// Shows outputs from one offset on.
+/// The line of the last output that a consumer has got; empty if it has got none.
+fn last_line(after: Option<&OsString>) -> Result<Vec<u8>, WrongArguments> {
+    let line = after.map_or(&b""[..], |line| line.as_bytes().trim_ascii());
+    if line.is_empty() {
+        return Ok(Vec::new());
+    }
+    match serde_json::from_slice::<LastOutput>(line) {
+        Ok(_) => Ok(line.to_owned()),
+        Err(error) if error.is_eof() => Err(WrongArguments(
+            "the line of --after is cut off: its consumer was stopped while it wrote it; remove \
+             that line (sed -i '$d' FILE), and go on after the one before it"
+                .to_owned(),
+        )),
+        Err(error) => Err(WrongArguments(format!(
+            "the line of --after is no output ({error}); give the last line that `outputs` has \
+             printed, or an empty one for all outputs"
+        ))),
+    }
+}
+
+/// Shows outputs, each after the one before it.
 struct OutputsReader<W> {
-    next: u64,
+    /// The offset of the first, where there is no last one.
+    from: u64,
+    /// The last output, as it was printed; empty if there is none.
+    last: Vec<u8>,
     left: u64,
+    has_shown: bool,
     output: W,
 }
 
 impl<W: Write> OutputsReader<W> {
     /// Shows what there is, each output whole, and none twice whatever happens.
     fn read(&mut self, source: &mut Source) -> anyhow::Result<()> {
-        let query = Query::Outputs {
-            from: self.next,
-            limit: Some(self.left),
-        };
+        let (query, next) = self.query()?;
+        let mut is_first = true;
+        let begin = format!("{{\"offset\":{next},");
         let read = source.answer(&query, |record| {
+            ensure!(
+                !std::mem::take(&mut is_first) || record.starts_with(begin.as_bytes()),
+                "the process that holds the directory gave another output than number {next}; is \
+                 it of the same version as this command?"
+            );
+            if !std::mem::replace(&mut self.has_shown, true) && is_within_a_line() {
+                self.output.write_all(b"\n")?;
+            }
             write_record(&mut self.output, record)?;
-            self.next += 1;
+            self.last.clear();
+            self.last.extend_from_slice(record);
             self.left -= 1;
             Ok(())
         });
         self.output.flush()?;
         read
     }
+
+    /// Asks for what comes next, and says which offset that has.
+    fn query(&self) -> anyhow::Result<(Query, u64)> {
+        let limit = Some(self.left);
+        let (from, after, next) = if self.last.is_empty() {
+            (Some(self.from), None, self.from)
+        } else {
+            let last: LastOutput = serde_json::from_slice(&self.last)
+                .context("the process that holds the directory gave a line that is no output")?;
+            let next = last.offset.saturating_add(1);
+            (None, Some(last), next)
+        };
+        Ok((Query::Outputs { from, after, limit }, next))
+    }
 }
 
-/// Opens the directory again, whoever holds it now.
+/// Whether standard output appends to a file whose last line lacks its newline, because the consumer
+/// was killed, or the disk was full, just then.
+fn is_within_a_line() -> bool {
+    let flags = fcntl_getfl(io::stdout()).unwrap_or(OFlags::empty());
+    let last_byte = || {
+        let file = File::open("/proc/self/fd/1").ok()?;
+        let metadata = file.metadata().ok().filter(Metadata::is_file)?;
+        let mut byte = [0];
+        let at = metadata.len().checked_sub(1)?;
+        file.read_exact_at(&mut byte, at).ok().map(|()| byte)
+    };
+    flags.contains(OFlags::APPEND) && last_byte().is_some_and(|byte| byte != [b'\n'])
+}
+
+/// Opens the directory again, at rest or held.
 fn reopen(source: &SourceArgs) -> anyhow::Result<Source> {
     loop {
         match source.open() {
@@ -116,7 +197,7 @@ fn reopen(source: &SourceArgs) -> anyhow::Result<Source> {
     }
 }
 
-/// Waits until a process has answered something behind a mark.
+/// Waits until a process has answered something after a mark.
 fn wait_until_not(mark: &Option<Vec<u8>>, directory: &Path) {
     while watermark_of(directory) == *mark {
         sleep(LOOK_EVERY);

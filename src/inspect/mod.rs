@@ -32,7 +32,7 @@ pub use digest::Digest;
 pub(crate) use digest::DumpDigest;
 pub use error::InspectError;
 pub use event::FoundEvent;
-pub use outputs::CommittedOutput;
+pub use outputs::{CommittedOutput, LastOutput};
 pub use query::{Filter, Milestone, Query};
 pub use record::{MoveKind, OutputStatus, Record, Section, Source};
 pub use stats::{ProcessStats, Stats, TreeStats};

@@ -1,8 +1,9 @@
 //! The log of released outputs, from any offset on.
 
+use std::fmt;
 use std::ops::Range;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::StorageError;
 use crate::inspect::{InspectError, Inspection, OutputStatus, Record, Sink};
@@ -11,8 +12,12 @@ use crate::state::position::Position;
 use crate::store::Commit;
 use crate::store::entry::Entry;
 
-/// An output that a commit released. Offsets are dense and never change, so that whoever remembers
-/// the last one reads each output once.
+/// How much of an id or a word is shown in an error, which has two of each and says what to do.
+const SHOWN_CHARS: usize = 80;
+
+/// An output that a commit released. Offsets are dense and never change, so that a consumer that
+/// stores the last output it has got reads each output once: see
+/// [`Inspection::committed_outputs_after`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CommittedOutput<'a> {
     /// Its place in the log, from 0.
@@ -25,6 +30,56 @@ pub struct CommittedOutput<'a> {
     pub word: &'a str,
     /// The count that the event's reply gave.
     pub count: u64,
+}
+
+/// The last output that a consumer has got, by which the log it came from is known again. As JSON
+/// it is what was printed of the output; the number of its commit and further members are ignored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastOutput {
+    /// Its place in the log, from 0.
+    pub offset: u64,
+    /// The event's id.
+    pub event_id: String,
+    /// The event's word.
+    pub word: String,
+    /// The count that the event's reply gave.
+    pub count: u64,
+}
+
+impl LastOutput {
+    fn is(&self, output: &CommittedOutput<'_>) -> bool {
+        *self == Self::from(output)
+    }
+}
+
+impl From<&CommittedOutput<'_>> for LastOutput {
+    fn from(output: &CommittedOutput<'_>) -> Self {
+        Self {
+            offset: output.offset,
+            event_id: output.event_id.to_owned(),
+            word: output.word.to_owned(),
+            count: output.count,
+        }
+    }
+}
+
+impl fmt::Display for LastOutput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (offset, count) = (self.offset, self.count);
+        let (event_id, word) = (shortened(&self.event_id), shortened(&self.word));
+        write!(
+            f,
+            "output {offset} (event {event_id:?}, word {word:?}, count {count})"
+        )
+    }
+}
+
+/// The beginning of a text that may be long, for people.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_CHARS) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", &text[..end]),
+    }
 }
 
 impl CommittedOutput<'_> {
@@ -47,7 +102,8 @@ impl CommittedOutput<'_> {
 
 impl Inspection {
     /// Calls `sink` with released outputs in order of their offsets: from `from` on, at most
-    /// `limit`. `from` may be the offset that the next output will have.
+    /// `limit`. `from` may be the offset that the next output will have. Nothing tells whether the
+    /// outputs before it are those that a consumer has got.
     ///
     /// # Errors
     ///
@@ -76,6 +132,42 @@ impl Inspection {
                     word: entry.word,
                     count: entry.count,
                 })
+            })
+        })
+    }
+
+    /// As [`Self::committed_outputs`], from the one after the last output that a consumer has got,
+    /// which must be in the log. No state can tell that it was put back from a copy; what is in the
+    /// log can.
+    ///
+    /// # Errors
+    ///
+    /// [`InspectError::LastOutputGone`] or [`InspectError::AnotherOutput`] if the log does not have
+    /// that output, another [`InspectError`], or whatever `sink` returns.
+    pub fn committed_outputs_after<E: From<InspectError> + From<StorageError>>(
+        &self,
+        last: &LastOutput,
+        limit: u64,
+        sink: impl FnMut(&CommittedOutput<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.check_last(last)?;
+        self.committed_outputs(last.offset + 1, limit, sink)
+    }
+
+    /// Checks that the log has the last output that a consumer has got.
+    fn check_last(&self, last: &LastOutput) -> Result<(), InspectError> {
+        let end = self.stored.record.scalars.outputs;
+        if last.offset >= end {
+            let last = Box::new(last.clone());
+            return Err(InspectError::LastOutputGone { last, end });
+        }
+        self.committed_outputs(last.offset, 1, |output| {
+            if last.is(output) {
+                return Ok(());
+            }
+            Err(InspectError::AnotherOutput {
+                last: Box::new(last.clone()),
+                found: Box::new(output.into()),
             })
         })
     }

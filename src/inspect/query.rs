@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::StorageError;
-use crate::inspect::{CommittedOutput, DumpDigest, InspectError, Inspection, Record, Section};
+use crate::inspect::{
+    CommittedOutput, DumpDigest, InspectError, Inspection, LastOutput, Record, Section,
+};
 use crate::state::counts::WordCount;
 use crate::state::position_set::PositionSet;
 use crate::store::Move;
@@ -34,9 +36,13 @@ pub enum Query {
     },
     /// Released outputs, in order.
     Outputs {
-        /// The offset of the first.
-        #[serde(default)]
-        from: u64,
+        /// The offset of the first, which is 0 if neither this nor `after` is there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<u64>,
+        /// The output before the first: the last one that a consumer has got, which the log must
+        /// have. Not together with `from`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<LastOutput>,
         /// How many at most; all if there is none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limit: Option<u64>,
@@ -255,9 +261,14 @@ impl Inspection {
                 lines.add(&events)?;
                 words.iter().try_for_each(|word| lines.add(word))
             }
-            Query::Outputs { from, limit } => {
+            Query::Outputs { from, after, limit } => {
                 let limit = limit.unwrap_or(u64::MAX);
-                self.committed_outputs(*from, limit, |output| lines.add_output(output))
+                let sink = |output: &CommittedOutput<'_>| lines.add_output(output);
+                match (from, after) {
+                    (from, None) => self.committed_outputs(from.unwrap_or(0), limit, sink),
+                    (None, Some(last)) => self.committed_outputs_after(last, limit, sink),
+                    (Some(_), Some(_)) => Err(InspectError::TwoBeginnings.into()),
+                }
             }
             Query::GetEvent { event_id } => lines.add(&self.event(event_id)?),
             Query::GetWord { word } => {

@@ -27,7 +27,13 @@ pub(super) fn read_question(name: &str, line: &str) -> Result<Query, String> {
     let body = Value::Object(members.iter().cloned().collect());
     Query::deserialize(body).map_err(|error| {
         let mut members = members.iter();
-        let wrong = members.find_map(|(member, value)| Kind::of(member)?.wrong(value));
+        let wrong = members.find_map(|(member, value)| {
+            let wrong = Kind::of(member)?.wrong(value);
+            match member.as_str() {
+                AFTER => wrong.or_else(|| wrong_in_output(value)),
+                _ => wrong,
+            }
+        });
         wrong.map_or_else(|| of_question(error), |reason| reason.to_string())
     })
 }
@@ -72,7 +78,10 @@ struct Kind {
     is_met_by: fn(&Value) -> bool,
 }
 
-const KINDS: [Kind; 10] = [
+/// The member that is an output.
+const AFTER: &str = "after";
+
+const KINDS: [Kind; 11] = [
     Kind::of_strings("checkpoint_id"),
     Kind::of_strings("event_id"),
     Kind::of_strings("word"),
@@ -82,8 +91,31 @@ const KINDS: [Kind; 10] = [
     Kind::of_strings("prefix"),
     Kind::new("from", NUMBER, Value::is_u64),
     Kind::new("limit", NUMBER, Value::is_u64),
+    Kind::new(AFTER, "an output, which is an object", Value::is_object),
     Kind::new("incidentals", "true or false", Value::is_boolean),
 ];
+
+/// What an output must have, each under the name that is told.
+const OF_AN_OUTPUT: [(&str, Kind); 4] = [
+    ("offset", Kind::new("after.offset", NUMBER, Value::is_u64)),
+    ("event_id", Kind::of_strings("after.event_id")),
+    ("word", Kind::of_strings("after.word")),
+    ("count", Kind::new("after.count", NUMBER, Value::is_u64)),
+];
+
+/// Why a value is no output.
+fn wrong_in_output(value: &Value) -> Option<Reason> {
+    OF_AN_OUTPUT.into_iter().find_map(|(member, kind)| {
+        let problem = Problem::Missing;
+        let missing = Reason {
+            member: kind.member,
+            problem,
+        };
+        value
+            .get(member)
+            .map_or(Some(missing), |value| kind.wrong(value))
+    })
+}
 
 impl Kind {
     const fn new(member: &'static str, expected: &'static str, met: fn(&Value) -> bool) -> Self {

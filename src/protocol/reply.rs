@@ -256,9 +256,11 @@ impl AnswerWriter {
     /// Writes why there are no more records.
     pub(crate) fn error(&self, out: &mut Vec<u8>, error: &InspectError) {
         let code = match error {
-            InspectError::UnknownCheckpoint { .. } | InspectError::BeyondTheEnd { .. } => {
-                ErrorCode::KeyDoesNotExist
-            }
+            InspectError::UnknownCheckpoint { .. }
+            | InspectError::BeyondTheEnd { .. }
+            | InspectError::LastOutputGone { .. }
+            | InspectError::AnotherOutput { .. } => ErrorCode::KeyDoesNotExist,
+            InspectError::TwoBeginnings => ErrorCode::MalformedRequest,
             InspectError::Storage(StorageError::ViewGivenUp { .. }) => {
                 ErrorCode::TemporarilyUnavailable
             }

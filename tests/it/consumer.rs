@@ -1,8 +1,8 @@
-//! A consumer of the released outputs that stores its offset with what it does: it has each output
-//! exactly once, whichever of both processes is killed when.
+//! A consumer of the released outputs that stores the last of them with what it does: it has each
+//! output exactly once, whichever of both processes is killed when.
 //!
-//! The consumer is `outputs --follow` that appends to a file. Its offset is the number of whole
-//! lines in the file; what a kill left of a line behind them is cut off before it goes on.
+//! The consumer is `outputs --follow` that appends to a file, and goes on after the last whole line
+//! in it; what a kill left of a line after that one is cut off first.
 //!
 //! `EXACTLY_ONCE_CONSUMER_KILLS` says how many kills, `EXACTLY_ONCE_SEED` which.
 
@@ -30,10 +30,10 @@ struct Consumer {
 impl Consumer {
     /// Starts where the file ends.
     fn start(data_dir: &Path, file: &Path) -> Self {
-        let offset = cut_to_whole_lines(file);
+        let last = cut_to_whole_lines(file);
         let append = File::options().append(true).create(true).open(file);
         let mut command = binary();
-        command.args(["outputs", "--follow", "--from", &offset.to_string()]);
+        command.args(["outputs", "--follow", "--after", &last]);
         command.arg("--data-dir").arg(data_dir).stdin(Stdio::null());
         command.stdout(append.expect("there is room"));
         let child = command.spawn().expect("the binary can be started");
@@ -56,8 +56,8 @@ impl Drop for Consumer {
     }
 }
 
-/// Removes what is behind the last whole line, and says how many lines are left.
-fn cut_to_whole_lines(path: &Path) -> usize {
+/// Removes what is after the last whole line, and returns that line; nothing if there is none.
+fn cut_to_whole_lines(path: &Path) -> String {
     let bytes = fs::read(path).unwrap_or_default();
     let whole = bytes.iter().rposition(|&byte| byte == b'\n');
     let whole = whole.map_or(0, |at| at + 1);
@@ -66,7 +66,8 @@ fn cut_to_whole_lines(path: &Path) -> usize {
         let cut = file.and_then(|file| file.set_len(whole as u64));
         cut.expect("the file is ours");
     }
-    bytes[..whole].iter().filter(|&&byte| byte == b'\n').count()
+    let text = String::from_utf8_lossy(&bytes[..whole]);
+    text.lines().last().unwrap_or_default().to_owned()
 }
 
 /// The process that is written to, and what it has answered.

@@ -2,7 +2,7 @@
 //! ask questions, and delete checkpoints.
 
 mod answers;
-mod asked;
+pub mod asked;
 mod bad_clients;
 mod checkpoints;
 mod file;
@@ -11,7 +11,7 @@ mod life;
 mod lives;
 mod shown;
 mod slow_clients;
-mod socket_client;
+pub mod socket_client;
 mod witness;
 
 use crate::client::reply::ErrorReply;

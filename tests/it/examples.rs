@@ -98,16 +98,17 @@ fn shell(home: &Path, example: &str) -> Command {
 
 /// Runs an example to its end; or one that has none until it has said something.
 fn run_example(home: &Path, example: &str) {
-    let mut command = shell(home, example);
     if !ENDLESS.iter().any(|endless| example.contains(endless)) {
-        let finished = finish(spawn(&mut command));
+        let finished = finish(spawn(&mut shell(home, example)));
         assert_eq!(finished.code, Some(0), "{example}: {}", finished.stderr);
         let is_filed = [" > ", "--svg "].iter().any(|sign| example.contains(sign));
         let is_said = !finished.stdout.is_empty() || is_filed;
         assert!(is_said, "{example} says nothing");
         return;
     }
-    let mut child = spawn(command.process_group(0));
+    // What is appended to a file is read here instead.
+    let read = example.split(" >> ").next().unwrap_or_default();
+    let mut child = spawn(shell(home, read).process_group(0));
     let mut stdout = child.stdout.take().expect("stdout is piped");
     let (to_test, said) = channel();
     thread::spawn(move || {

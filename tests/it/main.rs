@@ -1,5 +1,6 @@
 //! The tests that drive the real binary, against an oracle that shares no code with it.
 
+mod after;
 mod bench;
 mod calls;
 mod campaign;

@@ -16,10 +16,11 @@ use super::timeout::TimeoutArgs;
 
 /// Build a new directory that has the state which a dump shows
 ///
-/// Takes a whole dump in JSON lines, and its digest must be right: `dump | load | dump` is the
-/// identity. Times are kept if the dump was made with --incidentals, and are those of 1970
-/// otherwise. What is built becomes a state when it is whole; a command that does not come to its
-/// end leaves nothing, and after SIGKILL the next one that names the directory removes the rest.
+/// Takes one whole dump in JSON lines; its digest must be right, and nothing may follow it: `dump |
+/// load | dump` is the identity. Times are kept if the dump was made with --incidentals, and are
+/// those of 1970 otherwise. What is built becomes a state when it is whole; a command that does not
+/// come to its end leaves nothing, and after SIGKILL the next one that names the directory removes
+/// the rest.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

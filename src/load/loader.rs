@@ -85,12 +85,19 @@ impl Loader {
                 .read_until(b'\n', &mut line)
                 .map_err(LoadError::Input)?;
             let lines = digest.records();
-            let Some(text) = line.strip_suffix(b"\n") else {
-                return Err(LoadError::CutOff { lines });
+            let (text, is_whole) = match line.strip_suffix(b"\n") {
+                Some(text) => (text, true),
+                None => (&*line, false),
             };
             if kind_of(text) == Some(b"digest") {
-                let stored = serde_json::from_slice(text);
-                break stored.map_err(|error| wrong_line(lines + 1, text, &error.to_string()))?;
+                match serde_json::from_slice(text) {
+                    Ok(stored) => break stored,
+                    Err(_) if !is_whole => return Err(LoadError::CutOff { lines }),
+                    Err(error) => return Err(wrong_line(lines + 1, text, &error.to_string())),
+                }
+            }
+            if !is_whole {
+                return Err(LoadError::CutOff { lines });
             }
             self.take(text).map_err(|wrong| match wrong {
                 Wrong::Json(error) => wrong_line(lines + 1, text, &error.to_string()),
@@ -108,6 +115,7 @@ impl Loader {
         digest
             .check(&stored)
             .map_err(|(expected, found)| LoadError::Changed { expected, found })?;
+        check_end(input, stored.records + 1)?;
         self.finish()
     }
 
@@ -319,6 +327,23 @@ impl Loader {
     }
 }
 
+/// Checks that nothing but blank lines follows the digest, which is in this line.
+fn check_end(mut input: impl BufRead, digest_line: u64) -> Result<(), LoadError> {
+    loop {
+        let bytes = input.fill_buf().map_err(LoadError::Input)?;
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let text = bytes.trim_ascii_start();
+        if !text.is_empty() {
+            let text = shown(text.split(|&byte| byte == b'\n').next().unwrap_or_default());
+            return Err(LoadError::Trailing { digest_line, text });
+        }
+        let blank = bytes.len();
+        input.consume(blank);
+    }
+}
+
 fn agree<T: PartialEq + ToString>(
     what: &'static str,
     expected: T,
@@ -339,10 +364,15 @@ fn contradiction(what: &'static str, expected: String, found: String) -> LoadErr
 }
 
 fn wrong_line(line: u64, text: &[u8], reason: &str) -> LoadError {
-    let text = String::from_utf8_lossy(text);
     LoadError::Line {
         line,
         reason: reason.to_owned(),
-        text: text.chars().take(SHOWN_CHARS).collect(),
+        text: shown(text),
     }
+}
+
+/// The beginning of a line, for people.
+fn shown(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line);
+    text.chars().take(SHOWN_CHARS).collect()
 }

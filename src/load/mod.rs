@@ -52,6 +52,17 @@ pub enum LoadError {
         /// How many lines there are.
         lines: u64,
     },
+    /// Something follows the end of the dump.
+    #[error(
+        "the dump ends with its digest in line {digest_line}, and more follows it ({text}); load \
+         one dump at a time, with nothing after it"
+    )]
+    Trailing {
+        /// The number of the digest's line, from 1.
+        digest_line: u64,
+        /// How what follows begins.
+        text: String,
+    },
     /// The dump does not begin as a whole one does.
     #[error(
         "the dump does not say what it is of: it is only a part (--only, --prefix, --limit); make \

@@ -172,6 +172,38 @@ fn a_dump_that_was_cut_off_or_changed_is_refused_and_leaves_nothing() {
 }
 
 #[test]
+fn a_dump_with_anything_before_or_after_it_is_refused_and_blank_lines_after_it_are_not() {
+    let home = scratch_dir();
+    let (data_dir, copy) = (home.path().join("data"), home.path().join("copy"));
+    made(&data_dir);
+    let dumped = dump_of(&data_dir, &[]);
+    let first = dumped.lines().next().expect("it has lines");
+    let digest = dumped.lines().last().expect("it has lines");
+    let part: String = dumped.split_inclusive('\n').take(9).collect();
+    for following in [&*dumped, &part, first, digest, "x", "\n\n x\n", "\0", "\n{"] {
+        let line = load(&copy, &format!("{dumped}{following}")).expect_refusal(INPUT);
+        let told = format!("digest in line {}", dumped.lines().count());
+        assert!(line.contains(&told) && line.contains("follows"), "{line}");
+    }
+    for before in [&*part, "x\n", "\n", "\u{feff}", &format!("{digest}\n")] {
+        let line = load(&copy, &format!("{before}{dumped}")).expect_refusal(INPUT);
+        assert!(line.contains("dump"), "{line}");
+    }
+    let whole = dumped.trim_end();
+    for cut in 1..digest.len() {
+        let line = load(&copy, &whole[..whole.len() - cut]).expect_refusal(INPUT);
+        assert!(line.contains("digest"), "{line}");
+    }
+    let left = fs::read_dir(home.path()).expect("it is there").count();
+    assert_eq!(left, 1, "only the dumped directory is there");
+    for (number, end) in ["", "\n", "\n\n \r\n\t\n"].into_iter().enumerate() {
+        let copy = home.path().join(format!("copy {number}"));
+        load(&copy, &format!("{whole}{end}")).expect_quiet_success();
+        assert_eq!(portable(&dump_of(&copy, &[])), portable(&dumped));
+    }
+}
+
+#[test]
 fn a_part_of_a_dump_is_refused() {
     let home = scratch_dir();
     let (data_dir, copy) = (home.path().join("data"), home.path().join("copy"));

@@ -58,6 +58,18 @@ pub enum OpenError {
         /// The state directory around it.
         around: PathBuf,
     },
+    /// The directory holds files that are not ours, and the caller asked for an existing one.
+    #[error(
+        "{} is not an exactly-once state directory ({found}); name the directory that \
+         `exactly-once run` was given",
+        path.display()
+    )]
+    NotAState {
+        /// The directory that was named.
+        path: PathBuf,
+        /// What was found there.
+        found: String,
+    },
     /// There is no state at all, and the caller asked for an existing one.
     #[error(
         "{} holds no state yet; name the directory that `exactly-once run` was given",

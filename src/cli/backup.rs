@@ -9,6 +9,7 @@ use clap::Args;
 use exactly_once::Options;
 use exactly_once::inspect::{Filter, Query};
 use exactly_once::load::{Built, LoadError, build};
+use exactly_once::verify::Report;
 
 use super::floor::FloorArgs;
 use super::line::write_record;
@@ -45,8 +46,8 @@ pub(super) fn run(args: &BackupArgs) -> anyhow::Result<()> {
     let report = built.verify(&timeout.storage_timeout(), |_| ())?;
     anyhow::ensure!(
         report.clean,
-        "the copy is not right, which is a bug, and was removed: {:?}",
-        report.findings
+        "the copy is not right, which is a bug, and was removed: {}",
+        told(&report)
     );
     say("backed_up", built.put_in_place()?)
 }
@@ -87,7 +88,14 @@ pub(super) fn copy_state(
     // Where one of both fails, the other one finds the pipe closed, and knows no more than that.
     match (dumped, built) {
         (Ok(()), built) => Ok(built?),
-        (Err(error), Err(LoadError::CutOff { .. }) | Ok(_)) => Err(error),
+        (Err(error), Err(LoadError::CutOff { .. } | LoadError::Empty) | Ok(_)) => Err(error),
         (Err(_), Err(error)) => Err(error.into()),
     }
+}
+
+/// What is wrong with a copy, in a line.
+fn told(report: &Report) -> String {
+    let findings = report.findings.iter();
+    let told: Vec<&str> = findings.map(|finding| &*finding.text).collect();
+    told.join("; ")
 }

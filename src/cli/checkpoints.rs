@@ -1,6 +1,8 @@
 //! `checkpoints`: what a directory has saved, and how to save, restore and delete.
 
-use std::io::{self, BufRead, BufWriter, IsTerminal, Write};
+mod change;
+
+use std::io::{self, BufRead, IsTerminal, Write};
 use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
@@ -10,9 +12,11 @@ use serde::Serialize;
 
 use super::exit::WrongArguments;
 use super::graph::{self, GraphArgs};
-use super::line::{write_line, write_record};
+use super::line::{print_line, write_record};
 use super::sheet::{Format, Kind, Sheet};
 use super::source::{SourceArgs, either};
+use super::stdout;
+use change::Change;
 
 /// Show the saved checkpoints, how they differ and what led to them; save, restore, delete them
 ///
@@ -151,8 +155,7 @@ struct LookArgs {
 
 impl LookArgs {
     fn show(&self, query: &Query, kinds: &[Kind]) -> anyhow::Result<()> {
-        let output = BufWriter::with_capacity(1 << 16, io::stdout().lock());
-        let mut sheet = Sheet::new(self.format, output, kinds);
+        let mut sheet = Sheet::new(self.format, kinds)?;
         self.source.answer(query, |record| sheet.add(record))?;
         Ok(sheet.end()?)
     }
@@ -236,11 +239,8 @@ fn save(args: &SaveArgs) -> anyhow::Result<()> {
     if args.dry_run {
         let name = serde_json::to_string(name)?;
         let is_of_it = format!("{{\"type\":\"checkpoint\",\"name\":{name},");
-        return source.answer(&Query::ListCheckpoints, |record| {
-            if record.starts_with(is_of_it.as_bytes()) {
-                print(record)?;
-            }
-            Ok(())
+        return print_records(source, &Query::ListCheckpoints, |record| {
+            record.starts_with(is_of_it.as_bytes())
         });
     }
     carry_out(source, Verb::Save, name)
@@ -253,15 +253,16 @@ fn restore(args: &RestoreArgs) -> anyhow::Result<()> {
         second: None,
     };
     if args.dry_run {
-        return print_records(source, &difference);
+        return print_records(source, &difference, |_| true);
     }
     if !args.yes {
         if !io::stdin().is_terminal() {
             let why = "a restore without a terminal needs --yes; see --dry-run for what it changes";
             return Err(WrongArguments(why.to_owned()).into());
         }
-        print_records(source, &difference)?;
-        if !is_confirmed(name)? {
+        let mut change = Change::default();
+        source.answer(&difference, |record| Ok(change.add(record)?))?;
+        if !is_confirmed(name, &change)? {
             return Ok(());
         }
     }
@@ -274,21 +275,16 @@ fn delete(args: &DeleteArgs) -> anyhow::Result<()> {
             checkpoint_id: args.name.clone(),
         };
         let mut is_first = true;
-        return args.source.answer(&query, |record| {
-            if std::mem::take(&mut is_first) {
-                print(record)?;
-            }
-            Ok(())
-        });
+        return print_records(&args.source, &query, |_| std::mem::take(&mut is_first));
     }
     carry_out(&args.source, Verb::Delete, &args.name)
 }
 
-fn is_confirmed(name: &str) -> anyhow::Result<bool> {
+fn is_confirmed(name: &str, change: &Change) -> anyhow::Result<bool> {
     let mut stderr = io::stderr();
     write!(
         stderr,
-        "Make the state that of checkpoint {name:?} (first)? [y/N] "
+        "{change}\nMake the state that of checkpoint {name:?}? [y/N] "
     )?;
     stderr.flush()?;
     let mut answer = String::new();
@@ -326,13 +322,21 @@ fn carry_out(source: &SourceArgs, verb: Verb, checkpoint_id: &str) -> anyhow::Re
         r#type: verb.done(),
         checkpoint_id,
     };
-    Ok(write_line(&mut io::stdout().lock(), &done)?)
+    Ok(print_line(&done)?)
 }
 
-fn print_records(source: &SourceArgs, query: &Query) -> anyhow::Result<()> {
-    source.answer(query, print)
-}
-
-fn print(record: &[u8]) -> anyhow::Result<()> {
-    Ok(write_record(&mut io::stdout().lock(), record)?)
+/// Prints the records of an answer that are wanted.
+fn print_records(
+    source: &SourceArgs,
+    query: &Query,
+    mut is_wanted: impl FnMut(&[u8]) -> bool,
+) -> anyhow::Result<()> {
+    let mut output = stdout::json_lines()?;
+    source.answer(query, |record| {
+        if is_wanted(record) {
+            write_record(&mut output, record)?;
+        }
+        Ok(())
+    })?;
+    Ok(output.flush()?)
 }

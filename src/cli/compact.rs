@@ -1,6 +1,5 @@
 //! `compact`: writes the database of a directory anew, which takes less of the disk.
 
-use std::io;
 use std::path::PathBuf;
 
 use anyhow::ensure;
@@ -13,7 +12,7 @@ use serde::Serialize;
 use super::backup::copy_state;
 use super::exit::WrongArguments;
 use super::floor::FloorArgs;
-use super::line::write_line;
+use super::line::print_line;
 use super::source::Source;
 use super::timeout::TimeoutArgs;
 
@@ -183,5 +182,5 @@ fn digest(source: &mut Source) -> anyhow::Result<Digest> {
 }
 
 fn say(done: &Done) -> anyhow::Result<()> {
-    Ok(write_line(&mut io::stdout().lock(), done)?)
+    Ok(print_line(done)?)
 }

@@ -1,7 +1,5 @@
 //! `dump`: shows what a directory holds.
 
-use std::io::{self, BufWriter};
-
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use exactly_once::inspect::{Filter, Query, Section};
@@ -82,8 +80,7 @@ pub(super) fn run(args: &DumpArgs) -> anyhow::Result<()> {
     });
     let is_shown = |kind: &Kind| args.only.is_none_or(|only| only.name() == kind.title);
     let kinds: Vec<Kind> = KINDS.into_iter().filter(is_shown).collect();
-    let output = BufWriter::with_capacity(1 << 16, io::stdout().lock());
-    let mut sheet = Sheet::new(args.format, output, &kinds);
+    let mut sheet = Sheet::new(args.format, &kinds)?;
     args.source.answer(&query, |record| match args.format {
         // A table can be neither cut off nor changed without being seen to be.
         Format::Table if record.starts_with(DIGEST) => Ok(()),

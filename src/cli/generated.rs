@@ -1,12 +1,13 @@
 //! `completions` and `man`: what is made from the definition of the arguments.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use anyhow::Context;
 use clap::{Args, Command};
 use clap_complete::Shell;
 
 use super::exit::WrongArguments;
+use super::stdout::Stdout;
 
 /// Print a script that completes commands and options in a shell
 #[derive(Debug, Args)]
@@ -37,7 +38,7 @@ pub(super) fn completions(args: &CompletionsArgs, mut program: Command) -> anyho
     let name = program.get_name().to_owned();
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut program, name, &mut script);
-    Ok(io::stdout().write_all(&script)?)
+    Ok(Stdout::of_text()?.write_all(&script)?)
 }
 
 /// Prints the page.
@@ -64,5 +65,5 @@ pub(super) fn man(args: &ManArgs, mut program: Command) -> anyhow::Result<()> {
     clap_mangen::Man::new(page)
         .render(&mut roff)
         .context("making the page")?;
-    Ok(io::stdout().write_all(&roff)?)
+    Ok(Stdout::of_text()?.write_all(&roff)?)
 }

@@ -1,12 +1,13 @@
 //! `get`: what a directory says of one event id, or of one word.
 
-use std::io;
+use std::io::Write;
 
 use clap::Args;
 use exactly_once::inspect::Query;
 
 use super::line::write_record;
 use super::source::SourceArgs;
+use super::stdout;
 
 /// Look one event id up, or one word
 ///
@@ -35,10 +36,10 @@ pub(super) fn run(args: &GetArgs) -> anyhow::Result<()> {
     let of_event = args.event_id.clone();
     let of_event = of_event.map(|event_id| Query::GetEvent { event_id });
     let of_word = args.word.clone().map(|word| Query::GetWord { word });
-    let mut output = io::stdout().lock();
+    let mut output = stdout::json_lines()?;
     for query in of_event.into_iter().chain(of_word) {
         let print = |record: &[u8]| Ok(write_record(&mut output, record)?);
         args.source.answer(&query, print)?;
     }
-    Ok(())
+    Ok(output.flush()?)
 }

@@ -15,7 +15,7 @@ mod text;
 mod walk;
 mod words;
 
-use std::io::{self, BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -25,6 +25,7 @@ use exactly_once::inspect::{Milestone, Query};
 use self::layout::Layout;
 use super::files::replace_file;
 use super::source::SourceArgs;
+use super::stdout::Stdout;
 
 /// Draw the timelines: checkpoints, commits, restores and rollbacks, and what each led to
 ///
@@ -68,7 +69,5 @@ pub(super) fn run(args: &GraphArgs) -> anyhow::Result<()> {
 }
 
 fn print(drawing: &str) -> anyhow::Result<()> {
-    let mut output = BufWriter::with_capacity(1 << 16, io::stdout().lock());
-    output.write_all(drawing.as_bytes())?;
-    Ok(output.flush()?)
+    Ok(Stdout::of_text()?.write_all(drawing.as_bytes())?)
 }

@@ -4,10 +4,19 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-/// Writes one JSON line.
+use super::stdout;
+
+/// Prints one JSON line.
+pub(super) fn print_line(record: &impl Serialize) -> io::Result<()> {
+    let mut output = stdout::json_lines()?;
+    write_line(&mut output, record)?;
+    output.flush()
+}
+
+/// Writes one JSON line, whole or not at all.
 pub(super) fn write_line(output: &mut impl Write, record: &impl Serialize) -> io::Result<()> {
-    serde_json::to_writer(&mut *output, record)?;
-    output.write_all(b"\n")
+    let line = serde_json::to_vec(record)?;
+    write_record(output, &line)
 }
 
 /// Writes a record, which is JSON already.

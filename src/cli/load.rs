@@ -1,7 +1,7 @@
 //! `load`: builds a directory from a dump.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -11,7 +11,8 @@ use exactly_once::load::{Loaded, load};
 use serde::Serialize;
 
 use super::floor::FloorArgs;
-use super::line::write_line;
+use super::line::print_line;
+use super::stdin;
 use super::timeout::TimeoutArgs;
 
 /// Build a new directory that has the state which a dump shows
@@ -56,14 +57,14 @@ pub(super) fn say(r#type: &'static str, loaded: Loaded) -> anyhow::Result<()> {
         outputs: loaded.outputs,
         checkpoints: loaded.checkpoints,
     };
-    Ok(write_line(&mut io::stdout().lock(), &shown)?)
+    Ok(print_line(&shown)?)
 }
 
 /// Builds the directory, and prints what it holds.
 pub(super) fn run(args: &LoadArgs) -> anyhow::Result<()> {
     const BUFFER_BYTES: usize = 1 << 20;
     let input: Box<dyn BufRead> = match &args.dump {
-        None => Box::new(io::stdin().lock()),
+        None => Box::new(BufReader::with_capacity(BUFFER_BYTES, stdin::patient()?)),
         Some(path) => {
             let file = File::open(path);
             let file = file.with_context(|| format!("opening {}", path.display()))?;

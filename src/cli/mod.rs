@@ -18,15 +18,19 @@ mod line;
 mod load;
 mod metrics;
 mod outputs;
+mod printable;
 mod progress;
 mod run;
 mod say;
 mod sheet;
 mod source;
 mod stats;
+mod stdin;
+mod stdout;
 mod timeout;
 mod verify;
 
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -34,6 +38,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::WorkerGuard;
+
+use stdout::Stdout;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -62,6 +68,9 @@ Exit status:
 ///
 /// Reads requests as JSON lines from standard input and writes replies to standard output. A
 /// reply is written only when all it says is on stable storage. Without a subcommand: `run`.
+///
+/// JSON on a terminal has each character escaped that could steer the terminal or is not seen; it
+/// says the same. In a path, U+FFFD stands for what is not UTF-8.
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 struct Cli {
@@ -107,9 +116,45 @@ struct Talk {
 
 /// Parses the arguments, does the work, and says how it ended.
 pub(crate) fn main() -> ExitCode {
-    let cli = Cli::parse();
     say::panics_too();
     fail_writes_at_a_size_limit();
+    let parsed = Cli::try_parse();
+    let result = match parsed {
+        Ok(cli) => carry_out(cli),
+        Err(error) if error.use_stderr() => return refuse(&error),
+        Err(help) => print_help(&help),
+    };
+    exit::status(result)
+}
+
+/// Says why the arguments cannot be used.
+fn refuse(error: &clap::Error) -> ExitCode {
+    let text = error.render().to_string();
+    let lines = text.lines().map(printable::printable);
+    if text.lines().eq(lines.clone()) {
+        error.exit();
+    }
+    // What is foreign in the arguments must not steer a terminal.
+    lines.for_each(|line| eprintln!("{line}"));
+    exit::USAGE.into()
+}
+
+/// Prints what was asked for with `--help` or `--version`.
+fn print_help(help: &clap::Error) -> anyhow::Result<()> {
+    stdout::check_open()?;
+    let text = help.render();
+    let text = if console::colors_enabled() {
+        text.ansi().to_string()
+    } else {
+        text.to_string()
+    };
+    Ok(Stdout::of_text()?.write_all(text.as_bytes())?)
+}
+
+/// Does what the arguments say.
+fn carry_out(cli: Cli) -> anyhow::Result<()> {
+    // Before anything is changed whose outcome could not be told.
+    stdout::check_open()?;
     let log = start_log(cli.talk);
     ending::clean_up_on_signals(match &cli.command {
         // The node ends in its own way.
@@ -135,7 +180,7 @@ pub(crate) fn main() -> ExitCode {
     };
     // What was logged goes before how it ended.
     drop(log);
-    exit::status(result)
+    result
 }
 
 /// A write beyond a limit of file sizes (`ulimit -f`) shall fail, as one to a full disk does, and
@@ -156,7 +201,7 @@ fn start_log(talk: Talk) -> WorkerGuard {
     };
     let (writer, guard) = tracing_appender::non_blocking::NonBlockingBuilder::default()
         .buffered_lines_limit(WAITING_LOG_LINES)
-        .finish(say::own_stderr());
+        .finish(say::log_output());
     tracing_subscriber::fmt()
         .with_max_level(level)
         .with_writer(writer)

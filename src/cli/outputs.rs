@@ -20,6 +20,7 @@ use super::connection::is_temporary;
 use super::exit::WrongArguments;
 use super::line::write_record;
 use super::source::{Source, SourceArgs, is_held};
+use super::stdout::{self, Stdout};
 
 /// Time between two looks for new outputs.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -72,7 +73,7 @@ pub(super) fn run(args: &OutputsArgs) -> anyhow::Result<()> {
         last: last_line(args.after.as_ref())?,
         left: args.limit.unwrap_or(u64::MAX),
         has_shown: false,
-        output: BufWriter::with_capacity(1 << 16, io::stdout().lock()),
+        output: stdout::json_lines()?,
     };
     if args.follow {
         // A follower is as quick as the process that it follows leaves it time to be.
@@ -122,17 +123,17 @@ fn last_line(after: Option<&OsString>) -> Result<Vec<u8>, WrongArguments> {
 }
 
 /// Shows outputs, each after the one before it.
-struct OutputsReader<W> {
+struct OutputsReader {
     /// The offset of the first, where there is no last one.
     from: u64,
     /// The last output, as it was printed; empty if there is none.
     last: Vec<u8>,
     left: u64,
     has_shown: bool,
-    output: W,
+    output: BufWriter<Stdout>,
 }
 
-impl<W: Write> OutputsReader<W> {
+impl OutputsReader {
     /// Shows what there is, each output whole, and none twice whatever happens.
     fn read(&mut self, source: &mut Source) -> anyhow::Result<()> {
         let (query, next) = self.query()?;

@@ -24,7 +24,7 @@ impl Progress {
             let (finished, is_finished) = channel();
             let monitor = monitor.clone();
             let thread = std::thread::spawn(move || {
-                let style = ProgressStyle::with_template("{spinner} {msg}");
+                let style = ProgressStyle::with_template("{spinner} {wide_msg}");
                 let style = style.expect("the template is well-formed");
                 let bar = ProgressBar::new_spinner().with_style(style);
                 let started = Instant::now();
@@ -49,16 +49,16 @@ impl Progress {
     }
 }
 
+/// A line that fits on a terminal of 80 columns up to a billion events; the end of a longer one is
+/// not drawn.
 fn line(statistics: &Statistics, elapsed: Duration) -> String {
     let events = statistics.accepted + statistics.duplicates;
-    let rate = events as f64 / elapsed.as_secs_f64();
-    format!(
-        "{} events, {}/s, {} duplicates, {} conflicts, {} pending, durable to position {}",
-        HumanCount(events),
-        HumanCount(rate as u64),
-        HumanCount(statistics.duplicates),
-        HumanCount(statistics.conflicts),
-        HumanCount(statistics.pending),
-        HumanCount(statistics.durable_position),
-    )
+    let rate = HumanCount((events as f64 / elapsed.as_secs_f64()) as u64);
+    let (events, pending) = (HumanCount(events), HumanCount(statistics.pending));
+    let duplicates = HumanCount(statistics.duplicates);
+    let mut line = format!("{events} events, {rate}/s, {pending} pending, {duplicates} duplicates");
+    if statistics.conflicts > 0 {
+        line += &format!(", {} conflicts", HumanCount(statistics.conflicts));
+    }
+    line
 }

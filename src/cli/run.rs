@@ -1,23 +1,23 @@
 //! `run`: the node, from standard input to standard output.
 
-use std::fs::File;
-use std::io::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
 use exactly_once::node::{self, CONTROL_SOCKET, ControlSocket, Monitor, Stop, Stoppable};
-use exactly_once::{Engine, Options, Scratch};
-use rustix::event::{PollFd, PollFlags, poll};
+use exactly_once::{Engine, Options, Scratch, Statistics};
 use tracing::{info, warn};
 
 use super::Talk;
 use super::files::refuse_inside_a_state;
 use super::floor::FloorArgs;
 use super::metrics::MetricsFile;
+use super::printable::printable;
 use super::progress::Progress;
+use super::stdin::Requests;
+use super::stdout::Stdout;
 use super::timeout::TimeoutArgs;
 
 /// Serve requests from standard input to standard output (the default)
@@ -90,11 +90,16 @@ pub(super) fn run(args: &RunArgs, talk: Talk) -> anyhow::Result<()> {
     if let Some(loss) = engine.loss() {
         super::say::say(format_args!("accepted a loss: {loss}"));
     }
-    info!(directory = %directory.display(), statistics = ?engine.statistics(), "open");
+    let Statistics {
+        pending, position, ..
+    } = engine.statistics();
+    let path = printable(&directory.display().to_string());
+    info!("opened {path}: durable to position {position}, {pending} pending outputs");
     let monitor = Monitor::new(&engine);
     let progress = Progress::start(&monitor, talk.quiet);
-    let input = Stoppable::new(own(io::stdin())?, stop.clone());
-    let output = Patient(own(io::stdout())?);
+    let (requests, ended_without_any) = Requests::new()?;
+    let input = Stoppable::new(requests, stop.clone());
+    let output = Stdout::of_json().context("using standard output")?;
     let control = ControlSocket::bind(&directory);
     let control = control
         .inspect_err(|error| warn!("nobody can look inside: {CONTROL_SOCKET}: {error}"))
@@ -108,37 +113,28 @@ pub(super) fn run(args: &RunArgs, talk: Talk) -> anyhow::Result<()> {
         metrics.finish();
     }
     progress.finish();
-    info!(statistics = ?monitor.statistics(), "closed");
-    Ok(served?)
+    info!("closed {path}: {}", summary(&monitor.statistics()));
+    served?;
+    if ended_without_any.load(Ordering::Relaxed) && !talk.quiet {
+        super::say::say("standard input was empty: no request was read");
+    }
+    Ok(())
 }
 
-/// Standard input or output without the standard library's buffer and lock.
-fn own(stream: impl AsFd) -> anyhow::Result<File> {
-    let descriptor: OwnedFd = stream
-        .as_fd()
-        .try_clone_to_owned()
-        .context("using standard input and output")?;
-    Ok(descriptor.into())
-}
-
-/// An output that waits for room: whoever shares a pipe may have set it not to.
-struct Patient(File);
-
-impl Write for Patient {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        loop {
-            match self.0.write(bytes) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    poll(&mut [PollFd::new(&self.0, PollFlags::OUT)], None)?;
-                }
-                result => return result,
-            }
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
+/// What a process has done, for its log.
+fn summary(statistics: &Statistics) -> String {
+    let Statistics {
+        accepted,
+        duplicates,
+        conflicts,
+        pending,
+        durable_position,
+        ..
+    } = statistics;
+    format!(
+        "{accepted} events accepted, {duplicates} duplicates, {conflicts} conflicts, {pending} \
+         pending outputs, durable to position {durable_position}"
+    )
 }
 
 /// The directory that was named, or one that goes when this does.

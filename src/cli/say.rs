@@ -12,6 +12,8 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tracing::info;
 
+use super::printable::{printable, printable_log};
+
 /// How long a line waits for room in a pipe.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -20,7 +22,7 @@ const MAX_LINE_BYTES: usize = 4096;
 
 /// Writes a line, unless there is no room for it.
 pub(super) fn say(line: impl Display) {
-    let mut text = format!("exactly-once: {line}").replace('\n', " ");
+    let mut text = printable(&format!("exactly-once: {line}").replace('\n', " "));
     text.truncate(text.floor_char_boundary(MAX_LINE_BYTES - 1));
     text.push('\n');
     let stderr = io::stderr();
@@ -37,10 +39,31 @@ pub(super) fn say(line: impl Display) {
 
 /// Standard error without the lock of the standard library, which somebody who waits for room
 /// may hold.
-pub(super) fn own_stderr() -> Box<dyn Write + Send> {
+fn own_stderr() -> Box<dyn Write + Send> {
     match io::stderr().as_fd().try_clone_to_owned() {
         Ok(descriptor) => Box::new(File::from(descriptor)),
         Err(_) => Box::new(io::sink()),
+    }
+}
+
+/// Standard error for a log, whose lines are made printable.
+pub(super) fn log_output() -> LogOutput {
+    LogOutput(own_stderr())
+}
+
+/// See [`log_output`].
+pub(super) struct LogOutput(Box<dyn Write + Send>);
+
+impl Write for LogOutput {
+    /// Takes whole lines, as that is what is logged at a time.
+    fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+        let shown = printable_log(&String::from_utf8_lossy(lines));
+        self.0.write_all(shown.as_bytes())?;
+        Ok(lines.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 

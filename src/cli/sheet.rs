@@ -1,12 +1,14 @@
 //! Records on standard output: JSON lines for machines, or tables for people.
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 
 use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table};
 use serde_json::{Map, Value};
 
 use super::line::write_record;
+use super::printable::printable;
+use super::stdout::{self, Stdout};
 
 /// How records are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -38,23 +40,26 @@ impl Kind {
 }
 
 /// Records, printed as they come; in tables, each kind in one of its own.
-pub(super) struct Sheet<'k, W> {
+pub(super) struct Sheet<'k> {
     format: Format,
-    output: W,
+    output: BufWriter<Stdout>,
     /// The kinds that are still to come, in order.
     kinds: &'k [Kind],
     table: Table,
 }
 
-impl<'k, W: Write> Sheet<'k, W> {
+impl<'k> Sheet<'k> {
     /// An empty sheet. Records come in the order of their kinds.
-    pub(super) fn new(format: Format, output: W, kinds: &'k [Kind]) -> Self {
-        Self {
+    pub(super) fn new(format: Format, kinds: &'k [Kind]) -> io::Result<Self> {
+        Ok(Self {
             format,
-            output,
+            output: match format {
+                Format::Jsonl => stdout::json_lines()?,
+                Format::Table => stdout::text()?,
+            },
             kinds,
             table: new_table(),
-        }
+        })
     }
 
     /// Adds a record, a JSON object. Its `type` is no column of a table.
@@ -109,18 +114,6 @@ fn new_table() -> Table {
 fn shown(value: &Value) -> String {
     match value {
         Value::String(text) => printable(text),
-        other => other.to_string(),
+        other => printable(&other.to_string()),
     }
-}
-
-/// A text whose control characters, which could steer a terminal, are escaped.
-pub(in crate::cli) fn printable(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            control if control.is_control() => shown.extend(control.escape_default()),
-            other => shown.push(other),
-        }
-    }
-    shown
 }

@@ -1,6 +1,6 @@
 //! `stats`: figures of a state, and of the process that holds it.
 
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -13,10 +13,11 @@ use exactly_once::watermark_of;
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
 
 use super::connection::is_temporary;
-use super::line::write_line;
+use super::line::print_line;
 use super::metrics;
 use super::sheet::Format;
 use super::source::{Source, SourceArgs};
+use super::stdout::{self, Stdout};
 
 /// How long a process that cannot answer now is left alone.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -58,14 +59,13 @@ pub(super) fn run(args: &StatsArgs) -> anyhow::Result<()> {
         return watch(&args.source, Duration::from_secs(args.every));
     }
     let stats = ask(&mut args.source.open()?)?;
-    let mut output = BufWriter::new(io::stdout().lock());
-    if args.prometheus {
-        output.write_all(metrics::text(&stats)?.as_bytes())?;
-    } else if args.format == Format::Table {
-        writeln!(output, "{}", tables(&stats))?;
-    } else {
-        write_line(&mut output, &stats)?;
-    }
+    let text = match args.format {
+        _ if args.prometheus => metrics::text(&stats)?,
+        Format::Table => tables(&stats) + "\n",
+        Format::Jsonl => return Ok(print_line(&stats)?),
+    };
+    let mut output = stdout::text()?;
+    output.write_all(text.as_bytes())?;
     Ok(output.flush()?)
 }
 
@@ -83,7 +83,7 @@ pub(super) fn ask(source: &mut Source) -> anyhow::Result<Stats> {
 /// process may end and another one begin meanwhile.
 fn watch(source: &SourceArgs, every: Duration) -> anyhow::Result<()> {
     yield_to_others();
-    let terminal = Term::stdout();
+    let terminal = Term::read_write_pair(io::stdin(), Stdout::of_text()?);
     let mut shown_lines = 0;
     // What a directory at rest held, which only a process changes: it need not be copied again.
     let mut resting: Option<(Option<Vec<u8>>, Stats)> = None;
@@ -108,11 +108,16 @@ fn watch(source: &SourceArgs, every: Duration) -> anyhow::Result<()> {
         }
         if io::stdout().is_terminal() {
             let text = tables(&stats);
+            // More lines than the terminal has could not be drawn over again.
+            let rows = terminal
+                .size_checked()
+                .map_or(usize::MAX, |(rows, _)| rows.into());
+            let lines: Vec<&str> = text.lines().take(rows.saturating_sub(1)).collect();
             terminal.clear_last_lines(shown_lines)?;
-            terminal.write_line(&text)?;
-            shown_lines = text.lines().count();
+            terminal.write_line(&lines.join("\n"))?;
+            shown_lines = lines.len();
         } else {
-            write_line(&mut io::stdout().lock(), &stats)?;
+            print_line(&stats)?;
         }
         sleep(every);
     }

@@ -1,6 +1,6 @@
 //! `verify`: checks a resting directory, and says what is wrong with it.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use super::Talk;
 use super::ending;
-use super::line::write_line;
+use super::line::print_line;
 use super::say::say;
 use super::timeout::TimeoutArgs;
 
@@ -110,9 +110,7 @@ fn print(report: &Report) -> io::Result<()> {
     if report.untold > 0 {
         say(format_args!("and {} findings more", report.untold));
     }
-    let mut output = io::stdout().lock();
-    write_line(&mut output, report)?;
-    output.flush()
+    print_line(report)
 }
 
 fn status_of(report: &Report) -> u8 {

@@ -96,6 +96,9 @@ impl Loader {
                     Err(error) => return Err(wrong_line(lines + 1, text, &error.to_string())),
                 }
             }
+            if line.is_empty() && lines == 0 {
+                return Err(LoadError::Empty);
+            }
             if !is_whole {
                 return Err(LoadError::CutOff { lines });
             }

@@ -25,7 +25,7 @@ use loader::Loader;
 #[non_exhaustive]
 pub enum LoadError {
     /// There is something in the directory already.
-    #[error("{} is not empty; name a new directory to load into", path.display())]
+    #[error("{} is not empty; name a directory that does not exist yet, or an empty one", path.display())]
     NotEmpty {
         /// The directory that was named.
         path: PathBuf,
@@ -43,6 +43,12 @@ pub enum LoadError {
         /// How it begins.
         text: String,
     },
+    /// There is no dump at all.
+    #[error(
+        "the input is empty, and a dump has at least its digest; did the command fail that was to \
+         make it?"
+    )]
+    Empty,
     /// The dump ends before its digest.
     #[error(
         "the dump ends after {lines} lines without its digest: it is cut off, or only a part; make \

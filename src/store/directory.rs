@@ -422,6 +422,7 @@ fn check_state(path: &Path) -> Result<(), OpenError> {
         Err(OpenError::Unusable { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
             Err(no_state())
         }
+        Err(OpenError::NotOurs { path, found }) => Err(OpenError::NotAState { path, found }),
         Err(error) => Err(error),
     }
 }

@@ -227,7 +227,7 @@ fn start(data_dir: &Path) -> Live {
 fn send(data_dir: &Path, requests: &[Request]) {
     let mut command = binary();
     let input = lines(requests).join("\n");
-    let finished = run(command.arg("--data-dir").arg(data_dir), &input);
+    let finished = run(command.args(["-q", "--data-dir"]).arg(data_dir), &input);
     let replies = finished.expect_quiet_success();
     assert_eq!(replies.lines().count(), requests.len());
     assert!(!replies.contains(r#""code""#), "{replies}");

@@ -20,7 +20,7 @@ const ENDLESS: [&str; 3] = ["--follow", "--watch", "tail -f"];
 const TOO_LARGE: [&str; 2] = ["exactly-once bench\n", "--events 5000000"];
 
 /// The paths of all commands: `["dump"]`, `["checkpoints", "list"]` and so on.
-fn commands(path: &[String]) -> Vec<Vec<String>> {
+pub fn commands(path: &[String]) -> Vec<Vec<String>> {
     let help = help(path);
     let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1);
     let listed = listed.take_while(|line| !line.is_empty());

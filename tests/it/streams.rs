@@ -2,7 +2,7 @@
 
 use crate::client::dump::Dump;
 use crate::client::{Node, scratch_dir};
-use crate::command::{binary, finish, run};
+use crate::command::{binary, finish, on_directory, run};
 use crate::oracle::Request;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -113,6 +113,38 @@ fn an_output_that_does_not_wait_for_its_reader_loses_no_reply() {
         .expect("replies are text");
     assert_eq!(replies.lines().count() as u64, EVENTS);
     assert_eq!(finish(node).code, Some(0));
+}
+
+#[test]
+fn an_input_that_does_not_wait_for_its_writer_is_read_to_its_end() {
+    let home = scratch_dir();
+    let state = home.path().join("state");
+    let input = process(1, "e1", "word");
+    run(&mut on_directory("run", &state, &[]), &input).expect_quiet_success();
+    let dump = run(&mut on_directory("dump", &state, &[]), "").expect_quiet_success();
+    for (name, input) in [
+        ("run", input),
+        ("load", dump),
+        ("events", "a text".to_owned()),
+    ] {
+        let (reader, mut writer) = std::io::pipe().expect("there is a pipe");
+        rustix::io::ioctl_fionbio(&reader, true).expect("a pipe can be set not to wait");
+        let mut command = binary();
+        command
+            .arg(name)
+            .env("EXACTLY_ONCE_DATA_DIR", home.path().join(name));
+        let command = command.stdin(reader).stdout(Stdio::piped());
+        let child = command
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it can be started");
+        // The command meets the empty pipe, or is so slow that this shows nothing.
+        thread::sleep(Duration::from_millis(100));
+        writer.write_all(input.as_bytes()).expect("it is read");
+        drop(writer);
+        let said = finish(child).expect_quiet_success();
+        assert!(!said.is_empty(), "{name}");
+    }
 }
 
 #[test]

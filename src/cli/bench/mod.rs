@@ -16,7 +16,7 @@ use exactly_once::{Engine, Options, Scratch};
 
 use super::Talk;
 use super::files::refuse_inside_a_state;
-use super::line::write_line;
+use super::line::print_line;
 use super::sheet::Format;
 use report::Report;
 
@@ -117,7 +117,7 @@ pub(super) fn run(args: &BenchArgs, talk: Talk) -> anyhow::Result<()> {
     });
     match format {
         Format::Table => report.print_table(),
-        Format::Jsonl => Ok(write_line(&mut io::stdout().lock(), &report)?),
+        Format::Jsonl => Ok(print_line(&report)?),
     }
 }
 

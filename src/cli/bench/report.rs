@@ -1,6 +1,6 @@
 //! What a bench tells: one JSON line, or tables.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::time::Duration;
 
 use comfy_table::{CellAlignment, Table};
@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::latency::Latency;
 use super::throughput::Throughput;
 use super::{BenchArgs, Ids};
+use crate::cli::stdout;
 
 /// Everything that was measured, under the names of the JSON line.
 #[derive(Debug, Serialize)]
@@ -198,12 +199,12 @@ impl Report {
             let share = format!("{:.0} %", share * 100.0);
             stages.add_row([(*name).to_owned(), format!("{seconds:.2}"), share]);
         }
-        let mut output = io::stdout();
+        let mut output = stdout::text()?;
         writeln!(output, "{figures}\n\n{stages}")?;
         if let Some(latencies) = self.latencies() {
             writeln!(output, "\n{latencies}")?;
         }
-        Ok(())
+        Ok(output.flush()?)
     }
 
     fn latencies(&self) -> Option<Table> {

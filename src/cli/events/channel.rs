@@ -1,7 +1,7 @@
 //! A channel that delivers events at least once: late, again, in any order.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
@@ -23,7 +23,7 @@ pub(super) struct Event {
 
 /// A channel that delivers every event at least once.
 pub(super) struct Channel<W: Write> {
-    output: BufWriter<W>,
+    output: W,
     random: ChaCha8Rng,
     redeliver: f64,
     /// Events held back until all are known, if they are to be shuffled.
@@ -52,7 +52,7 @@ struct Body<'a> {
 impl<W: Write> Channel<W> {
     pub(super) fn new(args: &EventsArgs, output: W) -> Self {
         Self {
-            output: BufWriter::with_capacity(1 << 16, output),
+            output,
             random: ChaCha8Rng::seed_from_u64(args.seed),
             redeliver: args.redeliver,
             held: args.shuffle.then(Vec::new),

@@ -5,13 +5,14 @@ mod words;
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
 
 use super::exit::WrongArguments;
+use super::{stdin, stdout};
 use channel::{Channel, Event};
 use words::Words;
 
@@ -53,7 +54,7 @@ pub(super) fn run(args: &EventsArgs) -> anyhow::Result<()> {
         &args.files
     };
     let names = id_names(files, args)?;
-    let mut channel = Channel::new(args, io::stdout().lock());
+    let mut channel = Channel::new(args, stdout::json_lines()?);
     for (file, name) in files.iter().zip(names) {
         let mut words = Words::new(open(file)?);
         let reading = || format!("reading {}", file.display());
@@ -69,7 +70,7 @@ pub(super) fn run(args: &EventsArgs) -> anyhow::Result<()> {
 
 fn open(file: &Path) -> anyhow::Result<Box<dyn Read>> {
     if file == Path::new("-") {
-        return Ok(Box::new(io::stdin().lock()));
+        return Ok(Box::new(stdin::patient()?));
     }
     Ok(Box::new(
         File::open(file).with_context(|| format!("opening {}", file.display()))?,

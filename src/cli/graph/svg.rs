@@ -10,7 +10,7 @@ use super::layout::{Layout, Row};
 use super::signs::{ASIDE, Sign, circle, path, run_style};
 use super::walk::{RunKind, What};
 use super::words;
-use crate::cli::sheet::printable;
+use crate::cli::printable::printable;
 
 /// All lengths are in the units of the file, a pixel each unless it is scaled.
 const WIDTH: f64 = 1200.0;

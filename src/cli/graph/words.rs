@@ -2,7 +2,7 @@
 
 use exactly_once::inspect::{Milestone, time_of};
 
-use crate::cli::sheet::printable;
+use crate::cli::printable::printable;
 
 /// A milestone, in a few words.
 pub(super) fn sentence(milestone: &Milestone) -> String {

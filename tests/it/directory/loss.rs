@@ -35,7 +35,7 @@ fn answered(dir: &Path) -> (PathBuf, Oracle) {
 fn with(data_dir: &Path, options: &[&str]) -> crate::command::Finished {
     run(
         binary()
-            .args(["run", "--data-dir"])
+            .args(["run", "--quiet", "--data-dir"])
             .arg(data_dir)
             .args(options),
         "",

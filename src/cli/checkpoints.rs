@@ -11,6 +11,7 @@ use exactly_once::{Engine, Options, Request};
 use serde::Serialize;
 
 use super::exit::WrongArguments;
+use super::floor::FloorArgs;
 use super::graph::{self, GraphArgs};
 use super::line::{print_line, write_record};
 use super::sheet::{Format, Kind, Sheet};
@@ -102,6 +103,8 @@ struct SaveArgs {
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
+    floor: FloorArgs,
+    #[command(flatten)]
     source: SourceArgs,
 }
 
@@ -124,6 +127,8 @@ struct RestoreArgs {
     #[arg(long, conflicts_with = "yes")]
     dry_run: bool,
     #[command(flatten)]
+    floor: FloorArgs,
+    #[command(flatten)]
     source: SourceArgs,
 }
 
@@ -139,6 +144,8 @@ struct DeleteArgs {
     /// Only show the checkpoint that would be deleted
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    floor: FloorArgs,
     #[command(flatten)]
     source: SourceArgs,
 }
@@ -243,7 +250,7 @@ fn save(args: &SaveArgs) -> anyhow::Result<()> {
             record.starts_with(is_of_it.as_bytes())
         });
     }
-    carry_out(source, Verb::Save, name)
+    carry_out(source, args.floor, Verb::Save, name)
 }
 
 fn restore(args: &RestoreArgs) -> anyhow::Result<()> {
@@ -266,7 +273,7 @@ fn restore(args: &RestoreArgs) -> anyhow::Result<()> {
             return Ok(());
         }
     }
-    carry_out(source, Verb::Restore, name)
+    carry_out(source, args.floor, Verb::Restore, name)
 }
 
 fn delete(args: &DeleteArgs) -> anyhow::Result<()> {
@@ -277,7 +284,7 @@ fn delete(args: &DeleteArgs) -> anyhow::Result<()> {
         let mut is_first = true;
         return print_records(&args.source, &query, |_| std::mem::take(&mut is_first));
     }
-    carry_out(&args.source, Verb::Delete, &args.name)
+    carry_out(&args.source, args.floor, Verb::Delete, &args.name)
 }
 
 fn is_confirmed(name: &str, change: &Change) -> anyhow::Result<bool> {
@@ -293,11 +300,17 @@ fn is_confirmed(name: &str, change: &Change) -> anyhow::Result<bool> {
 }
 
 /// Does something with a checkpoint, in the directory or by the process that holds it, and says so.
-fn carry_out(source: &SourceArgs, verb: Verb, checkpoint_id: &str) -> anyhow::Result<()> {
+fn carry_out(
+    source: &SourceArgs,
+    floor: FloorArgs,
+    verb: Verb,
+    checkpoint_id: &str,
+) -> anyhow::Result<()> {
     let request = verb.request(checkpoint_id);
     request.check_lengths()?;
     let options = Options {
         must_exist: true,
+        min_free_bytes: floor.min_free_bytes,
         storage_timeout: source.timeout.storage_timeout(),
         ..Options::default()
     };

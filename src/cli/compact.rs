@@ -27,7 +27,6 @@ use super::timeout::TimeoutArgs;
 Examples:
   exactly-once compact --data-dir state --dry-run
   exactly-once compact --data-dir state
-  exactly-once compact --data-dir state --undo
   exactly-once compact --data-dir state --remove-old")]
 pub(super) struct CompactArgs {
     /// Where the state lives

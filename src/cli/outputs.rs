@@ -90,6 +90,8 @@ pub(super) fn run(args: &OutputsArgs) -> anyhow::Result<()> {
         };
         sleep(LOOK_EVERY);
         if has_ended {
+            // A copy takes room on the disk for as long as it is open.
+            drop(source);
             if read.is_ok() {
                 // Only a process changes a directory that was at rest when it was read.
                 wait_until_not(&mark, &args.source.data_dir);

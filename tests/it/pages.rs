@@ -32,7 +32,7 @@ fn make(data_dir: &Path) {
 }
 
 fn answers(data_dir: &Path, input: &str) -> String {
-    run(&mut on_directory("run", data_dir, &[]), input).expect_quiet_success()
+    run(&mut on_directory("run", data_dir, &["-q"]), input).expect_quiet_success()
 }
 
 /// Damages the leaf of sled's own tree, an empty page with number 2, wherever it was written: four
@@ -101,7 +101,7 @@ fn no_run_starts_with_such_a_page_and_what_was_answered_stays() {
     let before = dump_of(&data_dir, &[]);
     damage_the_empty_page(&data_dir);
     let more = events(EVENTS..10 * EVENTS);
-    let refused = run(&mut on_directory("run", &data_dir, &[]), &more);
+    let refused = run(&mut on_directory("run", &data_dir, &["-q"]), &more);
     let line = refused.expect_refusal(STORAGE);
     assert!(line.contains("exactly-once compact --data-dir "), "{line}");
     assert_eq!(dump_of(&data_dir, &[]), before);

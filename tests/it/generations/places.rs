@@ -201,3 +201,50 @@ fn a_command_that_is_refused_leaves_no_directory() {
     }
     compact(&data_dir, &["--min-free-bytes", "1"]).expect_quiet_success();
 }
+
+#[test]
+fn every_command_that_writes_has_an_option_for_the_space_it_leaves_free() {
+    let home = scratch_dir();
+    let data_dir = home.path().join("st");
+    made(&data_dir, 10);
+    let dumped = dump_of(&data_dir, &[]);
+    let floor = u64::MAX.to_string();
+    let (mut with_option, mut refused) = (Vec::new(), Vec::new());
+    for command in parser::on_directories() {
+        let name = command.name();
+        if !command.has("--min-free-bytes") {
+            continue;
+        }
+        let other = home.path().join("other");
+        let on = if name == "load" { &other } else { &data_dir };
+        let argument = if name == "backup" {
+            &*other
+        } else {
+            Path::new("c")
+        };
+        let mut call = command.on(on, argument);
+        let input = if name == "load" {
+            dumped.clone()
+        } else {
+            lines(90..91)
+        };
+        let finished = run(call.args(["--min-free-bytes", &floor]), &input);
+        if finished.code == Some(5) || finished.stdout.contains("\"code\": 11") {
+            refused.push(name.clone());
+        }
+        with_option.push(name);
+    }
+    let expected = [
+        "run",
+        "load",
+        "backup",
+        "compact",
+        "checkpoints save",
+        "checkpoints restore",
+        "checkpoints delete",
+    ];
+    assert_eq!(with_option, expected);
+    // A deletion writes next to nothing, and is refused like the others.
+    assert_eq!(refused, expected);
+    assert_eq!(dump_of(&data_dir, &[]), dumped);
+}

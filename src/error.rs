@@ -2,28 +2,28 @@
 //!
 //! Nothing here knows the wire protocol; a refused request is a [`crate::Refusal`], not an error.
 
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use thiserror::Error;
+use rustix::io::Errno;
+use thiserror::Error as ThisError;
+
+use crate::remedy::{errno_in, errno_of, remedy};
 
 /// Why a state directory could not be opened.
-#[derive(Debug, Error)]
+#[derive(Debug, ThisError)]
 #[non_exhaustive]
 pub enum OpenError {
     /// Another process is writing to the directory.
-    #[error(
-        "{} is held by {}; stop that process, or use another directory",
-        path.display(),
-        pid.map_or("another process".to_owned(), |pid| format!("process {pid}"))
-    )]
+    #[error("{} is held by {holder}; stop that process, or use another directory", path.display())]
     HeldByWriter {
         /// The state directory.
         path: PathBuf,
-        /// The holder's process id, if it has written it into the lock file.
-        pid: Option<u32>,
+        /// The process that writes to it.
+        holder: Holder,
     },
     /// A command that only reads, such as `dump`, is copying the directory.
     #[error(
@@ -145,12 +145,14 @@ pub enum OpenError {
         loss: Loss,
     },
     /// The operating system refused something that opening needs.
-    #[error("{} cannot be used: {action} failed; check its owner, mode and disk", path.display())]
+    #[error("{} cannot be used: {action} failed; {remedy}", path.display())]
     Unusable {
         /// The file or directory in question.
         path: PathBuf,
         /// What was being done.
         action: &'static str,
+        /// What the reason means, and what helps.
+        remedy: String,
         /// The operating system's reason.
         source: io::Error,
     },
@@ -168,6 +170,37 @@ pub enum OpenError {
     /// The directory's database could not be opened or read.
     #[error(transparent)]
     Storage(#[from] StorageError),
+}
+
+/// The process that holds a directory, as far as it has said in the lock file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Holder {
+    /// It has said nothing yet.
+    Unknown,
+    /// A process of this machine, by its id here.
+    Here(u32),
+    /// A process in another container or on another machine: its id there says nothing here.
+    Elsewhere {
+        /// The name of its container or machine.
+        host: String,
+        /// Its process id there.
+        pid: u32,
+    },
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown => write!(f, "another process"),
+            Self::Here(pid) => write!(f, "process {pid}"),
+            Self::Elsewhere { host, pid } => write!(
+                f,
+                "a process in another container or on another machine, whose host name is {host:?} \
+                 and where it is process {pid}"
+            ),
+        }
+    }
 }
 
 /// How far answers were given, and how far a damaged database still goes. Each is a group of
@@ -202,23 +235,23 @@ impl fmt::Display for Loss {
 /// A failure of the storage below an open state directory. All but [`StorageError::ViewGivenUp`]
 /// are final for an engine that meets them while it changes the state: it answers nothing more,
 /// and the next open decides what took effect.
-#[derive(Debug, Error)]
+#[derive(Debug, ThisError)]
 #[non_exhaustive]
 pub enum StorageError {
     /// The database reported an error. The group in hand may or may not have become durable.
-    #[error(
-        "the database failed while {action}; start again, and restore a copy if that fails too"
-    )]
+    #[error("the database failed while {action}; {remedy}, then start again")]
     Database {
         /// What was being done.
         action: &'static str,
+        /// What the error means, and what helps.
+        remedy: String,
         /// The database's own error.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: Box<dyn Error + Send + Sync>,
     },
     /// The database panicked. The group in hand may or may not have become durable.
     #[error(
-        "the database panicked while {action} ({message}); start again, and restore a copy if that \
-         fails too"
+        "the database panicked while {action} ({message}); {}, then start again",
+        remedy(None, &io::Error::other(message.clone()))
     )]
     Panicked {
         /// What was being done.
@@ -238,14 +271,17 @@ pub enum StorageError {
         /// How long it was waited for.
         limit: Duration,
     },
-    /// The thread that watches the calls of the database could not be started.
+    /// A thread could not be started. Nothing was changed by that.
     #[error(
-        "the thread that watches the storage could not be started; raise the limit of threads \
-         (ulimit -u)"
+        "a thread could not be started; raise the limit of threads (ulimit -u, or pids.max of the \
+         container)"
     )]
-    Watchdog(#[source] io::Error),
+    Thread(#[source] io::Error),
     /// The kernel could not make written data durable. The group in hand may or may not survive.
-    #[error("the database file could not be made durable; check the disk, and start again")]
+    #[error(
+        "the database file could not be made durable; {}, then start again",
+        remedy(None, .0)
+    )]
     Sync(#[source] io::Error),
     /// The database file has been removed while it was in use.
     #[error(
@@ -256,12 +292,12 @@ pub enum StorageError {
     /// The file that says how far answers have been given cannot be written. The group in hand may
     /// or may not survive.
     #[error(
-        "the watermark, which says how far answers have been given, cannot be written; check the \
-         disk, and start again"
+        "the watermark, which says how far answers have been given, cannot be written{}",
+        of_watermark(.0.as_ref())
     )]
-    Watermark(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Watermark(#[source] Box<dyn Error + Send + Sync>),
     /// The disk of the state directory did not say how much of it is free.
-    #[error("the free space of the disk could not be read; check that it is still mounted")]
+    #[error("the free space of the disk could not be read; {}", remedy(None, .0))]
     Space(#[source] io::Error),
     /// Something on disk is not what was written there.
     #[error(
@@ -289,7 +325,27 @@ pub enum StorageError {
     Stopped,
 }
 
+/// The remedy of a watermark that cannot be written, if its error does not have one of its own.
+fn of_watermark(error: &(dyn Error + 'static)) -> String {
+    match error.downcast_ref::<OpenError>() {
+        Some(_) => String::new(),
+        None => format!("; {}, then start again", remedy(None, error)),
+    }
+}
+
 impl StorageError {
+    /// Whether the system refused something for a reason that lies outside the directory, as a
+    /// limit does: that says nothing about what is stored.
+    pub(crate) fn is_of_system(&self) -> bool {
+        let errno = match self {
+            Self::Thread(_) | Self::Sync(_) | Self::Space(_) => return true,
+            Self::Database { source, .. } => errno_of(source.as_ref()),
+            Self::Panicked { message, .. } => errno_in(message),
+            _ => None,
+        };
+        errno.is_some_and(|errno| errno != Errno::IO)
+    }
+
     /// What was found damaged, what should be there, and what is.
     pub(crate) fn damaged(
         what: impl Into<String>,

@@ -53,6 +53,8 @@
 //! | `fingerprint` | what the index compares before the ids | where it is kept |
 //! | `look_ahead` | reading memory before it is needed | what is in it |
 //! | `json_text` | strings and numbers as JSON | who reads them |
+//! | `remedy` | what helps against an error of the system | who met it |
+//! | `threads` | starting threads, and what is done without them | what they do |
 //! | `storage_timeout` | how long the storage is waited for | how it is watched |
 //! | `statistics`, `limits`, `error` | figures, limits, failures | everything else |
 //!
@@ -83,6 +85,7 @@ pub mod node;
 mod options;
 mod processor;
 mod protocol;
+mod remedy;
 mod request;
 mod seen;
 mod snapshots;
@@ -90,12 +93,14 @@ mod state;
 mod statistics;
 mod storage_timeout;
 mod store;
+mod threads;
 pub mod verify;
 
 pub use engine::Engine;
-pub use error::{Loss, OpenError, StorageError};
+pub use error::{Holder, Loss, OpenError, StorageError};
 pub use limits::{MAX_CHECKPOINT_ID_BYTES, MAX_EVENT_ID_BYTES, MAX_SOURCE_BYTES, MAX_WORD_BYTES};
 pub use options::Options;
+pub use remedy::remedy;
 pub use request::{Answer, Outcome, Refusal, Reply, Request};
 pub use state::counts::WordCount;
 pub use statistics::Statistics;

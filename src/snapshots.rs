@@ -6,7 +6,6 @@
 //! exist. Kept are the latest two, and for each checkpoint the nearest one below it.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::thread::JoinHandle;
 
 use xxhash_rust::xxh3::Xxh3;
 
@@ -19,6 +18,7 @@ use crate::store::{
     CountsBlock, Reader, SLED_BYTES_A_BYTE, SnapshotHeader, SnapshotWrites, SpaceFloor,
     encode_counts,
 };
+use crate::threads::Aside;
 
 /// Blocks that one group carries: 384 KB, a few milliseconds of a group's time.
 const BLOCKS_A_GROUP: usize = 64;
@@ -45,7 +45,7 @@ pub(crate) struct Snapshots {
 #[derive(Debug)]
 enum Stage {
     Idle,
-    Encoding(JoinHandle<Result<Encoded, StorageError>>),
+    Encoding(Aside<Result<Encoded, StorageError>>),
     Writing(Encoded),
 }
 
@@ -131,7 +131,7 @@ impl Snapshots {
         let snapshot = self.next_snapshot;
         self.next_snapshot += 1;
         let reader = self.reader.clone();
-        self.stage = Stage::Encoding(std::thread::spawn(move || {
+        self.stage = Stage::Encoding(Aside::start("snapshot", move || {
             sort_by_word(&mut counts);
             let blocks = encode_counts(snapshot, &counts);
             let mut digest = Xxh3::new();

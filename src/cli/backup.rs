@@ -6,10 +6,10 @@ use std::thread;
 
 use anyhow::Context;
 use clap::Args;
-use exactly_once::Options;
 use exactly_once::inspect::{Filter, Query};
 use exactly_once::load::{Built, LoadError, build};
 use exactly_once::verify::Report;
+use exactly_once::{Options, StorageError};
 
 use super::floor::FloorArgs;
 use super::line::write_record;
@@ -71,20 +71,19 @@ pub(super) fn copy_state(
     };
     let (dump, dumping) = io::pipe().context("making a pipe")?;
     let (dumped, built) = thread::scope(|scope| {
-        let building = scope.spawn(|| {
+        let building = thread::Builder::new().spawn_scoped(scope, || {
             let dump = BufReader::with_capacity(BUFFER_BYTES, dump);
             build(dump, &options)
         });
+        let building = building.map_err(StorageError::Thread)?;
         let mut output = BufWriter::with_capacity(BUFFER_BYTES, dumping);
         let dumped = source.answer(&query, |record| Ok(write_record(&mut output, record)?));
         let dumped = dumped.and_then(|()| Ok(output.flush()?));
         drop(output);
         let built = building.join();
-        (
-            dumped,
-            built.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-        )
-    });
+        let built = built.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Ok::<_, StorageError>((dumped, built))
+    })?;
     // Where one of both fails, the other one finds the pipe closed, and knows no more than that.
     match (dumped, built) {
         (Ok(()), built) => Ok(built?),

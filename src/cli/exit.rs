@@ -10,6 +10,7 @@ use exactly_once::{OpenError, Refusal, StorageError};
 use thiserror::Error;
 
 use super::connection::Refused;
+use super::source::NoAnswer;
 use super::verify::Damaged;
 
 /// Arguments that are each well-formed and do not go together, or name what there is not.
@@ -67,6 +68,9 @@ fn code(error: &anyhow::Error) -> u8 {
     }
     if error.is::<WrongArguments>() {
         return USAGE;
+    }
+    if error.is::<NoAnswer>() {
+        return HELD;
     }
     if let Some(refused) = error.downcast_ref::<Refused>() {
         return refused.status();

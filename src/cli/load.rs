@@ -4,10 +4,9 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::Args;
-use exactly_once::Options;
 use exactly_once::load::{Loaded, load};
+use exactly_once::{Options, remedy};
 use serde::Serialize;
 
 use super::floor::FloorArgs;
@@ -67,7 +66,10 @@ pub(super) fn run(args: &LoadArgs) -> anyhow::Result<()> {
         None => Box::new(BufReader::with_capacity(BUFFER_BYTES, stdin::patient()?)),
         Some(path) => {
             let file = File::open(path);
-            let file = file.with_context(|| format!("opening {}", path.display()))?;
+            let file = file.map_err(|error| {
+                let cure = remedy(Some(path), &error);
+                anyhow::Error::new(error).context(format!("opening {}; {cure}", path.display()))
+            })?;
             Box::new(BufReader::with_capacity(BUFFER_BYTES, file))
         }
     };

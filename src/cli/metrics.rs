@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context;
+use exactly_once::StorageError;
 use exactly_once::inspect::{ProcessStats, Stats, TreeStats};
 use prometheus::{Gauge, GaugeVec, IntCounter, Opts, Registry, TextEncoder};
 use tracing::warn;
@@ -138,10 +139,14 @@ pub(super) struct MetricsFile {
 
 impl MetricsFile {
     /// Starts to write the figures of the process that holds a directory: this one.
-    pub(super) fn start(path: &Path, every: Duration, directory: &Path) -> Self {
+    pub(super) fn start(
+        path: &Path,
+        every: Duration,
+        directory: &Path,
+    ) -> Result<Self, StorageError> {
         let (finished, is_finished) = channel();
         let (path, directory) = (path.to_owned(), directory.to_owned());
-        let thread = std::thread::spawn(move || {
+        let thread = std::thread::Builder::new().spawn(move || {
             loop {
                 let written = write(&path, &directory);
                 if is_finished.recv_timeout(every) != Err(RecvTimeoutError::Timeout) {
@@ -154,7 +159,8 @@ impl MetricsFile {
                 }
             }
         });
-        Self { finished, thread }
+        let thread = thread.map_err(StorageError::Thread)?;
+        Ok(Self { finished, thread })
     }
 
     /// Leaves the last figures standing.

@@ -30,14 +30,15 @@ mod stdout;
 mod timeout;
 mod verify;
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use exactly_once::StorageError;
 use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use tracing::level_filters::LevelFilter;
-use tracing_appender::non_blocking::WorkerGuard;
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 
 use stdout::Stdout;
 
@@ -60,8 +61,8 @@ Exit status:
   3  the directory cannot be used: not ours, of an unknown format, unreadable, without state,
      or without its database or the right sentinel
   4  another process holds the directory
-  5  the storage failed, does not answer, is damaged or has lost what was answered; or a running
-     process cannot answer now
+  5  the storage failed, does not answer, is damaged or has lost what was answered; or a thread
+     could not be started; or a running process cannot answer now
   10 and above: what verify found, see verify --help";
 
 /// Counts events from an at-least-once stream exactly once, across crashes and power cuts.
@@ -155,13 +156,14 @@ fn print_help(help: &clap::Error) -> anyhow::Result<()> {
 fn carry_out(cli: Cli) -> anyhow::Result<()> {
     // Before anything is changed whose outcome could not be told.
     stdout::check_open()?;
-    let log = start_log(cli.talk);
+    // What was logged goes before how it ended.
+    let _log = start_log(cli.talk)?;
     ending::clean_up_on_signals(match &cli.command {
         // The node ends in its own way.
         None | Some(Command::Run(_)) => &[SIGTERM, SIGINT],
         Some(_) => &[],
     });
-    let result = match cli.command {
+    match cli.command {
         None => run::run(&cli.run, cli.talk),
         Some(Command::Run(args)) => run::run(&args, cli.talk),
         Some(Command::Dump(args)) => dump::run(&args),
@@ -177,10 +179,7 @@ fn carry_out(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Bench(args)) => bench::run(&args, cli.talk),
         Some(Command::Completions(args)) => generated::completions(&args, Cli::command()),
         Some(Command::Man(args)) => generated::man(&args, Cli::command()),
-    };
-    // What was logged goes before how it ended.
-    drop(log);
-    result
+    }
 }
 
 /// A write beyond a limit of file sizes (`ulimit -f`) shall fail, as one to a full disk does, and
@@ -193,15 +192,13 @@ fn fail_writes_at_a_size_limit() {
 
 /// Starts logging to standard error, by a thread of its own: whoever does not read standard
 /// error, or has no room for it, misses lines, and holds up nothing.
-fn start_log(talk: Talk) -> WorkerGuard {
+fn start_log(talk: Talk) -> Result<WorkerGuard, StorageError> {
     let level = match (talk.quiet, talk.verbose) {
         (true, _) => LevelFilter::ERROR,
         (false, false) => LevelFilter::WARN,
         (false, true) => LevelFilter::INFO,
     };
-    let (writer, guard) = tracing_appender::non_blocking::NonBlockingBuilder::default()
-        .buffered_lines_limit(WAITING_LOG_LINES)
-        .finish(say::log_output());
+    let (writer, guard) = start_log_thread()?;
     tracing_subscriber::fmt()
         .with_max_level(level)
         .with_writer(writer)
@@ -209,5 +206,18 @@ fn start_log(talk: Talk) -> WorkerGuard {
         .with_target(false)
         .with_ansi(console::colors_enabled_stderr())
         .init();
-    guard
+    Ok(guard)
+}
+
+/// The thread that logs, and the way to it. Its library panics where it cannot start the thread,
+/// of which nothing is to be said but the error.
+fn start_log_thread() -> Result<(NonBlocking, WorkerGuard), StorageError> {
+    std::panic::set_hook(Box::new(|_| ()));
+    let started = std::panic::catch_unwind(|| {
+        NonBlockingBuilder::default()
+            .buffered_lines_limit(WAITING_LOG_LINES)
+            .finish(say::log_output())
+    });
+    say::panics_too();
+    started.map_err(|_| StorageError::Thread(io::ErrorKind::WouldBlock.into()))
 }

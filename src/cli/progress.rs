@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
+use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use exactly_once::Statistics;
@@ -23,7 +23,7 @@ impl Progress {
         let drawing = is_wanted.then(|| {
             let (finished, is_finished) = channel();
             let monitor = monitor.clone();
-            let thread = std::thread::spawn(move || {
+            let thread = Builder::new().spawn(move || {
                 let style = ProgressStyle::with_template("{spinner} {wide_msg}");
                 let style = style.expect("the template is well-formed");
                 let bar = ProgressBar::new_spinner().with_style(style);
@@ -34,9 +34,12 @@ impl Progress {
                 }
                 bar.finish_with_message(line(&monitor.statistics(), started.elapsed()));
             });
-            (finished, thread)
+            // Where no thread can be started, nothing is drawn.
+            thread.ok().map(|thread| (finished, thread))
         });
-        Self { drawing }
+        Self {
+            drawing: drawing.flatten(),
+        }
     }
 
     /// Draws the last figures and leaves them standing.

@@ -108,6 +108,7 @@ pub(super) fn run(args: &RunArgs, talk: Talk) -> anyhow::Result<()> {
         let every = Duration::from_secs(args.metrics_every);
         MetricsFile::start(path, every, &directory)
     });
+    let metrics = metrics.transpose()?;
     let served = node::serve(engine, input, output, control, &stop, &monitor);
     if let Some(metrics) = metrics {
         metrics.finish();

@@ -1,12 +1,17 @@
 //! Where a state is looked at: in a resting directory, or by asking the process that holds it.
 
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use exactly_once::OpenError;
 use exactly_once::inspect::{Inspection, Query};
+use exactly_once::node::CONTROL_SOCKET;
+use exactly_once::{Holder, OpenError, remedy};
+use thiserror::Error;
 
 use super::connection::Connection;
 use super::timeout::TimeoutArgs;
@@ -65,19 +70,99 @@ pub(super) fn either<T>(
         };
         match Connection::open(directory) {
             Ok(connection) => return live(connection),
-            Err(error) if Instant::now() > deadline => {
-                let context = format!("{held}; it does not answer on its control socket ({error})");
-                return Err(held.context(context));
+            Err(why) => {
+                let no_answer = NoAnswer::of(directory, &held, why);
+                if !no_answer.may_pass() || Instant::now() > deadline {
+                    return Err(no_answer.into());
+                }
+                sleep(TRY_EVERY);
             }
-            Err(_) => sleep(TRY_EVERY),
         }
     }
 }
 
-/// Whether another process holds the directory.
+/// Whether another process holds the directory, and may answer later.
 pub(super) fn is_held(error: &anyhow::Error) -> bool {
-    let error = error.downcast_ref::<OpenError>();
-    matches!(error, Some(OpenError::HeldByWriter { .. }))
+    match error.downcast_ref::<NoAnswer>() {
+        Some(no_answer) => no_answer.may_pass(),
+        None => holder(error).is_some(),
+    }
+}
+
+fn holder(error: &anyhow::Error) -> Option<&Holder> {
+    match error.downcast_ref() {
+        Some(OpenError::HeldByWriter { holder, .. }) => Some(holder),
+        _ => None,
+    }
+}
+
+/// A process holds the directory and cannot be asked.
+#[derive(Debug, Error)]
+pub(super) enum NoAnswer {
+    /// It is another user's.
+    #[error(
+        "{directory} is held by {holder} of user {user}, and only that user can ask it; run this \
+         command as user {user}"
+    )]
+    OfAnotherUser {
+        directory: String,
+        holder: String,
+        user: u32,
+        source: io::Error,
+    },
+    /// It does not listen: it is starting or ending, or it is no node.
+    #[error(
+        "{directory} is held by {holder}, and nothing answers on its control socket \
+         {CONTROL_SOCKET}; wait until that process has started or ended, or stop it"
+    )]
+    NotListening {
+        directory: String,
+        holder: String,
+        source: io::Error,
+    },
+    /// This process cannot ask anything.
+    #[error("{directory} is held by {holder}, which cannot be asked; {remedy}")]
+    Unable {
+        directory: String,
+        holder: String,
+        remedy: String,
+        source: io::Error,
+    },
+}
+
+impl NoAnswer {
+    fn of(directory: &Path, held: &anyhow::Error, source: io::Error) -> Self {
+        use io::ErrorKind::{ConnectionRefused, NotFound, PermissionDenied, WouldBlock};
+        let socket = directory.join(CONTROL_SOCKET);
+        let owner = fs::metadata(&socket).map(|socket| socket.uid());
+        let remedy = || remedy(Some(&socket), &source);
+        let holder = holder(held).map_or_else(String::new, Holder::to_string);
+        let directory = directory.display().to_string();
+        match (source.kind(), owner) {
+            (PermissionDenied, Ok(user)) => Self::OfAnotherUser {
+                directory,
+                holder,
+                user,
+                source,
+            },
+            (NotFound | ConnectionRefused | WouldBlock, _) => Self::NotListening {
+                directory,
+                holder,
+                source,
+            },
+            _ => Self::Unable {
+                directory,
+                holder,
+                remedy: remedy(),
+                source,
+            },
+        }
+    }
+
+    /// Whether it may be otherwise a moment later.
+    fn may_pass(&self) -> bool {
+        matches!(self, Self::NotListening { .. })
+    }
 }
 
 /// A state to be looked at.

@@ -36,6 +36,7 @@ use crate::error::StorageError;
 use crate::look_ahead::LOOK_AHEAD;
 use crate::processor::{Preparation, Preparer, Processor};
 use crate::protocol::{Batch, BatchReader, Body, Line};
+use crate::threads;
 use answered::Answered;
 use answers::ANSWER_BYTES;
 use client::Client;
@@ -98,23 +99,26 @@ pub fn serve(
     let (batches, decoded) = bounded(WAITING_BATCHES);
     let (groups, held) = bounded(0);
     std::thread::scope(|scope| {
+        // A thread that cannot be started ends those that were.
+        let _stop = StopAtEnd(stop);
         let preparer = processor.preparer();
         let clock = monitor.clock();
         if let Some(control) = control {
             let (batches, clients) = (batches.clone(), monitor.clients());
-            scope.spawn(move || control.serve(scope, preparer, batches, clients, stop));
+            let serve = move || control.serve(scope, preparer, batches, clients, stop);
+            threads::start_scoped(scope, "control", serve)?;
         }
         let input = TimedInput { input, clock };
-        let decoding = scope.spawn(move || {
+        let decoding = threads::start_scoped(scope, "decode", move || {
             // Clients are not served any longer than the input.
             let _stop = StopAtEnd(stop);
             decode(input, preparer, batches, stop)
-        });
+        })?;
         let committer = Committer::new(store, output, stop, clock);
-        let committing = scope.spawn(|| {
+        let committing = threads::start_scoped(scope, "commit", || {
             let _stop = StopAtEnd(stop);
             committer.run(held)
-        });
+        })?;
         let applier = Applier {
             groups,
             processor,

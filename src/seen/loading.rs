@@ -15,6 +15,7 @@ use crate::error::StorageError;
 use crate::fingerprint::Fingerprint;
 use crate::seen::run_table::{RunTable, SHARDS, Slice, shard_of};
 use crate::store::{Reader, RunHeader, RunNumber};
+use crate::threads;
 
 /// About so many positions of each run are in a slice: half of what a page of sled holds, as such a
 /// page is read for it. With fewer of them more would be read in vain at both ends; with more, the
@@ -95,7 +96,15 @@ pub(super) struct Loading {
 
 impl Loading {
     /// Starts to make the table of a journal of so many positions.
-    pub(super) fn start(reader: &Reader, stored: &[RunHeader], positions: u64) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Thread`] if the thread cannot be started.
+    pub(super) fn start(
+        reader: &Reader,
+        stored: &[RunHeader],
+        positions: u64,
+    ) -> Result<Self, StorageError> {
         // What is not stored yet is like another run.
         let positions_a_run = positions / (stored.len() as u64 + 1);
         let slices = (positions_a_run / SLICE_POSITIONS_A_RUN).next_power_of_two();
@@ -108,21 +117,21 @@ impl Loading {
         };
         let (loaded, receiver) = bounded(1);
         let in_thread = maker.clone();
-        let thread = std::thread::spawn(move || {
+        let thread = threads::start("index", move || {
             for number in 0..slices {
                 if !in_thread.is_there(number) && loaded.send(in_thread.make(number)).is_err() {
                     break;
                 }
             }
-        });
-        Self {
+        })?;
+        Ok(Self {
             loaded: vec![0; stored.len()],
             maker,
             pushed: Vec::new(),
             left: slices,
             slices: Some(receiver),
             thread: Some(thread),
-        }
+        })
     }
 
     /// Has the positions of a run taken in that are not stored in the index. No slice may be in the

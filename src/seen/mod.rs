@@ -95,7 +95,7 @@ impl Index {
     ///
     /// # Errors
     ///
-    /// [`StorageError`] if a stored part of the index cannot be read.
+    /// [`StorageError`] if a stored part of the index cannot be read, or no thread be started.
     pub(crate) fn open(
         reader: Reader,
         fingerprints: Fingerprints,
@@ -104,11 +104,13 @@ impl Index {
     ) -> Result<(Self, Position), StorageError> {
         let (stored, left) = reader.runs()?;
         let next = RunHeader::next_position(&stored);
+        let has_events = head >= Position::FIRST;
+        let loading = has_events.then(|| Loading::start(&reader, &stored, head.0));
         let index = Self {
             fingerprints,
             run_events,
             table: RunTable::new(),
-            loading: (head >= Position::FIRST).then(|| Loading::start(&reader, &stored, head.0)),
+            loading: loading.transpose()?,
             stored,
             recent: VecDeque::new(),
             open: None,

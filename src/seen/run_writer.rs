@@ -3,7 +3,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use xxhash_rust::xxh3::Xxh3;
 
@@ -14,6 +13,7 @@ use crate::state::position::Position;
 use crate::store::{
     RunBlock, RunHeader, RunKey, RunNumber, RunWrites, SLED_BYTES_A_BYTE, SpaceFloor, encode_run,
 };
+use crate::threads::Aside;
 
 /// Blocks that one group carries: 280 KB, a few milliseconds of a group's time, and more than a
 /// group of events adds to the index.
@@ -32,7 +32,7 @@ pub(super) struct RunWriter {
 #[derive(Debug)]
 enum Stage {
     Idle,
-    Packing(JoinHandle<Packed>),
+    Packing(Aside<Packed>),
     Writing(Packed),
     /// All of it is in this group or an earlier one.
     Written(RunHeader, u64),
@@ -59,7 +59,7 @@ impl RunWriter {
         if !matches!(self.stage, Stage::Idle) || !self.leftovers.is_empty() {
             return;
         }
-        let packing = std::thread::spawn(move || pack(run, &positions));
+        let packing = Aside::start("run", move || pack(run, &positions));
         self.stage = Stage::Packing(packing);
     }
 

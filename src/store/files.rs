@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use crate::error::OpenError;
+use crate::remedy::remedy;
 use crate::store::leftover::naming;
 
 /// The directory that a path is in.
@@ -28,14 +29,18 @@ pub(crate) fn create_directory(path: &Path) -> Result<(), OpenError> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
             Err(unusable(path, "creating the directory")(error))
         }
-        Err(_) if !path.is_dir() => {
-            let found = "it is a file".to_owned();
-            Err(OpenError::NotOurs {
-                path: path.to_owned(),
-                found,
-            })
-        }
-        _ => sync(parent),
+        _ => check_directory(path).and_then(|()| sync(parent)),
+    }
+}
+
+fn check_directory(path: &Path) -> Result<(), OpenError> {
+    let found = fs::metadata(path).map_err(unusable(path, "looking at it"))?;
+    match found.is_dir() {
+        true => Ok(()),
+        false => Err(OpenError::NotOurs {
+            path: path.to_owned(),
+            found: "it is a file".to_owned(),
+        }),
     }
 }
 
@@ -71,6 +76,7 @@ pub(crate) fn unusable(path: &Path, action: &'static str) -> impl Fn(io::Error) 
     move |source| OpenError::Unusable {
         path: path.to_owned(),
         action,
+        remedy: remedy(Some(path), &source),
         source,
     }
 }

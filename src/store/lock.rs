@@ -12,6 +12,7 @@ use rustix::io::Errno;
 
 use crate::error::OpenError;
 use crate::store::files::unusable;
+use crate::store::holder;
 use crate::store::identity::leads_to;
 use crate::store::leftover::naming;
 
@@ -48,7 +49,7 @@ impl Lock {
         let mut write = || {
             file.set_len(0)?;
             file.rewind()?;
-            writeln!(file, "{}", std::process::id())
+            file.write_all(holder::of_this_process().as_bytes())
         };
         write().map_err(unusable(&path, "writing to it"))?;
         Ok(Self::Held(file))
@@ -118,13 +119,11 @@ fn held(directory: &Path, mut lock: &File) -> OpenError {
         rustix::fs::flock(lock, FlockOperation::Unlock).unwrap_or_default();
         return OpenError::HeldByReader { path };
     }
-    let mut pid = String::new();
-    // Whatever cannot be read or is not there yet is no number.
-    lock.read_to_string(&mut pid).unwrap_or_default();
-    OpenError::HeldByWriter {
-        path,
-        pid: pid.trim().parse().ok(),
-    }
+    let mut text = String::new();
+    // What cannot be read or is not there yet names no process.
+    lock.read_to_string(&mut text).unwrap_or_default();
+    let holder = holder::parse(&text);
+    OpenError::HeldByWriter { path, holder }
 }
 
 #[cfg(test)]

@@ -4,26 +4,43 @@
 //! was written since the open before, so that a database that is never opened again would take
 //! ever longer to start. Opening it again waits for the readers, and they wait for it.
 
+use std::error::Error;
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{ArcRwLockReadGuard, RawRwLock, RwLock};
+use rustix::io::Errno;
 
 use crate::error::StorageError;
+use crate::remedy::{errno_of, remedy};
 use crate::store::generation::DATABASE;
 use crate::store::handle::{Handle, call, contained};
 use crate::store::leftover::naming;
+use crate::store::readable::check_readable;
 use crate::store::tree::Tree;
 use crate::store::view::View;
 use crate::store::watchdog::{Watchdog, time_to_read};
+use crate::threads;
 
 const OPENING: &str = "opening";
+const READING: &str = "reading its log";
+
+/// What helps where sled finds its own file damaged.
+const DAMAGED: &str = "check the directory with `exactly-once verify`, which says what is damaged, \
+                       and restore it from a copy if something is";
 
 /// sled gives up its lock a moment after it is dropped (sled issue 1289), so a directory that
 /// was closed in this process is waited for this long.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+
+/// sled starts this many threads with its first open in a process, never again, and waits for ever
+/// where it could start none.
+const SLED_THREADS: usize = 7;
+static HAS_THREADS: AtomicBool = AtomicBool::new(false);
 
 /// The trees of the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,12 +105,11 @@ impl OpenDatabase {
         let db = loop {
             match config.open() {
                 Err(sled::Error::Io(error))
-                    if error.to_string().contains("could not acquire lock")
-                        && Instant::now() < deadline =>
+                    if is_still_locked(&error) && Instant::now() < deadline =>
                 {
                     std::thread::sleep(Duration::from_millis(1));
                 }
-                other => break other.map_err(failed(OPENING))?,
+                other => break other.map_err(failed_in(Some(path), OPENING))?,
             }
         };
         let tree = |tree: TreeName| db.open_tree(tree.name()).map_err(failed(OPENING));
@@ -130,7 +146,7 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// [`StorageError`], also where sled panics.
+    /// [`StorageError`], also where sled panics or could not start its threads.
     pub(super) fn open(
         path: &Path,
         cache_bytes: u64,
@@ -159,6 +175,9 @@ impl Database {
         watchdog: &Watchdog,
         copied_bytes: Option<u64>,
     ) -> Result<Self, StorageError> {
+        if !HAS_THREADS.load(Ordering::Acquire) {
+            threads::check_room_for(SLED_THREADS)?;
+        }
         let database = Self(Arc::new(Inner {
             path: path.to_owned(),
             cache_bytes,
@@ -167,6 +186,7 @@ impl Database {
             open: Arc::default(),
         }));
         database.fill(&mut database.0.open.write())?;
+        HAS_THREADS.store(true, Ordering::Release);
         Ok(database)
     }
 
@@ -182,6 +202,7 @@ impl Database {
         let _watched = watchdog.watch_longer(OPENING, time_to_read(bytes));
         let is_copy = copied_bytes.is_some();
         let _naming = naming();
+        check_readable(path).map_err(|error| failed_in(Some(path), READING)(error.into()))?;
         let open = contained(OPENING, || OpenDatabase::open(path, *cache_bytes, is_copy))?;
         let open = Handle::new(open, watchdog.clone());
         if is_copy {
@@ -324,14 +345,39 @@ impl Trees {
     }
 }
 
+/// Whether sled has not given its lock up yet, which it tells as text.
+fn is_still_locked(error: &io::Error) -> bool {
+    error.to_string().contains("could not acquire lock") && errno_of(error) == Some(Errno::AGAIN)
+}
+
 /// Names what was being done when sled reported an error.
 pub(super) fn failed(action: &'static str) -> impl Fn(sled::Error) -> StorageError {
-    move |error| StorageError::Database {
-        action,
-        source: match error {
-            // Its own text has a pointer in it that tells nobody anything.
-            sled::Error::Corruption { .. } => "a part of its file is damaged".into(),
-            other => Box::new(other),
-        },
+    failed_in(None, action)
+}
+
+/// As [`failed`], in a directory that is looked at for what the error is about.
+fn failed_in(path: Option<&Path>, action: &'static str) -> impl Fn(sled::Error) -> StorageError {
+    move |error| {
+        let (remedy, source): (_, Box<dyn Error + Send + Sync>) = match error {
+            // Its own text has a pointer in it that tells a reader nothing.
+            sled::Error::Corruption { .. } => {
+                (DAMAGED.to_owned(), "a part of its file is damaged".into())
+            }
+            sled::Error::Io(error) => (remedy(path, &error), plain(error).into()),
+            other => (remedy(path, &other), other.into()),
+        };
+        StorageError::Database {
+            action,
+            remedy,
+            source,
+        }
     }
+}
+
+/// The system's own error, of which sled may have only a text.
+fn plain(error: io::Error) -> io::Error {
+    let errno = error
+        .raw_os_error()
+        .map_or_else(|| errno_of(&error), |_| None);
+    errno.map_or(error, io::Error::from)
 }

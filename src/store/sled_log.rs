@@ -15,6 +15,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use crate::error::StorageError;
+use crate::remedy::remedy;
 use crate::store::generation::DATABASE;
 use crate::store::sled_message::{Message, SEGMENT_BYTES, messages};
 use crate::store::watchdog::{Watchdog, time_to_read};
@@ -125,6 +126,7 @@ impl SledLog {
 fn unreadable(error: io::Error) -> StorageError {
     StorageError::Database {
         action: "checking the pages",
+        remedy: remedy(None, &error),
         source: Box::new(error),
     }
 }

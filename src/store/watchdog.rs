@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::error::StorageError;
 use crate::storage_timeout::StorageTimeout;
+use crate::threads;
 
 /// How often the watching thread looks. It counts its looks and reads no clock, so that a process
 /// that was stopped for an hour has not been stuck for one.
@@ -56,7 +57,7 @@ impl Watchdog {
     ///
     /// # Errors
     ///
-    /// [`StorageError::Watchdog`] if the thread cannot be started.
+    /// [`StorageError::Thread`] if the thread cannot be started.
     pub(super) fn start(timeout: &StorageTimeout) -> Result<Self, StorageError> {
         let calls = Arc::<Mutex<Calls>>::default();
         let (end, ended) = channel();
@@ -69,8 +70,7 @@ impl Watchdog {
                 }
             }
         };
-        let thread = std::thread::Builder::new().name("watchdog".to_owned());
-        thread.spawn(watch).map_err(StorageError::Watchdog)?;
+        threads::start("watchdog", watch)?;
         Ok(Self(Arc::new(Inner {
             limit: timeout.limit,
             calls,

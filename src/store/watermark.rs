@@ -31,6 +31,7 @@ use crate::error::{Loss, OpenError, StorageError};
 use crate::state::position::Position;
 use crate::store::files::{replace_file, unusable};
 use crate::store::record::HeadRecord;
+use crate::threads;
 
 /// The name of the file. Its bytes change with every group that is answered.
 pub(super) const WATERMARK: &str = "watermark";
@@ -134,10 +135,13 @@ impl Watermark {
         };
         let slot = |number: u64| {
             let mut bytes = [0; MARK_BYTES];
-            file.read_exact_at(&mut bytes, number * SLOT_BYTES).ok()?;
-            Mark::parse(&bytes)
+            match file.read_exact_at(&mut bytes, number * SLOT_BYTES) {
+                Ok(()) => Ok(Mark::parse(&bytes)),
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+                Err(error) => Err(unusable(&path, "reading it")(error)),
+            }
         };
-        Ok([slot(0), slot(1)])
+        Ok([slot(0)?, slot(1)?])
     }
 
     /// Opens the file to advance it.
@@ -145,8 +149,7 @@ impl Watermark {
         let path = directory.join(WATERMARK);
         let file = File::options().write(true).open(&path);
         let file = Arc::new(file.map_err(unusable(&path, "opening it to write"))?);
-        let syncing = Syncing::start(Arc::clone(&file));
-        let syncing = syncing.map_err(unusable(&path, "starting a thread that syncs it"))?;
+        let syncing = Syncing::start(Arc::clone(&file))?;
         Ok(Self { syncing, file })
     }
 
@@ -198,7 +201,7 @@ struct Syncing {
 }
 
 impl Syncing {
-    fn start(file: Arc<File>) -> io::Result<Self> {
+    fn start(file: Arc<File>) -> Result<Self, StorageError> {
         let is_due = Arc::<AtomicBool>::default();
         let failure = Arc::<OnceLock<io::Error>>::default();
         let (end, ended) = channel();
@@ -211,7 +214,7 @@ impl Syncing {
                 failed.set(error).unwrap_or_default();
             }
         };
-        let thread = std::thread::Builder::new().spawn(move || {
+        let thread = threads::start("watermark", move || {
             while ended.recv_timeout(SYNC_EVERY) == Err(RecvTimeoutError::Timeout) {
                 sync();
             }
@@ -229,8 +232,11 @@ impl Syncing {
         match self.failure.get() {
             None => Ok(()),
             Some(failure) => {
-                let (kind, text) = (failure.kind(), failure.to_string());
-                Err(unwritable(io::Error::new(kind, text)))
+                let code = failure.raw_os_error();
+                let text = || io::Error::new(failure.kind(), failure.to_string());
+                Err(unwritable(
+                    code.map_or_else(text, io::Error::from_raw_os_error),
+                ))
             }
         }
     }

@@ -188,12 +188,15 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StorageError::Watermark`] if the watermark cannot be written.
+    /// [`StorageError`] if the watermark cannot be written, or no thread be started.
     pub(crate) fn begin(&mut self) -> Result<(), StorageError> {
         if self.watermark.is_some() || self.directory.is_being_built() {
             return Ok(());
         }
-        let unusable = |error| StorageError::Watermark(Box::new(error));
+        let unusable = |error| match error {
+            OpenError::Storage(error) => error,
+            error => StorageError::Watermark(Box::new(error)),
+        };
         if self.loss.is_some() || self.has_damaged_slot {
             Watermark::replace(&self.folder, mark_of(&self.format, &self.record))
                 .map_err(unusable)?;

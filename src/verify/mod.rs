@@ -122,7 +122,9 @@ fn verify_copy(
     let mut findings = Findings::default();
     let copy = match copy {
         Ok(copy) => Some(copy),
-        Err(OpenError::Storage(error)) => findings.take(Class::Unreadable, Err(error)),
+        Err(OpenError::Storage(error)) if !error.is_of_system() => {
+            findings.take(Class::Unreadable, Err(error))
+        }
         Err(error @ OpenError::DatabaseGone { .. }) => {
             findings.add(Class::Lost, error.to_string());
             None

@@ -2,8 +2,8 @@
 
 use exactly_once::inspect::{Inspection, Record, Section};
 use exactly_once::{
-    Answer, Engine, MAX_EVENT_ID_BYTES, MAX_SOURCE_BYTES, OpenError, Options, Outcome, Refusal,
-    Reply, Request, StorageError, StorageTimeout,
+    Answer, Engine, Holder, MAX_EVENT_ID_BYTES, MAX_SOURCE_BYTES, OpenError, Options, Outcome,
+    Refusal, Reply, Request, StorageError, StorageTimeout,
 };
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -117,7 +117,7 @@ fn a_second_engine_on_the_same_directory_is_refused_by_name() {
     let second = Engine::open(dir.path(), &Options::default());
     let pid = std::process::id();
     assert!(
-        matches!(second, Err(OpenError::HeldByWriter { pid: holder, .. }) if holder == Some(pid))
+        matches!(second, Err(OpenError::HeldByWriter { holder: Holder::Here(holder), .. }) if holder == pid)
     );
     assert_eq!(submit(&mut first, &[process("e1", "w")]), [accepted(1)]);
 }

@@ -1,6 +1,7 @@
 //! The tests that drive the real binary, against an oracle that shares no code with it.
 
 mod after;
+mod asked_from_elsewhere;
 mod bench;
 mod calls;
 mod campaign;
@@ -14,6 +15,7 @@ mod damage;
 mod directory;
 mod displaced;
 mod dump;
+mod each_command;
 mod environment;
 mod examples;
 mod faults;
@@ -32,12 +34,14 @@ mod parser;
 mod power;
 mod preload;
 mod protocol;
+mod refused;
 mod soak;
 mod stats;
 mod stdout;
 mod streams;
 mod terminal;
 mod text;
+mod threads;
 mod told;
 mod transfer;
 mod verify;

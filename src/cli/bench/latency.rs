@@ -7,6 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use exactly_once::StorageError;
 use exactly_once::node::{self, Monitor, Stop};
 
 use super::{BenchDirectory, workload};
@@ -33,7 +34,9 @@ pub(super) fn measure(home: &BenchDirectory, requests: u64) -> anyhow::Result<La
     let (input, to_node) = io::pipe().context("making a pipe")?;
     let (from_node, output) = io::pipe().context("making a pipe")?;
     std::thread::scope(|scope| {
-        let serving = scope.spawn(|| node::serve(engine, input, output, None, &stop, &monitor));
+        let serve = || node::serve(engine, input, output, None, &stop, &monitor);
+        let serving = std::thread::Builder::new().spawn_scoped(scope, serve);
+        let serving = serving.map_err(StorageError::Thread)?;
         let measured = converse(to_node, from_node, &bare, requests);
         let served = serving
             .join()

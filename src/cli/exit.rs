@@ -10,6 +10,7 @@ use exactly_once::{OpenError, Refusal, StorageError};
 use thiserror::Error;
 
 use super::connection::Refused;
+use super::owner::{NoChange, note_of_change};
 use super::source::NoAnswer;
 use super::verify::Damaged;
 
@@ -30,9 +31,19 @@ pub(super) fn status(result: anyhow::Result<()>) -> ExitCode {
         return ExitCode::SUCCESS;
     };
     if !is_closed_output(&error) && !error.is::<Damaged>() {
-        super::say::say(format_args!("{error:#}"));
+        let note = note_of_change().filter(|_| is_denied(&error));
+        match note {
+            Some(note) => super::say::say(format_args!("{error:#}; {note}")),
+            None => super::say::say(format_args!("{error:#}")),
+        }
     }
     code(&error).into()
+}
+
+/// Whether the system refused something to the user that the process works as.
+fn is_denied(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref());
+    causes.any(|cause: &io::Error| cause.kind() == io::ErrorKind::PermissionDenied)
 }
 
 fn code(error: &anyhow::Error) -> u8 {
@@ -71,6 +82,9 @@ fn code(error: &anyhow::Error) -> u8 {
     }
     if error.is::<NoAnswer>() {
         return HELD;
+    }
+    if error.is::<NoChange>() {
+        return UNUSABLE;
     }
     if let Some(refused) = error.downcast_ref::<Refused>() {
         return refused.status();

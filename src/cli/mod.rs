@@ -18,6 +18,7 @@ mod line;
 mod load;
 mod metrics;
 mod outputs;
+mod owner;
 mod printable;
 mod progress;
 mod run;
@@ -34,7 +35,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use exactly_once::StorageError;
 use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use tracing::level_filters::LevelFilter;
@@ -72,6 +73,8 @@ Exit status:
 ///
 /// JSON on a terminal has each character escaped that could steer the terminal or is not seen; it
 /// says the same. In a path, U+FFFD stands for what is not UTF-8.
+///
+/// Root works on a directory of another user as that user, who keeps all that is in it.
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 struct Cli {
@@ -119,9 +122,10 @@ struct Talk {
 pub(crate) fn main() -> ExitCode {
     say::panics_too();
     fail_writes_at_a_size_limit();
-    let parsed = Cli::try_parse();
+    let parsed = Cli::command().try_get_matches();
+    let parsed = parsed.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
     let result = match parsed {
-        Ok(cli) => carry_out(cli),
+        Ok((cli, matches)) => owner::work_as_owner(&matches).and_then(|()| carry_out(cli)),
         Err(error) if error.use_stderr() => return refuse(&error),
         Err(help) => print_help(&help),
     };

@@ -29,6 +29,7 @@ mod look_only;
 mod model;
 mod oracle;
 mod order;
+mod owner;
 mod pages;
 mod parser;
 mod power;

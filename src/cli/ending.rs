@@ -2,10 +2,10 @@
 //! unfinished directories are removed before.
 
 use std::sync::mpsc::channel;
-use std::thread;
+use std::thread::Builder;
 use std::time::Duration;
 
-use exactly_once::remove_leftovers;
+use exactly_once::{StorageError, remove_leftovers};
 use signal_hook::consts::{
     SIGABRT, SIGALRM, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2,
     SIGVTALRM, SIGXCPU,
@@ -24,13 +24,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Has the signals that end a process remove what would be left, all but `handled`, which the
 /// command sees to itself. A signal that is ignored, as by nohup, stays ignored.
-pub(super) fn clean_up_on_signals(handled: &[i32]) {
+pub(super) fn clean_up_on_signals(handled: &[i32]) -> Result<(), StorageError> {
     let ignored = ignored_signals();
     let is_ours = |signal: &i32| !handled.contains(signal) && ignored >> (signal - 1) & 1 == 0;
     let signals: Vec<i32> = ENDING.into_iter().filter(is_ours).collect();
     let Ok(mut signals) = Signals::new(signals) else {
         // A signal ends the process at once then, and the next command removes what it leaves.
-        return;
+        return Ok(());
     };
     let wait = move || {
         for signal in &mut signals {
@@ -38,14 +38,9 @@ pub(super) fn clean_up_on_signals(handled: &[i32]) {
             emulate_default_handler(signal).unwrap_or_default();
         }
     };
-    let thread = thread::Builder::new().name("signals".to_owned());
     // Without the thread the signals would be lost.
-    if let Err(error) = thread.spawn(wait) {
-        super::say::say(format_args!(
-            "no thread could be started for signals ({error}); raise the limit of threads"
-        ));
-        std::process::exit(super::exit::STORAGE.into());
-    }
+    let thread = Builder::new().name("signals".to_owned()).spawn(wait);
+    thread.map(drop).map_err(StorageError::Thread)
 }
 
 /// The signals that this process ignores: bit 0 is signal 1.
@@ -64,7 +59,7 @@ pub(super) fn exit(status: u8) -> ! {
 
 fn clean_up() {
     let (done, is_done) = channel::<()>();
-    let removing = thread::Builder::new().spawn(move || {
+    let removing = Builder::new().spawn(move || {
         remove_leftovers();
         drop(done);
     });

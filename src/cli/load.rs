@@ -2,10 +2,10 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use exactly_once::load::{Loaded, load};
+use exactly_once::load::{LoadError, Loaded, load};
 use exactly_once::{Options, remedy};
 use serde::Serialize;
 
@@ -78,5 +78,13 @@ pub(super) fn run(args: &LoadArgs) -> anyhow::Result<()> {
         storage_timeout: args.timeout.storage_timeout(),
         ..Options::default()
     };
-    say("loaded", load(&args.data_dir, input, &options)?)
+    let loaded = load(&args.data_dir, input, &options).map_err(|error| match error {
+        LoadError::Input(source) => {
+            let input = args.dump.as_deref().unwrap_or(Path::new("standard input"));
+            let cure = remedy(Some(input), &source);
+            anyhow::Error::new(source).context(format!("the dump could not be read; {cure}"))
+        }
+        other => other.into(),
+    })?;
+    say("loaded", loaded)
 }

@@ -166,7 +166,7 @@ fn carry_out(cli: Cli) -> anyhow::Result<()> {
         // The node ends in its own way.
         None | Some(Command::Run(_)) => &[SIGTERM, SIGINT],
         Some(_) => &[],
-    });
+    })?;
     match cli.command {
         None => run::run(&cli.run, cli.talk),
         Some(Command::Run(args)) => run::run(&args, cli.talk),

@@ -384,11 +384,10 @@ pub(crate) fn has_no_state(path: &Path) -> Result<bool, OpenError> {
     match inspect(path) {
         Ok(contents) => Ok(contents == Contents::Empty),
         Err(OpenError::NotOurs { .. } | OpenError::UnknownFormat { .. }) => Ok(false),
-        Err(OpenError::Unusable { source, .. }) => match source.kind() {
-            io::ErrorKind::NotFound => Ok(true),
-            io::ErrorKind::NotADirectory => Ok(false),
-            _ => Err(unusable(path, "reading the directory")(source)),
-        },
+        Err(OpenError::Unusable { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            Ok(true)
+        }
+        Err(OpenError::Unusable { .. }) if path.is_file() => Ok(false),
         Err(error) => Err(error),
     }
 }

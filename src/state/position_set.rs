@@ -60,18 +60,29 @@ impl Piece {
         }
     }
 
-    /// Applies `op` word by word, without looking at the words where both sides are plain.
+    /// Applies `op`, bit by bit, without looking at the bits where one side is plain or both are
+    /// one bitmap, as they are wherever two sets come from one.
     fn combine(&self, other: &Self, op: impl Fn(u64, u64) -> u64) -> Self {
-        if let (Self::Empty | Self::Full, Self::Empty | Self::Full) = (self, other) {
-            return if op(self.word(0), other.word(0)) == 0 {
-                Self::Empty
-            } else {
-                Self::Full
-            };
+        let of_bits = match (self, other) {
+            (Self::Mixed(a), Self::Mixed(b)) if !Arc::ptr_eq(a, b) => None,
+            (Self::Mixed(_), Self::Mixed(_)) => Some((self, op(0, 0), op(u64::MAX, u64::MAX))),
+            (_, Self::Mixed(_)) => {
+                let plain = self.word(0);
+                Some((other, op(plain, 0), op(plain, u64::MAX)))
+            }
+            _ => {
+                let plain = other.word(0);
+                Some((self, op(0, plain), op(u64::MAX, plain)))
+            }
+        };
+        match of_bits {
+            Some((_, 0, 0)) => Self::Empty,
+            Some((bits, 0, u64::MAX)) => bits.clone(),
+            Some((_, u64::MAX, u64::MAX)) => Self::Full,
+            _ => Self::from_bits(std::array::from_fn(|index| {
+                op(self.word(index), other.word(index))
+            })),
         }
-        Self::from_bits(std::array::from_fn(|index| {
-            op(self.word(index), other.word(index))
-        }))
     }
 
     fn is_same(&self, other: &Self) -> bool {
@@ -82,27 +93,35 @@ impl Piece {
         }
     }
 
-    /// Sets the bits from `first` to `last`, both within the piece.
-    fn fill(&mut self, first: u64, last: u64) {
+    /// Sets the bits from `first` to `last`, both within the piece, and returns how many of them
+    /// were not set.
+    pub(crate) fn fill(&mut self, first: u64, last: u64) -> u64 {
         if first == 0 && last == PIECE_POSITIONS - 1 {
+            let before = self.len();
             *self = Self::Full;
+            return PIECE_POSITIONS - before;
         }
         let bits = match self {
-            Self::Full => return,
+            Self::Full => return 0,
             Self::Empty => {
                 *self = Self::Mixed(Arc::new([0; PIECE_WORDS]));
                 return self.fill(first, last);
             }
             Self::Mixed(bits) => Arc::make_mut(bits),
         };
+        let mut added = 0;
         for index in first / 64..=last / 64 {
             let low = first.saturating_sub(index * 64);
             let high = (last - index * 64).min(63);
-            bits[index as usize] |= (u64::MAX >> (63 - high)) & (u64::MAX << low);
+            let word = &mut bits[index as usize];
+            let mask = (u64::MAX >> (63 - high)) & (u64::MAX << low);
+            added += u64::from((mask & !*word).count_ones());
+            *word |= mask;
         }
         if bits.iter().all(|&word| word == u64::MAX) {
             *self = Self::Full;
         }
+        added
     }
 }
 
@@ -193,13 +212,10 @@ impl PositionSet {
         }
         for number in first / PIECE_POSITIONS..=last_piece {
             let start = number * PIECE_POSITIONS;
-            let piece = &mut self.pieces[number as usize];
-            self.len -= piece.len();
-            piece.fill(
+            self.len += self.pieces[number as usize].fill(
                 first.saturating_sub(start),
                 (last - start).min(PIECE_POSITIONS - 1),
             );
-            self.len += piece.len();
         }
     }
 
@@ -211,6 +227,11 @@ impl PositionSet {
     /// The positions of this set that are not in the other.
     pub(crate) fn difference(&self, other: &Self) -> Self {
         self.combine(other, |a, b| a & !b)
+    }
+
+    /// The positions that are in both sets.
+    pub(crate) fn intersection(&self, other: &Self) -> Self {
+        self.combine(other, |a, b| a & b)
     }
 
     fn combine(&self, other: &Self, op: impl Fn(u64, u64) -> u64 + Copy) -> Self {
@@ -227,6 +248,12 @@ impl PositionSet {
         pieces.truncate(used.map_or(0, |last| last + 1));
         let len = pieces.iter().map(Piece::len).sum();
         Self { pieces, len }
+    }
+
+    /// Every position of the set, in growing order.
+    pub(crate) fn positions(&self) -> impl Iterator<Item = Position> + '_ {
+        let ranges = self.ranges();
+        ranges.flat_map(|range| (range.first.0..=range.last.0).map(Position))
     }
 
     /// The maximal ranges of the set, in growing order.
@@ -302,6 +329,7 @@ impl PositionSet {
     }
 
     /// Every piece that is not empty, with its number, in growing order.
+    #[cfg(test)]
     pub(crate) fn pieces(&self) -> impl Iterator<Item = (u64, &Piece)> {
         let numbered = self.pieces.iter().enumerate();
         numbered
@@ -353,9 +381,7 @@ mod tests {
     }
 
     fn members(set: &PositionSet) -> BTreeSet<u64> {
-        set.ranges()
-            .flat_map(|range| range.first.0..=range.last.0)
-            .collect()
+        set.positions().map(|position| position.0).collect()
     }
 
     proptest! {
@@ -364,13 +390,25 @@ mod tests {
         #[test]
         fn a_set_does_what_a_plain_set_does(a in ranges(), b in ranges()) {
             let (plain_a, plain_b) = (plain(&a), plain(&b));
-            let (set_a, set_b) = (PositionSet::from_ranges(a), PositionSet::from_ranges(b));
+            let (set_a, set_b) = (PositionSet::from_ranges(a), PositionSet::from_ranges(b.clone()));
             prop_assert_eq!(set_a.len(), plain_a.len() as u64);
             prop_assert_eq!(&members(&set_a), &plain_a);
             prop_assert!(plain_b.iter().all(|&p| set_b.contains(Position(p))));
             for (combined, expected) in [
                 (set_a.union(&set_b), &plain_a | &plain_b),
                 (set_a.difference(&set_b), &plain_a - &plain_b),
+                (set_a.intersection(&set_b), &plain_a & &plain_b),
+            ] {
+                prop_assert_eq!(combined.len(), expected.len() as u64);
+                prop_assert_eq!(members(&combined), expected);
+            }
+            // Sets that come from one share what has not changed since.
+            let mut grown = set_a.clone();
+            b.into_iter().for_each(|range| grown.insert_range(range));
+            for (combined, expected) in [
+                (set_a.union(&grown), &plain_a | &plain_b),
+                (grown.difference(&set_a), &plain_b - &plain_a),
+                (set_a.difference(&grown), BTreeSet::new()),
             ] {
                 prop_assert_eq!(combined.len(), expected.len() as u64);
                 prop_assert_eq!(members(&combined), expected);

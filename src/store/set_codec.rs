@@ -10,8 +10,7 @@
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::error::StorageError;
-use crate::state::position::Position;
-use crate::state::position_set::{PIECE_POSITIONS, PIECE_WORDS, Piece, PositionRange, PositionSet};
+use crate::state::position_set::{PIECE_POSITIONS, PIECE_WORDS, Piece, PositionSet};
 use crate::store::varint;
 
 const FULL: u8 = 1;
@@ -111,7 +110,7 @@ fn decode_form(bytes: &[u8]) -> Option<Piece> {
     match form {
         FULL => Some(Piece::Full),
         RANGES => {
-            let mut set = PositionSet::default();
+            let mut piece = Piece::Empty;
             let mut next = 0_u64;
             while !rest.is_empty() {
                 let first = next.checked_add(varint::take(&mut rest)?)?;
@@ -119,13 +118,10 @@ fn decode_form(bytes: &[u8]) -> Option<Piece> {
                 if last >= PIECE_POSITIONS {
                     return None;
                 }
-                set.insert_range(PositionRange {
-                    first: Position(first),
-                    last: Position(last),
-                });
+                piece.fill(first, last);
                 next = last + 1;
             }
-            set.pieces().next().map(|(_, piece)| piece.clone())
+            (!matches!(piece, Piece::Empty)).then_some(piece)
         }
         BITMAP if rest.len() == BITMAP_BYTES => {
             let mut words = rest.chunks_exact(8);
@@ -143,6 +139,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::state::position::Position;
+    use crate::state::position_set::PositionRange;
 
     proptest! {
         #[test]

@@ -7,23 +7,16 @@ use crate::seen::{ExactIndex, Positions};
 use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
 use crate::store::block::Block;
+use crate::verify::checkpoints::Pairs;
 use crate::verify::findings::Class;
 use crate::verify::{Parts, Verification};
 
-/// A checkpoint, and what is in its state without having to be released: what was settled when its
-/// last commit had been made.
-struct Saved<'a> {
-    name: &'a str,
-    timeline: &'a PositionSet,
-    /// What had been released by then.
-    released: &'a PositionSet,
-}
-
 /// What it takes to compare the events of one id.
-struct Ids<'a> {
+struct Ids {
     /// Positions that the state or a checkpoint has, or that are settled. The others have no say.
     held: PositionSet,
-    saved: Vec<Saved<'a>>,
+    /// Those that are still to be compared with the checkpoints.
+    pairs: Pairs,
     /// The block that was read last to look at an earlier event.
     read: Option<Block>,
 }
@@ -32,8 +25,7 @@ impl Parts {
     /// Every position that something has or knows of.
     fn held(&self) -> PositionSet {
         let settled = self.settled.released.union(&self.settled.absorbed);
-        let checkpoints = self.checkpoints.values().map(|saved| &saved.timeline);
-        checkpoints.fold(settled.union(&self.timeline), |held, set| held.union(set))
+        settled.union(&self.timeline).union(&self.checkpoints.held)
     }
 }
 
@@ -84,27 +76,26 @@ impl Verification<'_> {
 
     /// Compares every event with the earlier events of its id.
     pub(super) fn check_ids(&mut self, index: &ExactIndex, parts: &Parts) {
-        let saved = parts.checkpoints.iter().filter_map(|(name, checkpoint)| {
-            Some(Saved {
-                name,
-                timeline: &checkpoint.timeline,
-                released: parts.released_up_to.get(&checkpoint.last_commit)?,
-            })
-        });
         let mut ids = Ids {
             held: parts.held(),
-            saved: saved.collect(),
+            pairs: Pairs::default(),
             read: None,
         };
         let checked = self.walk_ids(index, parts, &mut ids);
         self.findings.take(Class::Journal, checked);
+        self.check_pairs_of(&mut ids, parts);
+    }
+
+    fn check_pairs_of(&mut self, ids: &mut Ids, parts: &Parts) {
+        let checked = self.check_pairs(&mut ids.pairs, &parts.checkpoints, &parts.settled);
+        self.findings.take(Class::Checkpoints, checked);
     }
 
     fn walk_ids(
         &mut self,
         index: &ExactIndex,
         parts: &Parts,
-        ids: &mut Ids<'_>,
+        ids: &mut Ids,
     ) -> Result<(), StorageError> {
         for block in self.reader.blocks_from(Position::FIRST)? {
             let block = block?;
@@ -123,9 +114,14 @@ impl Verification<'_> {
                     }
                     let twin = self.block_of(earlier, &mut ids.read)?;
                     if twin.cursor().seek(earlier)?.event_id == entry.event_id {
-                        self.check_twins([earlier, position], parts, &ids.saved);
+                        let twins = [earlier, position];
+                        self.check_twins(twins, parts);
+                        ids.pairs.add(twins, &parts.checkpoints, &parts.settled);
                     }
                 }
+            }
+            if ids.pairs.are_many() {
+                self.check_pairs_of(ids, parts);
             }
             self.progress(block.entries.into());
         }
@@ -146,9 +142,9 @@ impl Verification<'_> {
         Ok(read.insert(block).clone())
     }
 
-    /// Checks two events of one id against the rules that keep it from being counted or released
-    /// twice.
-    fn check_twins(&mut self, twins: [Position; 2], parts: &Parts, saved: &[Saved<'_>]) {
+    /// Checks two events of one id against the rules that keep the state from counting or releasing
+    /// it twice.
+    fn check_twins(&mut self, twins: [Position; 2], parts: &Parts) {
         let [first, second] = twins;
         let both_in = |set: &PositionSet| set.contains(first) && set.contains(second);
         let both = format!("the events at positions {first} and {second} have one id, and both");
@@ -172,23 +168,6 @@ impl Verification<'_> {
                 );
                 self.findings.add(Class::Outputs, text);
             }
-            for checkpoint in saved {
-                if checkpoint.released.contains(released)
-                    && checkpoint.timeline.contains(other)
-                    && !is_settled
-                {
-                    let name = checkpoint.name;
-                    let text = format!(
-                        "a commit behind checkpoint {name:?} would release position {other}, \
-                         though position {released} has the same id and was released"
-                    );
-                    self.findings.add(Class::Checkpoints, text);
-                }
-            }
-        }
-        for checkpoint in saved.iter().filter(|saved| both_in(saved.timeline)) {
-            let text = format!("{both} are in checkpoint {:?}", checkpoint.name);
-            self.findings.add(Class::Checkpoints, text);
         }
     }
 }

@@ -4,24 +4,22 @@
 //! counts from the events, the released outputs from the commits, every digest from what it is of.
 //! What is damaged becomes a [`Finding`], and the check goes on with what can still be read.
 
+mod checkpoints;
 mod counts;
 mod findings;
 mod journal;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Serialize;
 
 use crate::error::{OpenError, StorageError};
-use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
 use crate::state::settled::Settled;
 use crate::state::timeline::Timeline;
 use crate::storage_timeout::StorageTimeout;
-use crate::store::{
-    BuildSite, Checkpoint, HeadRecord, LiveSets, Reader, RestingCopy, SnapshotHeader,
-};
+use crate::store::{BuildSite, HeadRecord, LiveSets, Reader, RestingCopy, SnapshotHeader};
+use checkpoints::Checkpoints;
 pub use findings::{Class, Finding};
 use findings::{Findings, with_sources};
 
@@ -172,22 +170,12 @@ struct Verification<'a> {
     on_progress: &'a mut dyn FnMut(Progress),
 }
 
-/// What the commits released.
-#[derive(Default)]
-struct Released {
-    /// All of them together.
-    all: PositionSet,
-    /// Those up to the last commit that a checkpoint knows, for each such commit.
-    up_to: BTreeMap<u64, PositionSet>,
-}
-
 /// What the trees beside the journal hold.
 struct Parts {
     timeline: PositionSet,
     settled: Settled,
-    checkpoints: BTreeMap<String, Checkpoint>,
+    checkpoints: Checkpoints,
     snapshots: Vec<SnapshotHeader>,
-    released_up_to: BTreeMap<u64, PositionSet>,
 }
 
 impl Verification<'_> {
@@ -255,7 +243,7 @@ impl Verification<'_> {
         let checkpoints = self.checkpoints();
         let snapshots = self.snapshots();
         let sets = self.findings.take(Class::Sets, self.reader.live_sets());
-        let released = self.commits(&checkpoints);
+        let released = self.commits();
         let LiveSets { closed, settled } = sets?;
         let scalars = &self.record.scalars;
         let head = scalars.position;
@@ -273,9 +261,9 @@ impl Verification<'_> {
         let both = settled.released.len() - settled.released.difference(&settled.absorbed).len();
         let what = "positions that are both released and absorbed";
         self.findings.compare(Class::Sets, what, 0, both);
-        if let Some(Released { all, .. }) = &released {
-            let differing =
-                all.difference(&settled.released).len() + settled.released.difference(all).len();
+        if let Some(released) = &released {
+            let differing = released.difference(&settled.released).len()
+                + settled.released.difference(released).len();
             let what = "positions that only the commits or only the state calls released";
             self.findings.compare(Class::Outputs, what, 0, differing);
         }
@@ -289,26 +277,18 @@ impl Verification<'_> {
             settled,
             checkpoints,
             snapshots,
-            released_up_to: released.unwrap_or_default().up_to,
         })
     }
 
     /// The positions that the commits released: in order, without a gap, and none of them twice.
-    fn commits(&mut self, checkpoints: &BTreeMap<String, Checkpoint>) -> Option<Released> {
-        let mut released = Released::default();
-        let mut known: BTreeSet<u64> = checkpoints.values().map(|c| c.last_commit).collect();
+    fn commits(&mut self) -> Option<PositionSet> {
+        let mut released = PositionSet::default();
         let mut outputs = 0;
-        if known.remove(&0) {
-            released.up_to.insert(0, PositionSet::default());
-        }
         for commit in self.reader.commits_from(1) {
             let commit = self.findings.take(Class::Outputs, commit)?;
             outputs += commit.released.len();
             for range in commit.released.ranges() {
-                released.all.insert_range(range);
-            }
-            if known.remove(&commit.number) {
-                released.up_to.insert(commit.number, released.all.clone());
+                released.insert_range(range);
             }
             self.report.commits += 1;
         }
@@ -320,38 +300,11 @@ impl Verification<'_> {
                 self.report.commits,
             ),
             ("outputs that they released", scalars.outputs, outputs),
-            ("different ones among these", outputs, released.all.len()),
+            ("different ones among these", outputs, released.len()),
         ] {
             self.findings.compare(Class::Outputs, what, expected, found);
         }
         Some(released)
-    }
-
-    fn checkpoints(&mut self) -> BTreeMap<String, Checkpoint> {
-        let mut checkpoints = BTreeMap::new();
-        for stored in self.reader.checkpoints() {
-            let Some((name, checkpoint)) = self.findings.take(Class::Checkpoints, stored) else {
-                continue;
-            };
-            self.report.checkpoints += 1;
-            let scalars = &self.record.scalars;
-            let Checkpoint { position, .. } = checkpoint;
-            let last = checkpoint.timeline.last().unwrap_or(Position::NONE);
-            if position > scalars.position || last > position {
-                let end = scalars.position;
-                let text = format!(
-                    "checkpoint {name:?}, saved at position {position}, ends at {last}, and the \
-                     journal at {end}"
-                );
-                self.findings.add(Class::Checkpoints, text);
-            } else if checkpoint.last_commit > scalars.last_commit {
-                let text = format!("checkpoint {name:?} knows a commit that there is not");
-                self.findings.add(Class::Checkpoints, text);
-            } else {
-                checkpoints.insert(name, checkpoint);
-            }
-        }
-        checkpoints
     }
 
     /// The finished snapshots; what a crash left of others is no damage.

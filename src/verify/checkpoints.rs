@@ -1,0 +1,235 @@
+//! The checkpoints: that each fits the journal, and that none has an id twice or would release one
+//! twice.
+//!
+//! They are read one after the other, as together they may be larger than memory.
+
+use std::collections::BTreeSet;
+
+use crate::error::StorageError;
+use crate::state::position::Position;
+use crate::state::position_set::PositionSet;
+use crate::state::settled::Settled;
+use crate::store::Checkpoint;
+use crate::verify::Verification;
+use crate::verify::findings::Class;
+
+/// Pairs of twins are compared with the checkpoints as soon as there are this many: they take some
+/// 40 MB then.
+const MAX_PAIRS: usize = 1 << 19;
+
+/// Where a checkpoint stands in the history. One after the other they have nearly the same events.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    last_commit: u64,
+    position: Position,
+    name: String,
+}
+
+/// The checkpoints that fit the journal.
+#[derive(Debug, Default)]
+pub(super) struct Checkpoints {
+    /// In the order of history.
+    places: Vec<Place>,
+    /// The positions that any of them has.
+    pub(super) held: PositionSet,
+}
+
+/// Pairs of positions whose events have one id, and that checkpoints may have.
+#[derive(Debug, Default)]
+pub(super) struct Pairs(Vec<[Position; 2]>);
+
+/// An unsettled position, and what makes it wrong for a checkpoint to have it.
+struct Released {
+    /// The commit that released the other position.
+    commit: u64,
+    unsettled: Position,
+    released: Position,
+}
+
+impl Pairs {
+    /// Adds a pair, if the rules for checkpoints say anything of it.
+    pub(super) fn add(
+        &mut self,
+        [first, second]: [Position; 2],
+        checkpoints: &Checkpoints,
+        settled: &Settled,
+    ) {
+        let is_held = |position| checkpoints.held.contains(position);
+        let may_release = |released, other| {
+            settled.released.contains(released) && is_held(other) && !settled.contains(other)
+        };
+        if is_held(first) && is_held(second)
+            || may_release(first, second)
+            || may_release(second, first)
+        {
+            self.0.push([first, second]);
+        }
+    }
+
+    /// Whether there are as many as should be held at a time.
+    pub(super) fn are_many(&self) -> bool {
+        self.0.len() >= MAX_PAIRS
+    }
+}
+
+impl Verification<'_> {
+    /// Reads every checkpoint, and compares it with the end of the journal.
+    pub(super) fn checkpoints(&mut self) -> Checkpoints {
+        let mut checkpoints = Checkpoints::default();
+        for stored in self.reader.checkpoints() {
+            let Some((name, checkpoint)) = self.findings.take(Class::Checkpoints, stored) else {
+                continue;
+            };
+            self.report.checkpoints += 1;
+            let scalars = &self.record.scalars;
+            let Checkpoint {
+                position,
+                last_commit,
+                ..
+            } = checkpoint;
+            let last = checkpoint.timeline.last().unwrap_or(Position::NONE);
+            if position > scalars.position || last > position {
+                let end = scalars.position;
+                let text = format!(
+                    "checkpoint {name:?}, saved at position {position}, ends at {last}, and the \
+                     journal at {end}"
+                );
+                self.findings.add(Class::Checkpoints, text);
+            } else if last_commit > scalars.last_commit {
+                let text = format!(
+                    "checkpoint {name:?} refers to commit {last_commit}, but the last commit is {}",
+                    scalars.last_commit
+                );
+                self.findings.add(Class::Checkpoints, text);
+            } else {
+                checkpoints.held = checkpoints.held.union(&checkpoint.timeline);
+                checkpoints.places.push(Place {
+                    last_commit,
+                    position,
+                    name,
+                });
+            }
+        }
+        checkpoints.places.sort_unstable();
+        checkpoints
+    }
+
+    /// Compares pairs with every checkpoint: none may have both positions, and none an unsettled
+    /// one whose twin was released up to its last commit. Leaves no pairs.
+    pub(super) fn check_pairs(
+        &mut self,
+        Pairs(pairs): &mut Pairs,
+        checkpoints: &Checkpoints,
+        settled: &Settled,
+    ) -> Result<(), StorageError> {
+        if pairs.is_empty() {
+            return Ok(());
+        }
+        let twins = in_both_directions(std::mem::take(pairs));
+        let mut twinned = PositionSet::default();
+        for &(position, _) in &twins {
+            twinned.insert(position);
+        }
+        let mut released = self.released_twins(&twins, settled)?.into_iter().peekable();
+        let (mut wrong, mut wrong_positions) = (Vec::new(), PositionSet::default());
+        let (mut both, mut before) = (BTreeSet::new(), PositionSet::default());
+        for Place {
+            last_commit, name, ..
+        } in &checkpoints.places
+        {
+            let Some(Checkpoint { timeline, .. }) = self.reader.checkpoint(name)? else {
+                continue;
+            };
+            while let Some(next) = released.next_if(|next| next.commit <= *last_commit) {
+                wrong_positions.insert(next.unsettled);
+                wrong.push(next);
+            }
+            if !timeline.intersection(&wrong_positions).is_empty() {
+                let wrong = wrong.iter().filter(|one| timeline.contains(one.unsettled));
+                wrong.for_each(|one| self.add_released_twice(one, name));
+            }
+            // Of what the checkpoint before had too, it is known which twins are both in it.
+            let here = timeline.intersection(&twinned);
+            both.retain(|&(first, second)| here.contains(first) && here.contains(second));
+            for position in here.difference(&before).positions() {
+                let twins = twins_of(&twins, position).filter(|&twin| here.contains(twin));
+                both.extend(twins.map(|twin| (position.min(twin), position.max(twin))));
+            }
+            both.iter().for_each(|&twins| self.add_both(twins, name));
+            before = here;
+        }
+        Ok(())
+    }
+
+    /// The unsettled positions whose twin was released, in order of the commits.
+    fn released_twins(
+        &self,
+        twins: &[(Position, Position)],
+        settled: &Settled,
+    ) -> Result<Vec<Released>, StorageError> {
+        let mut found = Vec::new();
+        let is_wanted = |&&(released, other): &&(Position, Position)| {
+            settled.released.contains(released) && !settled.contains(other)
+        };
+        if twins.iter().find(is_wanted).is_none() {
+            return Ok(found);
+        }
+        for commit in self.reader.commits_from(1) {
+            let commit = commit?;
+            for range in commit.released.ranges() {
+                let from = twins.partition_point(|&(position, _)| position < range.first);
+                let until = twins.partition_point(|&(position, _)| position <= range.last);
+                let wanted = twins[from..until].iter().filter(is_wanted);
+                found.extend(wanted.map(|&(released, unsettled)| Released {
+                    commit: commit.number,
+                    unsettled,
+                    released,
+                }));
+            }
+        }
+        Ok(found)
+    }
+
+    fn add_released_twice(&mut self, wrong: &Released, name: &str) {
+        let Released {
+            unsettled,
+            released,
+            ..
+        } = wrong;
+        let text = format!(
+            "a commit after a restore of checkpoint {name:?} would release position {unsettled}, \
+             though position {released} has the same id and was released"
+        );
+        self.findings.add(Class::Checkpoints, text);
+    }
+
+    fn add_both(&mut self, (first, second): (Position, Position), name: &str) {
+        let text = format!(
+            "the events at positions {first} and {second} have one id, and both are in checkpoint \
+             {name:?}"
+        );
+        self.findings.add(Class::Checkpoints, text);
+    }
+}
+
+/// Each pair twice, once from each of its positions, in order.
+fn in_both_directions(pairs: Vec<[Position; 2]>) -> Vec<(Position, Position)> {
+    let both = pairs
+        .into_iter()
+        .flat_map(|[first, second]| [(first, second), (second, first)]);
+    let mut twins: Vec<_> = both.collect();
+    twins.sort_unstable();
+    twins
+}
+
+/// The twins of a position, of pairs that stand in order in both directions.
+fn twins_of(
+    twins: &[(Position, Position)],
+    position: Position,
+) -> impl Iterator<Item = Position> + '_ {
+    let from = twins.partition_point(|&(other, _)| other < position);
+    let of_it = twins[from..].iter();
+    of_it
+        .take_while(move |&&(other, _)| other == position)
+        .map(|&(_, twin)| twin)
+}

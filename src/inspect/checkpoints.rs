@@ -1,7 +1,7 @@
 //! The saved checkpoints: what each has, and how two of them differ.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use humantime::format_rfc3339_millis;
@@ -53,6 +53,9 @@ pub struct WordDifference {
     pub second: u64,
 }
 
+/// Event ids.
+type Ids = HashSet<Box<str>>;
+
 impl Inspection {
     /// Every checkpoint, in byte order of the names.
     ///
@@ -62,10 +65,14 @@ impl Inspection {
     pub fn checkpoint_summaries(
         &self,
     ) -> impl Iterator<Item = Result<CheckpointSummary, StorageError>> + '_ {
-        let checkpoints = self.reader.checkpoints();
-        checkpoints.map(|stored| {
+        let mut absorbed = None;
+        self.reader.checkpoints().map(move |stored| {
             let (name, checkpoint) = stored?;
-            self.summary(name, &checkpoint)
+            let absorbed = match &absorbed {
+                Some(absorbed) => absorbed,
+                None => absorbed.insert(self.absorbed_by_restores()?),
+            };
+            Ok(self.summary(name, &checkpoint, absorbed))
         })
     }
 
@@ -79,7 +86,8 @@ impl Inspection {
         name: &str,
     ) -> Result<(CheckpointSummary, Vec<WordCount>), InspectError> {
         let checkpoint = self.stored_checkpoint(name)?;
-        let summary = self.summary(name.to_owned(), &checkpoint)?;
+        let absorbed = self.absorbed_by_restore_of([Ok(checkpoint.clone())])?;
+        let summary = self.summary(name.to_owned(), &checkpoint, &absorbed);
         Ok((summary, self.counts_of(&checkpoint.timeline)?))
     }
 
@@ -122,14 +130,15 @@ impl Inspection {
         &self,
         name: String,
         checkpoint: &Checkpoint,
-    ) -> Result<CheckpointSummary, StorageError> {
-        Ok(CheckpointSummary {
+        absorbed: &PositionSet,
+    ) -> CheckpointSummary {
+        CheckpointSummary {
             name,
             created_at: format_rfc3339_millis(time_of(checkpoint.created_at_ms)).to_string(),
             events: checkpoint.timeline.len(),
-            pending: self.pending_of(checkpoint)?,
+            pending: self.pending_of(checkpoint, absorbed),
             position: checkpoint.position.0,
-        })
+        }
     }
 
     pub(super) fn checkpoints<E: From<StorageError>>(
@@ -137,12 +146,13 @@ impl Inspection {
         with_incidentals: bool,
         sink: Sink<'_, E>,
     ) -> Result<(), E> {
+        let absorbed = self.absorbed_by_restores()?;
         for stored in self.reader.checkpoints() {
             let (name, checkpoint) = stored?;
             sink(&Record::Checkpoint {
                 name: &name,
                 events: checkpoint.timeline.len(),
-                pending: self.pending_of(&checkpoint)?,
+                pending: self.pending_of(&checkpoint, &absorbed),
                 position: checkpoint.position.0,
                 last_commit: checkpoint.last_commit,
                 source: checkpoint.source.as_deref().map(Source::of),
@@ -155,30 +165,92 @@ impl Inspection {
     }
 
     /// How many outputs restoring a checkpoint would make pending: its unsettled positions,
-    /// less those whose id was released under another position since.
-    fn pending_of(&self, checkpoint: &Checkpoint) -> Result<u64, StorageError> {
+    /// less those that a restore absorbs.
+    fn pending_of(&self, checkpoint: &Checkpoint, absorbed: &PositionSet) -> u64 {
         let unsettled = self.stored.sets.settled.missing_of(&checkpoint.timeline);
-        let released = self.reader.released_since(checkpoint)?;
-        Ok(unsettled.len() - self.shared_ids(&unsettled, &released)?)
+        unsettled.difference(absorbed).len()
+    }
+
+    /// What [`Inspection::absorbed_by_restore_of`] says of all checkpoints.
+    fn absorbed_by_restores(&self) -> Result<PositionSet, StorageError> {
+        let stored = self.reader.checkpoints();
+        self.absorbed_by_restore_of(stored.map(|stored| stored.map(|(_, checkpoint)| checkpoint)))
+    }
+
+    /// The unsettled positions of checkpoints that a restore would settle: those whose id was
+    /// released under another position after the checkpoint's last commit.
+    ///
+    /// One set serves all of these checkpoints. Whatever was released up to a checkpoint's last
+    /// commit is settled in it, so an unsettled position of its has no id that was released
+    /// earlier, and commits need only be read from the earliest of the last commits on.
+    fn absorbed_by_restore_of(
+        &self,
+        checkpoints: impl IntoIterator<Item = Result<Checkpoint, StorageError>>,
+    ) -> Result<PositionSet, StorageError> {
+        let mut since = self.stored.record.scalars.last_commit;
+        let mut unsettled = PositionSet::default();
+        for checkpoint in checkpoints {
+            let checkpoint = checkpoint?;
+            if checkpoint.last_commit < self.stored.record.scalars.last_commit {
+                let settled = &self.stored.sets.settled;
+                unsettled = unsettled.union(&settled.missing_of(&checkpoint.timeline));
+                since = since.min(checkpoint.last_commit);
+            }
+        }
+        let mut absorbed = PositionSet::default();
+        if unsettled.is_empty() {
+            return Ok(absorbed);
+        }
+        let released = self.reader.released_since(since)?;
+        // The ids of the smaller set are held in memory, and no others than those of both sets.
+        let ids = if released.len() < unsettled.len() {
+            self.ids(&released)?
+        } else {
+            self.ids_among(&released, &self.ids(&unsettled)?)?
+        };
+        if !ids.is_empty() {
+            self.walk(&unsettled, |position, entry| {
+                if entry.event_id.with_text(|id| ids.contains(id)) {
+                    absorbed.insert(position);
+                }
+                Ok::<(), StorageError>(())
+            })?;
+        }
+        Ok(absorbed)
     }
 
     /// How many ids two sets of positions share; neither has an id twice.
     fn shared_ids(&self, a: &PositionSet, b: &PositionSet) -> Result<u64, StorageError> {
-        let (shorter, longer) = if a.len() < b.len() { (a, b) } else { (b, a) };
-        let mut ids = BTreeSet::new();
-        self.walk(shorter, |_, entry| {
-            ids.insert(entry.event_id.with_text(str::to_owned));
-            Ok::<(), StorageError>(())
-        })?;
-        if ids.is_empty() {
+        let (smaller, larger) = if a.len() < b.len() { (a, b) } else { (b, a) };
+        if smaller.is_empty() {
             return Ok(0);
         }
-        let mut shared = 0;
-        self.walk(longer, |_, entry| {
-            shared += u64::from(entry.event_id.with_text(|id| ids.contains(id)));
+        let shared = self.ids_among(larger, &self.ids(smaller)?)?;
+        Ok(shared.len() as u64)
+    }
+
+    /// The ids at positions.
+    fn ids(&self, positions: &PositionSet) -> Result<Ids, StorageError> {
+        let mut ids = Ids::new();
+        self.walk(positions, |_, entry| {
+            ids.insert(entry.event_id.with_text(|id| Box::from(id)));
             Ok::<(), StorageError>(())
         })?;
-        Ok(shared)
+        Ok(ids)
+    }
+
+    /// Those of the ids at positions that are among others.
+    fn ids_among(&self, positions: &PositionSet, others: &Ids) -> Result<Ids, StorageError> {
+        let mut ids = Ids::new();
+        self.walk(positions, |_, entry| {
+            entry.event_id.with_text(|id| {
+                if others.contains(id) {
+                    ids.insert(id.into());
+                }
+            });
+            Ok::<(), StorageError>(())
+        })?;
+        Ok(ids)
     }
 }
 

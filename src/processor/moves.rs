@@ -68,7 +68,8 @@ impl Processor {
             return Ok(());
         }
         let unsettled = self.state.settled.missing_of(&checkpoint.timeline);
-        let released = self.reader.released_since(checkpoint)?;
+        let released = self.reader.released_since(checkpoint.last_commit)?;
+        let released = released.difference(&checkpoint.timeline);
         // Either side finds the same pairs, so the shorter way is taken.
         let from_released = released.len() < unsettled.len();
         let (walked, sought) = if from_released {

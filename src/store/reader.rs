@@ -209,23 +209,20 @@ impl Reader {
         })
     }
 
-    /// The positions that were released after a checkpoint's last commit and are not in it.
+    /// The positions that were released after a commit.
     ///
     /// # Errors
     ///
     /// [`StorageError`] if a commit cannot be read.
-    pub(crate) fn released_since(
-        &self,
-        checkpoint: &Checkpoint,
-    ) -> Result<PositionSet, StorageError> {
+    pub(crate) fn released_since(&self, commit: u64) -> Result<PositionSet, StorageError> {
         let mut released = PositionSet::default();
-        for commit in self.commits_from(checkpoint.last_commit + 1) {
+        for commit in self.commits_from(commit + 1) {
             commit?
                 .released
                 .ranges()
                 .for_each(|range| released.insert_range(range));
         }
-        Ok(released.difference(&checkpoint.timeline))
+        Ok(released)
     }
 
     /// The journal's last positions when the durable checkpoints were saved, in growing order.

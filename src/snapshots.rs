@@ -33,13 +33,21 @@ pub(crate) struct Snapshots {
     reader: Reader,
     interval_events: u64,
     /// Finished snapshots, oldest first.
-    kept: Vec<SnapshotHeader>,
+    kept: Vec<Kept>,
     next_snapshot: u64,
     /// Where the last snapshot was given up for want of room.
     last_tried: Position,
     stage: Stage,
     /// Blocks of snapshots that exist no longer.
     leftovers: VecDeque<(u64, u32)>,
+}
+
+/// A finished snapshot.
+#[derive(Debug)]
+struct Kept {
+    header: SnapshotHeader,
+    /// The group that its header is written with; 0 if it was stored at the open.
+    group: u64,
 }
 
 #[derive(Debug)]
@@ -73,7 +81,7 @@ impl Snapshots {
         for (snapshot, header) in reader.snapshots()? {
             snapshots.next_snapshot = snapshot + 1;
             match header {
-                Some(header) => snapshots.kept.push(header),
+                Some(header) => snapshots.kept.push(Kept { header, group: 0 }),
                 None => {
                     let blocks = reader.snapshot_blocks(snapshot)?.into_iter();
                     snapshots
@@ -85,15 +93,19 @@ impl Snapshots {
         Ok(snapshots)
     }
 
-    /// The snapshots worth considering for a timeline that ends here: the nearest one below it,
-    /// and the latest two.
-    pub(crate) fn candidates(&self, position: Position) -> impl Iterator<Item = &SnapshotHeader> {
-        let below = self
-            .kept
-            .iter()
-            .rev()
-            .find(|kept| kept.position <= position);
-        below.into_iter().chain(self.kept.iter().rev().take(2))
+    /// The snapshots worth considering for a timeline that ends here, of those that are durable
+    /// with the group `durable_group`: the nearest one below it, and the latest two.
+    pub(crate) fn candidates(
+        &self,
+        position: Position,
+        durable_group: u64,
+    ) -> impl Iterator<Item = &SnapshotHeader> {
+        let durable = self.kept.iter().rev();
+        let durable = durable.filter(move |kept| kept.group <= durable_group);
+        let mut durable = durable.map(|kept| &kept.header);
+        let latest = durable.clone().take(2);
+        let below = durable.find(|header| header.position <= position);
+        below.into_iter().chain(latest)
     }
 
     /// Whether it is time for the next snapshot.
@@ -112,7 +124,7 @@ impl Snapshots {
         let kept = self
             .kept
             .last()
-            .map_or(Position::NONE, |kept| kept.position);
+            .map_or(Position::NONE, |kept| kept.header.position);
         position.0 - kept.max(self.last_tried).0
     }
 
@@ -155,7 +167,7 @@ impl Snapshots {
         }));
     }
 
-    /// What the next group carries of a snapshot in work.
+    /// What the next group, of this number, carries of a snapshot in work.
     ///
     /// # Errors
     ///
@@ -163,6 +175,7 @@ impl Snapshots {
     pub(crate) fn take_writes(
         &mut self,
         floor: &SpaceFloor,
+        group: u64,
     ) -> Result<SnapshotWrites, StorageError> {
         if matches!(&self.stage, Stage::Encoding(encoding) if encoding.is_finished()) {
             self.wait()?;
@@ -183,7 +196,10 @@ impl Snapshots {
                 let header = encoded.header.clone();
                 let positions = std::mem::take(&mut encoded.checkpoint_positions);
                 self.stage = Stage::Idle;
-                self.kept.push(header.clone());
+                self.kept.push(Kept {
+                    header: header.clone(),
+                    group,
+                });
                 writes.finished = Some(header);
                 writes.removed = self.drop_unneeded(&positions);
             }
@@ -238,18 +254,19 @@ impl Snapshots {
     /// Forgets the snapshots that nothing needs, and returns their numbers.
     fn drop_unneeded(&mut self, checkpoint_positions: &[Position]) -> Vec<u64> {
         let latest = self.kept.iter().rev().take(2);
-        let mut needed: BTreeSet<u64> = latest.map(|kept| kept.snapshot).collect();
+        let mut needed: BTreeSet<u64> = latest.map(|kept| kept.header.snapshot).collect();
         for &position in checkpoint_positions {
-            let below = self.kept.partition_point(|kept| kept.position <= position);
-            needed.extend(below.checked_sub(1).map(|index| self.kept[index].snapshot));
+            let is_below = |kept: &Kept| kept.header.position <= position;
+            let below = self.kept.partition_point(is_below).checked_sub(1);
+            needed.extend(below.map(|index| self.kept[index].header.snapshot));
         }
         let mut removed = Vec::new();
-        self.kept.retain(|kept| {
-            let is_needed = needed.contains(&kept.snapshot);
+        self.kept.retain(|Kept { header, .. }| {
+            let is_needed = needed.contains(&header.snapshot);
             if !is_needed {
-                removed.push(kept.snapshot);
+                removed.push(header.snapshot);
                 self.leftovers
-                    .extend((1..=kept.blocks).map(|number| (kept.snapshot, number)));
+                    .extend((1..=header.blocks).map(|number| (header.snapshot, number)));
             }
             is_needed
         });

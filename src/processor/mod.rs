@@ -117,12 +117,11 @@ impl Processor {
     }
 
     /// Whether everything before a request must be durable before it can be applied: a request
-    /// that moves the state or deletes from it reads checkpoints, commits and snapshots from the
-    /// store.
+    /// that names a checkpoint to go to or to delete reads checkpoints and commits from the store.
     pub(crate) fn needs_durable(request: &Request<'_>) -> bool {
         matches!(
             request,
-            Request::Restore { .. } | Request::Rollback | Request::DeleteCheckpoint { .. }
+            Request::Restore { .. } | Request::DeleteCheckpoint { .. }
         )
     }
 
@@ -399,7 +398,9 @@ impl Processor {
             checkpoints: changes.checkpoints,
             commits: changes.commits,
             moves: changes.moves,
-            snapshots: self.snapshots.take_writes(&self.floor)?,
+            snapshots: self
+                .snapshots
+                .take_writes(&self.floor, self.journal.group())?,
             runs: self.index.take_writes(&self.floor, self.journal.group())?,
         };
         if !group.is_empty() {

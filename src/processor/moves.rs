@@ -1,7 +1,8 @@
 //! Going from one timeline to another: restart, restore and rollback are one operation.
 //!
-//! Everything before a move must be durable, as a move reads checkpoints, commits and snapshots
-//! from the store.
+//! Everything before a restore must be durable, as it reads checkpoints and commits from the store.
+//! A rollback needs none of these: what it takes back is in the journal, durable or not, and it
+//! starts from no snapshot that is not durable.
 
 use tracing::warn;
 
@@ -39,7 +40,6 @@ impl Processor {
 
     /// Makes the timeline without its pending positions the present one.
     pub(super) fn rollback(&mut self) -> Result<Reply, StorageError> {
-        self.assert_durable();
         let discarded_count = self.state.pending;
         if discarded_count > 0 {
             let timeline = self.state.timeline.up_to(self.journal.head());
@@ -164,7 +164,7 @@ impl Processor {
         let end = target.last().unwrap_or(Position::NONE);
         let nearest = self
             .snapshots
-            .candidates(end)
+            .candidates(end, self.reader.durable_group())
             // Reading a word of a snapshot takes about as long as folding an event.
             .map(|snapshot| (distance(&snapshot.timeline) + snapshot.words, snapshot))
             .min_by_key(|(distance, _)| *distance)

@@ -3,12 +3,17 @@
 use std::io::{self, BufWriter, Write};
 
 use clap::ValueEnum;
-use comfy_table::{ContentArrangement, Table};
+use comfy_table::{ColumnConstraint, ContentArrangement, LineStyle, Table, Width};
 use serde_json::{Map, Value};
 
 use super::line::write_record;
 use super::printable::printable;
 use super::stdout::{self, Stdout};
+
+/// A table is printed by pages of this many rows, or of this much text, with which shorter columns
+/// are filled up: a row of a page takes up to a kilobyte of memory beside its text.
+const PAGE_ROWS: usize = 1_000;
+const PAGE_BYTES: usize = 1 << 20;
 
 /// How records are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -45,7 +50,72 @@ pub(super) struct Sheet<'k> {
     output: BufWriter<Stdout>,
     /// The kinds that are still to come, in order.
     kinds: &'k [Kind],
+    page: Page,
+}
+
+/// The rows of a table that are not printed yet.
+struct Page {
     table: Table,
+    /// Bytes of the longest row.
+    row_bytes: usize,
+    /// How wide the columns of the pages before were; none if it is the first.
+    widths: Vec<u16>,
+}
+
+impl Page {
+    /// The first page of a table.
+    fn new() -> Self {
+        Self::after(Vec::new())
+    }
+
+    fn after(widths: Vec<u16>) -> Self {
+        let mut table = Table::new();
+        table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+        Self {
+            table,
+            row_bytes: widths.iter().map(|&width| usize::from(width)).sum(),
+            widths,
+        }
+    }
+
+    fn is_first(&self) -> bool {
+        self.widths.is_empty()
+    }
+
+    fn is_full(&self) -> bool {
+        let rows = self.table.row_count();
+        rows >= PAGE_ROWS || rows * self.row_bytes >= PAGE_BYTES
+    }
+
+    fn add(&mut self, record: &Map<String, Value>) {
+        if self.is_first() && self.table.header().is_none() {
+            self.table.set_header(record.keys());
+        }
+        let row: Vec<String> = record.values().map(shown).collect();
+        let bytes = row.iter().map(String::len).sum();
+        self.row_bytes = self.row_bytes.max(bytes);
+        self.table.add_row(row);
+    }
+
+    /// Makes the columns no narrower than those of the pages before, where there is room.
+    fn align(&mut self) {
+        let own = self.table.column_max_content_widths();
+        let columns = self.table.column_iter().zip(own);
+        let widths = columns.enumerate().map(|(number, (column, own))| {
+            let width = own.saturating_add(column.padding_width());
+            width.max(self.widths.get(number).copied().unwrap_or_default())
+        });
+        let widths: Vec<u16> = widths.collect();
+        let room = self.table.width().unwrap_or(u16::MAX);
+        let wanted = widths.iter().map(|&width| u32::from(width) + 1);
+        let is_room = wanted.sum::<u32>() <= u32::from(room);
+        if !self.is_first() && is_room {
+            let at_least = |&width: &u16| ColumnConstraint::LowerBoundary(Width::Fixed(width));
+            self.table.set_constraints(widths.iter().map(at_least));
+        }
+        self.widths = widths;
+    }
 }
 
 impl<'k> Sheet<'k> {
@@ -58,7 +128,7 @@ impl<'k> Sheet<'k> {
                 Format::Table => stdout::text()?,
             },
             kinds,
-            table: new_table(),
+            page: Page::new(),
         })
     }
 
@@ -76,10 +146,10 @@ impl<'k> Sheet<'k> {
         for &column in self.kinds.first().map_or(&[][..], |kind| kind.optional) {
             record.entry(column).or_insert("".into());
         }
-        if self.table.header().is_none() {
-            self.table.set_header(record.keys());
+        if self.page.is_full() {
+            self.print_page()?;
         }
-        self.table.add_row(record.values().map(shown));
+        self.page.add(&record);
         Ok(())
     }
 
@@ -91,24 +161,36 @@ impl<'k> Sheet<'k> {
         self.output.flush()
     }
 
+    /// Prints a page after which others follow: its last row ends without a line, as the next page
+    /// begins with one.
+    fn print_page(&mut self) -> io::Result<()> {
+        let title = self.kinds.first().map_or("", |kind| kind.title);
+        if self.page.is_first() {
+            writeln!(self.output, "{title}")?;
+        }
+        self.page.align();
+        self.page.table.style_mut().bottom_border = LineStyle::none();
+        writeln!(self.output, "{}", self.page.table)?;
+        self.page = Page::after(std::mem::take(&mut self.page.widths));
+        Ok(())
+    }
+
     fn end_table(&mut self) -> io::Result<()> {
         let Some((kind, rest)) = self.kinds.split_first() else {
             return Ok(());
         };
         self.kinds = rest;
-        let table = std::mem::replace(&mut self.table, new_table());
-        if table.row_count() == 0 {
+        let mut page = std::mem::replace(&mut self.page, Page::new());
+        if page.table.row_count() == 0 {
             return writeln!(self.output, "{}: none\n", kind.title);
         }
-        writeln!(self.output, "{}\n{table}\n", kind.title)
+        if page.is_first() {
+            writeln!(self.output, "{}", kind.title)?;
+        } else {
+            page.align();
+        }
+        writeln!(self.output, "{}\n", page.table)
     }
-}
-
-fn new_table() -> Table {
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
-    table.set_content_arrangement(ContentArrangement::Dynamic);
-    table
 }
 
 fn shown(value: &Value) -> String {

@@ -38,7 +38,7 @@ pub use record::{MoveKind, OutputStatus, Record, Section, Source};
 pub use stats::{ProcessStats, Stats, TreeStats};
 
 /// What sled may cache of a copy.
-const CACHE_BYTES: u64 = 64 << 20;
+const CACHE_BYTES: u64 = 16 << 20;
 
 /// A state to be looked at: that of a copy of a resting directory, or what a running process had
 /// made durable at one moment.
@@ -189,7 +189,7 @@ impl Inspection {
     fn counts<E: From<StorageError>>(&self, sink: Sink<'_, E>) -> Result<(), E> {
         let mut counts = Counts::default();
         self.add_to(&mut counts, &self.timeline)?;
-        counts.sorted().iter().try_for_each(|c| {
+        counts.into_sorted().iter().try_for_each(|c| {
             sink(&Record::Count {
                 word: &c.word,
                 count: c.count,
@@ -230,7 +230,7 @@ impl Inspection {
             entry.take_back(position, &mut counts)
         })?;
         self.add_to(&mut counts, &timeline.difference(&from))?;
-        Ok(counts.sorted())
+        Ok(counts.into_sorted())
     }
 
     /// Counts the events at positions.

@@ -148,6 +148,26 @@ impl Counts {
         counts
     }
 
+    /// As [`Counts::sorted`], of counts that are not needed any more: takes no more memory than
+    /// they do.
+    pub(crate) fn into_sorted(self) -> Vec<WordCount> {
+        let Self {
+            numbers,
+            words,
+            slots,
+            ..
+        } = self;
+        drop(numbers);
+        let mut counts: Vec<u64> = slots.into_iter().map(|slot| slot.count).collect();
+        counts.shrink_to_fit();
+        let mut sorted = Vec::with_capacity(counts.iter().filter(|&&count| count > 0).count());
+        let pairs = words.into_iter().zip(counts);
+        let present = pairs.filter(|&(_, count)| count > 0);
+        sorted.extend(present.map(|(word, count)| WordCount { word, count }));
+        sort_by_word(&mut sorted);
+        sorted
+    }
+
     /// The number of a word with this hash, if one has been seen: that of another only where a few
     /// bits of the hashes are equal.
     pub(crate) fn likely_number(&self, hash: u64) -> Option<WordNumber> {

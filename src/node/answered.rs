@@ -45,10 +45,10 @@ impl Answered {
         has_more.then(|| Self::from(Arc::clone(&self.batch), self.client.clone(), next))
     }
 
-    /// Adds the next line, a request to the processor.
-    pub(super) fn push(&mut self, answer: Answer) {
-        self.answers.push(answer);
+    /// Adds the next line, a request to the processor, and returns as [`Answers::push`] does.
+    pub(super) fn push(&mut self, answer: Answer) -> usize {
         self.lines.end += 1;
+        self.answers.push(answer)
     }
 
     /// Adds the next line, one that the processor does not answer.
@@ -66,11 +66,13 @@ impl Answered {
         self.client.as_ref()
     }
 
-    /// Appends the replies, and returns the question that is left to be answered behind them.
+    /// Appends the replies, and returns the question that is left to be answered after them. Calls
+    /// `sent` after each reply, as the replies may take far more memory than the requests.
     pub(super) fn write(
         self,
         writer: &mut ReplyWriter,
         out: &mut Vec<u8>,
+        mut sent: impl FnMut(&mut Vec<u8>),
     ) -> Option<Box<Question>> {
         let Batch { text, lines } = &*self.batch;
         let mut answers = self.answers.into_iter();
@@ -96,6 +98,7 @@ impl Answered {
             } else {
                 writer.answer_line(out, to, &line.body, text);
             }
+            sent(out);
         }
         question
     }

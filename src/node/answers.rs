@@ -1,6 +1,6 @@
 //! The answers to requests in their order, in little memory.
 
-use crate::request::{Answer, Outcome, Reply};
+use crate::request::{Answer, Outcome, Refusal, Reply};
 
 /// Bytes that the answer to most requests takes.
 pub(super) const ANSWER_BYTES: usize = size_of::<u64>();
@@ -31,22 +31,26 @@ impl Answers {
         }
     }
 
-    /// Adds the answer to the next request.
-    pub(super) fn push(&mut self, answer: Answer) {
-        self.counts.push(match answer {
+    /// Adds the answer to the next request, and returns how many bytes it takes beyond
+    /// [`ANSWER_BYTES`].
+    pub(super) fn push(&mut self, answer: Answer) -> usize {
+        let (count, bytes) = match answer {
             Ok(Reply::Processed {
                 count: count @ ..=MAX_COUNT,
                 outcome: Outcome::Accepted,
-            }) => 2 * count,
+            }) => (2 * count, 0),
             Ok(Reply::Processed {
                 count: count @ ..=MAX_COUNT,
                 outcome: Outcome::Duplicate,
-            }) => 2 * count + 1,
+            }) => (2 * count + 1, 0),
             other => {
+                let bytes = bytes_of(&other);
                 self.others.push(other);
-                OTHER
+                (OTHER, bytes)
             }
-        });
+        };
+        self.counts.push(count);
+        bytes
     }
 
     /// The answers, in order.
@@ -64,6 +68,20 @@ impl Answers {
         };
         self.counts.into_iter().map(answer)
     }
+}
+
+/// Bytes that an answer takes which says more than a count, about.
+fn bytes_of(answer: &Answer) -> usize {
+    let more = match answer {
+        Ok(Reply::Restored { counts }) => size_of_val(&**counts),
+        Ok(Reply::Processed {
+            outcome: Outcome::Conflict { original_word },
+            ..
+        }) => original_word.len(),
+        Err(Refusal::UnknownCheckpoint { checkpoint_id }) => checkpoint_id.len(),
+        _ => 0,
+    };
+    size_of::<Answer>() + more
 }
 
 #[cfg(test)]
@@ -85,7 +103,9 @@ mod tests {
             processed(2, Outcome::Accepted),
         ];
         let mut kept = Answers::expecting(answers.len());
-        answers.iter().for_each(|answer| kept.push(answer.clone()));
+        for answer in &answers {
+            kept.push(answer.clone());
+        }
         assert!(kept.into_iter().eq(answers));
     }
 }

@@ -89,7 +89,9 @@ impl<'a, W: Write> Committer<'a, W> {
         for answered in held.answered {
             self.answer(answered)?;
         }
-        self.write();
+        let mut replies = std::mem::take(&mut self.replies);
+        self.write(&mut replies);
+        self.replies = replies;
         self.clock.replied(started);
         if let Some(durable) = held.durable {
             // The applier may have given up waiting; it has its own reason then.
@@ -106,14 +108,22 @@ impl<'a, W: Write> Committer<'a, W> {
 
     fn answer(&mut self, answered: Answered) -> Result<(), StorageError> {
         let Some(client) = answered.client().cloned() else {
-            answered.write(&mut self.writer, &mut self.replies);
-            if self.replies.len() >= WRITE_BYTES {
-                self.write();
-            }
+            let mut writer = std::mem::take(&mut self.writer);
+            let mut replies = std::mem::take(&mut self.replies);
+            answered.write(&mut writer, &mut replies, |replies| {
+                if replies.len() >= WRITE_BYTES {
+                    self.write(replies);
+                }
+            });
+            (self.writer, self.replies) = (writer, replies);
             return Ok(());
         };
         let mut replies = Vec::new();
-        let question = answered.write(&mut client.writer(), &mut replies);
+        let question = answered.write(&mut client.writer(), &mut replies, |replies| {
+            if replies.len() >= WRITE_BYTES {
+                client.reply(std::mem::take(replies));
+            }
+        });
         client.reply(replies);
         if let Some(question) = question {
             client.answer(question, self.store.view()?);
@@ -121,14 +131,15 @@ impl<'a, W: Write> Committer<'a, W> {
         Ok(())
     }
 
-    fn write(&mut self) {
-        if !self.replies.is_empty() && self.output_error.is_none() {
-            let written = self.output.write_all(&self.replies);
+    /// Writes replies to the input, and leaves none.
+    fn write(&mut self, replies: &mut Vec<u8>) {
+        if !replies.is_empty() && self.output_error.is_none() {
+            let written = self.output.write_all(replies);
             if let Err(error) = written.and_then(|()| self.output.flush()) {
                 self.output_error = Some(error);
                 self.stop.request();
             }
         }
-        self.replies.clear();
+        replies.clear();
     }
 }

@@ -53,8 +53,8 @@ pub use stop::{Stop, Stoppable};
 /// for a group, and no further.
 const WAITING_BATCHES: usize = 4;
 
-/// A group ends behind so many bytes of decoded requests, as these are held until they are
-/// answered.
+/// A group ends after this many bytes of decoded requests and of their answers, as these are held
+/// until they are written.
 const MAX_HELD_BYTES_A_GROUP: usize = 8 << 20;
 
 /// So many groups that are full, or that a question has ended, may wait for the committer while the
@@ -214,7 +214,7 @@ struct Applier<'a> {
     decoded: Receiver<Decoded>,
     /// What the group in hand answers. The last of them are lines of the batch in hand.
     answered: Vec<Answered>,
-    /// Bytes of the batches that began with the group in hand.
+    /// Bytes of the batches that began with the group in hand, and of its answers.
     held_bytes: usize,
     /// How long groups have waited for the committer.
     waited: Duration,
@@ -328,7 +328,7 @@ impl Applier<'_> {
         preparation: &Preparation,
     ) -> Result<(), NodeError> {
         if let Some(answer) = self.processor.apply_prepared(preparation)? {
-            self.line_in_hand().push(answer);
+            self.held_bytes += self.line_in_hand().push(answer);
             return Ok(());
         }
         let Some(request) = line.body.request(text) else {
@@ -342,7 +342,7 @@ impl Applier<'_> {
             self.wait_until_durable()?;
         }
         let answer = self.processor.apply(&request, preparation)?;
-        self.line_in_hand().push(answer);
+        self.held_bytes += self.line_in_hand().push(answer);
         Ok(())
     }
 

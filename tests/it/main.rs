@@ -34,6 +34,7 @@ mod pages;
 mod parser;
 mod power;
 mod preload;
+mod proportion;
 mod protocol;
 mod refused;
 mod soak;

@@ -233,3 +233,76 @@ fn twins_of(
         .take_while(move |&&(other, _)| other == position)
         .map(|&(_, twin)| twin)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Options;
+    use crate::request::Request;
+    use crate::state::position_set::PositionRange;
+    use crate::store::Group;
+    use crate::{Engine, verify};
+
+    fn checkpoint(positions: [u64; 2], last_commit: u64) -> Option<Checkpoint> {
+        let [first, last] = positions.map(Position);
+        Some(Checkpoint {
+            timeline: PositionSet::from_ranges([PositionRange { first, last }]),
+            position: Position(3),
+            last_commit,
+            source: None,
+            committed_source: None,
+            created_at_ms: 0,
+        })
+    }
+
+    #[test]
+    fn a_checkpoint_with_an_id_twice_or_one_that_was_released_is_found_and_no_other() {
+        let directory = tempfile::tempdir().expect("there is room");
+        let path = directory.path();
+        let options = Options::default();
+        let mut engine = Engine::open(path, &options).expect("it is new");
+        let event = |event_id| Request::Process {
+            event_id,
+            word: "w",
+        };
+        // Positions 1 and 2 have one id, and the second is released.
+        let requests = [
+            event("e1"),
+            Request::Rollback,
+            event("e1"),
+            event("e2"),
+            Request::Commit,
+        ];
+        let submitted = engine.submit(&requests, std::time::UNIX_EPOCH);
+        assert!(submitted.is_ok());
+        engine.close().expect("the storage works");
+        let mut store = crate::store::open(path, &options).expect("it is there");
+        let checkpoints = [
+            ("both", checkpoint([1, 2], 0)),
+            ("first", checkpoint([1, 1], 0)),
+            ("first, released", checkpoint([1, 1], 1)),
+            ("last two", checkpoint([2, 3], 1)),
+            ("still both", checkpoint([1, 3], 0)),
+        ];
+        let checkpoints = checkpoints.map(|(name, checkpoint)| (name.to_owned(), checkpoint));
+        let group = Group {
+            number: store.first_groups().group,
+            scalars: store.scalars().clone(),
+            checkpoints: checkpoints.into(),
+            ..Group::default()
+        };
+        store.begin().expect("the watermark can be written");
+        store.commit(&group).expect("the storage works");
+        store.close().expect("the storage works");
+        let report = verify::verify(path, &options.storage_timeout, |_| ());
+        let findings = report.expect("it can be read").findings;
+        let of = |finding: &verify::Finding| {
+            let name = finding.text.split('"').nth(1).map(str::to_owned);
+            (finding.class, name.expect("a name"))
+        };
+        let found: Vec<_> = findings.iter().map(of).collect();
+        let expected = ["both", "still both", "first, released"];
+        let expected = expected.map(|name| (Class::Checkpoints, name.to_owned()));
+        assert_eq!(found, expected, "{findings:?}");
+    }
+}

@@ -1,8 +1,9 @@
 //! A connection to a running process, over the control socket of its directory.
 
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use exactly_once::inspect::Query;
@@ -12,9 +13,16 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 
 use super::exit::{STORAGE, USAGE};
+use super::say::say;
 
 /// Reads at a time.
 const BUFFER_BYTES: usize = 1 << 16;
+
+/// A process that says nothing for this long is told of once.
+const TOLD_AFTER: Duration = Duration::from_secs(10);
+
+/// A process that says nothing for this long is not waited for: the longest answer begins sooner.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A refusal of a running process.
 #[derive(Debug, Error)]
@@ -46,13 +54,23 @@ impl Refused {
 /// answer now.
 pub(super) fn is_temporary(error: &anyhow::Error) -> bool {
     let refused = error.downcast_ref::<Refused>();
-    error.is::<Ended>() || refused.is_some_and(Refused::is_temporary)
+    matches!(error.downcast_ref(), Some(Broken::Ended))
+        || refused.is_some_and(Refused::is_temporary)
 }
 
-/// The process has ended, and with it the connection.
+/// Why there is no further line.
 #[derive(Debug, Error)]
-#[error("the process that holds the directory ended before it had answered; try again")]
-pub(super) struct Ended;
+enum Broken {
+    /// The connection has ended, without a last line that gives a reason.
+    #[error("the process that holds the directory ended before it had answered; try again")]
+    Ended,
+    #[error(
+        "the process that holds the directory has said nothing for {} s; if it is stopped, \
+         continue or end it, and try again",
+        PATIENCE.as_secs()
+    )]
+    Silent,
+}
 
 /// A connection.
 pub(super) struct Connection {
@@ -91,6 +109,7 @@ impl Connection {
     /// Connects to the process that holds a directory.
     pub(super) fn open(directory: &Path) -> io::Result<Self> {
         let requests = node::connect(directory)?;
+        requests.set_read_timeout(Some(TOLD_AFTER))?;
         Ok(Self {
             replies: BufReader::with_capacity(BUFFER_BYTES, requests.try_clone()?),
             requests,
@@ -146,14 +165,35 @@ impl Connection {
         self.next_msg_id += 1;
         let mut line = serde_json::to_vec(&request)?;
         line.push(b'\n');
-        self.requests.write_all(&line).map_err(|_| Ended.into())
+        if self.requests.write_all(&line).is_err() {
+            // The last line of a connection that has ended gives the reason.
+            self.read_line()?;
+            self.reply()?;
+            return Err(Broken::Ended.into());
+        }
+        Ok(())
     }
 
-    fn read_line(&mut self) -> Result<(), Ended> {
+    fn read_line(&mut self) -> Result<(), Broken> {
         self.line.clear();
-        match self.replies.read_until(b'\n', &mut self.line) {
-            Ok(_) if self.line.pop() == Some(b'\n') => Ok(()),
-            _ => Err(Ended),
+        let mut is_told = false;
+        let since = Instant::now();
+        loop {
+            match self.replies.read_until(b'\n', &mut self.line) {
+                Ok(_) if self.line.pop() == Some(b'\n') => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                _ => return Err(Broken::Ended),
+            }
+            if since.elapsed() > PATIENCE {
+                return Err(Broken::Silent);
+            }
+            if !std::mem::replace(&mut is_told, true) {
+                say(format_args!(
+                    "waiting for the process that holds the directory, which has said nothing \
+                     for {} s",
+                    TOLD_AFTER.as_secs()
+                ));
+            }
         }
     }
 

@@ -1,6 +1,8 @@
 //! Figures in the text format of Prometheus, and a file of them that is kept up to date.
 
-use std::path::Path;
+use std::collections::HashMap;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -8,7 +10,8 @@ use std::time::Duration;
 use anyhow::Context;
 use exactly_once::StorageError;
 use exactly_once::inspect::{ProcessStats, Stats, TreeStats};
-use prometheus::{Gauge, GaugeVec, IntCounter, Opts, Registry, TextEncoder};
+use exactly_once::node::Monitor;
+use prometheus::{Counter, Gauge, GaugeVec, IntCounterVec, Opts, Registry, TextEncoder};
 use tracing::warn;
 
 use super::connection::Connection;
@@ -16,22 +19,57 @@ use super::files::replace_file;
 use super::source::Source;
 use super::stats;
 
-/// Figures as Prometheus reads them.
-pub(super) fn text(stats: &Stats) -> anyhow::Result<String> {
-    let registry = Registry::new_custom(Some("exactly_once".to_owned()), None)?;
+/// Figures as Prometheus reads them, each with the directory that they are of as a label.
+pub(super) fn text(stats: &Stats, directory: &Path) -> anyhow::Result<String> {
+    let labels = HashMap::from([("data_dir".to_owned(), label_of(directory))]);
+    let registry = Registry::new_custom(Some("exactly_once".to_owned()), Some(labels))?;
     let process = stats.process.iter();
-    let gauges = gauges(stats).into_iter();
+    let free_bytes = free_bytes(directory)?;
+    let of_disk = "Bytes that are free on the disk of the directory.";
+    let gauges = gauges(stats)
+        .into_iter()
+        .chain([("free_bytes", of_disk, free_bytes as f64)])
+        .chain(last_commit(stats));
     for (name, help, value) in gauges.chain(process.clone().flat_map(gauges_of_process)) {
         let gauge = Gauge::new(name, help)?;
         gauge.set(value);
         registry.register(Box::new(gauge))?;
     }
     let counters = counters(stats).into_iter();
-    for (name, help, value) in counters.chain(process.flat_map(counters_of_process)) {
-        let counter = IntCounter::new(name, help)?;
+    for (name, help, value) in counters.chain(process.clone().flat_map(counters_of_process)) {
+        let counter = Counter::new(name, help)?;
         counter.inc_by(value);
         registry.register(Box::new(counter))?;
     }
+    add_trees(&registry, &stats.trees)?;
+    add_build(&registry, stats)?;
+    process
+        .take(1)
+        .try_for_each(|process| add_errors(&registry, process))?;
+    Ok(TextEncoder::new().encode_to_string(&registry.gather())?)
+}
+
+/// The whole path, as two processes may be given the same short one. Bytes that are no text are
+/// written as in a string of C.
+fn label_of(directory: &Path) -> String {
+    let whole = directory.canonicalize();
+    let whole = whole.unwrap_or_else(|_| directory.to_owned());
+    let mut label = String::new();
+    for chunk in whole.as_os_str().as_bytes().utf8_chunks() {
+        label.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            label.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    label
+}
+
+fn free_bytes(directory: &Path) -> anyhow::Result<u64> {
+    let disk = rustix::fs::statvfs(directory).context("reading the free space of the disk")?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+fn add_trees(registry: &Registry, trees: &[TreeStats]) -> anyhow::Result<()> {
     let of_trees: [Metric<OfTree>; 2] = [
         (
             "tree_entries",
@@ -44,13 +82,37 @@ pub(super) fn text(stats: &Stats) -> anyhow::Result<String> {
     ];
     for (name, help, value) in of_trees {
         let gauges = GaugeVec::new(Opts::new(name, help), &["tree"])?;
-        for tree in &stats.trees {
+        for tree in trees {
             let gauge = gauges.with_label_values(&[&tree.name]);
             gauge.set(value(tree) as f64);
         }
         registry.register(Box::new(gauges))?;
     }
-    Ok(TextEncoder::new().encode_to_string(&registry.gather())?)
+    Ok(())
+}
+
+/// Says which program and which format it is.
+fn add_build(registry: &Registry, stats: &Stats) -> anyhow::Result<()> {
+    let help = "1, with the version of the program and the format of the directory.";
+    let build = GaugeVec::new(Opts::new("build_info", help), &["version", "format"])?;
+    let process = stats.process.as_ref();
+    let version = process.map_or(env!("CARGO_PKG_VERSION"), |process| &process.version);
+    let format = stats.format.to_string();
+    build.with_label_values(&[version, &format]).set(1.0);
+    registry.register(Box::new(build))?;
+    Ok(())
+}
+
+fn add_errors(registry: &Registry, process: &ProcessStats) -> anyhow::Result<()> {
+    let help = "Errors answered since the start; those of code 11 may go well later.";
+    let errors = IntCounterVec::new(Opts::new("errors_total", help), &["code"])?;
+    for (code, count) in &process.errors {
+        errors
+            .with_label_values(&[&code.to_string()])
+            .inc_by(*count);
+    }
+    registry.register(Box::new(errors))?;
+    Ok(())
 }
 
 /// A name, what it is of, and the value.
@@ -80,6 +142,12 @@ fn gauges(stats: &Stats) -> [Metric<f64>; 4] {
     ]
 }
 
+fn last_commit(stats: &Stats) -> Option<Metric<f64>> {
+    let help = "When the last commit was made that released something, in seconds since 1970.";
+    let at_ms = stats.last_commit_ms?;
+    Some(("last_commit_timestamp_seconds", help, at_ms as f64 / 1000.0))
+}
+
 fn gauges_of_process(process: &ProcessStats) -> [Metric<f64>; 4] {
     let rate = "Events a second, over the last seconds.";
     let index = "Bytes of memory that the index of event ids takes.";
@@ -96,83 +164,120 @@ fn gauges_of_process(process: &ProcessStats) -> [Metric<f64>; 4] {
     ]
 }
 
-fn counters(stats: &Stats) -> [Metric<u64>; 4] {
+fn counters(stats: &Stats) -> [Metric<f64>; 4] {
     let position = "Events that were ever accepted, and are durable.";
     [
         (
             "committed_outputs_total",
             "Outputs that were released.",
-            stats.committed,
+            stats.committed as f64,
         ),
         (
             "commits_total",
             "Commits that released something.",
-            stats.commits,
+            stats.commits as f64,
         ),
-        ("moves_total", "Restores and rollbacks.", stats.moves),
-        ("position_total", position, stats.position),
+        ("moves_total", "Restores and rollbacks.", stats.moves as f64),
+        ("position_total", position, stats.position as f64),
     ]
 }
 
-fn counters_of_process(process: &ProcessStats) -> [Metric<u64>; 3] {
+fn counters_of_process(process: &ProcessStats) -> [Metric<f64>; 5] {
     let conflicts = "Events that came with another word since the start.";
+    let syncs = "Waits until a group was on stable storage, since the start.";
+    let sync_seconds = "Seconds that these waits took in all.";
     [
         (
             "accepted_total",
             "Events accepted since the start.",
-            process.accepted,
+            process.accepted as f64,
         ),
         (
             "duplicates_total",
             "Events found again since the start.",
-            process.duplicates,
+            process.duplicates as f64,
         ),
-        ("conflicts_total", conflicts, process.conflicts),
+        ("conflicts_total", conflicts, process.conflicts as f64),
+        ("syncs_total", syncs, process.syncs as f64),
+        ("sync_seconds_total", sync_seconds, process.sync_seconds),
     ]
 }
 
 /// A file of figures, for node-exporter's textfile collector, that a thread writes again and again.
 pub(super) struct MetricsFile {
+    path: PathBuf,
+    directory: PathBuf,
+    monitor: Monitor,
     finished: Sender<()>,
-    thread: JoinHandle<()>,
+    /// Gives the last figures that it has asked for.
+    thread: JoinHandle<Option<Stats>>,
 }
 
 impl MetricsFile {
     /// Starts to write the figures of the process that holds a directory: this one.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Thread`] if there is no room for its thread.
     pub(super) fn start(
         path: &Path,
         every: Duration,
         directory: &Path,
+        monitor: &Monitor,
     ) -> Result<Self, StorageError> {
+        monitor.keep_last_state();
         let (finished, is_finished) = channel();
-        let (path, directory) = (path.to_owned(), directory.to_owned());
+        let (file, state) = (path.to_owned(), directory.to_owned());
         let thread = std::thread::Builder::new().spawn(move || {
+            let mut last = None;
             loop {
-                let written = write(&path, &directory);
+                let written = ask(&state).and_then(|stats| {
+                    let stats = last.insert(stats);
+                    write(&file, stats, &state)
+                });
                 if is_finished.recv_timeout(every) != Err(RecvTimeoutError::Timeout) {
-                    // A process that is ending answers nobody any more.
-                    return;
+                    // A process that is ending has answered no more.
+                    return last;
                 }
-                if let Err(error) = written {
-                    let path = path.display();
-                    warn!("the metrics in {path} are not up to date: {error:#}");
-                }
+                tell(&file, written);
             }
         });
         let thread = thread.map_err(StorageError::Thread)?;
-        Ok(Self { finished, thread })
+        Ok(Self {
+            path: path.to_owned(),
+            directory: directory.to_owned(),
+            monitor: monitor.clone(),
+            finished,
+            thread,
+        })
     }
 
-    /// Leaves the last figures standing.
+    /// Writes the last figures, once the node has ended. If it has failed, those of the state are
+    /// as they were asked for last.
     pub(super) fn finish(self) {
         drop(self.finished);
         // Metrics that panicked are no reason to fail.
-        self.thread.join().unwrap_or_default();
+        let asked = self.thread.join().unwrap_or_default();
+        let process = Some(self.monitor.process());
+        let asked = asked.map(|stats| Stats { process, ..stats });
+        if let Some(last) = self.monitor.last_stats().or(asked) {
+            tell(&self.path, write(&self.path, &last, &self.directory));
+        }
     }
 }
 
-fn write(path: &Path, directory: &Path) -> anyhow::Result<()> {
+fn ask(directory: &Path) -> anyhow::Result<Stats> {
     let connection = Connection::open(directory).context("connecting to the control socket")?;
-    let stats = stats::ask(&mut Source::Live(connection))?;
-    replace_file(path, text(&stats)?.as_bytes())
+    stats::ask(&mut Source::Live(connection))
+}
+
+fn write(path: &Path, stats: &Stats, directory: &Path) -> anyhow::Result<()> {
+    replace_file(path, text(stats, directory)?.as_bytes())
+}
+
+fn tell(path: &Path, written: anyhow::Result<()>) {
+    if let Err(error) = written {
+        let path = path.display();
+        warn!("the metrics in {path} are not up to date: {error:#}");
+    }
 }

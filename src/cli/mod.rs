@@ -19,6 +19,7 @@ mod load;
 mod metrics;
 mod outputs;
 mod owner;
+mod pause;
 mod printable;
 mod progress;
 mod run;

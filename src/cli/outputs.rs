@@ -6,7 +6,6 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -19,6 +18,7 @@ use rustix::fs::{OFlags, fcntl_getfl};
 use super::connection::is_temporary;
 use super::exit::WrongArguments;
 use super::line::write_record;
+use super::pause::pause;
 use super::source::{Source, SourceArgs, is_held};
 use super::stdout::{self, Stdout};
 
@@ -81,24 +81,28 @@ pub(super) fn run(args: &OutputsArgs) -> anyhow::Result<()> {
     }
     let mut mark = watermark_of(&args.source.data_dir);
     let mut source = args.source.open()?;
+    let mut left_before = reader.left;
     let mut read = reader.read(&mut source);
-    while args.follow && reader.left > 0 {
+    while reader.left > 0 {
         let has_ended = match &read {
+            Ok(()) if !args.follow => break,
             Ok(()) => matches!(source, Source::Resting(_)),
-            Err(error) if is_temporary(error) => true,
+            // An answer that was cut goes on where it was.
+            Err(error) if is_temporary(error) && (args.follow || reader.left < left_before) => true,
             Err(_) => return read,
         };
-        sleep(LOOK_EVERY);
+        pause(LOOK_EVERY)?;
         if has_ended {
             // A copy takes room on the disk for as long as it is open.
             drop(source);
             if read.is_ok() {
                 // Only a process changes a directory that was at rest when it was read.
-                wait_until_not(&mark, &args.source.data_dir);
+                wait_until_not(&mark, &args.source.data_dir)?;
             }
             mark = watermark_of(&args.source.data_dir);
             source = reopen(&args.source)?;
         }
+        left_before = reader.left;
         read = reader.read(&mut source);
     }
     read
@@ -201,8 +205,9 @@ fn reopen(source: &SourceArgs) -> anyhow::Result<Source> {
 }
 
 /// Waits until a process has answered something after a mark.
-fn wait_until_not(mark: &Option<Vec<u8>>, directory: &Path) {
+fn wait_until_not(mark: &Option<Vec<u8>>, directory: &Path) -> io::Result<()> {
     while watermark_of(directory) == *mark {
-        sleep(LOOK_EVERY);
+        pause(LOOK_EVERY)?;
     }
+    Ok(())
 }

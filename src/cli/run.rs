@@ -17,7 +17,7 @@ use super::metrics::MetricsFile;
 use super::printable::printable;
 use super::progress::Progress;
 use super::stdin::Requests;
-use super::stdout::Stdout;
+use super::stdout;
 use super::timeout::TimeoutArgs;
 
 /// Serve requests from standard input to standard output (the default)
@@ -47,7 +47,7 @@ pub(super) struct RunArgs {
           default_value_t = Options::default().fingerprint_bits,
           value_parser = clap::value_parser!(u32).range(1..=38))]
     fingerprint_bits: u32,
-    /// Open sled again after it has written so many bytes: for tests of that
+    /// Open sled again after it has written this many bytes: for tests of that
     #[arg(long, hide = true, value_name = "BYTES",
           default_value_t = Options::default().reopen_bytes)]
     reopen_bytes: u64,
@@ -58,10 +58,15 @@ pub(super) struct RunArgs {
     /// node-exporter's textfile collector
     #[arg(long, value_name = "FILE")]
     metrics_file: Option<PathBuf>,
-    /// How many seconds lie between
+    /// Seconds between two writes of the metrics file
     #[arg(long, value_name = "SECONDS", default_value_t = 10, requires = "metrics_file",
           value_parser = clap::value_parser!(u64).range(1..))]
     metrics_every: u64,
+    /// Serve at most this many clients of the control socket at a time; one place more is kept for
+    /// commands that only look. Each client takes two threads, a descriptor and about 160 KiB of
+    /// memory, up to 512 KiB while it does not take its replies
+    #[arg(long, value_name = "N", default_value_t = node::DEFAULT_MAX_CLIENTS)]
+    max_clients: usize,
     #[command(flatten)]
     timeout: TimeoutArgs,
 }
@@ -99,14 +104,15 @@ pub(super) fn run(args: &RunArgs, talk: Talk) -> anyhow::Result<()> {
     let progress = Progress::start(&monitor, talk.quiet);
     let (requests, ended_without_any) = Requests::new()?;
     let input = Stoppable::new(requests, stop.clone());
-    let output = Stdout::of_json().context("using standard output")?;
+    let output = stdout::for_replies().context("using standard output")?;
     let control = ControlSocket::bind(&directory);
     let control = control
-        .inspect_err(|error| warn!("nobody can look inside: {CONTROL_SOCKET}: {error}"))
-        .ok();
+        .inspect_err(|error| warn!("no command can ask this process: {CONTROL_SOCKET}: {error}"))
+        .ok()
+        .map(|control| control.with_max_clients(args.max_clients));
     let metrics = args.metrics_file.as_ref().map(|path| {
         let every = Duration::from_secs(args.metrics_every);
-        MetricsFile::start(path, every, &directory)
+        MetricsFile::start(path, every, &directory, &monitor)
     });
     let metrics = metrics.transpose()?;
     let served = node::serve(engine, input, output, control, &stop, &monitor);

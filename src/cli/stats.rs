@@ -1,7 +1,6 @@
 //! `stats`: figures of a state, and of the process that holds it.
 
 use std::io::{self, IsTerminal, Write};
-use std::thread::sleep;
 use std::time::Duration;
 
 use clap::Args;
@@ -15,6 +14,7 @@ use indicatif::{HumanBytes, HumanCount, HumanDuration};
 use super::connection::is_temporary;
 use super::line::print_line;
 use super::metrics;
+use super::pause::pause;
 use super::sheet::Format;
 use super::source::{Source, SourceArgs};
 use super::stdout::{self, Stdout};
@@ -60,7 +60,7 @@ pub(super) fn run(args: &StatsArgs) -> anyhow::Result<()> {
     }
     let stats = ask(&mut args.source.open()?)?;
     let text = match args.format {
-        _ if args.prometheus => metrics::text(&stats)?,
+        _ if args.prometheus => metrics::text(&stats, &args.source.data_dir)?,
         Format::Table => tables(&stats) + "\n",
         Format::Jsonl => return Ok(print_line(&stats)?),
     };
@@ -97,7 +97,7 @@ fn watch(source: &SourceArgs, every: Duration) -> anyhow::Result<()> {
             Some((_, stats)) => stats,
             None => match source.open().and_then(|mut source| ask(&mut source)) {
                 Err(error) if is_temporary(&error) => {
-                    sleep(PAUSE);
+                    pause(PAUSE)?;
                     continue;
                 }
                 asked => asked?,
@@ -119,7 +119,7 @@ fn watch(source: &SourceArgs, every: Duration) -> anyhow::Result<()> {
         } else {
             print_line(&stats)?;
         }
-        sleep(every);
+        pause(every)?;
     }
 }
 

@@ -6,6 +6,7 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use exactly_once::node::ReplyOutput;
 use memchr::memrchr;
 use rustix::event::{PollFd, PollFlags, poll};
 use thiserror::Error;
@@ -61,6 +62,17 @@ pub(super) fn text() -> io::Result<BufWriter<Stdout>> {
 
 fn buffered(stdout: Stdout) -> BufWriter<Stdout> {
     BufWriter::with_capacity(BUFFER_BYTES, stdout)
+}
+
+/// Standard output for the replies of a node, which has its own way to wait for room.
+pub(super) fn for_replies() -> io::Result<ReplyOutput> {
+    let descriptor = io::stdout().as_fd().try_clone_to_owned()?;
+    let is_terminal = descriptor.is_terminal();
+    let output = ReplyOutput::from(descriptor);
+    Ok(match is_terminal {
+        true => output.spelled_by(printable_json),
+        false => output,
+    })
 }
 
 /// Standard output without the buffer and the lock of the standard library.

@@ -1,5 +1,7 @@
 //! Figures of a state, and of the process that it belongs to.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::StorageError;
@@ -24,6 +26,12 @@ pub struct Stats {
     pub moves: u64,
     /// The journal's last position: how many events were ever accepted. It is durable.
     pub position: u64,
+    /// When the last commit was made that released something, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_commit_ms: Option<u64>,
+    /// The format of the directory.
+    #[serde(default)]
+    pub format: u32,
     /// Bytes of the database's file.
     pub disk_bytes: u64,
     /// What each tree of the database holds; its file takes twice as much, or more while it is
@@ -64,6 +72,18 @@ pub struct ProcessStats {
     pub index_bytes: u64,
     /// Clients of the control socket.
     pub clients: u64,
+    /// The version of its program.
+    #[serde(default)]
+    pub version: String,
+    /// Errors that it answered, by code.
+    #[serde(default)]
+    pub errors: BTreeMap<u64, u64>,
+    /// How many times it waited until groups were on stable storage.
+    #[serde(default)]
+    pub syncs: u64,
+    /// How long that took in all.
+    #[serde(default)]
+    pub sync_seconds: f64,
 }
 
 impl Inspection {
@@ -89,7 +109,13 @@ impl Inspection {
             let TreeDigest { entries, bytes, .. } = digest;
             tree(name.name(), entries, bytes)
         });
+        let last_commit = match scalars.last_commit {
+            0 => None,
+            number => self.reader.commits_from(number).next().transpose()?,
+        };
         Ok(Stats {
+            last_commit_ms: last_commit.map(|commit| commit.committed_at_ms),
+            format: self.stored.format.format,
             events: self.timeline.len(),
             pending: self.stored.sets.settled.missing_of(&self.timeline).len(),
             committed: scalars.outputs,

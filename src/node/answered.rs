@@ -1,20 +1,33 @@
-//! Lines of a batch and their answers, which nobody may see before their group is durable.
+//! Lines of a batch and their answers, which are kept from their reader until their group is
+//! durable.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::inspect::{ProcessStats, Query};
 use crate::node::answers::Answers;
-use crate::node::client::{Client, Question};
+use crate::node::outbox::{Outbox, Part};
+use crate::node::question::Question;
 use crate::protocol::{Addressee, Batch, Body, ReplyWriter};
 use crate::request::Answer;
+use crate::store::DurableState;
+
+/// Replies are written as soon as they have this many bytes: while they are in the CPU's cache.
+pub(super) const WRITE_BYTES: usize = 128 << 10;
+
+/// Some lines of a batch, with their answers and the outbox that these go into.
+#[derive(Debug)]
+pub(super) struct Answered {
+    outbox: Arc<Outbox>,
+    lines: Lines,
+}
 
 /// Some lines of a batch, with their answers.
 #[derive(Debug)]
-pub(super) struct Answered {
+pub(super) struct Lines {
     batch: Arc<Batch>,
-    /// The client of the control socket that they are of, if not of the input.
-    client: Option<Arc<Client>>,
+    /// Bytes that the whole batch takes, about.
+    batch_bytes: usize,
     lines: Range<usize>,
     /// Of each line that is a request to the processor.
     answers: Answers,
@@ -23,57 +36,87 @@ pub(super) struct Answered {
 }
 
 impl Answered {
-    /// No line yet of a batch.
-    pub(super) fn new(batch: Arc<Batch>, client: Option<Arc<Client>>) -> Self {
-        Self::from(batch, client, 0)
-    }
-
-    fn from(batch: Arc<Batch>, client: Option<Arc<Client>>, line: usize) -> Self {
-        Self {
-            answers: Answers::expecting(batch.lines.len() - line),
+    /// No line yet of a batch, of which those before `first_line` were answered.
+    pub(super) fn new(
+        batch: Arc<Batch>,
+        batch_bytes: usize,
+        first_line: usize,
+        outbox: Arc<Outbox>,
+    ) -> Self {
+        let lines = Lines {
+            answers: Answers::expecting(batch.lines.len() - first_line),
             batch,
-            client,
-            lines: line..line,
+            batch_bytes,
+            lines: first_line..first_line,
             process: None,
-        }
+        };
+        Self { outbox, lines }
     }
 
-    /// No line yet of what the batch has behind these lines, if that is any.
+    /// No line yet of what the batch has after these lines, if that is any.
     pub(super) fn rest(&self) -> Option<Self> {
-        let next = self.lines.end;
-        let has_more = next < self.batch.lines.len();
-        has_more.then(|| Self::from(Arc::clone(&self.batch), self.client.clone(), next))
+        let Lines {
+            batch,
+            batch_bytes,
+            lines,
+            ..
+        } = &self.lines;
+        let has_more = lines.end < batch.lines.len();
+        let outbox = &self.outbox;
+        has_more.then(|| {
+            Self::new(
+                Arc::clone(batch),
+                *batch_bytes,
+                lines.end,
+                Arc::clone(outbox),
+            )
+        })
     }
 
     /// Adds the next line, a request to the processor, and returns as [`Answers::push`] does.
     pub(super) fn push(&mut self, answer: Answer) -> usize {
-        self.lines.end += 1;
-        self.answers.push(answer)
+        self.lines.lines.end += 1;
+        self.lines.answers.push(answer)
     }
 
     /// Adds the next line, one that the processor does not answer.
     pub(super) fn push_other(&mut self) {
-        self.lines.end += 1;
+        self.lines.lines.end += 1;
     }
 
     /// Says that the last line is a question, which came when the process had these figures.
     pub(super) fn ask(&mut self, process: ProcessStats) {
-        self.process = Some(process);
+        self.lines.process = Some(process);
     }
 
-    /// The client of the control socket that the lines are of, if not of the input.
-    pub(super) fn client(&self) -> Option<&Arc<Client>> {
-        self.client.as_ref()
+    /// True if the last line is a question, and there is still a reader for the answer.
+    pub(super) fn asks(&self) -> bool {
+        self.lines.process.is_some() && !self.outbox.is_gone()
+    }
+
+    /// Sends the answers on their way, with the durable state that the last line asks about.
+    pub(super) fn send(self, state: Option<DurableState>) {
+        let Self { outbox, lines } = self;
+        let state = state.map(Box::new);
+        outbox.push(Part { lines, state });
+    }
+}
+
+impl Lines {
+    /// Bytes of memory that they take, about.
+    pub(super) fn bytes(&self) -> usize {
+        let all = self.batch.lines.len().max(1);
+        self.batch_bytes * self.lines.len() / all + self.answers.more_bytes()
     }
 
     /// Appends the replies, and returns the question that is left to be answered after them. Calls
-    /// `sent` after each reply, as the replies may take far more memory than the requests.
-    pub(super) fn write(
+    /// `write` whenever there is as much to write as is written at once.
+    pub(super) fn spell<E>(
         self,
         writer: &mut ReplyWriter,
         out: &mut Vec<u8>,
-        mut sent: impl FnMut(&mut Vec<u8>),
-    ) -> Option<Box<Question>> {
+        mut write: impl FnMut(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<Option<Question>, E> {
         let Batch { text, lines } = &*self.batch;
         let mut answers = self.answers.into_iter();
         let mut process = self.process;
@@ -86,20 +129,20 @@ impl Answered {
                 let answer = answers.next().expect("every request has been answered");
                 writer.answer(out, to, &request, &answer);
             } else if let Body::Query(query) = &line.body {
-                // Without a number nobody waits for the answer, and the lines go on behind it.
+                // A question without a number gets no answer.
                 let Some(msg_id) = msg_id else { continue };
-                question = process.take().map(|process| {
-                    Box::new(Question {
-                        query: Query::clone(query),
-                        to: writer.answer_later(src, msg_id),
-                        process,
-                    })
+                question = process.take().map(|process| Question {
+                    query: Query::clone(query),
+                    to: writer.answer_later(src, msg_id),
+                    process,
                 });
             } else {
                 writer.answer_line(out, to, &line.body, text);
             }
-            sent(out);
+            if out.len() >= WRITE_BYTES {
+                write(out)?;
+            }
         }
-        question
+        Ok(question)
     }
 }

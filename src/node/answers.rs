@@ -23,7 +23,7 @@ pub(super) struct Answers {
 }
 
 impl Answers {
-    /// No answers; so many are expected.
+    /// No answers; this many are expected.
     pub(super) fn expecting(answers: usize) -> Self {
         Self {
             counts: Vec::with_capacity(answers),
@@ -53,11 +53,16 @@ impl Answers {
         bytes
     }
 
+    /// Bytes that the answers take beyond [`ANSWER_BYTES`] each, about.
+    pub(super) fn more_bytes(&self) -> usize {
+        self.others.iter().map(bytes_of).sum()
+    }
+
     /// The answers, in order.
     pub(super) fn into_iter(self) -> impl Iterator<Item = Answer> {
         let mut others = self.others.into_iter();
         let answer = move |count| match count {
-            OTHER => others.next().expect("whoever is not a count is here"),
+            OTHER => others.next().expect("an answer that is no count is here"),
             count => Ok(Reply::Processed {
                 count: count / 2,
                 outcome: match count % 2 {

@@ -1,22 +1,18 @@
-//! The last stage: makes a group durable, then spells and writes the replies to it.
+//! Makes a group durable, then sends the answers to it on their way.
 
-use std::io::{self, Write};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use tracing::warn;
 
 use crate::error::StorageError;
+use crate::inspect::Inspection;
+use crate::node::Monitor;
 use crate::node::answered::Answered;
-use crate::node::stages::StageClock;
-use crate::node::{NodeError, Stop};
-use crate::protocol::ReplyWriter;
 use crate::store::{Group, Store};
 
-/// When no group has come for so long, whatever may be slow is done.
+/// When no group has come for this long, whatever may be slow is done.
 const QUIET: Duration = Duration::from_millis(50);
-
-/// Replies are written as soon as they have so many bytes: while they are in the CPU's cache.
-const WRITE_BYTES: usize = 128 << 10;
 
 /// A group, and what is answered once it is durable.
 #[derive(Default)]
@@ -27,35 +23,19 @@ pub(super) struct HeldGroup {
     pub(super) durable: Option<Sender<()>>,
 }
 
-/// The one who commits and, for that reason, the only one who spells replies, and who writes those
-/// to the input.
-pub(super) struct Committer<'a, W> {
+/// What commits and, for that reason, the only one that lets answers go. It waits for no reader.
+pub(super) struct Committer<'a> {
     store: Store,
-    output: W,
-    writer: ReplyWriter,
-    /// Replies to the input that are not written yet.
-    replies: Vec<u8>,
-    stop: &'a Stop,
-    clock: &'a StageClock,
-    /// Why replies cannot be written any more.
-    output_error: Option<io::Error>,
+    monitor: &'a Monitor,
 }
 
-impl<'a, W: Write> Committer<'a, W> {
-    pub(super) fn new(store: Store, output: W, stop: &'a Stop, clock: &'a StageClock) -> Self {
-        Self {
-            store,
-            output,
-            writer: ReplyWriter::default(),
-            replies: Vec::new(),
-            stop,
-            clock,
-            output_error: None,
-        }
+impl<'a> Committer<'a> {
+    pub(super) fn new(store: Store, monitor: &'a Monitor) -> Self {
+        Self { store, monitor }
     }
 
-    /// Commits groups until no more come, also those whose replies nobody reads any more.
-    pub(super) fn run(mut self, groups: Receiver<HeldGroup>) -> Result<(), NodeError> {
+    /// Commits groups until no more come, also those whose replies have no reader any more.
+    pub(super) fn run(mut self, groups: Receiver<HeldGroup>) -> Result<(), StorageError> {
         loop {
             let result = match self.next(&groups) {
                 Ok(held) => self.commit(held),
@@ -64,10 +44,12 @@ impl<'a, W: Write> Committer<'a, W> {
             };
             result?;
         }
-        // The applier reads nothing more; whoever else does is told that the store has stopped.
-        self.store.close()?;
-        self.output_error
-            .map_or(Ok(()), |error| Err(NodeError::Output(error)))
+        if self.monitor.keeps_last_state() {
+            self.keep_last_state()
+                .unwrap_or_else(|error| warn!("the last figures could not be read: {error}"));
+        }
+        // The applier reads nothing more; another reader is told that the store has stopped.
+        self.store.close()
     }
 
     /// The next group. A timeout says that sled is to be opened again: because it is quiet, or
@@ -84,15 +66,11 @@ impl<'a, W: Write> Committer<'a, W> {
 
     fn commit(&mut self, held: HeldGroup) -> Result<(), StorageError> {
         self.store.commit(&held.group)?;
-        self.clock.stored(self.store.times());
-        let started = Instant::now();
+        self.monitor.clock().stored(self.store.times());
         for answered in held.answered {
-            self.answer(answered)?;
+            let state = answered.asks().then(|| self.store.view()).transpose()?;
+            answered.send(state);
         }
-        let mut replies = std::mem::take(&mut self.replies);
-        self.write(&mut replies);
-        self.replies = replies;
-        self.clock.replied(started);
         if let Some(durable) = held.durable {
             // The applier may have given up waiting; it has its own reason then.
             durable.send(()).unwrap_or_default();
@@ -100,46 +78,15 @@ impl<'a, W: Write> Committer<'a, W> {
         Ok(())
     }
 
+    fn keep_last_state(&mut self) -> Result<(), StorageError> {
+        let last = Inspection::of_view(self.store.view()?, self.monitor.process())?;
+        self.monitor.set_last_state(last.stats()?);
+        Ok(())
+    }
+
     fn reopen(&mut self) -> Result<(), StorageError> {
         self.store.reopen()?;
-        self.clock.stored(self.store.times());
+        self.monitor.clock().stored(self.store.times());
         Ok(())
-    }
-
-    fn answer(&mut self, answered: Answered) -> Result<(), StorageError> {
-        let Some(client) = answered.client().cloned() else {
-            let mut writer = std::mem::take(&mut self.writer);
-            let mut replies = std::mem::take(&mut self.replies);
-            answered.write(&mut writer, &mut replies, |replies| {
-                if replies.len() >= WRITE_BYTES {
-                    self.write(replies);
-                }
-            });
-            (self.writer, self.replies) = (writer, replies);
-            return Ok(());
-        };
-        let mut replies = Vec::new();
-        let question = answered.write(&mut client.writer(), &mut replies, |replies| {
-            if replies.len() >= WRITE_BYTES {
-                client.reply(std::mem::take(replies));
-            }
-        });
-        client.reply(replies);
-        if let Some(question) = question {
-            client.answer(question, self.store.view()?);
-        }
-        Ok(())
-    }
-
-    /// Writes replies to the input, and leaves none.
-    fn write(&mut self, replies: &mut Vec<u8>) {
-        if !replies.is_empty() && self.output_error.is_none() {
-            let written = self.output.write_all(replies);
-            if let Err(error) = written.and_then(|()| self.output.flush()) {
-                self.output_error = Some(error);
-                self.stop.request();
-            }
-        }
-        replies.clear();
     }
 }

@@ -2,26 +2,29 @@
 //!
 //! Each client has a thread that reads its requests into the same queue as those of standard
 //! input, and a thread that writes its replies. Neither can hold up the node: a client whose
-//! replies pile up is not read any further, and one that does not take them is dropped.
+//! replies pile up is not read any further.
 
+use std::collections::VecDeque;
 use std::fs;
-use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, Scope};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use tracing::{info, warn};
 
-use crate::node::client::{Client, TOO_MANY};
+use crate::node::client::{self, ClientStream};
+use crate::node::outbox::Outbox;
+use crate::node::places::{Kind, Places};
 use crate::node::{Decoded, Stop, Stoppable};
 use crate::processor::Preparer;
-use crate::protocol::BatchReader;
+use crate::protocol::{Batch, BatchReader, Body, ErrorCounts};
 use crate::store::FileIdentity;
 
 /// The name of the socket in the state directory.
@@ -30,17 +33,24 @@ pub const CONTROL_SOCKET: &str = "control.sock";
 /// The longest path of a socket is 107 bytes.
 const MAX_PATH_BYTES: usize = 107;
 
-/// Clients that are served at a time.
-const MAX_CLIENTS: usize = 64;
+/// Clients that are served at a time, if nothing else is said.
+pub const DEFAULT_MAX_CLIENTS: usize = 1024;
 
-/// Descriptors that are not for clients.
-const DESCRIPTORS_OF_THE_NODE: u64 = 40;
+/// Descriptors that are not for clients, of which each takes one.
+const OTHER_DESCRIPTORS: u64 = 64;
 
 /// How long the next try waits after a client that could not be taken.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// Connections that may wait to be taken.
-const WAITING_CONNECTIONS: i32 = 16;
+const WAITING_CONNECTIONS: i32 = 128;
+
+/// Connections that were refused and are kept open, so that their clients see why before they see
+/// the end.
+const REFUSED_CONNECTIONS: usize = 16;
+
+/// How long the client in the place that is kept for one answer may take to ask.
+const TIME_TO_ASK: Duration = Duration::from_secs(10);
 
 /// The control socket of a state directory, which only its owner can open. It goes when this does.
 #[derive(Debug)]
@@ -49,6 +59,18 @@ pub struct ControlSocket {
     path: PathBuf,
     /// Which file it is: another one may have taken its name.
     identity: Option<FileIdentity>,
+    max_clients: usize,
+}
+
+/// What every client of the socket is served with.
+#[derive(Debug, Clone)]
+pub(super) struct Service<'scope> {
+    pub(super) preparer: Preparer,
+    pub(super) batches: Sender<Decoded>,
+    /// Gets a message when an outbox has room again.
+    pub(super) room: Sender<()>,
+    pub(super) stop: &'scope Stop,
+    pub(super) errors: ErrorCounts,
 }
 
 impl ControlSocket {
@@ -72,26 +94,34 @@ impl ControlSocket {
             listener: socket.into(),
             identity: identity(&path),
             path,
+            max_clients: DEFAULT_MAX_CLIENTS,
         };
-        // Nobody can connect before it is listened to.
+        // No client can connect before it is listened to.
         fs::set_permissions(&socket.path, PermissionsExt::from_mode(0o600))?;
         rustix::net::listen(&socket.listener, WAITING_CONNECTIONS)?;
         Ok(socket)
     }
 
-    /// Takes clients until a stop is requested.
+    /// Has at most this many clients served at a time, and one more for the length of one answer.
+    #[must_use]
+    pub fn with_max_clients(mut self, max_clients: usize) -> Self {
+        self.max_clients = max_clients;
+        self
+    }
+
+    /// Takes clients until a stop is requested. `clients` counts them.
     pub(super) fn serve<'scope>(
         self,
         scope: &'scope Scope<'scope, '_>,
-        preparer: Preparer,
-        batches: Sender<Decoded>,
+        service: Service<'scope>,
         clients: &Arc<()>,
-        stop: &'scope Stop,
     ) {
-        let max_clients = max_clients();
-        while matches!(stop.wait_for(&self.listener), Ok(true)) {
+        let max_clients = self.max_clients.min(max_descriptors());
+        let mut places = Places::new(max_clients, clients);
+        let mut refused = VecDeque::with_capacity(REFUSED_CONNECTIONS);
+        while is_waited_for(&self.listener, service.stop) {
             let stream = match self.listener.accept() {
-                Ok((stream, _)) => stream,
+                Ok((stream, _)) => ClientStream::new(stream),
                 Err(error) => {
                     warn!("a client could not be taken: {error}");
                     // What is short now, such as descriptors, may not be a moment later.
@@ -99,25 +129,68 @@ impl ControlSocket {
                     continue;
                 }
             };
-            if Arc::strong_count(clients) > max_clients {
-                Client::refuse(stream, TOO_MANY);
-                continue;
-            }
-            let (batches, held) = (batches.clone(), Arc::clone(clients));
-            let started = Client::start(scope, stream, stop, held);
-            let started = started.and_then(|(client, stream)| {
-                let reading = move || read(stream, &client, preparer, &batches, stop);
-                thread::Builder::new().spawn_scoped(scope, reading)
-            });
-            if let Err(error) = started {
-                warn!("a client could not be served: {error}");
+            if let Err(why) = start(scope, &stream, &service, &mut places) {
+                stream.refuse(&why, &service.errors);
+                refused.truncate(REFUSED_CONNECTIONS - 1);
+                refused.push_front(stream);
             }
         }
         // The name goes before the lock of the directory does, with which another process may
         // make it anew.
         drop(self);
-        drop(batches);
     }
+}
+
+/// Waits for a client; false if a stop is requested first.
+fn is_waited_for(listener: &UnixListener, stop: &Stop) -> bool {
+    loop {
+        match stop.wait_for(listener, None) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            waited => return waited.unwrap_or_default(),
+        }
+    }
+}
+
+/// Serves a client from now on, or says why not.
+fn start<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    stream: &ClientStream,
+    service: &Service<'scope>,
+    places: &mut Places<'_>,
+) -> Result<(), String> {
+    let kind = match is_own(stream) {
+        true => Kind::Own,
+        false => places.find().ok_or_else(|| too_many(places))?,
+    };
+    let max_clients = places.max_clients();
+    let place = |backlog: &_| places.take(kind, backlog);
+    let started = client::start(scope, stream, service, place);
+    let started = started.and_then(|outbox| {
+        let (service, stream) = (service.clone(), stream.clone());
+        let reading = move || match kind {
+            Kind::ForOneAnswer => read_one(stream, &outbox, &service, max_clients),
+            Kind::Normal | Kind::Own => read(stream, &outbox, &service),
+        };
+        thread::Builder::new().spawn_scoped(scope, reading)
+    });
+    started.map(drop).map_err(|error| {
+        warn!("a client could not be served: {error}");
+        format!("the process has no thread for another client ({error}); try again later")
+    })
+}
+
+fn too_many(places: &Places<'_>) -> String {
+    format!(
+        "too many clients: all {} places and the one that is kept for a single answer are taken; \
+         try again later, or start the node with a higher --max-clients",
+        places.max_clients()
+    )
+}
+
+/// True if the client is this process itself.
+fn is_own(stream: &ClientStream) -> bool {
+    let peer = rustix::net::sockopt::socket_peercred(stream.as_fd());
+    peer.is_ok_and(|peer| peer.pid == rustix::process::getpid())
 }
 
 impl Drop for ControlSocket {
@@ -139,21 +212,18 @@ fn new_socket() -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// How many clients are served at a time: fewer where the process may not have many descriptors,
-/// of which each client takes two.
-fn max_clients() -> usize {
+/// Number of clients that there are descriptors for.
+fn max_descriptors() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    let for_clients = limit
-        .unwrap_or(u64::MAX)
-        .saturating_sub(DESCRIPTORS_OF_THE_NODE);
-    MAX_CLIENTS.min((for_clients / 2) as usize)
+    let for_clients = limit.unwrap_or(u64::MAX).saturating_sub(OTHER_DESCRIPTORS);
+    for_clients as usize
 }
 
 /// Connects to the process that holds a directory.
 ///
 /// # Errors
 ///
-/// What the operating system says if nobody listens.
+/// What the operating system says if no process listens.
 pub fn connect(directory: &Path) -> io::Result<UnixStream> {
     let socket = new_socket()?;
     with_address(directory, |address| {
@@ -178,16 +248,11 @@ fn with_address(
 }
 
 /// Reads what a client asks until it ends or a stop is requested.
-fn read(
-    stream: UnixStream,
-    client: &Arc<Client>,
-    preparer: Preparer,
-    batches: &Sender<Decoded>,
-    stop: &Stop,
-) {
-    let decoded = |batch| Decoded::new(batch, preparer, Some(Arc::clone(client)));
-    let mut reader = BatchReader::for_control(Stoppable::new(stream, stop.clone()));
-    while client.wait_until_replies_go(stop) {
+fn read(stream: ClientStream, outbox: &Arc<Outbox>, service: &Service<'_>) {
+    let Service { batches, stop, .. } = service;
+    let decoded = |batch| Decoded::new(batch, service.preparer, Arc::clone(outbox));
+    let mut reader = BatchReader::for_control(Stoppable::new(stream, (*stop).clone()));
+    while outbox.wait_until_taken(stop) {
         match reader.read() {
             Ok(Some(batch)) if batch.lines.is_empty() => {}
             Ok(Some(batch)) => {
@@ -197,7 +262,7 @@ fn read(
             }
             Ok(None) if stop.is_requested() => return,
             Ok(None) => {
-                // Nobody to take it means that the node is ending.
+                // The applier is gone only if the node is ending.
                 batches.send(decoded(reader.finish())).unwrap_or_default();
                 return;
             }
@@ -207,4 +272,36 @@ fn read(
             }
         }
     }
+}
+
+/// Reads what a client asks at once, which may only be questions; it is not read any further.
+fn read_one(stream: ClientStream, outbox: &Arc<Outbox>, service: &Service<'_>, max_clients: usize) {
+    let deadline = Some(Instant::now() + TIME_TO_ASK);
+    let input = Stoppable::new(stream.clone(), service.stop.clone()).until(deadline);
+    let mut reader = BatchReader::for_control(input);
+    let batch = loop {
+        match reader.read() {
+            Ok(Some(batch)) if batch.lines.is_empty() => {}
+            Ok(Some(batch)) => break batch,
+            Ok(None) => break reader.finish(),
+            Err(error) if error.kind() == ErrorKind::TimedOut => break Batch::default(),
+            Err(_) => return,
+        }
+    };
+    if only_asks(&batch) {
+        let decoded = Decoded::new(batch, service.preparer, Arc::clone(outbox));
+        service.batches.send(decoded).unwrap_or_default();
+    } else {
+        let why = format!(
+            "all {max_clients} places for clients are taken, and the one that is left is for a \
+             question at once; try again later, or start the node with a higher --max-clients"
+        );
+        stream.refuse(&why, &service.errors);
+    }
+}
+
+/// True if there is a question, and nothing but questions.
+fn only_asks(batch: &Batch) -> bool {
+    let mut lines = batch.lines.iter();
+    !batch.lines.is_empty() && lines.all(|line| matches!(line.body, Body::Query(_)))
 }

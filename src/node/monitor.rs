@@ -1,15 +1,17 @@
 //! What a node tells others of itself while it runs, and after it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::engine::Engine;
-use crate::inspect::ProcessStats;
+use crate::inspect::{ProcessStats, Stats};
 use crate::node::stages::{StageClock, StageTimes};
+use crate::protocol::ErrorCounts;
 use crate::statistics::Statistics;
 use crate::store::Durable;
 
-/// Rates are over at least so long.
+/// Rates are over at least this long.
 const RATE_OVER: Duration = Duration::from_secs(2);
 
 /// What a node tells others of itself while it runs, and after it.
@@ -22,8 +24,11 @@ struct MonitorState {
     durable: Durable,
     started: Instant,
     clock: StageClock,
-    /// Each client of the control socket has one.
+    /// Each client of the control socket has one, but for this process itself.
     clients: Arc<()>,
+    errors: ErrorCounts,
+    keeps_last_state: AtomicBool,
+    last_state: OnceLock<Stats>,
 }
 
 #[derive(Debug)]
@@ -48,6 +53,9 @@ impl Monitor {
             started,
             clock: StageClock::default(),
             clients: Arc::default(),
+            errors: ErrorCounts::default(),
+            keeps_last_state: AtomicBool::new(false),
+            last_state: OnceLock::new(),
         }))
     }
 
@@ -67,8 +75,35 @@ impl Monitor {
         self.0.clock.times()
     }
 
+    /// Has the node keep the figures of its last state, for [`Monitor::last_stats`].
+    pub fn keep_last_state(&self) {
+        self.0.keeps_last_state.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn keeps_last_state(&self) -> bool {
+        self.0.keeps_last_state.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_last_state(&self, stats: Stats) {
+        // The node is served once.
+        self.0.last_state.set(stats).unwrap_or_default();
+    }
+
+    /// Figures of the last state, if they were to be kept and the node has ended well, with those
+    /// of the process now.
+    #[must_use]
+    pub fn last_stats(&self) -> Option<Stats> {
+        let state = self.0.last_state.get().cloned()?;
+        Some(Stats {
+            process: Some(self.process()),
+            ..state
+        })
+    }
+
     /// Figures of this process as of the last requests that were read together.
-    pub(super) fn process(&self) -> ProcessStats {
+    #[must_use]
+    pub fn process(&self) -> ProcessStats {
+        let times = self.stage_times();
         let Figures { statistics, rated } = &*self.figures();
         let (since, before) = rated[0];
         let events = statistics.accepted + statistics.duplicates - before;
@@ -81,11 +116,20 @@ impl Monitor {
             events_per_second: events as f64 / since.elapsed().as_secs_f64(),
             index_bytes: statistics.index_bytes,
             clients: Arc::strong_count(&self.0.clients) as u64 - 1,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            errors: self.0.errors.by_code().collect(),
+            syncs: times.syncs,
+            sync_seconds: times.sync.as_secs_f64(),
         }
     }
 
     pub(super) fn clock(&self) -> &StageClock {
         &self.0.clock
+    }
+
+    /// What counts the errors that are answered.
+    pub(super) fn errors(&self) -> &ErrorCounts {
+        &self.0.errors
     }
 
     /// What counts the clients of the control socket: each holds one.

@@ -21,6 +21,8 @@ pub struct StageTimes {
     pub store: Duration,
     /// Waiting for fdatasync.
     pub sync: Duration,
+    /// How many times fdatasync has returned.
+    pub syncs: u64,
     /// Spelling and writing the replies.
     pub reply: Duration,
     /// Opening sled again, which has groups wait; that of a clean end is not counted.
@@ -53,6 +55,7 @@ impl StageClock {
             apply: time(&self.apply),
             store: store.write,
             sync: store.sync,
+            syncs: store.syncs,
             reply: time(&self.reply),
             reopen: store.reopen,
             longest_reopen: store.longest_reopen,

@@ -1,11 +1,14 @@
 //! Stopping a node that waits for input: by a signal, or because another stage has failed.
 
+use std::fs;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 /// A request to stop reading, which also wakes a reader that waits.
 #[derive(Debug, Clone)]
@@ -16,6 +19,11 @@ struct Inner {
     is_requested: AtomicBool,
     wake: PipeReader,
     waker: PipeWriter,
+    /// Holds a byte for each signal that came.
+    signals: PipeReader,
+    signalled: PipeWriter,
+    /// Since when the end waits for no reader without a limit.
+    hurries_since: OnceLock<Instant>,
 }
 
 impl Stop {
@@ -26,10 +34,14 @@ impl Stop {
     /// What the operating system says if it has no pipe left.
     pub fn new() -> io::Result<Self> {
         let (wake, waker) = io::pipe()?;
+        let (signals, signalled) = io::pipe()?;
         Ok(Self(Arc::new(Inner {
             is_requested: AtomicBool::new(false),
             wake,
             waker,
+            signals,
+            signalled,
+            hurries_since: OnceLock::new(),
         })))
     }
 
@@ -47,17 +59,53 @@ impl Stop {
         self.0.is_requested.load(Ordering::Acquire)
     }
 
+    /// Ends the waits that have no limit, as a first signal does.
+    pub(super) fn hurry(&self) {
+        self.0.hurries_since.get_or_init(Instant::now);
+    }
+
+    /// Since when the end waits for no reader without a limit, if it does not: since a signal, or
+    /// a failure.
+    pub(super) fn hurries_since(&self) -> Option<Instant> {
+        if self.signals() > 0 {
+            self.hurry();
+        }
+        self.0.hurries_since.get().copied()
+    }
+
+    /// True after a second signal, which ends the wait for every reader.
+    pub(super) fn is_requested_again(&self) -> bool {
+        self.signals() > 1
+    }
+
+    /// Number of signals that came.
+    fn signals(&self) -> u64 {
+        rustix::io::ioctl_fionread(&self.0.signals).unwrap_or_default()
+    }
+
     /// Waits until there is something to read; false if a stop is requested first.
     ///
     /// # Errors
     ///
-    /// What the operating system says if it cannot wait.
-    pub(super) fn wait_for(&self, input: &impl AsFd) -> io::Result<bool> {
+    /// What the operating system says if it cannot wait; [`io::ErrorKind::TimedOut`] if there is
+    /// nothing to read until the deadline.
+    pub(super) fn wait_for(
+        &self,
+        input: &impl AsFd,
+        deadline: Option<Instant>,
+    ) -> io::Result<bool> {
         let mut wanted = [
             PollFd::new(input, PollFlags::IN),
             PollFd::new(&self.0.wake, PollFlags::IN),
         ];
-        poll(&mut wanted, None)?;
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let timeout = left.map(|left| Timespec {
+            tv_sec: left.as_secs() as i64,
+            tv_nsec: left.subsec_nanos().into(),
+        });
+        if poll(&mut wanted, timeout.as_ref())? == 0 {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
         let is_stopped = !wanted[1].revents().is_empty();
         if is_stopped {
             self.0.is_requested.store(true, Ordering::Release);
@@ -65,25 +113,32 @@ impl Stop {
         Ok(!is_stopped)
     }
 
-    /// Lets SIGTERM and SIGINT request the stop; a second one ends the process at once, as if
-    /// it were killed, which loses nothing that was answered.
+    /// Lets SIGTERM, SIGINT and SIGHUP request the stop, but not a SIGHUP that is ignored, as
+    /// `nohup` has it. A second signal ends the wait for readers that take nothing.
     ///
     /// # Errors
     ///
     /// What the operating system says if a handler cannot be set.
     pub fn request_on_signals(&self) -> io::Result<()> {
-        use signal_hook::consts::{SIGINT, SIGTERM};
-        for signal in [SIGTERM, SIGINT] {
-            let seen = Arc::new(AtomicBool::new(false));
-            signal_hook::flag::register_conditional_default(signal, Arc::clone(&seen))?;
-            signal_hook::flag::register(signal, seen)?;
-            signal_hook::low_level::pipe::register(signal, self.0.waker.try_clone()?)?;
+        let hangup = (!is_ignored(SIGHUP)).then_some(SIGHUP);
+        for signal in [SIGTERM, SIGINT].into_iter().chain(hangup) {
+            for pipe in [&self.0.signalled, &self.0.waker] {
+                signal_hook::low_level::pipe::register(signal, pipe.try_clone()?)?;
+            }
         }
         Ok(())
     }
 }
 
-/// Requests a stop when it is dropped: however a stage ends, by a panic too, nobody may go on
+/// True if the process was started with this signal ignored.
+fn is_ignored(signal: i32) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
+}
+
+/// Requests a stop when it is dropped: however a stage ends, by a panic too, no other one may go on
 /// waiting for what it does.
 #[derive(Debug)]
 pub(super) struct StopAtEnd<'a>(pub(super) &'a Stop);
@@ -99,23 +154,33 @@ impl Drop for StopAtEnd<'_> {
 pub struct Stoppable<R> {
     input: R,
     stop: Stop,
+    deadline: Option<Instant>,
 }
 
 impl<R> Stoppable<R> {
     /// Reads `input` until it ends or the stop is requested.
     pub fn new(input: R, stop: Stop) -> Self {
-        Self { input, stop }
+        Self {
+            input,
+            stop,
+            deadline: None,
+        }
+    }
+
+    /// Reads nothing that comes after a deadline: it is an error, [`io::ErrorKind::TimedOut`].
+    pub(super) fn until(self, deadline: Option<Instant>) -> Self {
+        Self { deadline, ..self }
     }
 }
 
 impl<R: Read + AsFd> Read for Stoppable<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            if !self.stop.wait_for(&self.input)? {
+            if !self.stop.wait_for(&self.input, self.deadline)? {
                 return Ok(0);
             }
             match self.input.read(buffer) {
-                // Whoever shares the input has set it not to wait, and has read it first.
+                // Another process that shares the input has set it not to wait, and has read it.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 result => return result,
             }

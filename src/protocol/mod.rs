@@ -17,4 +17,4 @@ mod unescape;
 
 pub(crate) use batch::{Batch, BatchReader};
 pub(crate) use line::{Body, Line};
-pub(crate) use reply::{Addressee, AnswerWriter, ReplyWriter};
+pub(crate) use reply::{Addressee, AnswerWriter, ErrorCounts, ReplyWriter};

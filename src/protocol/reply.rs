@@ -1,5 +1,8 @@
 //! Encoding: replies as lines, in exactly the style that the protocol prescribes.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use crate::error::StorageError;
 use crate::inspect::InspectError;
 use crate::json_text::{put_number, put_string};
@@ -43,7 +46,36 @@ enum ErrorCode {
     KeyDoesNotExist = 20,
 }
 
-/// Whom a reply is for.
+impl ErrorCode {
+    const ALL: [Self; 5] = [
+        Self::NotSupported,
+        Self::TemporarilyUnavailable,
+        Self::MalformedRequest,
+        Self::Crash,
+        Self::KeyDoesNotExist,
+    ];
+}
+
+/// Counts the errors that were answered, by code.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ErrorCounts(Arc<[AtomicU64; ErrorCode::ALL.len()]>);
+
+impl ErrorCounts {
+    fn count(&self, code: ErrorCode) {
+        let counts = ErrorCode::ALL.iter().zip(&*self.0);
+        for (_, count) in counts.filter(|(of, _)| **of == code) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Each code, and how many errors had it.
+    pub(crate) fn by_code(&self) -> impl Iterator<Item = (u64, u64)> {
+        let counts = ErrorCode::ALL.iter().zip(&*self.0);
+        counts.map(|(code, count)| (*code as u64, count.load(Ordering::Relaxed)))
+    }
+}
+
+/// The receiver of a reply.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Addressee<'a> {
     /// The sender of the request, if it could be read.
@@ -56,8 +88,9 @@ pub(crate) struct Addressee<'a> {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ReplyWriter {
     node: Option<Node>,
-    /// Whether it writes to a client of the control socket, who may ask for more.
+    /// Whether it writes to a client of the control socket, which may ask for more.
     is_control: bool,
+    errors: ErrorCounts,
 }
 
 #[derive(Debug, Clone)]
@@ -68,9 +101,17 @@ struct Node {
 
 impl ReplyWriter {
     /// A writer to a client of the control socket.
-    pub(crate) fn for_control() -> Self {
+    pub(crate) fn for_control(errors: ErrorCounts) -> Self {
         Self {
             is_control: true,
+            ..Self::for_output(errors)
+        }
+    }
+
+    /// A writer to the output. The errors that it writes are counted.
+    pub(crate) fn for_output(errors: ErrorCounts) -> Self {
+        Self {
+            errors,
             ..Self::default()
         }
     }
@@ -196,8 +237,18 @@ impl ReplyWriter {
         answer
     }
 
+    /// Writes, as the answer to no request, why a client is not served any further.
+    pub(crate) fn unavailable(&mut self, out: &mut Vec<u8>, why: &str) {
+        let to = Addressee {
+            src: None,
+            msg_id: None,
+        };
+        self.error(out, to, ErrorCode::TemporarilyUnavailable, why);
+    }
+
     /// Writes an error reply, whether or not the request has a number.
     fn error(&mut self, out: &mut Vec<u8>, to: Addressee<'_>, code: ErrorCode, text: &str) {
+        self.errors.count(code);
         self.begin(out, to, kind!("error"));
         number_member(out, name!("code"), code as u64);
         string_member(out, name!("text"), text);
@@ -275,6 +326,7 @@ impl AnswerWriter {
     }
 
     fn refuse(&self, out: &mut Vec<u8>, code: ErrorCode, why: &str) {
+        self.writer.errors.count(code);
         self.line(out, kind!("error"), |out| {
             number_member(out, name!("code"), code as u64);
             string_member(out, name!("text"), why);

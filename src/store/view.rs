@@ -21,8 +21,9 @@ use crate::store::tree::KeyValue;
 /// grows is the stored counts that are replaced, and that is after minutes.
 const MAX_BYTES: usize = 64 << 20;
 
-/// So many views may be open: each has whatever is changed kept once more.
-const MAX_VIEWS: usize = 64;
+/// This many views may be open, more than there are clients: each has all that is changed kept once
+/// more.
+const MAX_VIEWS: usize = 2048;
 
 /// What an entry that is kept takes beside its key and its value, about.
 const ENTRY_BYTES: usize = 64;

@@ -39,6 +39,8 @@ pub(crate) struct StoreTimes {
     pub(crate) write: Duration,
     /// Syncing sled's file.
     pub(crate) sync: Duration,
+    /// How many times that was.
+    pub(crate) syncs: u64,
     /// Opening sled again.
     pub(crate) reopen: Duration,
     /// The longest of these pauses.
@@ -377,6 +379,7 @@ impl Store {
         self.file.sync_data().map_err(StorageError::Sync)?;
         self.times.write += written - started;
         self.times.sync += written.elapsed();
+        self.times.syncs += 1;
         self.check_that_the_file_has_a_name()?;
         if !self.directory.is_being_built() {
             let watermark = self.watermark.as_ref();

@@ -9,6 +9,7 @@ mod file;
 mod init;
 mod life;
 mod lives;
+mod places;
 mod shown;
 mod slow_clients;
 pub mod socket_client;

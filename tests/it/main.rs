@@ -3,6 +3,7 @@
 mod after;
 mod asked_from_elsewhere;
 mod bench;
+mod blocked;
 mod calls;
 mod campaign;
 mod checkpoints;
@@ -26,6 +27,7 @@ mod leftovers;
 mod library;
 mod look;
 mod look_only;
+mod metrics;
 mod model;
 mod oracle;
 mod order;

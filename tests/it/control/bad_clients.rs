@@ -1,5 +1,5 @@
 //! Clients that send what is no request, leave in the middle or are too many: each is answered as
-//! far as it can be, and nobody else notices.
+//! far as it can be, and no other client notices.
 
 use super::asked::{accepted, event, line};
 use super::socket_client::{SocketClient, eventually};
@@ -8,6 +8,7 @@ use crate::client::{Node, scratch_dir};
 
 /// Clients that are served at a time.
 const MAX_CLIENTS: usize = 64;
+const MAX_CLIENTS_TEXT: &str = "64";
 
 fn error(line: &str) -> ErrorReply {
     ErrorReply::read(line).unwrap_or_else(|reason| panic!("{reason}"))
@@ -161,10 +162,10 @@ fn a_last_line_without_a_newline_counts_when_a_client_stops_sending() {
 }
 
 #[test]
-fn sixty_four_clients_are_served_and_one_more_is_told_to_try_again_later() {
+fn as_many_clients_are_served_as_was_said_and_one_more_request_is_told_to_try_again_later() {
     let home = scratch_dir();
     let data_dir = home.path().join("data");
-    let node = Node::start(Some(&data_dir), &[]);
+    let node = Node::start(Some(&data_dir), &["--max-clients", MAX_CLIENTS_TEXT]);
     let mut clients = Vec::new();
     for number in 0..MAX_CLIENTS as u64 {
         let mut client = SocketClient::connect(&data_dir);
@@ -173,7 +174,7 @@ fn sixty_four_clients_are_served_and_one_more_is_told_to_try_again_later() {
         clients.push(client);
     }
     let mut refused = SocketClient::connect(&data_dir);
-    let reply = refused.read_line();
+    let reply = refused.ask(&event(1, "refused", "w"));
     let told = error(&reply);
     assert_eq!((told.code, told.in_reply_to), (11, None), "{reply}");
     assert_eq!(refused.next_line(), None);
@@ -192,15 +193,15 @@ fn sixty_four_clients_are_served_and_one_more_is_told_to_try_again_later() {
         node.read_line(),
         accepted(1, "w", 64).replace("false}", "true}")
     );
-    // Who leaves makes room.
+    // A client that leaves makes room.
     clients.pop();
     eventually("there is room again", || {
         let mut next = SocketClient::connect(&data_dir);
         // Where it is refused, the connection may have been closed before this.
-        let question = line("get_word", 5, r#""word":"w""#) + "\n";
-        next.send_raw(question.as_bytes()).unwrap_or_default();
+        let request = event(5, "e0", "w") + "\n";
+        next.send_raw(request.as_bytes()).unwrap_or_default();
         let reply = next.read_line();
-        reply.starts_with(r#"{"type": "record", "#) || {
+        reply.starts_with(r#"{"type": "processed", "#) || {
             assert_eq!(error(&reply).code, 11, "{reply}");
             false
         }

@@ -1,7 +1,6 @@
 //! A client of the control socket: lines in, lines out, and no wait longer than [`PATIENCE`].
 
 use crate::client::PATIENCE;
-use rustix::event::{PollFd, PollFlags, Timespec};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::Shutdown;
@@ -74,15 +73,6 @@ impl SocketClient {
             }
         }
         panic!("the node has read {sent} lines of a client that reads nothing");
-    }
-
-    /// Whether the node has not ended the connection.
-    pub fn is_connected(&self) -> bool {
-        let mut poll = [PollFd::new(&self.stream, PollFlags::empty())];
-        let at_once = Timespec::default();
-        let polled = rustix::event::poll(&mut poll, Some(&at_once));
-        polled.expect("a socket can be polled");
-        !poll[0].revents().contains(PollFlags::HUP)
     }
 
     /// Tells the node that nothing more comes.

@@ -62,7 +62,7 @@ struct Stream {
 impl Stream {
     fn start(data_dir: &Path, floor: u64) -> Self {
         let mut command = binary();
-        command.args(["--quiet", "--min-free-bytes", &floor.to_string()]);
+        command.args(["--min-free-bytes", &floor.to_string()]);
         Self {
             node: Live::start(command.arg("--data-dir").arg(data_dir)),
             source: Source::new(3),
@@ -97,7 +97,17 @@ impl Stream {
     }
 
     fn finish(self) -> Oracle {
-        self.node.finish().expect_quiet_success();
+        let finished = self.node.finish();
+        assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+        // Others use the disk too, so that it may come and go more than once.
+        let told = finished
+            .stderr
+            .lines()
+            .filter(|line| !line.contains("conflict"));
+        for (line, is_entering) in told.zip([true, false].into_iter().cycle()) {
+            let expected = ["requests are taken again", "requests are refused"];
+            assert!(line.contains(expected[usize::from(is_entering)]), "{line}");
+        }
         self.oracle
     }
 }

@@ -1,0 +1,192 @@
+//! What waits to be written to one reader: the one of the output, or a client.
+//!
+//! The thread that commits fills an outbox and never waits for its reader. A thread of the outbox's
+//! own spells the replies and writes them. While much waits, requests of that sender are not read.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+
+use crate::node::Stop;
+use crate::node::answered::Lines;
+use crate::store::DurableState;
+
+/// What a question that waits counts for.
+const QUESTION_BYTES: usize = 64 << 10;
+
+/// How often a wait looks whether it should go on.
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Lines that can be answered now, and the durable state that the last of them asks about.
+pub(super) struct Part {
+    pub(super) lines: Lines,
+    pub(super) state: Option<Box<DurableState>>,
+}
+
+impl Part {
+    /// Bytes of memory that it takes until it is written, about.
+    pub(super) fn bytes(&self) -> usize {
+        let question_bytes = self.state.as_ref().map_or(0, |_| QUESTION_BYTES);
+        self.lines.bytes() + question_bytes
+    }
+}
+
+/// The sending end of an outbox. Its thread ends when the last sender lets go of it.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    parts: Sender<Part>,
+    backlog: Arc<Backlog>,
+}
+
+impl Outbox {
+    /// An outbox, whose sender is not read while more bytes than this wait, and the end to write
+    /// from. `room` gets a message when less waits again.
+    pub(super) fn new(
+        enough_bytes: usize,
+        room: Sender<()>,
+    ) -> (Self, Receiver<Part>, Arc<Backlog>) {
+        let (parts, to_write) = unbounded();
+        let backlog = Arc::new(Backlog {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            enough_bytes,
+            room,
+        });
+        let outbox = Self {
+            parts,
+            backlog: Arc::clone(&backlog),
+        };
+        (outbox, to_write, backlog)
+    }
+
+    /// Has a part written; never waits.
+    pub(super) fn push(&self, part: Part) {
+        let mut waiting = self.backlog.lock();
+        if !waiting.is_gone {
+            waiting.bytes += part.bytes();
+            // The thread that writes says in the backlog that it has ended.
+            self.parts.send(part).unwrap_or_default();
+        }
+    }
+
+    /// True if nothing more is written to the reader.
+    pub(super) fn is_gone(&self) -> bool {
+        self.backlog.lock().is_gone
+    }
+
+    /// True if so much waits that nothing large is added.
+    pub(super) fn is_full(&self, stop: &Stop) -> bool {
+        let backlog = &self.backlog;
+        let waiting = backlog.lock();
+        waiting.bytes > backlog.enough_bytes && !waiting.is_gone && !waiting.is_given_up(stop)
+    }
+
+    /// Waits until little waits; false if the reader is gone or a stop is requested.
+    pub(super) fn wait_until_taken(&self, stop: &Stop) -> bool {
+        let mut waiting = self.backlog.lock();
+        loop {
+            if waiting.is_gone || stop.is_requested() {
+                return false;
+            }
+            if waiting.bytes <= self.backlog.enough_bytes {
+                return true;
+            }
+            let woken = self.backlog.changed.wait_timeout(waiting, LOOK_EVERY);
+            (waiting, _) = woken.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// How much waits in an outbox, and how the writing goes.
+#[derive(Debug)]
+pub(super) struct Backlog {
+    state: Mutex<Waiting>,
+    changed: Condvar,
+    enough_bytes: usize,
+    room: Sender<()>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    bytes: usize,
+    /// Whether nothing more is written to the reader.
+    is_gone: bool,
+    /// Whether the reader is dropped because another client needs its place.
+    is_dropped: bool,
+    /// When the reader last took something of what is being written, or that began.
+    writing_since: Option<Instant>,
+}
+
+/// How long the end of the node waits for an output that takes nothing, once it does not wait for
+/// as long as it takes: after a signal or a failure.
+pub(super) const PATIENCE_AFTER_A_SIGNAL: Duration = Duration::from_secs(10);
+
+impl Waiting {
+    fn is_given_up(&self, stop: &Stop) -> bool {
+        let Some((since, writing_since)) = stop.hurries_since().zip(self.writing_since) else {
+            return false;
+        };
+        stop.is_requested_again() || since.max(writing_since).elapsed() > PATIENCE_AFTER_A_SIGNAL
+    }
+}
+
+impl Backlog {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that a write begins, or that the reader has taken a part of it.
+    pub(super) fn taken(&self) {
+        self.lock().writing_since = Some(Instant::now());
+    }
+
+    /// Notes that a write has ended.
+    pub(super) fn written(&self) {
+        self.lock().writing_since = None;
+    }
+
+    /// Notes that parts of this size wait no longer.
+    pub(super) fn answered(&self, bytes: usize) {
+        let mut waiting = self.lock();
+        waiting.bytes -= bytes;
+        let has_room = waiting.bytes <= self.enough_bytes;
+        drop(waiting);
+        if has_room {
+            self.tell_room();
+        }
+    }
+
+    /// Notes that nothing more is written.
+    pub(super) fn end(&self) {
+        self.lock().is_gone = true;
+        self.tell_room();
+    }
+
+    fn tell_room(&self) {
+        self.changed.notify_all();
+        // A message that is there already wakes the applier as well.
+        self.room.try_send(()).unwrap_or_default();
+    }
+
+    /// How long the reader has taken nothing of what is being written to it.
+    pub(super) fn blocked_for(&self) -> Duration {
+        let since = self.lock().writing_since;
+        since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    /// True if the wait for the reader of the output is over, though it has not taken everything.
+    pub(super) fn is_given_up(&self, stop: &Stop) -> bool {
+        self.lock().is_given_up(stop)
+    }
+
+    /// Has the reader dropped for the sake of another client.
+    pub(super) fn drop_reader(&self) {
+        self.lock().is_dropped = true;
+    }
+
+    /// True if the reader is dropped for the sake of another client.
+    pub(super) fn is_dropped(&self) -> bool {
+        self.lock().is_dropped
+    }
+}

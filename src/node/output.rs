@@ -1,0 +1,297 @@
+//! The output of the node: replies on their way to a reader that may be slow, or stop reading.
+//!
+//! The thread that writes belongs to no scope: where the operating system has no way to write
+//! without waiting, it may be stuck in a write that never returns, and the node must end all the
+//! same.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, IoSlice, IsTerminal, Write};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::FileType;
+use rustix::io::{Errno, ReadWriteFlags};
+use tracing::warn;
+
+use crate::node::outbox::{Backlog, LOOK_EVERY, Outbox, Part};
+use crate::node::{Monitor, NodeError, Stop, StopAtEnd};
+use crate::protocol::ReplyWriter;
+use crate::threads;
+
+/// The input is not read while more than this waits to be written.
+const ENOUGH_WAITING_BYTES: usize = 16 << 20;
+
+/// An output that takes nothing for this long is told of.
+const TOLD_AFTER: Duration = Duration::from_secs(10);
+
+/// A pipe that has room takes this many bytes at once (`PIPE_BUF` of Linux).
+const ROOM_BYTES: usize = 4096;
+
+/// Where the replies of a node go.
+#[derive(Debug)]
+pub struct ReplyOutput {
+    descriptor: OwnedFd,
+    spell: Option<fn(&str) -> String>,
+}
+
+impl<T: Into<OwnedFd>> From<T> for ReplyOutput {
+    fn from(descriptor: T) -> Self {
+        Self {
+            descriptor: descriptor.into(),
+            spell: None,
+        }
+    }
+}
+
+impl ReplyOutput {
+    /// Has whole lines spelled in another way that says the same, such as one that cannot steer a
+    /// terminal.
+    #[must_use]
+    pub fn spelled_by(self, spell: fn(&str) -> String) -> Self {
+        Self {
+            spell: Some(spell),
+            ..self
+        }
+    }
+}
+
+/// The thread that writes to the output.
+pub(super) struct Output {
+    thread: JoinHandle<io::Result<()>>,
+    /// Disconnected when the thread has ended.
+    ended: Receiver<()>,
+    backlog: Arc<Backlog>,
+}
+
+impl Output {
+    /// Starts the thread, and gives the outbox that it writes from.
+    pub(super) fn start(
+        output: ReplyOutput,
+        stop: &Stop,
+        monitor: &Monitor,
+        room: Sender<()>,
+    ) -> Result<(Self, Arc<Outbox>), NodeError> {
+        let (outbox, parts, backlog) = Outbox::new(ENOUGH_WAITING_BYTES, room);
+        let (end, ended) = bounded(0);
+        let mut writing = Writing {
+            target: Target::of(output.descriptor).map_err(NodeError::Output)?,
+            spell: output.spell,
+            backlog: Arc::clone(&backlog),
+            stop: stop.clone(),
+            monitor: monitor.clone(),
+        };
+        let stop = stop.clone();
+        let write = move || {
+            let _end = end;
+            let _stop = StopAtEnd(&stop);
+            let result = writing.run(&parts);
+            writing.backlog.end();
+            result
+        };
+        let output = Self {
+            thread: threads::start("output", write)?,
+            ended,
+            backlog,
+        };
+        Ok((output, Arc::new(outbox)))
+    }
+
+    /// Waits until everything is written, for which the outbox must have been let go of; after a
+    /// signal or a failure only for as long as the reader takes something.
+    pub(super) fn finish(self, stop: &Stop) -> Result<(), NodeError> {
+        while self.ended.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
+            if self.backlog.is_given_up(stop) {
+                return Err(NodeError::Output(given_up(stop)));
+            }
+        }
+        let written = self.thread.join();
+        let written = written.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        written.map_err(NodeError::Output)
+    }
+}
+
+fn given_up(stop: &Stop) -> io::Error {
+    let why = if stop.is_requested_again() {
+        "a second signal came while standard output took nothing"
+    } else {
+        "standard output took nothing for 10 s while the process was ending"
+    };
+    io::Error::new(ErrorKind::TimedOut, why)
+}
+
+/// The writing of replies to the output.
+struct Writing {
+    target: Target,
+    /// How lines are spelled for the reader, if not as they are.
+    spell: Option<fn(&str) -> String>,
+    backlog: Arc<Backlog>,
+    stop: Stop,
+    monitor: Monitor,
+}
+
+impl Writing {
+    fn run(&mut self, parts: &Receiver<Part>) -> io::Result<()> {
+        let mut writer = ReplyWriter::for_output(self.monitor.errors().clone());
+        let mut replies = Vec::new();
+        while let Ok(part) = parts.recv() {
+            let started = Instant::now();
+            let bytes = part.bytes();
+            part.lines
+                .spell(&mut writer, &mut replies, |replies| self.write(replies))?;
+            self.backlog.answered(bytes);
+            if parts.is_empty() {
+                self.write(&mut replies)?;
+            }
+            self.monitor.clock().replied(started);
+        }
+        Ok(())
+    }
+
+    /// Writes all, and waits for room.
+    fn write(&mut self, replies: &mut Vec<u8>) -> io::Result<()> {
+        if replies.is_empty() {
+            return Ok(());
+        }
+        if let Some(spell) = self.spell {
+            *replies = spell(&String::from_utf8_lossy(replies)).into_bytes();
+        }
+        let mut is_told = false;
+        let mut left = &replies[..];
+        self.backlog.taken();
+        while !left.is_empty() {
+            match self.target.write(left) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    left = &left[written..];
+                    self.has_taken(&mut is_told);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.wait_for_room(&mut is_told)?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.backlog.written();
+        replies.clear();
+        Ok(())
+    }
+
+    fn has_taken(&self, is_told: &mut bool) {
+        self.backlog.taken();
+        if std::mem::take(is_told) {
+            warn!("standard output takes replies again");
+        }
+    }
+
+    fn wait_for_room(&mut self, is_told: &mut bool) -> io::Result<()> {
+        if self.target.wait_for_room()? {
+            self.has_taken(is_told);
+        }
+        if self.backlog.is_given_up(&self.stop) {
+            return Err(given_up(&self.stop));
+        }
+        if !*is_told && self.backlog.blocked_for() > TOLD_AFTER {
+            *is_told = true;
+            warn!(
+                "standard output has taken no reply for {} s; standard input is read on when its \
+                 reader goes on",
+                TOLD_AFTER.as_secs()
+            );
+        }
+        Ok(())
+    }
+}
+
+/// What the output is: how something is written there that never waits. Its flags are not changed,
+/// as other processes may share them.
+enum Target {
+    /// A file, which takes everything.
+    File(File),
+    /// A pipe, a socket or a terminal.
+    Slow {
+        output: File,
+        /// Whether the operating system has a write that does not wait for this kind.
+        has_nowait: bool,
+        /// How much a pipe holds that its reader has not taken.
+        untaken: Option<u64>,
+    },
+}
+
+impl Target {
+    fn of(output: OwnedFd) -> io::Result<Self> {
+        let kind = FileType::from_raw_mode(rustix::fs::fstat(&output)?.st_mode);
+        let output = File::from(output);
+        let is_slow = matches!(kind, FileType::Fifo | FileType::Socket) || output.is_terminal();
+        Ok(match is_slow {
+            false => Self::File(output),
+            true => Self::Slow {
+                output,
+                has_nowait: true,
+                untaken: None,
+            },
+        })
+    }
+
+    /// Writes some of the bytes; [`ErrorKind::WouldBlock`] if there is no room.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::File(file) => file.write(bytes),
+            Self::Slow {
+                output,
+                has_nowait: has_nowait @ true,
+                ..
+            } => match write_nowait(output, bytes) {
+                Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::SPIPE) => {
+                    *has_nowait = false;
+                    Err(ErrorKind::Interrupted.into())
+                }
+                result => Ok(result?),
+            },
+            Self::Slow { output, .. } => {
+                let at_once = Timespec::default();
+                match poll(&mut [PollFd::new(output, PollFlags::OUT)], Some(&at_once))? {
+                    0 => Err(ErrorKind::WouldBlock.into()),
+                    _ => output.write(&bytes[..bytes.len().min(ROOM_BYTES)]),
+                }
+            }
+        }
+    }
+
+    /// Waits for room, but not for long; true if the reader has taken something that does not
+    /// make room yet.
+    fn wait_for_room(&mut self) -> io::Result<bool> {
+        let Self::Slow {
+            output, untaken, ..
+        } = self
+        else {
+            return Ok(false);
+        };
+        let look_every = Timespec {
+            tv_sec: 0,
+            tv_nsec: LOOK_EVERY.as_nanos() as i64,
+        };
+        match poll(
+            &mut [PollFd::new(&*output, PollFlags::OUT)],
+            Some(&look_every),
+        ) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let now = rustix::io::ioctl_fionread(&*output).ok();
+        let before = std::mem::replace(untaken, now);
+        Ok(before.zip(now).is_some_and(|(before, now)| now < before))
+    }
+}
+
+/// Writes as much as there is room for.
+fn write_nowait(output: &File, bytes: &[u8]) -> Result<usize, Errno> {
+    /// The file's own position.
+    const HERE: u64 = u64::MAX;
+    let bytes = [IoSlice::new(bytes)];
+    rustix::io::pwritev2(output, &bytes, HERE, ReadWriteFlags::NOWAIT)
+}

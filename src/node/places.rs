@@ -1,0 +1,98 @@
+//! Which clients of the control socket are served at a time.
+//!
+//! A client keeps its place, idle or not, for as long as it likes. Only when all places are taken
+//! is one dropped, and only one that has taken none of its replies for a while. If there is none,
+//! one place more is kept for a client that only looks, for the length of one answer.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use crate::node::outbox::Backlog;
+
+/// A client that has taken none of its replies for this long may be dropped for another one.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a client gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A place to ask and request what it wants.
+    Normal,
+    /// The place that is kept for one answer.
+    ForOneAnswer,
+    /// None of the places: it is this process itself.
+    Own,
+}
+
+/// A place that is taken until this is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    kind: Kind,
+    backlog: Arc<Backlog>,
+    /// Counts the client; one that is this process itself is not counted.
+    _counted: Option<Arc<()>>,
+}
+
+/// The places of all clients.
+#[derive(Debug)]
+pub(super) struct Places<'a> {
+    max_clients: usize,
+    taken: Vec<Weak<Place>>,
+    clients: &'a Arc<()>,
+}
+
+impl<'a> Places<'a> {
+    /// This many places and the one that is kept, with what counts the clients.
+    pub(super) fn new(max_clients: usize, clients: &'a Arc<()>) -> Self {
+        let taken = Vec::new();
+        Self {
+            max_clients,
+            taken,
+            clients,
+        }
+    }
+
+    /// What there is for another client, if there is anything. One that takes no replies may be
+    /// dropped for it.
+    pub(super) fn find(&mut self) -> Option<Kind> {
+        self.taken.retain(|place| place.strong_count() > 0);
+        let has_free = self.of(Kind::Normal).count() < self.max_clients;
+        if has_free || self.drop_one(Kind::Normal) {
+            return Some(Kind::Normal);
+        }
+        let is_kept = self.of(Kind::ForOneAnswer).next().is_none();
+        (is_kept || self.drop_one(Kind::ForOneAnswer)).then_some(Kind::ForOneAnswer)
+    }
+
+    /// Places of a kind that are taken, but for those whose clients are being dropped.
+    fn of(&self, kind: Kind) -> impl Iterator<Item = Arc<Place>> {
+        let taken = self.taken.iter().filter_map(Weak::upgrade);
+        taken.filter(move |place| place.kind == kind && !place.backlog.is_dropped())
+    }
+
+    fn drop_one(&self, kind: Kind) -> bool {
+        let slowest = self
+            .of(kind)
+            .max_by_key(|place| place.backlog.blocked_for());
+        let slowest = slowest.filter(|place| place.backlog.blocked_for() > PATIENCE);
+        slowest
+            .inspect(|place| place.backlog.drop_reader())
+            .is_some()
+    }
+
+    /// Has a client take a place.
+    pub(super) fn take(&mut self, kind: Kind, backlog: &Arc<Backlog>) -> Arc<Place> {
+        let counted = (kind != Kind::Own).then(|| Arc::clone(self.clients));
+        let place = Arc::new(Place {
+            kind,
+            backlog: Arc::clone(backlog),
+            _counted: counted,
+        });
+        self.taken.push(Arc::downgrade(&place));
+        place
+    }
+
+    /// Number of clients that are served, without the place that is kept.
+    pub(super) fn max_clients(&self) -> usize {
+        self.max_clients
+    }
+}

@@ -1,0 +1,85 @@
+//! Questions of clients, and how they are answered from what is durable.
+
+use std::io;
+use std::thread;
+
+use crate::error::StorageError;
+use crate::inspect::{InspectError, Inspection, ProcessStats, Query};
+use crate::node::yield_to_others;
+use crate::protocol::AnswerWriter;
+use crate::store::DurableState;
+
+/// A question with how it is answered, and the figures of the process when it came.
+#[derive(Debug)]
+pub(super) struct Question {
+    pub(super) query: Query,
+    pub(super) to: AnswerWriter,
+    pub(super) process: ProcessStats,
+}
+
+/// Why an answer ended early.
+enum Ended {
+    Unanswerable(InspectError),
+    Gone(io::Error),
+}
+
+impl From<InspectError> for Ended {
+    fn from(error: InspectError) -> Self {
+        Self::Unanswerable(error)
+    }
+}
+
+impl From<StorageError> for Ended {
+    fn from(error: StorageError) -> Self {
+        Self::Unanswerable(error.into())
+    }
+}
+
+impl Question {
+    /// Answers the question on a thread that only has the time which the others leave: priority
+    /// that was given away is not had back. Calls `line` with the parts of each line.
+    pub(super) fn answer(
+        self,
+        state: DurableState,
+        line: impl FnMut(&[&[u8]]) -> io::Result<()> + Send,
+    ) -> io::Result<()> {
+        thread::scope(|scope| {
+            let answering = || {
+                yield_to_others();
+                self.answer_here(state, line)
+            };
+            let answering = thread::Builder::new().spawn_scoped(scope, answering)?;
+            let answered = answering.join();
+            // A panic, which has been told, costs this client its connection and no other one.
+            answered.unwrap_or_else(|_| Err(io::Error::other("the answer failed")))
+        })
+    }
+
+    /// Answers the question, record by record.
+    fn answer_here(
+        self,
+        state: DurableState,
+        mut line: impl FnMut(&[&[u8]]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let Self { query, to, process } = self;
+        let mut records = 0_u64;
+        let inspection = Inspection::of_view(state, process).map_err(Ended::from);
+        let answered = inspection.and_then(|inspection| {
+            inspection.answer(&query, |record| {
+                records += 1;
+                line(&to.record(record)).map_err(Ended::Gone)
+            })
+        });
+        let mut last = Vec::new();
+        match answered {
+            Ok(()) => to.end(&mut last, records),
+            // A client that asks again finds the directory at rest, or the next process.
+            Err(Ended::Unanswerable(InspectError::Storage(StorageError::Stopped))) => {
+                to.unavailable(&mut last, "the process is ending; ask again");
+            }
+            Err(Ended::Unanswerable(error)) => to.error(&mut last, &error),
+            Err(Ended::Gone(error)) => return Err(error),
+        }
+        line(&[&last])
+    }
+}

@@ -1,0 +1,226 @@
+//! The figures for Prometheus: what the file says at the end, which series there are, and that the
+//! text is valid whatever the directory is called.
+
+use crate::client::reply::ErrorReply;
+use crate::client::{Node, run_with, scratch_dir};
+use crate::command::{binary, on_directory, run};
+use crate::oracle::Request;
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+type Labels = BTreeMap<String, String>;
+
+/// Reads a text as the format is defined, and no other way.
+fn read(text: &str) -> Vec<(String, Labels, f64)> {
+    let mut kinds = BTreeMap::new();
+    let mut samples = Vec::new();
+    for line in text.lines() {
+        if let Some(kind) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = kind.split_once(' ').expect("a name and a type");
+            assert_eq!(kinds.insert(name, kind), None, "{name} is announced twice");
+            assert!(matches!(kind, "counter" | "gauge"), "{line}");
+            assert_eq!(kind == "counter", name.ends_with("_total"), "{line}");
+        } else if !line.starts_with("# HELP ") {
+            let (name, labels, value) = read_sample(line);
+            assert!(kinds.contains_key(&*name), "{name} is not announced");
+            samples.push((name, labels, value));
+        }
+    }
+    samples
+}
+
+fn read_sample(line: &str) -> (String, Labels, f64) {
+    let (name, mut rest) = line.split_once('{').expect("there are labels");
+    assert!(
+        name.chars().all(|c| c.is_ascii_lowercase() || c == '_'),
+        "{line}"
+    );
+    let mut labels = Labels::new();
+    while !rest.starts_with('}') {
+        let (label, value) = rest
+            .trim_start_matches(',')
+            .split_once("=\"")
+            .expect("a label");
+        let mut text = String::new();
+        let mut chars = value.char_indices();
+        let end = loop {
+            match chars.next().expect("it ends") {
+                (end, '"') => break end,
+                (_, '\\') => text.push(match chars.next().expect("it ends").1 {
+                    'n' => '\n',
+                    c @ ('\\' | '"') => c,
+                    c => panic!("{c} is not escaped: {line}"),
+                }),
+                (_, c) => text.push(c),
+            }
+        };
+        labels.insert(label.to_owned(), text);
+        rest = &value[end + 1..];
+    }
+    let value = rest[1..].trim_start().parse().expect("a number");
+    (name.to_owned(), labels, value)
+}
+
+fn value(samples: &[(String, Labels, f64)], name: &str, label: Option<(&str, &str)>) -> f64 {
+    let is_it = |labels: &Labels| {
+        label.is_none_or(|(name, value)| labels.get(name).is_some_and(|v| v == value))
+    };
+    let name = format!("exactly_once_{name}");
+    let mut found = samples
+        .iter()
+        .filter(|(of, labels, _)| *of == name && is_it(labels));
+    let value = found
+        .next()
+        .unwrap_or_else(|| panic!("there is no {name}"))
+        .2;
+    assert_eq!(found.next(), None, "{name} is there twice");
+    value
+}
+
+fn events(count: u64) -> String {
+    let event = |n| Request::Process {
+        event_id: format!("e{n}"),
+        word: "w".to_owned(),
+    };
+    (0..count).map(|n| event(n).line(n) + "\n").collect()
+}
+
+#[test]
+fn the_metrics_file_has_the_last_figures_when_the_process_is_gone() {
+    const EVENTS: u64 = 30_000;
+    let home = scratch_dir();
+    let (data_dir, file) = (home.path().join("data"), home.path().join("eo.prom"));
+    let path = file.to_str().expect("it is UTF-8");
+    let input = events(EVENTS) + &Request::Commit.line(EVENTS) + "\n";
+    let (_, stderr, status) = run_with(&data_dir, &["--metrics-file", path], input.as_bytes());
+    assert!(status.success() && stderr.is_empty(), "{stderr}");
+    let samples = read(&fs::read_to_string(&file).expect("it is there"));
+    for (name, expected) in [
+        ("accepted_total", EVENTS),
+        ("events", EVENTS),
+        ("position_total", EVENTS),
+        ("committed_outputs_total", EVENTS),
+        ("commits_total", 1),
+        ("clients", 0),
+    ] {
+        assert_eq!(value(&samples, name, None), expected as f64, "{name}");
+    }
+    assert!(value(&samples, "syncs_total", None) >= 1.0);
+}
+
+#[test]
+fn every_series_names_the_directory_and_errors_syncs_room_commits_and_the_build_are_among_them() {
+    let home = scratch_dir();
+    let (data_dir, file) = (home.path().join("data"), home.path().join("eo.prom"));
+    let path = file.to_str().expect("it is UTF-8");
+    let node = Node::start(Some(&data_dir), &["--metrics-file", path]);
+    let restore = Request::Restore {
+        id: "none".to_owned(),
+    }
+    .line(3);
+    let lines = [
+        events(1).trim_end().to_owned(),
+        Request::Commit.line(2),
+        restore,
+        "{".to_owned(),
+        "[".to_owned(),
+    ];
+    let mut codes = Vec::new();
+    for line in &lines {
+        node.send(line);
+        codes.extend(ErrorReply::read(&node.read_line()).map(|error| error.code));
+    }
+    assert_eq!(codes, [20, 12, 12]);
+    let live = run(&mut on_directory("stats", &data_dir, &["--prometheus"]), "");
+    let live = read(&live.expect_quiet_success());
+    for (code, count) in [
+        ("10", 0.0),
+        ("11", 0.0),
+        ("12", 2.0),
+        ("13", 0.0),
+        ("20", 1.0),
+    ] {
+        assert_eq!(
+            value(&live, "errors_total", Some(("code", code))),
+            count,
+            "{code}"
+        );
+    }
+    assert_eq!(value(&live, "clients", None), 1.0, "the command that asks");
+    assert!(value(&live, "syncs_total", None) >= 2.0);
+    assert!(value(&live, "sync_seconds_total", None) > 0.0);
+    assert!(value(&live, "free_bytes", None) > 0.0);
+    assert!(value(&live, "last_commit_timestamp_seconds", None) > 1.7e9);
+    let version = Some(("version", env!("CARGO_PKG_VERSION")));
+    assert_eq!(value(&live, "build_info", version), 1.0);
+    node.finish().expect_quiet_success();
+    let written = read(&fs::read_to_string(&file).expect("it is there"));
+    let series = |samples: &[(String, Labels, f64)]| -> Vec<(String, Labels)> {
+        samples
+            .iter()
+            .map(|(name, labels, _)| (name.clone(), labels.clone()))
+            .collect()
+    };
+    assert_eq!(
+        series(&written),
+        series(&live),
+        "the file has the same series"
+    );
+    let whole = data_dir.canonicalize().expect("it is there");
+    let whole = whole.to_str().expect("it is UTF-8");
+    assert!(
+        live.iter()
+            .all(|(_, labels, _)| labels["data_dir"] == whole)
+    );
+}
+
+#[test]
+fn the_text_is_valid_whatever_the_directory_is_called() {
+    let home = scratch_dir();
+    let name = b"a \"b\" \\c\nd {e=\"f\"} \xff";
+    let data_dir = home.path().join(OsStr::from_bytes(name));
+    let node = Node::start(Some(&data_dir), &[]);
+    node.send(events(1).trim_end());
+    node.read_line();
+    let stats = |data_dir: &Path| {
+        let mut command = binary();
+        command
+            .args(["stats", "--prometheus", "--data-dir"])
+            .arg(data_dir);
+        read(&run(&mut command, "").expect_quiet_success())
+    };
+    for samples in [stats(&data_dir), {
+        node.finish().expect_quiet_success();
+        stats(&data_dir)
+    }] {
+        for (_, labels, _) in samples {
+            let end = "/a \"b\" \\c\nd {e=\"f\"} \\xff";
+            assert!(labels["data_dir"].ends_with(end), "{labels:?}");
+        }
+    }
+}
+
+#[test]
+fn requests_that_are_refused_for_want_of_room_are_told_of_in_one_line_and_counted() {
+    let home = scratch_dir();
+    let (data_dir, file) = (home.path().join("data"), home.path().join("eo.prom"));
+    let path = file.to_str().expect("it is UTF-8");
+    let floor = [
+        "--min-free-bytes",
+        "9223372036854775807",
+        "--metrics-file",
+        path,
+    ];
+    let (_, stderr, status) = run_with(&data_dir, &floor, events(5_000).as_bytes());
+    assert!(status.success(), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(stderr.contains("requests are refused: "), "{stderr}");
+    let samples = read(&fs::read_to_string(&file).expect("it is there"));
+    assert_eq!(
+        value(&samples, "errors_total", Some(("code", "11"))),
+        5_000.0
+    );
+}

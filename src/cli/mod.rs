@@ -38,7 +38,7 @@ use std::sync::Arc;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use exactly_once::StorageError;
-use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 
@@ -165,7 +165,7 @@ fn carry_out(cli: Cli) -> anyhow::Result<()> {
     let _log = start_log(cli.talk)?;
     ending::clean_up_on_signals(match &cli.command {
         // The node ends in its own way.
-        None | Some(Command::Run(_)) => &[SIGTERM, SIGINT],
+        None | Some(Command::Run(_)) => &[SIGTERM, SIGINT, SIGHUP],
         Some(_) => &[],
     })?;
     match cli.command {

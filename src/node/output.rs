@@ -5,16 +5,18 @@
 //! same.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, IoSlice, IsTerminal, Write};
-use std::os::fd::OwnedFd;
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::FileType;
-use rustix::io::{Errno, ReadWriteFlags};
+use rustix::fs::{FileType, OFlags};
+use rustix::io::Errno;
+use rustix::net::SendFlags;
 use tracing::warn;
 
 use crate::node::outbox::{Backlog, LOOK_EVERY, Outbox, Part};
@@ -207,52 +209,57 @@ impl Writing {
     }
 }
 
-/// What the output is: how something is written there that never waits. Its flags are not changed,
-/// as other processes may share them.
-enum Target {
-    /// A file, which takes everything.
-    File(File),
-    /// A pipe, a socket or a terminal.
-    Slow {
-        output: File,
-        /// Whether the operating system has a write that does not wait for this kind.
-        has_nowait: bool,
-        /// How much a pipe holds that its reader has not taken.
-        untaken: Option<u64>,
-    },
+/// What the output is, and how something is written there without waiting. Its flags are not
+/// changed, as other processes may share them.
+struct Target {
+    output: File,
+    kind: Kind,
+    /// How much a pipe holds that its reader has not taken.
+    untaken: Option<u64>,
+}
+
+/// How a write to the output does not wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A file takes everything.
+    File,
+    /// A pipe or a terminal has been opened anew, with flags of its own.
+    OpenedAnew,
+    /// A socket is told with each write.
+    Socket,
+    /// Anything else is asked for room, and given little at a time.
+    Shared,
 }
 
 impl Target {
     fn of(output: OwnedFd) -> io::Result<Self> {
         let kind = FileType::from_raw_mode(rustix::fs::fstat(&output)?.st_mode);
         let output = File::from(output);
-        let is_slow = matches!(kind, FileType::Fifo | FileType::Socket) || output.is_terminal();
-        Ok(match is_slow {
-            false => Self::File(output),
-            true => Self::Slow {
-                output,
-                has_nowait: true,
-                untaken: None,
+        let (output, kind) = match kind {
+            FileType::Socket => (output, Kind::Socket),
+            _ if kind != FileType::Fifo && !output.is_terminal() => (output, Kind::File),
+            _ => match open_anew(&output) {
+                Ok(anew) => (anew, Kind::OpenedAnew),
+                Err(_) => (output, Kind::Shared),
             },
+        };
+        Ok(Self {
+            output,
+            kind,
+            untaken: None,
         })
     }
 
     /// Writes some of the bytes; [`ErrorKind::WouldBlock`] if there is no room.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::File(file) => file.write(bytes),
-            Self::Slow {
-                output,
-                has_nowait: has_nowait @ true,
-                ..
-            } => match write_nowait(output, bytes) {
-                Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::SPIPE) => {
-                    *has_nowait = false;
-                    Err(ErrorKind::Interrupted.into())
-                }
-                result => Ok(result?),
-            },
-            Self::Slow { output, .. } => {
+        let output = &mut self.output;
+        match self.kind {
+            Kind::File | Kind::OpenedAnew => output.write(bytes),
+            Kind::Socket => {
+                let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+                Ok(rustix::net::send(&*output, bytes, flags)?)
+            }
+            Kind::Shared => {
                 let at_once = Timespec::default();
                 match poll(&mut [PollFd::new(output, PollFlags::OUT)], Some(&at_once))? {
                     0 => Err(ErrorKind::WouldBlock.into()),
@@ -265,33 +272,26 @@ impl Target {
     /// Waits for room, but not for long; true if the reader has taken something that does not
     /// make room yet.
     fn wait_for_room(&mut self) -> io::Result<bool> {
-        let Self::Slow {
-            output, untaken, ..
-        } = self
-        else {
-            return Ok(false);
-        };
         let look_every = Timespec {
             tv_sec: 0,
             tv_nsec: LOOK_EVERY.as_nanos() as i64,
         };
-        match poll(
-            &mut [PollFd::new(&*output, PollFlags::OUT)],
-            Some(&look_every),
-        ) {
+        let mut wanted = [PollFd::new(&self.output, PollFlags::OUT)];
+        match poll(&mut wanted, Some(&look_every)) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        let now = rustix::io::ioctl_fionread(&*output).ok();
-        let before = std::mem::replace(untaken, now);
+        let now = rustix::io::ioctl_fionread(&self.output).ok();
+        let before = std::mem::replace(&mut self.untaken, now);
         Ok(before.zip(now).is_some_and(|(before, now)| now < before))
     }
 }
 
-/// Writes as much as there is room for.
-fn write_nowait(output: &File, bytes: &[u8]) -> Result<usize, Errno> {
-    /// The file's own position.
-    const HERE: u64 = u64::MAX;
-    let bytes = [IoSlice::new(bytes)];
-    rustix::io::pwritev2(output, &bytes, HERE, ReadWriteFlags::NOWAIT)
+/// Opens a pipe or a terminal once more, so that writes to it do not wait.
+fn open_anew(output: &File) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    let path = format!("/proc/self/fd/{}", output.as_raw_fd());
+    let mut options = File::options();
+    options.write(true).custom_flags(flags.bits() as i32);
+    options.open(path)
 }

@@ -98,11 +98,20 @@ impl Answered {
     pub(super) fn send(self, state: Option<DurableState>) {
         let Self { outbox, lines } = self;
         let state = state.map(Box::new);
-        outbox.push(Part { lines, state });
+        outbox.push(Part::Lines { lines, state });
     }
 }
 
+/// This many lines, of this many bytes, have few replies.
+const FEW_LINES: usize = 8;
+const FEW_BYTES: usize = 64 << 10;
+
 impl Lines {
+    /// True if they have few replies, and short ones.
+    pub(super) fn are_few(&self) -> bool {
+        self.lines.len() <= FEW_LINES && self.bytes() <= FEW_BYTES
+    }
+
     /// Bytes of memory that they take, about.
     pub(super) fn bytes(&self) -> usize {
         let all = self.batch.lines.len().max(1);

@@ -141,14 +141,21 @@ impl ClientOutput<'_> {
     }
 
     fn write_part(&mut self, part: Part, writer: &mut ReplyWriter) -> io::Result<()> {
+        let Part::Lines {
+            lines: answered,
+            state,
+        } = part
+        else {
+            return Ok(());
+        };
         let mut lines = std::mem::take(&mut self.lines);
-        let question = part.lines.spell(writer, &mut lines, |lines| {
+        let question = answered.spell(writer, &mut lines, |lines| {
             let written = self.write(lines);
             lines.clear();
             written
         });
         self.lines = lines;
-        if let Some((question, state)) = question?.zip(part.state) {
+        if let Some((question, state)) = question?.zip(state) {
             question.answer(*state, |parts| self.add_line(parts))?;
         }
         self.flush()

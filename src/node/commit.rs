@@ -1,5 +1,6 @@
 //! Makes a group durable, then sends the answers to it on their way.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
@@ -9,6 +10,7 @@ use crate::error::StorageError;
 use crate::inspect::Inspection;
 use crate::node::Monitor;
 use crate::node::answered::Answered;
+use crate::node::outbox::Outbox;
 use crate::store::{Group, Store};
 
 /// When no group has come for this long, whatever may be slow is done.
@@ -23,15 +25,21 @@ pub(super) struct HeldGroup {
     pub(super) durable: Option<Sender<()>>,
 }
 
-/// What commits and, for that reason, the only one that lets answers go. It waits for no reader.
+/// What commits and, for that reason, the only one that lets answers go. It waits for no reader that
+/// leaves no room.
 pub(super) struct Committer<'a> {
     store: Store,
+    output: Arc<Outbox>,
     monitor: &'a Monitor,
 }
 
 impl<'a> Committer<'a> {
-    pub(super) fn new(store: Store, monitor: &'a Monitor) -> Self {
-        Self { store, monitor }
+    pub(super) fn new(store: Store, output: Arc<Outbox>, monitor: &'a Monitor) -> Self {
+        Self {
+            store,
+            output,
+            monitor,
+        }
     }
 
     /// Commits groups until no more come, also those whose replies have no reader any more.
@@ -71,6 +79,8 @@ impl<'a> Committer<'a> {
             let state = answered.asks().then(|| self.store.view()).transpose()?;
             answered.send(state);
         }
+        // While there is room, no group is begun before the replies to the one before have left.
+        self.output.wait_until_written();
         if let Some(durable) = held.durable {
             // The applier may have given up waiting; it has its own reason then.
             durable.send(()).unwrap_or_default();

@@ -12,8 +12,8 @@
 //! While one group is being made durable, the next is applied and the one after it decoded. A
 //! group is what is already waiting, up to a limit, and is never waited for. Replies leave only
 //! after the fdatasync of their group, as the thread that commits is the one that hands them on. It
-//! waits for no reader: what a reader does not take waits in an outbox of its own, and while much
-//! is in there, requests of that sender are not read.
+//! waits for no reader that leaves no room: what is not taken waits in an outbox of its own, and
+//! while much is in there, requests of that sender are not read.
 
 mod answered;
 mod answers;
@@ -122,13 +122,13 @@ pub fn serve(
             let serve = move || control.serve(scope, service, monitor.clients());
             threads::start_scoped(scope, "control", serve)?;
         }
+        let committer = Committer::new(store, Arc::clone(&outbox), monitor);
         let input = TimedInput { input, clock };
         let decoding = threads::start_scoped(scope, "decode", move || {
             // Clients are not served any longer than the input.
             let _stop = StopAtEnd(stop);
             decode(input, preparer, batches, outbox, stop)
         })?;
-        let committer = Committer::new(store, monitor);
         let committing = threads::start_scoped(scope, "commit", || {
             let _stop = StopAtEnd(stop);
             committer.run(held)

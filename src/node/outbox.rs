@@ -1,8 +1,10 @@
 //! What waits to be written to one reader: the one of the output, or a client.
 //!
 //! The thread that commits fills an outbox and never waits for its reader. A thread of the outbox's
-//! own spells the replies and writes them. While much waits, requests of that sender are not read.
+//! own spells the replies and writes them; where that surely needs no waiting, the thread that
+//! commits does it at once. While much waits, requests of that sender are not read.
 
+use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,25 +20,44 @@ const QUESTION_BYTES: usize = 64 << 10;
 /// How often a wait looks whether it should go on.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// Lines that can be answered now, and the durable state that the last of them asks about.
-pub(super) struct Part {
-    pub(super) lines: Lines,
-    pub(super) state: Option<Box<DurableState>>,
+/// What is to be written.
+pub(super) enum Part {
+    /// Lines that can be answered now, and the durable state that the last of them asks about.
+    Lines {
+        lines: Lines,
+        state: Option<Box<DurableState>>,
+    },
+    /// Replies of this many bytes that are spelled, and found no room.
+    Rest(usize),
 }
 
 impl Part {
     /// Bytes of memory that it takes until it is written, about.
     pub(super) fn bytes(&self) -> usize {
-        let question_bytes = self.state.as_ref().map_or(0, |_| QUESTION_BYTES);
-        self.lines.bytes() + question_bytes
+        match self {
+            Self::Lines { lines, state } => {
+                lines.bytes() + state.as_ref().map_or(0, |_| QUESTION_BYTES)
+            }
+            Self::Rest(bytes) => *bytes,
+        }
     }
 }
 
+/// Writes a part at once, and gives back what cannot be written without waiting.
+pub(super) type Direct = Box<dyn Fn(Part) -> Result<(), Part> + Send + Sync>;
+
 /// The sending end of an outbox. Its thread ends when the last sender lets go of it.
-#[derive(Debug)]
 pub(super) struct Outbox {
     parts: Sender<Part>,
     backlog: Arc<Backlog>,
+    /// How a part is written while nothing waits, if not by the outbox's thread.
+    direct: Option<Direct>,
+}
+
+impl fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Outbox")
+    }
 }
 
 impl Outbox {
@@ -56,18 +77,39 @@ impl Outbox {
         let outbox = Self {
             parts,
             backlog: Arc::clone(&backlog),
+            direct: None,
         };
         (outbox, to_write, backlog)
     }
 
-    /// Has a part written; never waits.
+    /// Has parts written in this way while nothing waits.
+    pub(super) fn with_direct(self, direct: Direct) -> Self {
+        Self {
+            direct: Some(direct),
+            ..self
+        }
+    }
+
+    /// Has a part written, and never waits for the reader. Only one thread does so.
     pub(super) fn push(&self, part: Part) {
+        let part = match &self.direct {
+            Some(direct) if self.is_idle() => match direct(part) {
+                Ok(()) => return,
+                Err(left) => left,
+            },
+            _ => part,
+        };
         let mut waiting = self.backlog.lock();
         if !waiting.is_gone {
             waiting.bytes += part.bytes();
             // The thread that writes says in the backlog that it has ended.
             self.parts.send(part).unwrap_or_default();
         }
+    }
+
+    fn is_idle(&self) -> bool {
+        let waiting = self.backlog.lock();
+        waiting.bytes == 0 && !waiting.is_gone
     }
 
     /// True if nothing more is written to the reader.
@@ -80,6 +122,20 @@ impl Outbox {
         let backlog = &self.backlog;
         let waiting = backlog.lock();
         waiting.bytes > backlog.enough_bytes && !waiting.is_gone && !waiting.is_given_up(stop)
+    }
+
+    /// Waits until all is written, but not for a reader that leaves no room.
+    pub(super) fn wait_until_written(&self) {
+        let mut waiting = self.backlog.lock();
+        while waiting.bytes > 0 && !waiting.is_gone && !waiting.has_no_room {
+            let woken = self.backlog.changed.wait_timeout(waiting, LOOK_EVERY);
+            let timeout;
+            (waiting, timeout) = woken.unwrap_or_else(PoisonError::into_inner);
+            let since = waiting.writing_since;
+            if timeout.timed_out() && since.is_some_and(|since| since.elapsed() > LOOK_EVERY) {
+                break;
+            }
+        }
     }
 
     /// Waits until little waits; false if the reader is gone or a stop is requested.
@@ -116,6 +172,8 @@ struct Waiting {
     is_dropped: bool,
     /// When the reader last took something of what is being written, or that began.
     writing_since: Option<Instant>,
+    /// Whether what is being written found no room.
+    has_no_room: bool,
 }
 
 /// How long the end of the node waits for an output that takes nothing, once it does not wait for
@@ -138,7 +196,17 @@ impl Backlog {
 
     /// Notes that a write begins, or that the reader has taken a part of it.
     pub(super) fn taken(&self) {
-        self.lock().writing_since = Some(Instant::now());
+        let mut waiting = self.lock();
+        waiting.writing_since = Some(Instant::now());
+        waiting.has_no_room = false;
+    }
+
+    /// Notes that what is being written finds no room.
+    pub(super) fn has_no_room(&self) {
+        let was_told = std::mem::replace(&mut self.lock().has_no_room, true);
+        if !was_told {
+            self.changed.notify_all();
+        }
     }
 
     /// Notes that a write has ended.

@@ -13,6 +13,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, OFlags};
 use rustix::io::Errno;
@@ -79,20 +80,26 @@ impl Output {
     ) -> Result<(Self, Arc<Outbox>), NodeError> {
         let (outbox, parts, backlog) = Outbox::new(ENOUGH_WAITING_BYTES, room);
         let (end, ended) = bounded(0);
-        let mut writing = Writing {
+        let writing = Arc::new(Mutex::new(Writing {
             target: Target::of(output.descriptor).map_err(NodeError::Output)?,
             spell: output.spell,
+            writer: ReplyWriter::for_output(monitor.errors().clone()),
+            replies: Vec::new(),
+            error: None,
             backlog: Arc::clone(&backlog),
             stop: stop.clone(),
             monitor: monitor.clone(),
-        };
+        }));
+        let direct = Arc::clone(&writing);
+        let outbox = outbox.with_direct(Box::new(move |part| match direct.try_lock() {
+            Some(mut writing) => writing.write_now(part),
+            None => Err(part),
+        }));
         let stop = stop.clone();
         let write = move || {
             let _end = end;
             let _stop = StopAtEnd(&stop);
-            let result = writing.run(&parts);
-            writing.backlog.end();
-            result
+            run(&writing, &parts)
         };
         let output = Self {
             thread: threads::start("output", write)?,
@@ -125,32 +132,93 @@ fn given_up(stop: &Stop) -> io::Error {
     io::Error::new(ErrorKind::TimedOut, why)
 }
 
+/// Writes what cannot be written without waiting, until no more comes.
+fn run(writing: &Mutex<Writing>, parts: &Receiver<Part>) -> io::Result<()> {
+    while let Ok(part) = parts.recv() {
+        let mut writing = writing.lock();
+        let bytes = part.bytes();
+        if let Err(error) = writing.write_part(part, parts.is_empty()) {
+            writing.fail(error);
+        }
+        if writing.error.is_some() {
+            break;
+        }
+        writing.backlog.answered(bytes);
+    }
+    let mut writing = writing.lock();
+    writing.backlog.end();
+    writing.error.take().map_or(Ok(()), Err)
+}
+
 /// The writing of replies to the output.
 struct Writing {
     target: Target,
     /// How lines are spelled for the reader, if not as they are.
     spell: Option<fn(&str) -> String>,
+    writer: ReplyWriter,
+    /// Replies that are spelled and not written.
+    replies: Vec<u8>,
+    /// Why nothing more is written.
+    error: Option<io::Error>,
     backlog: Arc<Backlog>,
     stop: Stop,
     monitor: Monitor,
 }
 
 impl Writing {
-    fn run(&mut self, parts: &Receiver<Part>) -> io::Result<()> {
-        let mut writer = ReplyWriter::for_output(self.monitor.errors().clone());
-        let mut replies = Vec::new();
-        while let Ok(part) = parts.recv() {
-            let started = Instant::now();
-            let bytes = part.bytes();
-            part.lines
-                .spell(&mut writer, &mut replies, |replies| self.write(replies))?;
-            self.backlog.answered(bytes);
-            if parts.is_empty() {
-                self.write(&mut replies)?;
+    /// Writes a part if that surely needs no waiting, and gives back what is left.
+    fn write_now(&mut self, part: Part) -> Result<(), Part> {
+        let takes_all = self.target.kind == Kind::File;
+        let lines = match part {
+            Part::Lines { lines, .. } if takes_all || self.spell.is_none() && lines.are_few() => {
+                lines
             }
-            self.monitor.clock().replied(started);
+            part => return Err(part),
+        };
+        let started = Instant::now();
+        let mut replies = std::mem::take(&mut self.replies);
+        let target = &mut self.target;
+        let spelled = lines.spell(&mut self.writer, &mut replies, |replies| {
+            target.put(replies)
+        });
+        let written = spelled.and_then(|_| target.put(&mut replies));
+        self.replies = replies;
+        self.monitor.clock().replied(started);
+        match written {
+            Ok(()) if self.replies.is_empty() => Ok(()),
+            Ok(()) => Err(Part::Rest(self.replies.len())),
+            Err(error) => {
+                self.fail(error);
+                Ok(())
+            }
         }
-        Ok(())
+    }
+
+    /// Writes a part, and waits for room. Little is kept back if another part follows.
+    fn write_part(&mut self, part: Part, is_last: bool) -> io::Result<()> {
+        let started = Instant::now();
+        let mut replies = std::mem::take(&mut self.replies);
+        let mut writer = std::mem::take(&mut self.writer);
+        let mut result = match part {
+            Part::Rest(_) => self.write(&mut replies),
+            Part::Lines { lines, .. } => {
+                let spelled = lines.spell(&mut writer, &mut replies, |replies| self.write(replies));
+                spelled.map(drop)
+            }
+        };
+        if result.is_ok() && is_last {
+            result = self.write(&mut replies);
+        }
+        (self.replies, self.writer) = (replies, writer);
+        self.monitor.clock().replied(started);
+        result
+    }
+
+    /// Notes why nothing more is written.
+    fn fail(&mut self, error: io::Error) {
+        self.error = Some(error);
+        self.backlog.end();
+        self.stop.request();
     }
 
     /// Writes all, and waits for room.
@@ -191,6 +259,7 @@ impl Writing {
     }
 
     fn wait_for_room(&mut self, is_told: &mut bool) -> io::Result<()> {
+        self.backlog.has_no_room();
         if self.target.wait_for_room()? {
             self.has_taken(is_told);
         }
@@ -267,6 +336,22 @@ impl Target {
                 }
             }
         }
+    }
+
+    /// Writes as much as there is room for, and leaves the rest.
+    fn put(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
+        let mut written = 0;
+        while written < bytes.len() {
+            match self.write(&bytes[written..]) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(more) => written += more,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        bytes.drain(..written);
+        Ok(())
     }
 
     /// Waits for room, but not for long; true if the reader has taken something that does not

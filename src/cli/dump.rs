@@ -10,9 +10,10 @@ use super::source::SourceArgs;
 /// Show what a data directory holds, without changing a byte of it
 ///
 /// Prints JSON lines or tables, sorted: the same state gives the same bytes. Of a directory at rest
-/// a copy is made, as sled cannot open a database without writing to it: beside the directory, or in
-/// the system's temporary directory (TMPDIR) if that cannot be. It is removed as soon as it is open.
-/// While a process holds the directory, that one is asked, and shows what was durable at one moment.
+/// a copy is made, as sled cannot open a database without writing to it: beside the directory, or
+/// in the system's temporary directory (TMPDIR) if that cannot be. It is removed as soon as it is
+/// open. While a process holds the directory, that one is asked, and shows what was durable at one
+/// moment.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

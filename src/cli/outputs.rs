@@ -179,8 +179,8 @@ impl OutputsReader {
     }
 }
 
-/// Whether standard output appends to a file whose last line lacks its newline, because the consumer
-/// was killed, or the disk was full, just then.
+/// Whether standard output appends to a file whose last line lacks its newline, because the
+/// consumer was killed, or the disk was full, just then.
 fn is_within_a_line() -> bool {
     let flags = fcntl_getfl(io::stdout()).unwrap_or(OFlags::empty());
     let last_byte = || {

@@ -20,8 +20,7 @@ const BUFFER_BYTES: usize = 1 << 16;
 static WAS_CLOSED: AtomicBool = AtomicBool::new(false);
 
 // Before `main`, the standard library opens /dev/null in the place of a closed descriptor, and from
-// then on nothing tells it from one that the caller has chosen. What runs before that may be little:
-// this is a system call and an atomic.
+// then on nothing tells it from one that the caller has chosen. Little may run before that: this is a system call and an atomic.
 ctor_lite::ctor! {
     unsafe fn look_before_main() {
         let flags = rustix::io::fcntl_getfd(rustix::stdio::stdout());
@@ -127,7 +126,8 @@ impl AsRawFd for Stdout {
     }
 }
 
-/// An output that waits for room: a process that shares a pipe or a terminal may have set it not to.
+/// An output that waits for room: another process that has the same pipe or terminal may have set
+/// it not to.
 #[derive(Debug)]
 struct Patient(File);
 

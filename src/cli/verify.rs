@@ -19,10 +19,10 @@ use super::timeout::TimeoutArgs;
 ///
 /// Reads every block, record and set, and works out again what is stored: the counts from the
 /// events, the released outputs from the commits, the digests. Every page of the database file is
-/// checked too, also those that no answer needs. Prints one JSON line; what is wrong is also said on
-/// standard error. A copy is made, as sled cannot open a database without writing to it: beside the
-/// directory, or in the system's temporary directory (TMPDIR) if that cannot be. It is removed as
-/// soon as it is open.
+/// checked too, also those that no answer needs. Prints one JSON line; what is wrong is also said
+/// on standard error. A copy is made, as sled cannot open a database without writing to it: beside
+/// the directory, or in the system's temporary directory (TMPDIR) if that cannot be. It is removed
+/// as soon as it is open.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

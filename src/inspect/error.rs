@@ -6,9 +6,10 @@ use crate::error::StorageError;
 use crate::inspect::LastOutput;
 
 /// What to do where the log is not the one that a consumer has read.
-const ANOTHER_LOG: &str = "this is another directory, or it was put back from a copy: find the last \
-    output that the consumer and the log both have, undo what was done with those after it, and go \
-    on after that one";
+const ANOTHER_LOG: &str = "\
+    this is another directory, or it was put back from a copy: find the last output that the \
+    consumer and the log both have, undo what was done with those after it, and go on after that \
+    one";
 
 /// Why something that was asked for cannot be shown.
 #[derive(Debug, Error)]

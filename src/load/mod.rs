@@ -25,7 +25,10 @@ use loader::Loader;
 #[non_exhaustive]
 pub enum LoadError {
     /// There is something in the directory already.
-    #[error("{} is not empty; name a directory that does not exist yet, or an empty one", path.display())]
+    #[error(
+        "{} is not empty; name a directory that does not exist yet, or an empty one",
+        path.display()
+    )]
     NotEmpty {
         /// The directory that was named.
         path: PathBuf,

@@ -98,6 +98,7 @@ impl Answered {
     pub(super) fn send(self, state: Option<DurableState>) {
         let Self { outbox, lines } = self;
         let state = state.map(Box::new);
+        let lines = Box::new(lines);
         outbox.push(Part::Lines { lines, state });
     }
 }

@@ -33,26 +33,26 @@ const MAX_WAITING_GROUPS: usize = 2;
 /// Dropped in the order of its fields: the committer goes on to close the store as soon as it is
 /// told that no groups follow, while what the processor held in memory is still given back.
 pub(super) struct Applier<'a> {
-    pub(super) groups: Sender<HeldGroup>,
-    pub(super) processor: Processor,
+    groups: Sender<HeldGroup>,
+    processor: Processor,
     /// Groups that have ended, and go before the one in hand.
-    pub(super) waiting: VecDeque<HeldGroup>,
-    pub(super) decoded: Receiver<Decoded>,
+    waiting: VecDeque<HeldGroup>,
+    decoded: Receiver<Decoded>,
     /// Batches that go on when what their senders were answered has been taken.
-    pub(super) put_off: PutOff,
+    put_off: PutOff,
     /// Has a message when that may be so.
-    pub(super) has_room: Receiver<()>,
+    has_room: Receiver<()>,
     /// What the group in hand answers. The last of them are lines of the batch in hand.
-    pub(super) answered: Vec<Answered>,
+    answered: Vec<Answered>,
     /// Bytes of the batches that began with the group in hand, and of its answers.
-    pub(super) held_bytes: usize,
+    held_bytes: usize,
     /// How long groups have waited for the committer.
-    pub(super) waited: Duration,
+    waited: Duration,
     /// What is free on the disk, where that was too little when it was last told.
-    pub(super) low_space: Option<LowSpace>,
-    pub(super) monitor: &'a Monitor,
-    pub(super) stop: &'a Stop,
-    pub(super) _stop: StopAtEnd<'a>,
+    low_space: Option<LowSpace>,
+    monitor: &'a Monitor,
+    stop: &'a Stop,
+    _stop: StopAtEnd<'a>,
 }
 
 /// What the applier does next.
@@ -64,7 +64,34 @@ enum Next {
     End,
 }
 
-impl Applier<'_> {
+impl<'a> Applier<'a> {
+    /// Applies what is decoded, and hands groups on. `has_room` has a message when batches that
+    /// were put off may go on.
+    pub(super) fn new(
+        processor: Processor,
+        decoded: Receiver<Decoded>,
+        groups: Sender<HeldGroup>,
+        has_room: Receiver<()>,
+        monitor: &'a Monitor,
+        stop: &'a Stop,
+    ) -> Self {
+        Self {
+            groups,
+            processor,
+            waiting: VecDeque::new(),
+            decoded,
+            put_off: PutOff::default(),
+            has_room,
+            answered: Vec::new(),
+            held_bytes: 0,
+            waited: Duration::ZERO,
+            low_space: None,
+            monitor,
+            stop,
+            _stop: StopAtEnd(stop),
+        }
+    }
+
     /// Applies until no more requests come.
     pub(super) fn run(mut self) -> Result<(), NodeError> {
         let mut holds_any = false;

@@ -25,8 +25,8 @@ pub(super) struct HeldGroup {
     pub(super) durable: Option<Sender<()>>,
 }
 
-/// What commits and, for that reason, the only one that lets answers go. It waits for no reader that
-/// leaves no room.
+/// The stage that makes groups durable and, for that reason, the only one that lets answers go. It
+/// waits for no reader that leaves no room.
 pub(super) struct Committer<'a> {
     store: Store,
     output: Arc<Outbox>,

@@ -31,10 +31,9 @@ mod question;
 mod stages;
 mod stop;
 
-use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crossbeam_channel::{Sender, bounded};
 use thiserror::Error;
@@ -54,7 +53,6 @@ use outbox::Outbox;
 use output::Output;
 pub use output::ReplyOutput;
 pub use priority::yield_to_others;
-use put_off::PutOff;
 pub use stages::StageTimes;
 use stages::TimedInput;
 use stop::StopAtEnd;
@@ -133,21 +131,7 @@ pub fn serve(
             let _stop = StopAtEnd(stop);
             committer.run(held)
         })?;
-        let applier = Applier {
-            groups,
-            processor,
-            waiting: VecDeque::new(),
-            decoded,
-            put_off: PutOff::default(),
-            has_room,
-            answered: Vec::new(),
-            held_bytes: 0,
-            waited: Duration::ZERO,
-            low_space: None,
-            monitor,
-            stop,
-            _stop: StopAtEnd(stop),
-        };
+        let applier = Applier::new(processor, decoded, groups, has_room, monitor, stop);
         let applied = applier.run();
         let committed = committing
             .join()

@@ -24,7 +24,7 @@ pub(super) const LOOK_EVERY: Duration = Duration::from_millis(200);
 pub(super) enum Part {
     /// Lines that can be answered now, and the durable state that the last of them asks about.
     Lines {
-        lines: Lines,
+        lines: Box<Lines>,
         state: Option<Box<DurableState>>,
     },
     /// Replies of this many bytes that are spelled, and found no room.
@@ -43,8 +43,8 @@ impl Part {
     }
 }
 
-/// Writes a part at once, and gives back what cannot be written without waiting.
-pub(super) type Direct = Box<dyn Fn(Part) -> Result<(), Part> + Send + Sync>;
+/// Writes a part at once, and gives back what cannot be written without waiting, if anything.
+pub(super) type Direct = Box<dyn Fn(Part) -> Option<Part> + Send + Sync>;
 
 /// The sending end of an outbox. Its thread ends when the last sender lets go of it.
 pub(super) struct Outbox {
@@ -94,8 +94,8 @@ impl Outbox {
     pub(super) fn push(&self, part: Part) {
         let part = match &self.direct {
             Some(direct) if self.is_idle() => match direct(part) {
-                Ok(()) => return,
-                Err(left) => left,
+                None => return,
+                Some(left) => left,
             },
             _ => part,
         };

@@ -93,7 +93,7 @@ impl Output {
         let direct = Arc::clone(&writing);
         let outbox = outbox.with_direct(Box::new(move |part| match direct.try_lock() {
             Some(mut writing) => writing.write_now(part),
-            None => Err(part),
+            None => Some(part),
         }));
         let stop = stop.clone();
         let write = move || {
@@ -167,13 +167,13 @@ struct Writing {
 
 impl Writing {
     /// Writes a part if that surely needs no waiting, and gives back what is left.
-    fn write_now(&mut self, part: Part) -> Result<(), Part> {
+    fn write_now(&mut self, part: Part) -> Option<Part> {
         let takes_all = self.target.kind == Kind::File;
         let lines = match part {
             Part::Lines { lines, .. } if takes_all || self.spell.is_none() && lines.are_few() => {
                 lines
             }
-            part => return Err(part),
+            part => return Some(part),
         };
         let started = Instant::now();
         let mut replies = std::mem::take(&mut self.replies);
@@ -185,11 +185,11 @@ impl Writing {
         self.replies = replies;
         self.monitor.clock().replied(started);
         match written {
-            Ok(()) if self.replies.is_empty() => Ok(()),
-            Ok(()) => Err(Part::Rest(self.replies.len())),
+            Ok(()) if self.replies.is_empty() => None,
+            Ok(()) => Some(Part::Rest(self.replies.len())),
             Err(error) => {
                 self.fail(error);
-                Ok(())
+                None
             }
         }
     }

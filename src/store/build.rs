@@ -8,9 +8,10 @@ use crate::error::OpenError;
 use crate::options::Options;
 use crate::storage_timeout::StorageTimeout;
 use crate::store::copy::RestingCopy;
-use crate::store::directory::{Directory, RestingDirectory, check_place};
+use crate::store::directory::{Directory, RestingDirectory};
 use crate::store::files::create_directory;
 use crate::store::leftover::{Leftover, naming};
+use crate::store::place::check_place;
 use crate::store::watchdog::Watchdog;
 use crate::store::writer::Store;
 
@@ -86,7 +87,7 @@ impl BuildSite {
         cache_bytes: u64,
         timeout: &StorageTimeout,
     ) -> Result<RestingCopy, OpenError> {
-        RestingCopy::of(&self.directory, cache_bytes, &Watchdog::start(timeout)?)
+        RestingCopy::of_locked(&self.directory, cache_bytes, timeout)
     }
 
     /// Bytes that its files have.

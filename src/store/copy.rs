@@ -14,10 +14,11 @@ use std::path::{Path, PathBuf};
 use crate::error::{Loss, OpenError, StorageError};
 use crate::fingerprint::Fingerprints;
 use crate::storage_timeout::StorageTimeout;
-use crate::store::directory::{RestingDirectory, database_is_foreign, state_directory_around};
+use crate::store::directory::{RestingDirectory, database_is_foreign};
 use crate::store::files::unusable;
 use crate::store::leftover::naming;
 use crate::store::load::{self, Stored, check_format};
+use crate::store::place::state_directory_around;
 use crate::store::reader::{Durable, Reader};
 use crate::store::record::{Format, HeadRecord};
 use crate::store::scratch::{Scratch, remove_dead};
@@ -66,12 +67,20 @@ impl RestingCopy {
         }
     }
 
-    /// Copies the database of a directory that is locked, and opens the copy.
+    /// As [`RestingCopy::open`], of a directory that is locked.
     ///
     /// # Errors
     ///
     /// [`OpenError`], by what stands in the way.
-    pub(super) fn of(
+    pub(super) fn of_locked(
+        directory: &RestingDirectory,
+        cache_bytes: u64,
+        timeout: &StorageTimeout,
+    ) -> Result<Self, OpenError> {
+        Self::of(directory, cache_bytes, &Watchdog::start(timeout)?)
+    }
+
+    fn of(
         directory: &RestingDirectory,
         cache_bytes: u64,
         watchdog: &Watchdog,

@@ -3,10 +3,8 @@
 //!
 //! ```text
 //! lock       who writes here; locked with flock
-//! sentinel   "exactly-once FORMAT STAGE [GENERATION GROUP]": stage `creating` until the first
-//!            database is durable, then `ready`; the generation that is present, 0 if none is
-//!            named, and the last group that was in it when it was built
-//! the files of one generation or more, see `generation`
+//! sentinel   that it is ours, and which database is the present one; see [`super::sentinel`]
+//! the files of one database or more, see [`super::generation`]
 //! ```
 //!
 //! The sentinel is what tells an empty new directory from one whose database was lost: sled
@@ -21,39 +19,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::{OpenError, StorageError};
-use crate::store::files::{create_directory, replace_file, sync, unusable};
+use crate::store::files::{create_directory, sync, unusable};
 use crate::store::generation::{
     CONFIG, DATABASE, Generation, blob_files, finished_snapshots, remove_unfinished_snapshots,
 };
 use crate::store::leftover::naming;
 use crate::store::lock::{LOCK, Lock};
-use crate::store::watermark::{Mark, WATERMARK, Watermark};
-
-/// The format of the directory and of everything in its database.
-pub(crate) const FORMAT: u32 = 4;
-
-const SENTINEL: &str = "sentinel";
-const NEW_SENTINEL: &str = "sentinel.new";
-const MAGIC: &str = "exactly-once";
-
-/// What the sentinel says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sentinel {
-    /// The first database is not durable yet, so nothing was ever answered.
-    Creating,
-    /// The database exists, and has to be there at every start.
-    Ready {
-        generation: Generation,
-        /// The last group that was in the generation when it was built.
-        built_at: u64,
-    },
-}
-
-/// The sentinel of a directory that was never compacted and not loaded from a dump.
-const READY: Sentinel = Sentinel::Ready {
-    generation: Generation::FIRST,
-    built_at: 0,
+use crate::store::sentinel::{
+    NEW_SENTINEL, READY, SENTINEL, Sentinel, name_generation, read_sentinel, write_sentinel,
 };
+use crate::store::watermark::{Mark, WATERMARK, Watermark};
 
 /// What is in a directory.
 #[derive(Debug, PartialEq, Eq)]
@@ -96,8 +71,6 @@ impl Directory {
     pub(super) fn lock(path: &Path, must_exist: bool) -> Result<Self, OpenError> {
         if must_exist {
             check_state(path)?;
-        } else {
-            check_place(path)?;
         }
         create_directory(path)?;
         // Looked at before anything is created in it: a foreign directory stays as it is.
@@ -362,52 +335,6 @@ pub fn watermark_of(directory: &Path) -> Option<Vec<u8>> {
     Some(mark)
 }
 
-/// The state directory that a path lies in, if any: its own files must not be mixed with others.
-#[must_use]
-pub fn state_directory_around(path: &Path) -> Option<PathBuf> {
-    // Of what does not exist yet, what is nearest above it.
-    let mut above = path.ancestors().skip(1).map(|above| match above {
-        relative if relative == Path::new("") => Path::new("."),
-        above => above,
-    });
-    let real = above.find_map(|above| fs::canonicalize(above).ok())?;
-    let is_state = |path: &&Path| {
-        let sentinel = fs::read(path.join(SENTINEL));
-        sentinel.is_ok_and(|text| text.starts_with(MAGIC.as_bytes()))
-    };
-    real.ancestors().find(is_state).map(Path::to_owned)
-}
-
-/// Whether a directory can take a state: it does not exist, or holds nothing but what an unfinished
-/// first start or load has left.
-pub(crate) fn has_no_state(path: &Path) -> Result<bool, OpenError> {
-    match inspect(path) {
-        Ok(contents) => Ok(contents == Contents::Empty),
-        Err(OpenError::NotOurs { .. } | OpenError::UnknownFormat { .. }) => Ok(false),
-        Err(OpenError::Unusable { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-            Ok(true)
-        }
-        Err(OpenError::Unusable { .. }) if path.is_file() => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-/// Checks that a directory that has no state yet is not inside one that has.
-pub(super) fn check_place(path: &Path) -> Result<(), OpenError> {
-    // The path itself may be `.` or lead through links.
-    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    if matches!(inspect(path), Ok(Contents::Ours(_))) {
-        return Ok(());
-    }
-    match state_directory_around(&real) {
-        None => Ok(()),
-        Some(around) => Err(OpenError::InsideAnother {
-            path: path.to_owned(),
-            around,
-        }),
-    }
-}
-
 /// Checks that a directory exists and has a state.
 fn check_state(path: &Path) -> Result<(), OpenError> {
     let no_state = || OpenError::NoState {
@@ -459,71 +386,6 @@ pub(super) fn inspect(path: &Path) -> Result<Contents, OpenError> {
     }
 }
 
-fn read_sentinel(path: &Path) -> Result<Option<Sentinel>, OpenError> {
-    let sentinel = path.join(SENTINEL);
-    match fs::read_to_string(&sentinel) {
-        Ok(text) => parse_sentinel(path, &text).map(Some),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            let found = format!("its file {SENTINEL:?} is not text");
-            Err(OpenError::NotOurs {
-                path: path.to_owned(),
-                found,
-            })
-        }
-        Err(error) => Err(unusable(&sentinel, "reading it")(error)),
-    }
-}
-
-fn parse_sentinel(path: &Path, text: &str) -> Result<Sentinel, OpenError> {
-    let not_ours = || OpenError::NotOurs {
-        path: path.to_owned(),
-        found: format!(
-            "its file {SENTINEL:?} says {:?}",
-            text.chars().take(80).collect::<String>()
-        ),
-    };
-    let mut words = text.split_ascii_whitespace();
-    let (Some(MAGIC), Some(format)) = (words.next(), words.next()) else {
-        return Err(not_ours());
-    };
-    if format != FORMAT.to_string() {
-        let found = format.to_owned();
-        return Err(OpenError::UnknownFormat {
-            path: path.to_owned(),
-            found,
-            known: FORMAT,
-        });
-    }
-    let words: Vec<&str> = words.collect();
-    match *words {
-        ["creating"] => Ok(Sentinel::Creating),
-        ["ready"] => Ok(READY),
-        ["ready", generation, built_at] => {
-            let numbers = generation.parse().ok().zip(built_at.parse().ok());
-            let (generation, built_at) = numbers.ok_or_else(not_ours)?;
-            Ok(Sentinel::Ready {
-                generation: Generation(generation),
-                built_at,
-            })
-        }
-        _ => Err(not_ours()),
-    }
-}
-
-fn write_sentinel(path: &Path, sentinel: Sentinel) -> Result<(), OpenError> {
-    let says = match sentinel {
-        Sentinel::Creating => "creating".to_owned(),
-        READY => "ready".to_owned(),
-        Sentinel::Ready {
-            generation,
-            built_at,
-        } => format!("ready {generation} {built_at}"),
-    };
-    let text = format!("{MAGIC} {FORMAT} {says}\n");
-    replace_file(path, SENTINEL, NEW_SENTINEL, text.as_bytes())
-}
-
 /// The generation that a load has built and not named any more, as it was killed just then: it is
 /// whole, and nothing else is there.
 fn loaded_generation(path: &Path) -> Result<Option<Generation>, OpenError> {
@@ -531,20 +393,6 @@ fn loaded_generation(path: &Path) -> Result<Option<Generation>, OpenError> {
     let loaded = Generation::FIRST.next();
     let is_whole = all == [loaded] && Watermark::read(&loaded.folder(path))?.is_some();
     Ok(is_whole.then_some(loaded))
-}
-
-/// Has the sentinel name a generation that is whole.
-fn name_generation(path: &Path, generation: Generation) -> Result<(), OpenError> {
-    let mark = Watermark::read(&generation.folder(path))?;
-    let built_at = mark.map_or(0, |mark| mark.group);
-    let sentinel = match generation {
-        Generation::FIRST => READY,
-        generation => Sentinel::Ready {
-            generation,
-            built_at,
-        },
-    };
-    write_sentinel(path, sentinel)
 }
 
 /// An old sentinel may say of a directory in use that it is only being created.

@@ -44,7 +44,7 @@ impl HeldDirectory {
         cache_bytes: u64,
         timeout: &StorageTimeout,
     ) -> Result<RestingCopy, OpenError> {
-        RestingCopy::of(&self.directory, cache_bytes, &Watchdog::start(timeout)?)
+        RestingCopy::of_locked(&self.directory, cache_bytes, timeout)
     }
 
     /// Where the next database can be built.
@@ -117,7 +117,7 @@ impl Kept<'_> {
         cache_bytes: u64,
         timeout: &StorageTimeout,
     ) -> Result<RestingCopy, OpenError> {
-        RestingCopy::of(&self.directory, cache_bytes, &Watchdog::start(timeout)?)
+        RestingCopy::of_locked(&self.directory, cache_bytes, timeout)
     }
 
     /// Removes its files. What this program did not make stays, and so does the folder then.

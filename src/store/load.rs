@@ -8,13 +8,13 @@ use crate::state::position::Position;
 use crate::state::position_set::{PositionRange, PositionSet};
 use crate::state::settled::Settled;
 use crate::store::block::Block;
-use crate::store::directory::FORMAT;
 use crate::store::group::{Commit, RunHeader, RunNumber};
 use crate::store::reader::Reader;
 use crate::store::record::{
     self, CheckpointRecord, CommitRecord, Format, HeadRecord, RunRecord, SetRecord, SnapshotRecord,
     TreeDigest,
 };
+use crate::store::sentinel::FORMAT;
 use crate::store::set_codec::{self, PieceKey};
 use crate::store::sled_db::Trees;
 use crate::store::tree::{KeyValue, Tree};

@@ -2,7 +2,7 @@
 //! ends in any way gives up.
 
 use std::fs::File;
-use std::io::{Read, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -87,7 +87,14 @@ impl Lock {
             let held = match rustix::fs::flock(&file, operation) {
                 Ok(()) if leads_to(&directory.join(LOCK), &file) => return Ok(file),
                 // The load that had it was given up, and its names were removed.
-                Ok(()) => continue,
+                Ok(()) if Instant::now() <= deadline => {
+                    sleep(TRY_EVERY);
+                    continue;
+                }
+                Ok(()) => {
+                    let gone = io::ErrorKind::NotFound.into();
+                    return Err(unusable(&directory.join(LOCK), "locking it")(gone));
+                }
                 Err(Errno::WOULDBLOCK) => held(directory, &file),
                 Err(error) => return Err(unusable(directory, "locking it")(error.into())),
             };

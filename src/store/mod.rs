@@ -33,12 +33,14 @@ mod identity;
 mod leftover;
 mod load;
 mod lock;
+mod place;
 mod readable;
 mod reader;
 mod record;
 mod run_codec;
 mod run_reader;
 mod scratch;
+mod sentinel;
 mod set_codec;
 mod sled_db;
 mod sled_log;
@@ -59,8 +61,7 @@ use crate::options::Options;
 pub(crate) use build::BuildSite;
 pub(crate) use copy::RestingCopy;
 pub(crate) use counts_codec::{CountsBlock, encode_counts};
-pub(crate) use directory::has_no_state;
-pub use directory::{state_directory_around, watermark_of};
+pub use directory::watermark_of;
 pub(crate) use group::{
     Checkpoint, Commit, Group, Move, RunHeader, RunNumber, RunWrites, SnapshotHeader,
     SnapshotWrites,
@@ -70,6 +71,8 @@ pub use held::{HeldDirectory, Kept};
 pub(crate) use identity::FileIdentity;
 pub use leftover::remove_leftovers;
 pub(crate) use load::{DurableState, LiveSets, Stored};
+pub(crate) use place::has_no_state;
+pub use place::state_directory_around;
 pub(crate) use reader::{Durable, Reader};
 pub(crate) use record::{HeadRecord, MoveRecord, Scalars, TreeDigest};
 pub(crate) use run_codec::{RunBlock, RunKey, encode_run};
@@ -91,6 +94,9 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Store, OpenError> {
     let watchdog = Watchdog::start(&options.storage_timeout)?;
     let directory = {
         let _watched = watchdog.watch("locking the directory");
+        if !options.must_exist {
+            place::check_place(path)?;
+        }
         directory::Directory::lock(path, options.must_exist)?
     };
     copy::remove_dead_copies(path);

@@ -238,8 +238,8 @@ impl Database {
         handle.map_or(Ok(()), Handle::close)
     }
 
-    /// Reads sled's own tree, in which nothing is stored, and says whether its pages are whole. sled
-    /// moves them like all others, and if it cannot read one while a group is committed, only a
+    /// Reads sled's own tree, in which nothing is stored, and says whether its pages are whole.
+    /// sled moves them like all others, and if it cannot read one while a group is committed, only a
     /// part of that group becomes durable.
     ///
     /// # Errors

@@ -1,8 +1,8 @@
 //! sled's log as it is on disk: whether every message that sled may read again is whole.
 //!
-//! sled reads the messages of a page when the page is asked for, and when it moves the page to empty
-//! a segment of its file. It also moves pages that none of our trees has, such as those of its own
-//! tree. So reading every tree does not find all the damage that a later run can meet.
+//! sled reads the messages of a page when the page is asked for, and when it moves the page to
+//! empty a segment of its file. It also moves pages that none of our trees has, such as those of
+//! its own tree. So reading every tree does not find all the damage that a later run can meet.
 //!
 //! Which messages these are stands in sled's newest snapshot. The rest of the file may hold
 //! anything: free segments, replaced messages, what a crash left at the end of the log. Only what

@@ -135,28 +135,6 @@ fn who_looks_or_starts_while_a_directory_is_compacted_finds_the_state_or_that_it
 }
 
 #[test]
-fn a_compaction_keeps_to_where_a_link_leads_and_to_the_mode_of_the_directory() {
-    use std::os::unix::fs::{PermissionsExt, symlink};
-    let home = scratch_dir();
-    let (real, link) = (home.path().join("elsewhere/real"), home.path().join("link"));
-    made(&real, 50);
-    fs::set_permissions(&real, fs::Permissions::from_mode(0o700)).expect("it is ours");
-    symlink(&real, &link).expect("there is room");
-    let dumped = dump_of(&link, &[]);
-    run(&mut on_directory("compact", &link, &[]), "").expect_quiet_success();
-    assert!(link.symlink_metadata().expect("it is there").is_symlink());
-    assert_eq!(dump_of(&real, &[]), dumped);
-    let mode = fs::metadata(&real)
-        .expect("it is there")
-        .permissions()
-        .mode();
-    assert_eq!(mode & 0o777, 0o700);
-    run(&mut on_directory("compact", &link, &["--remove-old"]), "").expect_quiet_success();
-    let names = fs::read_dir(home.path().join("elsewhere")).expect("it is there");
-    assert_eq!(names.count(), 1, "the old one is gone from beside it");
-}
-
-#[test]
 fn a_metrics_file_that_is_a_pipe_which_nobody_reads_holds_up_no_end() {
     let home = scratch_dir();
     let pipe = home.path().join("pipe");

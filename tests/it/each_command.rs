@@ -2,6 +2,7 @@
 
 use crate::client::scratch_dir;
 use crate::command::{Finished, binary, dump_of, on_directory, run};
+use crate::parser;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -23,10 +24,11 @@ pub struct EachCommand {
 impl EachCommand {
     /// All of them.
     pub fn all() -> Vec<Self> {
-        let names = names("").into_iter();
-        let all: Vec<_> = names.map(|name| Self { name }).collect();
-        assert!(all.len() >= 16, "{all:?}");
-        all
+        let listed = parser::on_directories().into_iter();
+        let named = listed.map(|command| command.name());
+        // Without a name it is `run`.
+        let names = [String::new()].into_iter().chain(named);
+        names.map(|name| Self { name }).collect()
     }
 
     /// The words of the command with its arguments, to be run in a home.
@@ -69,24 +71,6 @@ impl EachCommand {
         change(&mut command);
         run(&mut command, &format!("{REQUEST}\n"))
     }
-}
-
-/// The commands below one that have an option for the state directory.
-fn names(of: &str) -> Vec<String> {
-    let mut command = binary();
-    command.args(of.split_whitespace()).arg("--help");
-    let help = run(&mut command, "").expect_quiet_success();
-    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1);
-    let listed = listed.take_while(|line| !line.is_empty());
-    let below = listed.filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
-    let mut found = Vec::new();
-    if help.contains("--data-dir <DIR>") {
-        found.push(of.to_owned());
-    }
-    for name in below.filter(|name| !["", "help"].contains(name)) {
-        found.extend(names(format!("{of} {name}").trim()));
-    }
-    found
 }
 
 /// Homes that are alike: a state with a checkpoint, a dump of it, and an empty directory.

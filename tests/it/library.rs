@@ -116,9 +116,10 @@ fn a_second_engine_on_the_same_directory_is_refused_by_name() {
     let mut first = open(dir.path());
     let second = Engine::open(dir.path(), &Options::default());
     let pid = std::process::id();
-    assert!(
-        matches!(second, Err(OpenError::HeldByWriter { holder: Holder::Here(holder), .. }) if holder == pid)
-    );
+    assert!(matches!(
+        second,
+        Err(OpenError::HeldByWriter { holder: Holder::Here(holder), .. }) if holder == pid
+    ));
     assert_eq!(submit(&mut first, &[process("e1", "w")]), [accepted(1)]);
 }
 

@@ -192,8 +192,8 @@ fn what_a_run_says_on_a_terminal_has_colours_unless_it_is_to_have_none() {
     assert!(!plain.contains('\u{1b}'), "{plain:?}");
 }
 
-/// What must not reach a terminal as it is: controls of both kinds, characters that turn text around
-/// or have no width, and a separator of lines; and what must.
+/// What must not reach a terminal as it is: controls of both kinds, characters that turn text
+/// around or have no width, and a separator of lines; and what must.
 const STEERING: &str =
     "\u{1b}[2J\u{9b}1m\u{7f}\u{200b}\u{200f}\u{202e}\u{2028}\u{2063}\u{2069}\u{feff}\u{61c}";
 const PLAIN: &str = "\u{e9}\u{20ac}";

@@ -76,6 +76,10 @@ pub(super) fn run(args: &RunArgs, talk: Talk) -> anyhow::Result<()> {
     if let Some(file) = &args.metrics_file {
         refuse_inside_a_state(file)?;
     }
+    // First of all: a signal must not leave what is made from here on.
+    let stop = Stop::new().context("making a pipe")?;
+    stop.request_on_signals()
+        .context("setting signal handlers")?;
     let temporary = StateDirectory::new(args, talk)?;
     let directory = temporary.path();
     let options = Options {
@@ -88,9 +92,6 @@ pub(super) fn run(args: &RunArgs, talk: Talk) -> anyhow::Result<()> {
         storage_timeout: args.timeout.storage_timeout(),
         ..Options::default()
     };
-    let stop = Stop::new().context("making a pipe")?;
-    stop.request_on_signals()
-        .context("setting signal handlers")?;
     let engine = Engine::open(&directory, &options)?;
     if let Some(loss) = engine.loss() {
         super::say::say(format_args!("accepted a loss: {loss}"));

@@ -78,7 +78,7 @@ pub(super) fn for_replies() -> io::Result<ReplyOutput> {
 #[derive(Debug)]
 pub(super) struct Stdout {
     file: Patient,
-    /// What there is of a line that is not whole yet, if lines are made printable.
+    /// The beginning of a line that is not whole yet, if lines are made printable.
     line: Option<Vec<u8>>,
 }
 

@@ -317,7 +317,7 @@ impl<'a> Applier<'a> {
         result.map_err(|_| StorageError::Stopped.into())
     }
 
-    /// Hands the group in hand over, behind those that wait.
+    /// Hands the group in hand over, after those that wait.
     fn hand_over(&mut self, durable: Option<Sender<()>>) -> Result<(), NodeError> {
         let held = self.end_group(durable)?;
         self.send_waiting()?;

@@ -117,7 +117,7 @@ impl Outbox {
         self.backlog.lock().is_gone
     }
 
-    /// True if so much waits that nothing large is added.
+    /// True if too much waits for anything large to be added.
     pub(super) fn is_full(&self, stop: &Stop) -> bool {
         let backlog = &self.backlog;
         let waiting = backlog.lock();

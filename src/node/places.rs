@@ -51,7 +51,7 @@ impl<'a> Places<'a> {
         }
     }
 
-    /// What there is for another client, if there is anything. One that takes no replies may be
+    /// The place that another client gets, if one is free. A client that takes no replies may be
     /// dropped for it.
     pub(super) fn find(&mut self) -> Option<Kind> {
         self.taken.retain(|place| place.strong_count() > 0);

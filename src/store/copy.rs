@@ -42,7 +42,7 @@ pub(crate) struct RestingCopy {
 }
 
 impl RestingCopy {
-    /// Copies the database of a directory that nobody writes to, and opens the copy.
+    /// Copies the database of a directory that no process writes to, and opens the copy.
     ///
     /// # Errors
     ///
@@ -144,7 +144,7 @@ impl RestingCopy {
     ///
     /// # Errors
     ///
-    /// [`OpenError::WatermarkUnusable`] if nobody can tell.
+    /// [`OpenError::WatermarkUnusable`] if that cannot be told.
     pub(crate) fn loss(&self, record: &HeadRecord) -> Result<Option<Loss>, OpenError> {
         find_loss(&self.original, self.slots, self.format.seed, record)
     }

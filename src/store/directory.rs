@@ -58,7 +58,7 @@ enum Stage {
     Ready,
 }
 
-/// A state directory that nobody writes to, for as long as this lives.
+/// A state directory that no process writes to, for as long as this lives.
 #[derive(Debug, Clone)]
 pub(super) struct RestingDirectory {
     path: PathBuf,
@@ -198,14 +198,14 @@ impl RestingDirectory {
         Self::locked(path, Lock::for_reading)
     }
 
-    /// Locks an existing state directory against everybody else.
+    /// Locks an existing state directory against every other process.
     pub(super) fn lock_alone(path: &Path) -> Result<Self, OpenError> {
         let locked = Self::locked(path, Lock::for_writing)?;
         remove_unfinished_generations(path, locked.generation)?;
         Ok(locked)
     }
 
-    /// Locks a directory without a state, which must exist, against everybody else.
+    /// Locks a directory without a state, which must exist, against every other process.
     pub(super) fn lock_empty(path: &Path) -> Result<Self, OpenError> {
         let lock = Arc::new(Lock::for_writing(path)?);
         if let Contents::Ours(_) = inspect(path)? {

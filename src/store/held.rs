@@ -12,7 +12,8 @@ use crate::store::directory::RestingDirectory;
 use crate::store::leftover::naming;
 use crate::store::watchdog::Watchdog;
 
-/// A state directory at rest that nobody else can read or write to for as long as this lives.
+/// A state directory at rest that no other process can read or write to for as long as this
+/// lives.
 #[derive(Debug)]
 pub struct HeldDirectory {
     directory: RestingDirectory,

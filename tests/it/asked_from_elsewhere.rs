@@ -40,7 +40,7 @@ fn as_other(command: &EachCommand, program: &PathBuf, home: &Home) -> Finished {
 #[test]
 fn a_node_of_another_user_is_named_at_once_with_the_user_who_can_ask_it() {
     if !geteuid().is_root() {
-        // Nobody else can be tried.
+        // No other user can be tried.
         return;
     }
     let homes = Homes::new();

@@ -96,8 +96,8 @@ pub enum OpenError {
     /// The sentinel is an older one: it names a database that another one has taken the place of,
     /// or none, though something has been answered since.
     #[error(
-        "the file sentinel of {} is older than the database that was answered from last; restore \
-         the directory from a copy",
+        "the file sentinel of {} is older than the newest database there; put the newest sentinel \
+         back, and remove nothing",
         path.display()
     )]
     SentinelStale {

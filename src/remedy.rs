@@ -136,9 +136,13 @@ fn missing_right(path: Option<&Path>) -> String {
         st_mode: mode,
         ..
     } = stat;
+    let or_owner = match owner {
+        0 => String::new(),
+        owner => format!(", or run it as user {owner}"),
+    };
     format!(
-        "user {user} may not {right} {} (owner {owner}, group {group}, mode {:04o}): run it as \
-         user {owner}, or give the right (chown, chmod)",
+        "user {user} may not {right} {} (owner {owner}, group {group}, mode {:04o}): give that \
+         right (chown, chmod){or_owner}",
         culprit.display(),
         mode & 0o7777
     )

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use clap::Args;
 use exactly_once::inspect::{Digest, Filter, Inspection, Query};
 use exactly_once::load::{Built, build_next};
@@ -10,7 +10,7 @@ use exactly_once::{HeldDirectory, Kept};
 use serde::Serialize;
 
 use super::backup::copy_state;
-use super::exit::WrongArguments;
+use super::exit::{DONE_BUT_UNTOLD, WrongArguments};
 use super::floor::FloorArgs;
 use super::line::print_line;
 use super::source::Source;
@@ -18,10 +18,11 @@ use super::timeout::TimeoutArgs;
 
 /// Write the database of a directory anew, so that it takes less of the disk
 ///
-/// Only at rest. The new database is built in the directory, in a folder of its own, and compared
-/// with the old one; then it takes the place of the old one in one step. The old one is kept until
-/// --remove-old, and --undo makes it the present one again. The directory itself, its path and its
-/// owner stay.
+/// No process may hold the directory. The new database is built in the directory, in a folder of its
+/// own, and compared with the old one; then it takes the place of the old one in one step. The old
+/// one is kept until --remove-old, before which no second compaction is made, and --undo makes it
+/// the present one again. The directory itself, its path and its owner stay. Databases have numbers,
+/// called generations: the first is 0, and the folder generation-N holds number N.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -36,11 +37,11 @@ pub(super) struct CompactArgs {
     /// --undo, only say what would be done
     #[arg(long)]
     dry_run: bool,
-    /// Only remove the old database that an earlier compaction has kept
+    /// Remove the old database that an earlier compaction has kept, and do nothing else
     #[arg(long, conflicts_with = "undo")]
     remove_old: bool,
-    /// Only go back to the database that the last compaction has kept, while nothing was carried
-    /// out since
+    /// Go back to the old database, and do nothing else; refused if a request was carried out since
+    /// the compaction
     #[arg(long)]
     undo: bool,
     #[command(flatten)]
@@ -58,22 +59,22 @@ enum Done {
         before_bytes: u64,
         after_bytes: u64,
         /// The old database that is kept; `None` if all is as it was.
-        kept: Option<u64>,
+        kept_generation: Option<u64>,
     },
     OldRemoved {
-        removed: u64,
+        removed_generation: u64,
         bytes: u64,
         /// Files in its folder that were not made by this program, and stay.
         other_files: Vec<String>,
     },
     OldKept {
-        kept: u64,
+        kept_generation: u64,
         bytes: u64,
         /// Files in its folder that --remove-old leaves.
         other_files: Vec<String>,
     },
     Undone {
-        present: u64,
+        present_generation: u64,
     },
 }
 
@@ -86,15 +87,19 @@ pub(super) fn run(args: &CompactArgs) -> anyhow::Result<()> {
         Some(kept) if args.undo => undo(kept, args),
         None if args.remove_old || args.undo => {
             let why = format!(
-                "{} has no old database that was kept",
+                "{} keeps no old database; there is one from a compaction until --remove-old",
                 args.data_dir.display()
             );
             Err(WrongArguments(why).into())
         }
-        Some(_) => {
+        Some(kept) => {
+            let or_undo = match kept.is_up_to_date()? {
+                true => ", or go back to it with --undo",
+                false => ", then compact again",
+            };
             let why = format!(
                 "{} still has the old database of an earlier compaction; remove it with \
-                 --remove-old, or go back to it with --undo",
+                 --remove-old{or_undo}",
                 args.data_dir.display()
             );
             Err(WrongArguments(why).into())
@@ -118,7 +123,7 @@ fn compact(held: &HeldDirectory, args: &CompactArgs) -> anyhow::Result<()> {
     say(&Done::Compacted {
         before_bytes,
         after_bytes,
-        kept: (!args.dry_run).then_some(held.generation()),
+        kept_generation: (!args.dry_run).then_some(held.generation()),
     })
 }
 
@@ -139,7 +144,7 @@ fn remove_old(held: &HeldDirectory, kept: Kept<'_>, args: &CompactArgs) -> anyho
     let other_files = other_files.collect();
     if args.dry_run {
         return say(&Done::OldKept {
-            kept: number,
+            kept_generation: number,
             bytes,
             other_files,
         });
@@ -148,7 +153,7 @@ fn remove_old(held: &HeldDirectory, kept: Kept<'_>, args: &CompactArgs) -> anyho
     Inspection::of_held(held, &args.timeout.storage_timeout())?;
     kept.remove()?;
     say(&Done::OldRemoved {
-        removed: number,
+        removed_generation: number,
         bytes,
         other_files,
     })
@@ -161,11 +166,11 @@ fn undo(kept: Kept<'_>, args: &CompactArgs) -> anyhow::Result<()> {
         return Err(WrongArguments(why.to_owned()).into());
     }
     Inspection::of_kept(&kept, &args.timeout.storage_timeout())?;
-    let present = kept.generation();
+    let present_generation = kept.generation();
     if !args.dry_run {
         kept.make_present()?;
     }
-    say(&Done::Undone { present })
+    say(&Done::Undone { present_generation })
 }
 
 /// The digest of all that a database holds.
@@ -181,5 +186,5 @@ fn digest(source: &mut Source) -> anyhow::Result<Digest> {
 }
 
 fn say(done: &Done) -> anyhow::Result<()> {
-    Ok(print_line(done)?)
+    print_line(done).context(DONE_BUT_UNTOLD)
 }

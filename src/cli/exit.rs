@@ -19,6 +19,10 @@ use super::verify::Damaged;
 #[error("{0}")]
 pub(super) struct WrongArguments(pub(super) String);
 
+/// What is told where a change is made, and only its result cannot be printed.
+pub(super) const DONE_BUT_UNTOLD: &str =
+    "all is done, and only the result could not be printed: do not run it again";
+
 const INPUT_OR_OUTPUT: u8 = 1;
 pub(super) const USAGE: u8 = 2;
 const UNUSABLE: u8 = 3;

@@ -4,11 +4,13 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use clap::Args;
 use exactly_once::load::{LoadError, Loaded, load};
 use exactly_once::{Options, remedy};
 use serde::Serialize;
 
+use super::exit::DONE_BUT_UNTOLD;
 use super::floor::FloorArgs;
 use super::line::print_line;
 use super::stdin;
@@ -56,7 +58,7 @@ pub(super) fn say(r#type: &'static str, loaded: Loaded) -> anyhow::Result<()> {
         outputs: loaded.outputs,
         checkpoints: loaded.checkpoints,
     };
-    Ok(print_line(&shown)?)
+    print_line(&shown).context(DONE_BUT_UNTOLD)
 }
 
 /// Builds the directory, and prints what it holds.

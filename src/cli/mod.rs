@@ -72,10 +72,11 @@ Exit status:
 /// Reads requests as JSON lines from standard input and writes replies to standard output. A
 /// reply is written only when all it says is on stable storage. Without a subcommand: `run`.
 ///
-/// JSON on a terminal has each character escaped that could steer the terminal or is not seen; it
-/// says the same. In a path, U+FFFD stands for what is not UTF-8.
+/// On a terminal, invisible and control characters in JSON are shown as \u escapes, which mean the
+/// same. In paths, U+FFFD replaces bytes that are not UTF-8.
 ///
-/// Root works on a directory of another user as that user, who keeps all that is in it.
+/// When root runs a command on another user's directory, the command works as that user: new files,
+/// and a backup, belong to that user, who must have the right to write there.
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 struct Cli {

@@ -69,7 +69,7 @@ pub(super) fn work_as_owner(matches: &ArgMatches) -> anyhow::Result<()> {
 pub(super) fn note_of_change() -> Option<String> {
     let owner = WORKS_AS.get()?;
     Some(format!(
-        "root works as user {} here, as {} belongs to that user",
+        "root started this, and it works as user {}, the owner of the files in {}",
         owner.user,
         owner.path.display()
     ))

@@ -62,11 +62,12 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 10, requires = "metrics_file",
           value_parser = clap::value_parser!(u64).range(1..))]
     metrics_every: u64,
-    /// Serve at most this many clients of the control socket at a time; one place more is kept for
-    /// commands that only look. Each client takes two threads, a descriptor and about 160 KiB of
+    /// Serve at most this many clients of the control socket at a time. One place more serves a
+    /// single question at a time, so that a command that only looks always finds one. Each client takes two threads, a descriptor and about 160 KiB of
     /// memory, up to 512 KiB while it does not take its replies
-    #[arg(long, value_name = "N", default_value_t = node::DEFAULT_MAX_CLIENTS)]
-    max_clients: usize,
+    #[arg(long, value_name = "N", default_value_t = node::DEFAULT_MAX_CLIENTS as u64,
+          value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    max_clients: u64,
     #[command(flatten)]
     timeout: TimeoutArgs,
 }
@@ -110,7 +111,7 @@ pub(super) fn run(args: &RunArgs, talk: Talk) -> anyhow::Result<()> {
     let control = control
         .inspect_err(|error| warn!("no command can ask this process: {CONTROL_SOCKET}: {error}"))
         .ok()
-        .map(|control| control.with_max_clients(args.max_clients));
+        .map(|control| control.with_max_clients(args.max_clients as usize));
     let metrics = args.metrics_file.as_ref().map(|path| {
         let every = Duration::from_secs(args.metrics_every);
         MetricsFile::start(path, every, &directory, &monitor)
@@ -159,7 +160,7 @@ impl StateDirectory {
         let temporary = std::env::temp_dir();
         refuse_inside_a_state(&temporary.join("state"))?;
         let directory = Scratch::new_in(&temporary);
-        let directory = directory.context("making a temporary directory for the state")?;
+        let directory = directory.context("making a temporary directory for the state, which TMPDIR or --data-dir can place elsewhere")?;
         if !talk.quiet {
             super::say::say(
                 "the state is temporary and removed at the end; keep it with --data-dir DIR",

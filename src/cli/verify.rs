@@ -30,8 +30,8 @@ Examples:
   exactly-once verify --data-dir state | jq -r '.findings[].text'
 
 Exit status: 0 if nothing is wrong; 1, 2 and 4 as for every command; 3 if it is no directory of
-exactly-once, or holds no state; 5 if a limit of the system or a full disk keeps it from being
-read, which says nothing about it; otherwise the first of these that was found
+exactly-once, holds no state, or cannot be opened or copied; 5 if a limit of the system keeps the
+copy from being read, which says nothing about it; otherwise the first of these that was found
   10 lost         something answered is gone, or nobody can tell: the database is missing, empty
                   or behind its watermark, or the watermark is missing
   11 unreadable   the database cannot be opened or read, or does not answer

@@ -62,6 +62,15 @@ impl ReplyOutput {
     }
 }
 
+/// Notes at the end of the thread that writes, by a panic too, that nothing more is written.
+struct EndAtDrop(Arc<Backlog>);
+
+impl Drop for EndAtDrop {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
 /// The thread that writes to the output.
 pub(super) struct Output {
     thread: JoinHandle<io::Result<()>>,
@@ -96,8 +105,10 @@ impl Output {
             None => Some(part),
         }));
         let stop = stop.clone();
+        let ending = EndAtDrop(Arc::clone(&backlog));
         let write = move || {
             let _end = end;
+            let _backlog = ending;
             let _stop = StopAtEnd(&stop);
             run(&writing, &parts)
         };
@@ -146,7 +157,6 @@ fn run(writing: &Mutex<Writing>, parts: &Receiver<Part>) -> io::Result<()> {
         writing.backlog.answered(bytes);
     }
     let mut writing = writing.lock();
-    writing.backlog.end();
     writing.error.take().map_or(Ok(()), Err)
 }
 
@@ -170,7 +180,7 @@ impl Writing {
     fn write_now(&mut self, part: Part) -> Option<Part> {
         let takes_all = self.target.kind == Kind::File;
         let lines = match part {
-            Part::Lines { lines, .. } if takes_all || self.spell.is_none() && lines.are_few() => {
+            Part::Lines { lines, .. } if self.spell.is_none() && (takes_all || lines.are_few()) => {
                 lines
             }
             part => return Some(part),
@@ -217,8 +227,8 @@ impl Writing {
     /// Notes why nothing more is written.
     fn fail(&mut self, error: io::Error) {
         self.error = Some(error);
-        self.backlog.end();
         self.stop.request();
+        self.backlog.end();
     }
 
     /// Writes all, and waits for room.
@@ -341,17 +351,21 @@ impl Target {
     /// Writes as much as there is room for, and leaves the rest.
     fn put(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
         let mut written = 0;
+        let mut result = Ok(());
         while written < bytes.len() {
             match self.write(&bytes[written..]) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(0) => result = Err(ErrorKind::WriteZero.into()),
                 Ok(more) => written += more,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
+                Err(error) => result = Err(error),
+            }
+            if result.is_err() {
+                break;
             }
         }
         bytes.drain(..written);
-        Ok(())
+        result
     }
 
     /// Waits for room, but not for long; true if the reader has taken something that does not

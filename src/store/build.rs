@@ -35,16 +35,22 @@ impl BuildSite {
         let _naming = naming();
         check_place(path)?;
         let missing: Vec<PathBuf> = missing_directories(path);
-        create_directory(path)?;
-        let directory = RestingDirectory::lock_empty(path)?.with_next_generation()?;
+        let locked = create_directory(path).and_then(|()| RestingDirectory::lock_empty(path));
+        if locked.is_err() {
+            remove_empty(&missing);
+        }
+        let locked = locked?;
+        let made = locked.make_next_generation();
+        if made.is_err() {
+            locked.remove_names();
+            remove_empty(&missing);
+        }
+        let directory = made?;
         let given_up = directory.clone();
         let leftover = Leftover::new(move || {
             remove_generation(&given_up);
             given_up.remove_names();
-            for created in missing {
-                // One that is not empty is in use by something else.
-                fs::remove_dir(created).unwrap_or_default();
-            }
+            remove_empty(&missing);
         });
         Ok(Self {
             directory,
@@ -56,9 +62,10 @@ impl BuildSite {
     ///
     /// # Errors
     ///
-    /// [`OpenError`] if the directory cannot be listed.
+    /// [`OpenError`] if its folder cannot be made.
     pub(super) fn after(present: &RestingDirectory) -> Result<Self, OpenError> {
-        let directory = present.with_next_generation()?;
+        let _naming = naming();
+        let directory = present.make_next_generation()?;
         let given_up = directory.clone();
         Ok(Self {
             directory,
@@ -72,7 +79,7 @@ impl BuildSite {
     ///
     /// [`OpenError`], by what stands in the way.
     pub(crate) fn open(&self, options: &Options) -> Result<Store, OpenError> {
-        let directory = Directory::to_build(&self.directory)?;
+        let directory = Directory::to_build(&self.directory);
         let watchdog = Watchdog::start(&options.storage_timeout)?;
         Store::open(directory, options, &watchdog)
     }
@@ -109,14 +116,29 @@ impl BuildSite {
             directory,
             leftover,
         } = self;
-        leftover.keep_if(|| directory.make_present())
+        let _naming = naming();
+        // A signal, or an error after the sentinel was replaced, must not remove what it names.
+        let remove = leftover.take();
+        let finished = directory.make_present();
+        if finished.is_err() && directory.is_not_named() {
+            remove();
+        }
+        finished
     }
 }
 
 fn remove_generation(directory: &RestingDirectory) {
-    let folder = directory.folder();
-    // All in the folder was made here. What stays is removed by the next command that writes.
-    fs::remove_dir_all(folder).unwrap_or_default();
+    // What stays is removed by the next command that writes.
+    let removed = directory.generation().remove(directory.path());
+    removed.unwrap_or_default();
+}
+
+/// Removes directories that were made here, the innermost first. One that is not empty is in use by
+/// something else, and stays.
+fn remove_empty(created: &[PathBuf]) {
+    for directory in created {
+        fs::remove_dir(directory).unwrap_or_default();
+    }
 }
 
 /// The directories of a path that do not exist, the innermost first.

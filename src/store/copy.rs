@@ -202,7 +202,10 @@ fn copy_database(directory: &RestingDirectory, watchdog: &Watchdog) -> Result<Sc
     let mut sources = Vec::new();
     for path in &files {
         let _watched = watchdog.watch("opening the database");
-        sources.push(File::open(path).map_err(unusable(path, "opening it"))?);
+        let source = File::open(path).map_err(unusable(path, "opening it"))?;
+        // What a killed process wrote last may be in memory only. What is shown must be durable.
+        source.sync_data().map_err(unusable(path, "syncing it"))?;
+        sources.push(source);
     }
     let beside = beside(directory.path());
     let copied = beside.and_then(|beside| copy_files(&files, &sources, &beside, watchdog).ok());
@@ -226,7 +229,7 @@ fn copy_files(
     watchdog: &Watchdog,
 ) -> Result<Scratch, OpenError> {
     let copy = Scratch::new_in(place);
-    let action = "making a directory for a copy there (TMPDIR names another place)";
+    let action = "making a copy there (TMPDIR sets another place)";
     let copy = copy.map_err(unusable(place, action))?;
     for (path, source) in files.iter().zip(sources) {
         let Some(name) = path.file_name() else {
@@ -235,7 +238,7 @@ fn copy_files(
         let bytes = source.metadata().map_or(0, |file| file.len());
         let _watched = watchdog.watch_longer("copying the database", time_to_read(bytes));
         let copied = copy_file(source, &copy.path().join(name));
-        let action = "copying the database there (TMPDIR names another place)";
+        let action = "copying the database there (TMPDIR sets another place)";
         copied.map_err(unusable(place, action))?;
     }
     Ok(copy)

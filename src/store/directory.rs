@@ -87,6 +87,10 @@ impl Directory {
             }
             Contents::Ours(generation) => (generation, Stage::Ready),
         };
+        if stage == Stage::Ready {
+            // Before anything is removed: it may be that an old sentinel names what is gone.
+            check_database(path, &generation.folder(path))?;
+        }
         remove_unfinished_generations(path, generation)?;
         if stage == Stage::Ready && read_sentinel(path)? == Some(Sentinel::Creating) {
             name_generation(path, generation)?;
@@ -99,17 +103,14 @@ impl Directory {
         })
     }
 
-    /// A generation that is to be built in a locked directory.
-    pub(super) fn to_build(resting: &RestingDirectory) -> Result<Self, OpenError> {
-        let folder = resting.folder();
-        let _naming = naming();
-        fs::create_dir(&folder).map_err(unusable(&folder, "creating the directory"))?;
-        Ok(Self {
+    /// A generation of a locked directory that is to be built in the folder that was made for it.
+    pub(super) fn to_build(resting: &RestingDirectory) -> Self {
+        Self {
             path: resting.path.clone(),
             generation: resting.generation,
             stage: Stage::Building,
             _lock: Arc::clone(&resting.lock),
-        })
+        }
     }
 
     /// The directory, as it was named.
@@ -207,7 +208,11 @@ impl RestingDirectory {
 
     /// Locks a directory without a state, which must exist, against every other process.
     pub(super) fn lock_empty(path: &Path) -> Result<Self, OpenError> {
-        let lock = Arc::new(Lock::for_writing(path)?);
+        let locked = Self {
+            path: path.to_owned(),
+            generation: Generation::FIRST,
+            lock: Arc::new(Lock::for_writing(path)?),
+        };
         if let Contents::Ours(_) = inspect(path)? {
             let found = "it holds a state already".to_owned();
             return Err(OpenError::NotOurs {
@@ -215,14 +220,13 @@ impl RestingDirectory {
                 found,
             });
         }
-        write_sentinel(path, Sentinel::Creating)?;
-        remove_unfinished_generations(path, Generation::FIRST)?;
-        Generation::FIRST.remove(path)?;
-        Ok(Self {
-            path: path.to_owned(),
-            generation: Generation::FIRST,
-            lock,
-        })
+        let cleared = write_sentinel(path, Sentinel::Creating)
+            .and_then(|()| remove_unfinished_generations(path, Generation::FIRST))
+            .and_then(|()| Generation::FIRST.remove(path));
+        if cleared.is_err() {
+            locked.remove_names();
+        }
+        cleared.map(|()| locked)
     }
 
     fn locked(
@@ -247,12 +251,23 @@ impl RestingDirectory {
         Ok(locked)
     }
 
-    /// The same directory with its next generation, which is not built yet.
-    pub(super) fn with_next_generation(&self) -> Result<Self, OpenError> {
+    /// The same directory with its next generation, for which the folder is made.
+    pub(super) fn make_next_generation(&self) -> Result<Self, OpenError> {
+        let generation = self.generation.next_free(&self.path)?;
+        generation.make_folder(&self.path)?;
         Ok(Self {
-            generation: self.generation.next_free(&self.path)?,
+            generation,
             ..self.clone()
         })
+    }
+
+    /// Whether the sentinel certainly names another generation, or none.
+    pub(super) fn is_not_named(&self) -> bool {
+        let named = read_sentinel(&self.path).map(|sentinel| match sentinel {
+            Some(Sentinel::Ready { generation, .. }) => Some(generation),
+            _ => None,
+        });
+        named.is_ok_and(|named| named != Some(self.generation))
     }
 
     /// The same directory with the latest generation before the present one, if it was kept.
@@ -398,7 +413,9 @@ fn loaded_generation(path: &Path) -> Result<Option<Generation>, OpenError> {
 /// An old sentinel may say of a directory in use that it is only being created.
 fn check_never_answered(path: &Path) -> Result<(), OpenError> {
     for generation in Generation::all(path)? {
-        if !generation.was_never_used(path)? {
+        let is_whole = Watermark::read(&generation.folder(path))?.is_some();
+        let is_built = generation != Generation::FIRST && is_whole;
+        if is_built || !generation.was_never_used(path)? {
             return Err(stale(path));
         }
     }
@@ -428,9 +445,14 @@ fn stale(path: &Path) -> OpenError {
 /// it was killed.
 fn remove_unfinished_generations(path: &Path, present: Generation) -> Result<(), OpenError> {
     check_not_stale(path, present)?;
-    for later in Generation::all(path)?.into_iter().filter(|g| *g > present) {
-        later.remove(path)?;
+    let mut later = Generation::all(path)?;
+    later.retain(|generation| *generation > present);
+    if !later.is_empty() {
+        // What the sentinel says must outlive a power cut before anything that it may have named.
+        sync(path)?;
     }
+    later.into_iter().try_for_each(|later| later.remove(path))?;
+    present.next().remove_empty_folder(path);
     Ok(())
 }
 
@@ -443,6 +465,10 @@ fn check_database(path: &Path, folder: &Path) -> Result<(), OpenError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => "missing",
         Err(error) => return Err(unusable(&file, "reading its size")(error)),
     };
+    let others = Generation::all(path)?.into_iter();
+    if others.filter(|other| other.folder(path) != folder).count() > 0 {
+        return Err(stale(path));
+    }
     Err(OpenError::DatabaseGone {
         path: path.to_owned(),
         file,

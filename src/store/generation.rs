@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! db, conf, snap.*, blobs/, watermark                 generation 0, at the top of the directory
-//! generation-1/{db, conf, snap.*, blobs/, watermark}  generation 1, and so on
+//! generation-1/{db, conf, snap.*, blobs/, watermark}  generation 1, and so on, with a marker
 //! ```
 //!
 //! A directory begins with generation 0. A compaction, and a dump that is loaded, build the next
@@ -12,7 +12,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -28,6 +28,10 @@ pub(super) const CONFIG: &str = "conf";
 pub(super) const BLOBS: &str = "blobs";
 
 const FOLDER_PREFIX: &str = "generation-";
+/// A file in each folder that tells it from a folder of the same name that something else made.
+const MARKER: &str = "exactly-once.generation";
+/// More compactions than there can be.
+const MAX_GENERATION: u64 = 1 << 48;
 const SNAPSHOT_PREFIX: &str = "snap.";
 /// What sled calls a snapshot that it has not finished.
 const UNFINISHED_SNAPSHOT: &str = "generating";
@@ -63,20 +67,17 @@ impl Generation {
     fn of_folder(name: &OsStr) -> Option<Self> {
         let number = name.to_str()?.strip_prefix(FOLDER_PREFIX)?;
         let generation = Self(number.parse().ok()?);
-        // Only as this program spells it: not generation-01.
-        (generation.0.to_string() == number && generation != Self::FIRST).then_some(generation)
+        // Only as this program spells it, not generation-01, and no number that it never reaches.
+        let is_spelled_so = generation.0.to_string() == number;
+        let is_possible = generation != Self::FIRST && generation.0 < MAX_GENERATION;
+        (is_spelled_so && is_possible).then_some(generation)
     }
 
-    /// The generations that are in a directory, in order: those with a file of a database, or with
-    /// an empty folder. A folder that has only files of others is none.
+    /// The generations that are in a directory, in order: those with the marker of their folder, and
+    /// the first if it has a file.
     pub(super) fn all(directory: &Path) -> Result<Vec<Self>, OpenError> {
-        let mut found = Vec::new();
-        for generation in Self::with_folders(directory)? {
-            let is_empty = generation.other_files(directory)?.is_empty();
-            if is_empty || !own_files(&generation.folder(directory))?.is_empty() {
-                found.push(generation);
-            }
-        }
+        let mut found = Self::with_folders(directory)?;
+        found.retain(|generation| generation.folder(directory).join(MARKER).is_file());
         if !own_files(directory)?.is_empty() {
             found.push(Self::FIRST);
         }
@@ -87,14 +88,42 @@ impl Generation {
     /// The first after this one whose folder does not exist.
     pub(super) fn next_free(self, directory: &Path) -> Result<Self, OpenError> {
         let last = Self::with_folders(directory)?.into_iter().max();
-        Ok(last.unwrap_or(self).max(self).next())
+        let mut free = last.unwrap_or(self).max(self).next();
+        // A link or a file may have the name.
+        while fs::symlink_metadata(free.folder(directory)).is_ok() {
+            free = free.next();
+        }
+        Ok(free)
     }
 
+    /// Makes its folder, which must not exist, and the marker in it.
+    pub(super) fn make_folder(self, directory: &Path) -> Result<(), OpenError> {
+        let folder = self.folder(directory);
+        fs::create_dir(&folder).map_err(unusable(&folder, "creating the directory"))?;
+        let made = File::create_new(folder.join(MARKER));
+        if made.is_err() {
+            self.remove_empty_folder(directory);
+        }
+        made.map(drop)
+            .map_err(unusable(&folder, "making a file in it"))
+    }
+
+    /// Removes its folder if it is empty: a process that was killed may just have made it.
+    pub(super) fn remove_empty_folder(self, directory: &Path) {
+        if self != Self::FIRST {
+            fs::remove_dir(self.folder(directory)).unwrap_or_default();
+        }
+    }
+
+    /// The generations whose folders exist, no links among them.
     fn with_folders(directory: &Path) -> Result<Vec<Self>, OpenError> {
         let reading = || unusable(directory, "reading the directory");
         let mut found = Vec::new();
         for entry in fs::read_dir(directory).map_err(reading())? {
-            found.extend(Self::of_folder(&entry.map_err(reading())?.file_name()));
+            let entry = entry.map_err(reading())?;
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                found.extend(Self::of_folder(&entry.file_name()));
+            }
         }
         Ok(found)
     }
@@ -158,7 +187,9 @@ fn own_files(folder: &Path) -> Result<Vec<PathBuf>, OpenError> {
     // The watermark first: without it, what is left of a removal that is cut short is not whole.
     let named = [WATERMARK, NEW_WATERMARK, DATABASE, CONFIG].map(|name| folder.join(name));
     let named = named.into_iter().filter(|path| path.is_file());
-    Ok(named.chain(files).collect())
+    // The marker last: without it, the rest would not be found.
+    let marker = Some(folder.join(MARKER)).filter(|path| path.is_file());
+    Ok(named.chain(files).chain(marker).collect())
 }
 
 /// Whether sled gives such a name to a snapshot: 16 hexadecimal digits, and while it is unfinished

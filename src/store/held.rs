@@ -9,6 +9,7 @@ use crate::storage_timeout::StorageTimeout;
 use crate::store::build::BuildSite;
 use crate::store::copy::RestingCopy;
 use crate::store::directory::RestingDirectory;
+use crate::store::files::sync;
 use crate::store::leftover::naming;
 use crate::store::watchdog::Watchdog;
 
@@ -128,6 +129,8 @@ impl Kept<'_> {
     /// [`OpenError`] if a file cannot be removed.
     pub fn remove(self) -> Result<(), OpenError> {
         let _naming = naming();
+        // What the sentinel says must outlive a power cut before what it had named.
+        sync(self.directory.path())?;
         self.directory.generation().remove(self.directory.path())
     }
 

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 
-type Removal = Box<dyn FnOnce() + Send>;
+/// How something is removed.
+pub(super) type Removal = Box<dyn FnOnce() + Send>;
 
 /// What is to be removed, by number, and the number of the next.
 static NOTED: Mutex<(u64, BTreeMap<u64, Removal>)> = Mutex::new((0, BTreeMap::new()));
@@ -45,14 +46,11 @@ impl Leftover {
         Self { number }
     }
 
-    /// Does what makes it something to keep, and keeps it if that goes well.
-    pub(super) fn keep_if<T, E>(self, action: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-        let _naming = naming();
-        let result = action();
-        if result.is_ok() {
-            NOTED.lock().1.remove(&self.number);
-        }
-        result
+    /// Notes it no longer: from here on only the caller removes it, if it must go.
+    pub(super) fn take(self) -> Removal {
+        let removal = NOTED.lock().1.remove(&self.number);
+        // Without one, the process is ending, and it has been removed.
+        removal.unwrap_or_else(|| Box::new(|| ()))
     }
 }
 

@@ -186,6 +186,8 @@ fn what_was_not_made_by_the_program_stays_where_it_is_and_is_told_before() {
         "generation-1/notes.txt",
         "generation-01/db",
         "generation-x/db",
+        "generation-18446744073709551615/mine",
+        "generation-7/conf",
         "folder/db",
     ];
     let keep = |names: &[&str]| {
@@ -202,35 +204,56 @@ fn what_was_not_made_by_the_program_stays_where_it_is_and_is_told_before() {
             assert_eq!(read.ok().as_deref(), Some("mine"), "{name}");
         }
     };
-    // The folder of the next database is taken, so that it gets another number.
+    let outside = home.path().join("outside");
+    fs::create_dir(&outside).expect("there is room");
+    fs::write(outside.join("db"), "mine").expect("there is room");
+    symlink(&outside, data_dir.join("generation-8")).expect("there is room");
+    // Folders of the next names are taken, so that the database gets another number.
     compact(&data_dir, &[]).expect_quiet_success();
     compact(&data_dir, &["--remove-old"]).expect_quiet_success();
     are_there(&mine);
-    assert!(data_dir.join("generation-2/db").exists() && !data_dir.join("db").exists());
+    assert!(data_dir.join("generation-9/db").exists() && !data_dir.join("db").exists());
     compact(&data_dir, &[]).expect_quiet_success();
-    keep(&["generation-2/more.txt"]);
+    keep(&["generation-9/more.txt"]);
     let told = compact(&data_dir, &["--remove-old", "--dry-run"]).expect_quiet_success();
     assert!(told.contains("more.txt"), "{told}");
     let removed = compact(&data_dir, &["--remove-old"]).expect_quiet_success();
     assert!(removed.contains("more.txt"), "{removed}");
-    are_there(&[&mine[..], &["generation-2/more.txt"]].concat());
+    are_there(&[&mine[..], &["generation-9/more.txt"]].concat());
     compact(&data_dir, &[]).expect_quiet_success();
     compact(&data_dir, &["--undo"]).expect_quiet_success();
-    are_there(&[&mine[..], &["generation-2/more.txt"]].concat());
+    are_there(&[&mine[..], &["generation-9/more.txt"]].concat());
     assert_eq!(events(&data_dir), 40);
+    assert!(outside.join("db").exists());
 }
 
 /// The sentinel is the one file that says which database counts.
 #[test]
 fn an_older_sentinel_is_refused_and_nothing_is_removed() {
+    for is_used_since in [true, false] {
+        refuses_older_sentinels(is_used_since);
+    }
+}
+
+/// With the second compaction of a directory whose older databases are removed.
+fn refuses_older_sentinels(is_used_since: bool) {
     let home = scratch_dir();
     let data_dir = home.path().join("st");
     made(&data_dir, 40);
-    let first = fs::read(data_dir.join("sentinel")).expect("it is there");
+    let sentinel = || fs::read(data_dir.join("sentinel")).expect("it is there");
+    let first = sentinel();
     compact(&data_dir, &[]).expect_quiet_success();
-    run_once(&data_dir, lines(40..50).as_bytes());
-    let creating = "exactly-once 4 creating\n".as_bytes();
-    for older in [&first, creating] {
+    compact(&data_dir, &["--remove-old"]).expect_quiet_success();
+    let second = sentinel();
+    compact(&data_dir, &[]).expect_quiet_success();
+    compact(&data_dir, &["--remove-old"]).expect_quiet_success();
+    let added = if is_used_since { 10 } else { 0 };
+    run(
+        &mut on_directory("run", &data_dir, &["-q"]),
+        &lines(40..40 + added),
+    );
+    let creating = b"exactly-once 4 creating\n".to_vec();
+    for older in [&first, &second, &creating] {
         let present = fs::read(data_dir.join("sentinel")).expect("it is there");
         fs::write(data_dir.join("sentinel"), older).expect("it can be written");
         let before = Files::of(home.path());
@@ -249,7 +272,7 @@ fn an_older_sentinel_is_refused_and_nothing_is_removed() {
         }
         fs::write(data_dir.join("sentinel"), present).expect("it can be written");
     }
-    assert_eq!(events(&data_dir), 50);
+    assert_eq!(events(&data_dir), 40 + added);
 }
 
 #[test]

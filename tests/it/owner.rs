@@ -138,7 +138,7 @@ fn what_the_owner_may_not_do_is_refused_to_root_with_the_reason() {
         return;
     }
     let line = finished.expect_refusal(UNUSABLE);
-    let told = format!("root works as user {OTHER} here, as state belongs to that user");
+    let told = format!("it works as user {OTHER}, the owner of the files in state");
     assert!(line.contains(&told), "{line}");
     assert!(line.contains("private"), "{line}");
 }

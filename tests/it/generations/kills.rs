@@ -12,9 +12,11 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::{compact, made, names};
+use crate::calls::{Aim, Beginning, Deed, Fault, Hit, Moment};
 use crate::campaign::setting;
 use crate::client::{PATIENCE, scratch_dir};
 use crate::command::{dump_of, on_directory, run, verified};
+use crate::directory::copy;
 
 /// Kills a command at a random moment of its life, or shortly after.
 fn kill(command: &mut Command, whole: std::time::Duration, rng: &mut ChaCha8Rng) {
@@ -65,6 +67,63 @@ fn a_load_or_a_backup_that_is_killed_is_whole_or_nothing_and_can_be_made_again()
         }
     }
     assert!(whole_ones > 0 && nothing > 0, "{whole_ones} and {nothing}");
+}
+
+/// What the sentinel names must not be removed because its own last sync has failed.
+#[test]
+fn whichever_call_of_a_compaction_or_a_load_fails_or_is_its_last_the_state_is_whole() {
+    let home = scratch_dir();
+    let root = home.path().canonicalize().expect("it is there");
+    let [source, dump] = ["source", "dump"].map(|name| root.join(name));
+    made(&source, 60);
+    let dumped = dump_of(&source, &[]);
+    fs::write(&dump, &dumped).expect("there is room");
+    let mut done = 0;
+    for deed in [Deed::Fail(Fault::Io), Deed::Kill(Moment::After)] {
+        for number in 1.. {
+            let data_dir = root.join("data");
+            copy(&source, &data_dir);
+            let mut command = on_directory("compact", &data_dir, &QUICK);
+            let compacted = aimed(&mut command, &data_dir, deed, number);
+            assert_eq!(dump_of(&data_dir, &[]), dumped, "{deed:?} at {number}");
+            run(&mut on_directory("run", &data_dir, &["-q"]), "").expect_quiet_success();
+            verified(&data_dir);
+            fs::remove_dir_all(&data_dir).expect("it is there");
+
+            fs::create_dir(&data_dir).expect("there is room");
+            let dump = dump.to_str().expect("it is UTF-8");
+            let mut command = on_directory("load", &data_dir, &[dump, QUICK[0], QUICK[1]]);
+            let loaded = aimed(&mut command, &data_dir, deed, number);
+            let again = run(&mut on_directory("load", &data_dir, &[dump]), "");
+            if again.code != Some(0) {
+                again.expect_refusal(3);
+            }
+            assert_eq!(dump_of(&data_dir, &[]), dumped, "{deed:?} at {number}");
+            fs::remove_dir_all(&data_dir).expect("it is there");
+            if !compacted && !loaded {
+                break;
+            }
+            done += u64::from(compacted) + u64::from(loaded);
+        }
+    }
+    assert!(done > 100, "{done}");
+}
+
+/// After a write that fails, sled may wait for ever.
+const QUICK: [&str; 2] = ["--storage-timeout", "2"];
+
+/// Runs a command that meets something at one of its calls; false if it did not make that many.
+fn aimed(command: &mut Command, data_dir: &Path, deed: Deed, number: u64) -> bool {
+    let beginning = Beginning::Start;
+    let aim = Aim {
+        beginning,
+        number,
+        deed,
+    };
+    let note = data_dir.with_extension("note");
+    aim.arm(command, data_dir, &note);
+    run(command, "");
+    Hit::take(&note).is_some()
 }
 
 #[test]

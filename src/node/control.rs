@@ -42,6 +42,9 @@ const OTHER_DESCRIPTORS: u64 = 64;
 /// How long the next try waits after a client that could not be taken.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
+/// How often it is looked whether the place that is kept is free again.
+const LOOK_FOR_PLACE_EVERY: Duration = Duration::from_millis(2);
+
 /// Connections that may wait to be taken.
 const WAITING_CONNECTIONS: i32 = 128;
 
@@ -160,7 +163,7 @@ fn start<'scope>(
 ) -> Result<(), String> {
     let kind = match is_own(stream) {
         true => Kind::Own,
-        false => places.find().ok_or_else(|| too_many(places))?,
+        false => find_place(places, service.stop).ok_or_else(|| too_many(places))?,
     };
     let max_clients = places.max_clients();
     let place = |backlog: &_| places.take(kind, backlog);
@@ -177,6 +180,17 @@ fn start<'scope>(
         warn!("a client could not be served: {error}");
         format!("the process has no thread for another client ({error}); try again later")
     })
+}
+
+/// The place that a client gets, for which it may wait a moment.
+fn find_place(places: &mut Places<'_>, stop: &Stop) -> Option<Kind> {
+    loop {
+        let found = places.find();
+        if found.is_some() || !places.is_one_free_soon() || stop.is_requested() {
+            return found;
+        }
+        thread::sleep(LOOK_FOR_PLACE_EVERY);
+    }
 }
 
 fn too_many(places: &Places<'_>) -> String {

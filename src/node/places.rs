@@ -5,12 +5,15 @@
 //! one place more is kept for a client that only looks, for the length of one answer.
 
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::node::outbox::Backlog;
 
 /// A client that has taken none of its replies for this long may be dropped for another one.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A single answer mostly takes less than this, with the end of its client.
+const ONE_ANSWER: Duration = Duration::from_secs(2);
 
 /// What a client gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +30,7 @@ pub(super) enum Kind {
 #[derive(Debug)]
 pub(super) struct Place {
     kind: Kind,
+    taken_at: Instant,
     backlog: Arc<Backlog>,
     /// Counts the client; one that is this process itself is not counted.
     _counted: Option<Arc<()>>,
@@ -63,6 +67,13 @@ impl<'a> Places<'a> {
         (is_kept || self.drop_one(Kind::ForOneAnswer)).then_some(Kind::ForOneAnswer)
     }
 
+    /// Whether the place that is kept was taken so lately that it is worth a wait: its client may
+    /// have its answer already, and just be ending.
+    pub(super) fn is_one_free_soon(&self) -> bool {
+        let mut kept = self.of(Kind::ForOneAnswer);
+        kept.any(|place| place.taken_at.elapsed() < ONE_ANSWER)
+    }
+
     /// Places of a kind that are taken, but for those whose clients are being dropped.
     fn of(&self, kind: Kind) -> impl Iterator<Item = Arc<Place>> {
         let taken = self.taken.iter().filter_map(Weak::upgrade);
@@ -84,6 +95,7 @@ impl<'a> Places<'a> {
         let counted = (kind != Kind::Own).then(|| Arc::clone(self.clients));
         let place = Arc::new(Place {
             kind,
+            taken_at: Instant::now(),
             backlog: Arc::clone(backlog),
             _counted: counted,
         });

@@ -149,6 +149,22 @@ fn idle_clients_in_all_places_lock_no_command_out_that_only_looks() {
     node.finish().expect_quiet_success();
 }
 
+/// The node may not have seen yet that the client before has ended.
+#[test]
+fn questions_in_quick_succession_all_find_the_place_that_is_kept() {
+    let home = scratch_dir();
+    let data_dir = home.path().join("data");
+    let node = Node::start(Some(&data_dir), &["--max-clients", "1"]);
+    let mut idle = SocketClient::connect(&data_dir);
+    idle.ask(&event(1, "e1", "w"));
+    let question = super::asked::line("get_word", 5, r#""word":"w""#);
+    for _ in 0..300 {
+        let mut client = SocketClient::connect(&data_dir);
+        assert_eq!(client.records(&question), [r#"{"word":"w","count":1}"#]);
+    }
+    node.finish().expect_quiet_success();
+}
+
 #[test]
 fn a_command_whose_reader_is_gone_ends_and_leaves_its_place_though_it_has_nothing_to_write() {
     let home = scratch_dir();

@@ -18,11 +18,11 @@ use super::timeout::TimeoutArgs;
 
 /// Write the database of a directory anew, so that it takes less of the disk
 ///
-/// No process may hold the directory. The new database is built in the directory, in a folder of its
-/// own, and compared with the old one; then it takes the place of the old one in one step. The old
-/// one is kept until --remove-old, before which no second compaction is made, and --undo makes it
-/// the present one again. The directory itself, its path and its owner stay. Databases have numbers,
-/// called generations: the first is 0, and the folder generation-N holds number N.
+/// No process may hold the directory. The new database is built in the directory, in a folder of
+/// its own, and compared with the old one; then it takes the place of the old one in one step. The
+/// old one is kept until --remove-old, before which no second compaction is made, and --undo makes
+/// it the present one again. The directory itself, its path and its owner stay. Databases have
+/// numbers, called generations: the first is 0, and the folder generation-N holds number N.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

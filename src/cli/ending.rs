@@ -5,6 +5,7 @@ use std::sync::mpsc::channel;
 use std::thread::Builder;
 use std::time::Duration;
 
+use exactly_once::node::IgnoredSignals;
 use exactly_once::{StorageError, remove_leftovers};
 use signal_hook::consts::{
     SIGABRT, SIGALRM, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2,
@@ -25,8 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Has the signals that end a process remove what would be left, all but `handled`, which the
 /// command sees to itself. A signal that is ignored, as by nohup, stays ignored.
 pub(super) fn clean_up_on_signals(handled: &[i32]) -> Result<(), StorageError> {
-    let ignored = ignored_signals();
-    let is_ours = |signal: &i32| !handled.contains(signal) && ignored >> (signal - 1) & 1 == 0;
+    let ignored = IgnoredSignals::read();
+    let is_ours = |signal: &i32| !handled.contains(signal) && !ignored.contains(*signal);
     let signals: Vec<i32> = ENDING.into_iter().filter(is_ours).collect();
     let Ok(mut signals) = Signals::new(signals) else {
         // A signal ends the process at once then, and the next command removes what it leaves.
@@ -41,14 +42,6 @@ pub(super) fn clean_up_on_signals(handled: &[i32]) -> Result<(), StorageError> {
     // Without the thread the signals would be lost.
     let thread = Builder::new().name("signals".to_owned()).spawn(wait);
     thread.map(drop).map_err(StorageError::Thread)
-}
-
-/// The signals that this process ignores: bit 0 is signal 1.
-fn ignored_signals() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    ignored.unwrap_or_default()
 }
 
 /// Ends the process with a status, and leaves nothing.

@@ -20,7 +20,8 @@ const BUFFER_BYTES: usize = 1 << 16;
 static WAS_CLOSED: AtomicBool = AtomicBool::new(false);
 
 // Before `main`, the standard library opens /dev/null in the place of a closed descriptor, and from
-// then on nothing tells it from one that the caller has chosen. Little may run before that: this is a system call and an atomic.
+// then on nothing tells it from one that the caller has chosen. Little may run before that: this is
+// a system call and an atomic.
 ctor_lite::ctor! {
     unsafe fn look_before_main() {
         let flags = rustix::io::fcntl_getfd(rustix::stdio::stdout());

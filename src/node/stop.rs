@@ -1,6 +1,5 @@
 //! Stopping a node that waits for input: by a signal, or because another stage has failed.
 
-use std::fs;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,6 +8,8 @@ use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use crate::node::IgnoredSignals;
 
 /// A request to stop reading, which also wakes a reader that waits.
 #[derive(Debug, Clone)]
@@ -120,7 +121,7 @@ impl Stop {
     ///
     /// What the operating system says if a handler cannot be set.
     pub fn request_on_signals(&self) -> io::Result<()> {
-        let hangup = (!is_ignored(SIGHUP)).then_some(SIGHUP);
+        let hangup = (!IgnoredSignals::read().contains(SIGHUP)).then_some(SIGHUP);
         for signal in [SIGTERM, SIGINT].into_iter().chain(hangup) {
             for pipe in [&self.0.signalled, &self.0.waker] {
                 signal_hook::low_level::pipe::register(signal, pipe.try_clone()?)?;
@@ -128,14 +129,6 @@ impl Stop {
         }
         Ok(())
     }
-}
-
-/// True if the process was started with this signal ignored.
-fn is_ignored(signal: i32) -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    mask.is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
 }
 
 /// Requests a stop when it is dropped: however a stage ends, by a panic too, no other one may go on

@@ -103,7 +103,7 @@ impl BuildSite {
     ///
     /// [`OpenError`] if they cannot be listed.
     pub(crate) fn bytes(&self) -> Result<u64, OpenError> {
-        self.directory.generation().bytes(self.directory.path())
+        self.directory.bytes()
     }
 
     /// Makes the database that was built the present one of the directory.

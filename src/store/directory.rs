@@ -289,6 +289,11 @@ impl RestingDirectory {
         self.generation
     }
 
+    /// Bytes that the files of the database have.
+    pub(super) fn bytes(&self) -> Result<u64, OpenError> {
+        self.generation.bytes(&self.path)
+    }
+
     /// Where the files of the database lie.
     pub(super) fn folder(&self) -> PathBuf {
         self.generation.folder(&self.path)

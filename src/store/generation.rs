@@ -73,8 +73,8 @@ impl Generation {
         (is_spelled_so && is_possible).then_some(generation)
     }
 
-    /// The generations that are in a directory, in order: those with the marker of their folder, and
-    /// the first if it has a file.
+    /// The generations that are in a directory, in order: those with the marker of their folder,
+    /// and the first if it has a file.
     pub(super) fn all(directory: &Path) -> Result<Vec<Self>, OpenError> {
         let mut found = Self::with_folders(directory)?;
         found.retain(|generation| generation.folder(directory).join(MARKER).is_file());

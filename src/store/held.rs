@@ -64,7 +64,7 @@ impl HeldDirectory {
     ///
     /// [`OpenError`] if they cannot be listed.
     pub fn bytes(&self) -> Result<u64, OpenError> {
-        self.directory.generation().bytes(self.directory.path())
+        self.directory.bytes()
     }
 
     /// The number of the present database: 0 for the first, and one more after each compaction.
@@ -100,7 +100,7 @@ impl Kept<'_> {
     ///
     /// [`OpenError`] if they cannot be listed.
     pub fn bytes(&self) -> Result<u64, OpenError> {
-        self.directory.generation().bytes(self.directory.path())
+        self.directory.bytes()
     }
 
     /// Files in its folder that this program did not make, and does not remove.

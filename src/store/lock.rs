@@ -32,8 +32,8 @@ pub(super) enum Lock {
 }
 
 impl Lock {
-    /// Locks a directory against every other process, and notes there who holds it. A command that is
-    /// just copying the directory is waited for.
+    /// Locks a directory against every other process, and notes there who holds it. A command that
+    /// is just copying the directory is waited for.
     pub(super) fn for_writing(directory: &Path) -> Result<Self, OpenError> {
         let path = directory.join(LOCK);
         let mut options = File::options();

@@ -81,6 +81,11 @@ impl Scratch {
     pub fn path(&self) -> &Path {
         &self.path
     }
+
+    /// Removes the directory now.
+    pub(super) fn remove(self) {
+        drop(self.leftover);
+    }
 }
 
 /// Whether another process may have found a directory before it was locked, and removed it.
@@ -138,13 +143,6 @@ fn remove(path: &Path) {
     if all_removed {
         fs::remove_file(path.join(MARKER)).unwrap_or_default();
         fs::remove_dir(path).unwrap_or_default();
-    }
-}
-
-impl Scratch {
-    /// Removes the directory now.
-    pub(super) fn remove(self) {
-        drop(self.leftover);
     }
 }
 

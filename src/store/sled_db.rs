@@ -239,8 +239,8 @@ impl Database {
     }
 
     /// Reads sled's own tree, in which nothing is stored, and says whether its pages are whole.
-    /// sled moves them like all others, and if it cannot read one while a group is committed, only a
-    /// part of that group becomes durable.
+    /// sled moves them like all others, and if it cannot read one while a group is committed, only
+    /// a part of that group becomes durable.
     ///
     /// # Errors
     ///

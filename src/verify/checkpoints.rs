@@ -276,7 +276,7 @@ mod tests {
         let submitted = engine.submit(&requests, std::time::UNIX_EPOCH);
         assert!(submitted.is_ok());
         engine.close().expect("the storage works");
-        let mut store = crate::store::open(path, &options).expect("it is there");
+        let store = crate::store::open(path, &options).expect("it is there");
         let checkpoints = [
             ("both", checkpoint([1, 2], 0)),
             ("first", checkpoint([1, 1], 0)),
@@ -291,11 +291,7 @@ mod tests {
             checkpoints: checkpoints.into(),
             ..Group::default()
         };
-        store.begin().expect("the watermark can be written");
-        store.commit(&group).expect("the storage works");
-        store.close().expect("the storage works");
-        let report = verify::verify(path, &options.storage_timeout, |_| ());
-        let findings = report.expect("it can be read").findings;
+        let findings = verify::found_after(store, &group, path);
         let of = |finding: &verify::Finding| {
             let name = finding.text.split('"').nth(1).map(str::to_owned);
             (finding.class, name.expect("a name"))

@@ -193,7 +193,7 @@ mod tests {
         let submitted = engine.submit(&[event], std::time::UNIX_EPOCH);
         assert!(submitted.is_ok());
         engine.close().expect("the storage works");
-        let mut store = crate::store::open(path, &options).expect("it is there");
+        let store = crate::store::open(path, &options).expect("it is there");
         let fingerprint = store.fingerprints().of("another id");
         let (run, first) = (RunNumber(0), Position::FIRST);
         let blocks = encode_run(run, first, [(fingerprint, first)]);
@@ -215,11 +215,7 @@ mod tests {
             },
             ..Group::default()
         };
-        store.begin().expect("the watermark can be written");
-        store.commit(&group).expect("the storage works");
-        store.close().expect("the storage works");
-        let report = verify::verify(path, &options.storage_timeout, |_| ());
-        let findings = report.expect("it can be read").findings;
+        let findings = verify::found_after(store, &group, path);
         assert_eq!(findings.len(), 1, "{findings:?}");
         assert_eq!(findings[0].class, Class::Index);
     }

@@ -326,3 +326,17 @@ impl Verification<'_> {
         (self.on_progress)(self.progress);
     }
 }
+
+/// What is found in a directory once a group is in it that no processor would commit.
+#[cfg(test)]
+fn found_after(
+    mut store: crate::store::Store,
+    group: &crate::store::Group,
+    path: &Path,
+) -> Vec<Finding> {
+    store.begin().expect("the watermark can be written");
+    store.commit(group).expect("the storage works");
+    store.close().expect("the storage works");
+    let report = verify(path, &StorageTimeout::default(), |_| ());
+    report.expect("it can be read").findings
+}

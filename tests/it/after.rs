@@ -16,7 +16,7 @@ use crate::control::socket_client::SocketClient;
 
 const USAGE: i32 = 2;
 
-/// Has a node release an output for each of these events, on top of what there is.
+/// Sends these events to a node and commits, so that each adds an output.
 fn release(data_dir: &Path, ids: &[&str]) {
     let mut input: String = ids.iter().map(|id| event(1, id, "w") + "\n").collect();
     input += &(line("commit", 2, "") + "\n");

@@ -82,14 +82,20 @@ fn a_node_of_another_user_is_named_at_once_with_the_user_who_can_ask_it() {
     node.finish().expect_quiet_success();
 }
 
-#[test]
-fn a_process_that_does_not_listen_is_told_once_with_the_reason() {
-    let homes = Homes::new();
-    let home = homes.make();
+/// A node that has answered, and names its directory as seen from its home.
+fn node_in(home: &Home) -> Live {
     let mut node = Command::new(binary().get_program());
     node.args(["run", "-q", "--data-dir", "state"]);
     let mut node = Live::start(node.current_dir(home.path()));
     node.ask(REQUEST);
+    node
+}
+
+#[test]
+fn a_process_that_does_not_listen_is_told_once_with_the_reason() {
+    let homes = Homes::new();
+    let home = homes.make();
+    let node = node_in(&home);
     fs::remove_file(home.state().join("control.sock")).expect("it is there");
     let stats = EachCommand {
         name: "stats".to_owned(),
@@ -109,10 +115,7 @@ fn a_process_that_does_not_listen_is_told_once_with_the_reason() {
 fn a_holder_in_another_container_is_not_named_as_a_process_of_this_one() {
     let homes = Homes::new();
     let home = homes.make();
-    let mut node = Command::new(binary().get_program());
-    node.args(["run", "-q", "--data-dir", "state"]);
-    let mut node = Live::start(node.current_dir(home.path()));
-    node.ask(REQUEST);
+    let node = node_in(&home);
     let run_beside = || {
         let command = EachCommand {
             name: "run".to_owned(),

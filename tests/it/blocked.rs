@@ -68,7 +68,7 @@ impl Blocked {
 }
 
 impl Drop for Blocked {
-    /// A test that fails must not leave its process behind.
+    /// Kills the process, so that a failed test leaves none running.
     fn drop(&mut self) {
         if let Some(node) = &mut self.node {
             let _ = node.kill();

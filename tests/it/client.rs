@@ -182,7 +182,7 @@ impl Node {
 }
 
 impl Drop for Node {
-    /// A test that fails must not leave its process behind.
+    /// Kills the process, so that a failed test leaves none running.
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

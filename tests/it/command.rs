@@ -234,7 +234,7 @@ impl Live {
 }
 
 impl Drop for Live {
-    /// A test that fails must not leave its process behind.
+    /// Kills the process, so that a failed test leaves none running.
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

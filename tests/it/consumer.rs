@@ -49,7 +49,7 @@ impl Consumer {
 }
 
 impl Drop for Consumer {
-    /// A test that fails must not leave its process behind.
+    /// Kills the process, so that a failed test leaves none running.
     fn drop(&mut self) {
         self.child.kill().unwrap_or_default();
         self.child.wait().map(drop).unwrap_or_default();

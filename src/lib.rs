@@ -36,13 +36,14 @@
 //!
 //! | module | owns | must not know |
 //! |---|---|---|
-//! | [`node`] | the pipeline from an input to an output | what a request means |
+//! | [`node`] | lines from an input and from clients to a handle, and replies back | what a request means |
 //! | `protocol` | JSON on the wire | the disk, the processor |
 //! | [`load`] | building a directory from a dump | the bytes on disk |
-//! | [`inspect`] | looking at a state | how it is written |
+//! | `engine` | the driver as a library: an engine, and a handle that threads share | the wire |
 //! | [`verify`] | checking a resting directory | how it is written |
-//! | `engine` | the processor and the store as one library call | the wire |
-//! | `processor` | order: deduplicate, apply, collect, answer | JSON, threads, the clock |
+//! | [`inspect`] | views of a state | how it is written |
+//! | `driver` | apply, persist, reply: the order of these three | what a request means |
+//! | `processor` | deduplicating, applying, collecting, answering | JSON, threads, the clock |
 //! | `snapshots` | stored counts, from which counting starts | what a request means |
 //! | `journal` | accepted events at positions, in memory and stored | what an event means |
 //! | `seen` | which positions carry an id, in memory and stored | whether they count |
@@ -60,7 +61,8 @@
 //!
 //! # Invariants
 //!
-//! 1. No reply before its group's fdatasync has returned.
+//! 1. No reply before its group's fdatasync has returned: until then it is in a value that only
+//!    `store` opens.
 //! 2. The state after a restart is the state after some prefix of the requests that contains
 //!    every answered one.
 //! 3. The counts are the fold of the journal over the timeline; pending is the timeline without
@@ -72,6 +74,7 @@
 //! 6. Only `store` knows sled; only `protocol` knows the JSON of requests and replies, and
 //!    [`inspect`] that of questions and records.
 
+mod driver;
 mod engine;
 mod error;
 mod fingerprint;
@@ -96,8 +99,9 @@ mod store;
 mod threads;
 pub mod verify;
 
-pub use engine::Engine;
+pub use engine::{Engine, Handle, Pending};
 pub use error::{Holder, Loss, OpenError, StorageError};
+pub use inspect::View;
 pub use limits::{MAX_CHECKPOINT_ID_BYTES, MAX_EVENT_ID_BYTES, MAX_SOURCE_BYTES, MAX_WORD_BYTES};
 pub use options::Options;
 pub use remedy::remedy;

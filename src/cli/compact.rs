@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
 use clap::Args;
-use exactly_once::inspect::{Digest, Filter, Inspection, Query};
+use exactly_once::inspect::{Digest, Filter, Query, View};
 use exactly_once::load::{Built, build_next};
 use exactly_once::{HeldDirectory, Kept};
 use serde::Serialize;
@@ -110,7 +110,7 @@ pub(super) fn run(args: &CompactArgs) -> anyhow::Result<()> {
 
 fn compact(held: &HeldDirectory, args: &CompactArgs) -> anyhow::Result<()> {
     let timeout = args.timeout.storage_timeout();
-    let mut source = Source::Resting(Box::new(Inspection::of_held(held, &timeout)?));
+    let mut source = Source::Resting(Box::new(View::of_held(held, &timeout)?));
     let before = digest(&mut source)?;
     let built = copy_state(&mut source, args.floor, args.timeout, |dump, options| {
         build_next(held, dump, options)
@@ -150,7 +150,7 @@ fn remove_old(held: &HeldDirectory, kept: Kept<'_>, args: &CompactArgs) -> anyho
         });
     }
     // What is kept is removed only beside a database that can be opened.
-    Inspection::of_held(held, &args.timeout.storage_timeout())?;
+    View::of_held(held, &args.timeout.storage_timeout())?;
     kept.remove()?;
     say(&Done::OldRemoved {
         removed_generation: number,
@@ -165,7 +165,7 @@ fn undo(kept: Kept<'_>, args: &CompactArgs) -> anyhow::Result<()> {
                    seen them; keep the present one, and remove the old one with --remove-old";
         return Err(WrongArguments(why.to_owned()).into());
     }
-    Inspection::of_kept(&kept, &args.timeout.storage_timeout())?;
+    View::of_kept(&kept, &args.timeout.storage_timeout())?;
     let present_generation = kept.generation();
     if !args.dry_run {
         kept.make_present()?;

@@ -103,7 +103,8 @@ pub(super) fn run(args: &RunArgs, talk: Talk) -> anyhow::Result<()> {
     } = engine.statistics();
     let path = printable(&directory.display().to_string());
     info!("opened {path}: durable to position {position}, {pending} pending outputs");
-    let monitor = Monitor::new(&engine);
+    let handle = engine.share()?;
+    let monitor = Monitor::new(&handle);
     let progress = Progress::start(&monitor, talk.quiet);
     let (requests, ended_without_any) = Requests::new()?;
     let input = Stoppable::new(requests, stop.clone());
@@ -118,7 +119,7 @@ pub(super) fn run(args: &RunArgs, talk: Talk) -> anyhow::Result<()> {
         MetricsFile::start(path, every, &directory, &monitor)
     });
     let metrics = metrics.transpose()?;
-    let served = node::serve(engine, input, output, control, &stop, &monitor);
+    let served = node::serve(handle, input, output, control, &stop, &monitor);
     if let Some(metrics) = metrics {
         metrics.finish();
     }

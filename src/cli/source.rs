@@ -8,7 +8,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use exactly_once::inspect::{Inspection, Query};
+use exactly_once::inspect::{Query, View};
 use exactly_once::node::CONTROL_SOCKET;
 use exactly_once::{Holder, OpenError, remedy};
 use thiserror::Error;
@@ -38,8 +38,8 @@ impl SourceArgs {
             &self.data_dir,
             || {
                 let timeout = self.timeout.storage_timeout();
-                let inspection = Inspection::open(&self.data_dir, &timeout)?;
-                Ok(Source::Resting(Box::new(inspection)))
+                let view = View::open_within(&self.data_dir, &timeout)?;
+                Ok(Source::Resting(Box::new(view)))
             },
             |connection| Ok(Source::Live(connection)),
         )
@@ -167,7 +167,7 @@ impl NoAnswer {
 
 /// A state to be looked at.
 pub(super) enum Source {
-    Resting(Box<Inspection>),
+    Resting(Box<View>),
     Live(Connection),
 }
 
@@ -179,7 +179,7 @@ impl Source {
         sink: impl FnMut(&[u8]) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         match self {
-            Self::Resting(inspection) => inspection.answer(query, sink),
+            Self::Resting(view) => view.answer(query, sink),
             Self::Live(connection) => connection.ask(query, sink),
         }
     }

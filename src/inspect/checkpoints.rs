@@ -8,7 +8,7 @@ use humantime::format_rfc3339_millis;
 use serde::Serialize;
 
 use crate::error::StorageError;
-use crate::inspect::{InspectError, Inspection, Record, Sink, Source, ranges};
+use crate::inspect::{InspectError, Record, Sink, Source, View, ranges};
 use crate::state::counts::WordCount;
 use crate::state::position_set::PositionSet;
 use crate::store::Checkpoint;
@@ -56,13 +56,13 @@ pub struct WordDifference {
 /// Event ids.
 type Ids = HashSet<Box<str>>;
 
-impl Inspection {
+impl View {
     /// Every checkpoint, in byte order of the names.
     ///
     /// # Errors
     ///
     /// [`StorageError`] if something cannot be read.
-    pub fn checkpoint_summaries(
+    pub fn checkpoints(
         &self,
     ) -> impl Iterator<Item = Result<CheckpointSummary, StorageError>> + '_ {
         let mut absorbed = None;
@@ -141,7 +141,7 @@ impl Inspection {
         }
     }
 
-    pub(super) fn checkpoints<E: From<StorageError>>(
+    pub(super) fn checkpoint_records<E: From<StorageError>>(
         &self,
         with_incidentals: bool,
         sink: Sink<'_, E>,
@@ -171,7 +171,7 @@ impl Inspection {
         unsettled.difference(absorbed).len()
     }
 
-    /// What [`Inspection::absorbed_by_restore_of`] says of all checkpoints.
+    /// What [`View::absorbed_by_restore_of`] says of all checkpoints.
     fn absorbed_by_restores(&self) -> Result<PositionSet, StorageError> {
         let stored = self.reader.checkpoints();
         self.absorbed_by_restore_of(stored.map(|stored| stored.map(|(_, checkpoint)| checkpoint)))

@@ -1,9 +1,12 @@
 //! Why something that was asked for cannot be shown.
 
+use std::io;
+
 use thiserror::Error;
 
 use crate::error::StorageError;
 use crate::inspect::LastOutput;
+use crate::remedy::remedy;
 
 /// What to do where the log is not the one that a consumer has read.
 const ANOTHER_LOG: &str = "\
@@ -54,6 +57,9 @@ pub enum InspectError {
     /// A record cannot be said in JSON.
     #[error("a record could not be written as JSON")]
     Unspeakable(#[source] serde_json::Error),
+    /// A dump could not be written.
+    #[error("the dump could not be written; {}", remedy(None, .0))]
+    Unwritten(#[from] io::Error),
     /// Something cannot be read.
     #[error(transparent)]
     Storage(#[from] StorageError),

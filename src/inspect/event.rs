@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::error::StorageError;
-use crate::inspect::Inspection;
+use crate::inspect::View;
 use crate::journal::walk_fingerprints;
 use crate::state::position_set::PositionSet;
 use crate::store::RunHeader;
@@ -28,7 +28,7 @@ pub struct FoundEvent {
     pub committed: bool,
 }
 
-impl Inspection {
+impl View {
     /// Looks an event id up.
     ///
     /// # Errors
@@ -61,7 +61,7 @@ impl Inspection {
     /// # Errors
     ///
     /// [`StorageError`] if something cannot be read.
-    pub fn word_count(&self, word: &str) -> Result<u64, StorageError> {
+    pub fn count(&self, word: &str) -> Result<u64, StorageError> {
         let counts = self.counts_of(&self.timeline)?;
         let found = counts.binary_search_by(|c| c.word.as_bytes().cmp(word.as_bytes()));
         Ok(found.map_or(0, |index| counts[index].count))

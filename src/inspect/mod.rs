@@ -13,6 +13,7 @@ mod query;
 mod record;
 mod stats;
 
+use std::fmt;
 use std::path::Path;
 
 use tracing::warn;
@@ -40,9 +41,14 @@ pub use stats::{ProcessStats, Stats, TreeStats};
 /// What sled may cache of a copy.
 const CACHE_BYTES: u64 = 16 << 20;
 
-/// A state to be looked at: that of a copy of a resting directory, or what a running process had
-/// made durable at one moment.
-pub struct Inspection {
+/// What was durable at one moment, to be read on any thread while others change the state.
+///
+/// A view of an open directory keeps what has been changed since in memory. It is given up when all
+/// views together keep more than 64 MiB of it, the oldest first, and when more than 2,048 are open:
+/// what is read then fails with [`StorageError::ViewGivenUp`]. New events take nothing of it;
+/// stored counts and checkpoints that are replaced do. While a view is being read, closing the
+/// directory does not wait for it: what is read later fails with [`StorageError::Stopped`].
+pub struct View {
     stored: Stored,
     timeline: PositionSet,
     reader: Reader,
@@ -50,17 +56,37 @@ pub struct Inspection {
     process: Option<ProcessStats>,
 }
 
-/// Takes each record in turn; its error ends the inspection.
+impl fmt::Debug for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let position = self.stored.record.scalars.position.0;
+        f.debug_struct("View").field("position", &position).finish()
+    }
+}
+
+/// Takes each record in turn; its error ends the view.
 type Sink<'s, E> = &'s mut dyn FnMut(&Record<'_>) -> Result<(), E>;
 
-impl Inspection {
-    /// Opens a copy of a directory that no process writes to, made beside it or in the system's
-    /// temporary directory. No writer can open the directory until the copy is made.
+impl View {
+    /// Opens a view of a directory that no process writes to: of a copy, which is made beside it or
+    /// in the system's temporary directory. No writer can open the directory until the copy is
+    /// made.
     ///
     /// # Errors
     ///
     /// [`OpenError`], by what stands in the way.
-    pub fn open(path: impl AsRef<Path>, timeout: &StorageTimeout) -> Result<Self, OpenError> {
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        Self::open_within(path, &StorageTimeout::default())
+    }
+
+    /// As [`View::open`], with a limit for each call of the storage.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], by what stands in the way.
+    pub fn open_within(
+        path: impl AsRef<Path>,
+        timeout: &StorageTimeout,
+    ) -> Result<Self, OpenError> {
         Self::of_copy(RestingCopy::open(path.as_ref(), CACHE_BYTES, timeout)?)
     }
 
@@ -92,20 +118,22 @@ impl Inspection {
         Ok(Self::new(stored, copy.reader().clone()))
     }
 
-    /// Looks at what a process had made durable at one moment, with its figures then.
+    /// A view of what an open directory had made durable at one moment.
     ///
     /// # Errors
     ///
     /// [`StorageError`] if something cannot be read.
-    pub(crate) fn of_view(
-        state: DurableState,
-        process: ProcessStats,
-    ) -> Result<Self, StorageError> {
+    pub(crate) fn of_state(state: DurableState) -> Result<Self, StorageError> {
         let (stored, reader) = state.read()?;
-        Ok(Self {
+        Ok(Self::new(stored, reader))
+    }
+
+    /// With figures of the process that has the directory open.
+    pub(crate) fn with_process(self, process: ProcessStats) -> Self {
+        Self {
             process: Some(process),
-            ..Self::new(stored, reader)
-        })
+            ..self
+        }
     }
 
     fn new(stored: Stored, reader: Reader) -> Self {
@@ -136,11 +164,11 @@ impl Inspection {
     ) -> Result<(), E> {
         match section {
             Section::Meta => self.meta(with_incidentals, &mut sink),
-            Section::Counts => self.counts(&mut sink),
-            Section::Checkpoints => self.checkpoints(with_incidentals, &mut sink),
+            Section::Counts => self.count_records(&mut sink),
+            Section::Checkpoints => self.checkpoint_records(with_incidentals, &mut sink),
             Section::Commits => self.commits(with_incidentals, &mut sink),
             Section::Moves => self.moves(with_incidentals, &mut sink),
-            Section::Outputs => self.outputs(&mut sink),
+            Section::Outputs => self.all_outputs(&mut sink),
             Section::Seen => self.seen(&mut sink),
         }
     }
@@ -186,7 +214,7 @@ impl Inspection {
             .try_for_each(|(name, value)| sink(&Record::Meta { name, value }))
     }
 
-    fn counts<E: From<StorageError>>(&self, sink: Sink<'_, E>) -> Result<(), E> {
+    fn count_records<E: From<StorageError>>(&self, sink: Sink<'_, E>) -> Result<(), E> {
         let mut counts = Counts::default();
         self.add_to(&mut counts, &self.timeline)?;
         counts.into_sorted().iter().try_for_each(|c| {
@@ -195,6 +223,15 @@ impl Inspection {
                 count: c.count,
             })
         })
+    }
+
+    /// The words with their counts, in byte order.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if something cannot be read.
+    pub fn counts(&self) -> Result<Vec<WordCount>, StorageError> {
+        self.counts_of(&self.timeline)
     }
 
     /// The counts of a timeline, in byte order of the words: from the nearest stored ones, over

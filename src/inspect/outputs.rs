@@ -6,7 +6,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::error::StorageError;
-use crate::inspect::{InspectError, Inspection, OutputStatus, Record, Sink};
+use crate::inspect::{InspectError, OutputStatus, Record, Sink, View};
 use crate::json_text::{put_number, put_string};
 use crate::state::position::Position;
 use crate::store::Commit;
@@ -17,7 +17,7 @@ const SHOWN_CHARS: usize = 80;
 
 /// An output that a commit released. Offsets are dense and never change, so that a consumer that
 /// stores the last output it has got reads each output once: see
-/// [`Inspection::committed_outputs_after`].
+/// [`View::outputs_after`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CommittedOutput<'a> {
     /// Its place in the log, from 0.
@@ -100,7 +100,7 @@ impl CommittedOutput<'_> {
     }
 }
 
-impl Inspection {
+impl View {
     /// Calls `sink` with released outputs in order of their offsets: from `from` on, at most
     /// `limit`. `from` may be the offset that the next output will have. Nothing tells whether the
     /// outputs before it are those that a consumer has got.
@@ -108,7 +108,7 @@ impl Inspection {
     /// # Errors
     ///
     /// [`InspectError`], or whatever `sink` returns.
-    pub fn committed_outputs<E: From<InspectError> + From<StorageError>>(
+    pub fn outputs<E: From<InspectError> + From<StorageError>>(
         &self,
         from: u64,
         limit: u64,
@@ -136,7 +136,7 @@ impl Inspection {
         })
     }
 
-    /// As [`Self::committed_outputs`], from the one after the last output that a consumer has got,
+    /// As [`Self::outputs`], from the one after the last output that a consumer has got,
     /// which must be in the log. No state can tell that it was put back from a copy; what is in the
     /// log can.
     ///
@@ -144,14 +144,14 @@ impl Inspection {
     ///
     /// [`InspectError::LastOutputGone`] or [`InspectError::AnotherOutput`] if the log does not have
     /// that output, another [`InspectError`], or whatever `sink` returns.
-    pub fn committed_outputs_after<E: From<InspectError> + From<StorageError>>(
+    pub fn outputs_after<E: From<InspectError> + From<StorageError>>(
         &self,
         last: &LastOutput,
         limit: u64,
         sink: impl FnMut(&CommittedOutput<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         self.check_last(last)?;
-        self.committed_outputs(last.offset + 1, limit, sink)
+        self.outputs(last.offset + 1, limit, sink)
     }
 
     /// Checks that the log has the last output that a consumer has got.
@@ -161,7 +161,7 @@ impl Inspection {
             let last = Box::new(last.clone());
             return Err(InspectError::LastOutputGone { last, end });
         }
-        self.committed_outputs(last.offset, 1, |output| {
+        self.outputs(last.offset, 1, |output| {
             if last.is(output) {
                 return Ok(());
             }
@@ -173,7 +173,7 @@ impl Inspection {
     }
 
     /// Calls `sink` with every output, the released ones first.
-    pub(super) fn outputs<E: From<StorageError>>(&self, sink: Sink<'_, E>) -> Result<(), E> {
+    pub(super) fn all_outputs<E: From<StorageError>>(&self, sink: Sink<'_, E>) -> Result<(), E> {
         self.released(1, 0..u64::MAX, |place, position, entry| {
             output(position, &entry, Some(place), sink)
         })?;

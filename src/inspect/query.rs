@@ -1,10 +1,12 @@
 //! What can be asked of a state, in one form for a running process and for a resting directory.
 
+use std::io::Write;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::StorageError;
 use crate::inspect::{
-    CommittedOutput, DumpDigest, InspectError, Inspection, LastOutput, Record, Section,
+    CommittedOutput, DumpDigest, InspectError, LastOutput, Record, Section, View,
 };
 use crate::state::counts::WordCount;
 use crate::state::position_set::PositionSet;
@@ -229,7 +231,7 @@ impl<F> Lines<F> {
     }
 }
 
-impl Inspection {
+impl View {
     /// Answers a question: calls `sink` with each record as JSON, without a newline.
     ///
     /// # Errors
@@ -246,9 +248,9 @@ impl Inspection {
         };
         match query {
             Query::Stats => lines.add(&self.stats()?),
-            Query::Counts => self.add_counts(&self.counts_of(&self.timeline)?, &mut lines),
+            Query::Counts => self.add_counts(&self.counts()?, &mut lines),
             Query::ListCheckpoints => {
-                let mut checkpoints = self.checkpoint_summaries();
+                let mut checkpoints = self.checkpoints();
                 checkpoints.try_for_each(|checkpoint| lines.add(&checkpoint?))
             }
             Query::ShowCheckpoint { checkpoint_id } => {
@@ -265,14 +267,14 @@ impl Inspection {
                 let limit = limit.unwrap_or(u64::MAX);
                 let sink = |output: &CommittedOutput<'_>| lines.add_output(output);
                 match (from, after) {
-                    (from, None) => self.committed_outputs(from.unwrap_or(0), limit, sink),
-                    (None, Some(last)) => self.committed_outputs_after(last, limit, sink),
+                    (from, None) => self.outputs(from.unwrap_or(0), limit, sink),
+                    (None, Some(last)) => self.outputs_after(last, limit, sink),
                     (Some(_), Some(_)) => Err(InspectError::TwoBeginnings.into()),
                 }
             }
             Query::GetEvent { event_id } => lines.add(&self.event(event_id)?),
             Query::GetWord { word } => {
-                let count = self.word_count(word)?;
+                let count = self.count(word)?;
                 lines.add(&FoundWord { word, count })
             }
             Query::History => self.history(&mut lines),
@@ -300,6 +302,24 @@ impl Inspection {
                 sink(&digest)
             }
         }
+    }
+
+    /// Writes everything as a whole dump, which [`crate::load`] reads: a JSON object a line.
+    ///
+    /// # Errors
+    ///
+    /// [`InspectError`], or [`InspectError::Unwritten`] if the dump could not be written.
+    pub fn dump(&self, mut to: impl Write) -> Result<(), InspectError> {
+        let whole = Filter {
+            incidentals: true,
+            ..Filter::default()
+        };
+        let written = self.answer(&Query::Dump(whole), |line| {
+            to.write_all(line)?;
+            to.write_all(b"\n")?;
+            Ok::<(), InspectError>(())
+        });
+        written.and_then(|()| Ok(to.flush()?))
     }
 
     fn dump_section<E, F>(

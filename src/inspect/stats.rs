@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::error::StorageError;
-use crate::inspect::Inspection;
+use crate::inspect::View;
 use crate::store::TreeDigest;
 
 /// Figures of a state.
@@ -86,7 +86,7 @@ pub struct ProcessStats {
     pub sync_seconds: f64,
 }
 
-impl Inspection {
+impl View {
     /// Figures of the state, and of the process if one is running.
     ///
     /// # Errors

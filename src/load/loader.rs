@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::BufRead;
 
 use crate::Request;
+use crate::driver::{self, Applier};
 use crate::engine::Engine;
 use crate::inspect::{DumpDigest, MoveKind};
 use crate::load::lines::{
@@ -11,7 +12,7 @@ use crate::load::lines::{
     kind_of, source_of,
 };
 use crate::load::{LoadError, Loaded};
-use crate::processor::{Processor, Rest};
+use crate::processor::Rest;
 use crate::state::counts::word_hash;
 use crate::state::position::Position;
 use crate::state::position_set::{PositionRange, PositionSet};
@@ -28,7 +29,7 @@ const SHOWN_CHARS: usize = 80;
 
 /// Takes in a dump, line by line.
 pub(super) struct Loader {
-    processor: Processor,
+    applier: Applier<()>,
     store: Store,
     rest: Rest,
     /// What the dump says of itself in its section `meta`.
@@ -60,11 +61,10 @@ impl From<LoadError> for Wrong {
 }
 
 impl Loader {
-    pub(super) fn new(engine: Engine) -> Result<Self, LoadError> {
-        let (processor, mut store) = engine.into_parts();
-        store.begin()?;
-        Ok(Self {
-            processor,
+    pub(super) fn new(engine: Engine) -> Self {
+        let (applier, store) = engine.into_halves();
+        Self {
+            applier,
             store,
             rest: Rest::default(),
             said: BTreeMap::new(),
@@ -72,7 +72,7 @@ impl Loader {
             commits: VecDeque::new(),
             released: PositionSet::default(),
             loaded: Loaded::default(),
-        })
+        }
     }
 
     /// Takes in a whole dump, and closes the directory.
@@ -111,8 +111,8 @@ impl Loader {
             if lines.is_multiple_of(LINES_A_LOOK) {
                 self.look_for_room()?;
             }
-            if self.processor.group_is_full() {
-                self.store.commit(&self.processor.take_group()?)?;
+            if self.applier.is_full() {
+                self.store.persist(self.applier.end_group()?)?;
             }
         };
         digest
@@ -208,14 +208,14 @@ impl Loader {
             committed_source: source_of(line.committed_source),
             created_at_ms: line.created_at_ms,
         };
-        self.processor.rebuild_checkpoint(line.name, checkpoint);
+        self.applier.rebuild().checkpoint(line.name, checkpoint);
         self.loaded.checkpoints += 1;
         Ok(())
     }
 
     fn take_move(&mut self, line: MoveLine) {
         let checkpoint_id = line.checkpoint.filter(|_| line.kind == MoveKind::Restore);
-        self.processor.rebuild_move(Move {
+        self.applier.rebuild().a_move(Move {
             number: line.number,
             record: MoveRecord {
                 checkpoint_id,
@@ -252,7 +252,7 @@ impl Loader {
     /// Takes in the first commit, all of whose outputs have come.
     fn take_commit(&mut self) {
         if let Some(line) = self.commits.pop_front() {
-            self.processor.rebuild_commit(Commit {
+            self.applier.rebuild().commit(Commit {
                 number: line.commit,
                 first_output: line.first_offset,
                 released: std::mem::take(&mut self.released),
@@ -272,16 +272,16 @@ impl Loader {
             return Err(contradiction("an event has", expected, found));
         }
         let position = self
-            .processor
-            .rebuild_event(event_id, word, line.count, is_in_state);
+            .applier
+            .rebuild()
+            .event(event_id, word, line.count, is_in_state);
         agree("positions go on at", position.0, line.position)?;
         self.loaded.positions = position.0;
         Ok(())
     }
 
     fn look_for_room(&mut self) -> Result<(), LoadError> {
-        self.processor.begin_batch(0)?;
-        match self.processor.low_space() {
+        match self.applier.rebuild().look_for_room()? {
             None => Ok(()),
             Some(low) => Err(LoadError::LowDisk {
                 free_bytes: low.free_bytes,
@@ -318,13 +318,10 @@ impl Loader {
             0,
             self.commits.len() as u64,
         )?;
-        let counted = self.processor.counts_digest();
+        let counted = self.applier.rebuild().counts_digest();
         agree("the digest of the counts is", self.counts_digest, counted)?;
-        self.processor.rebuild_state(self.rest);
-        while let Some(group) = self.processor.take_last_group()? {
-            self.store.commit(&group)?;
-        }
-        drop(self.processor);
+        self.applier.rebuild().rest(self.rest);
+        driver::persist_rest(&mut self.applier, &mut self.store)?;
         self.store.close()?;
         Ok(self.loaded)
     }

@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use crate::engine::Engine;
 use crate::error::{OpenError, StorageError};
-use crate::inspect::Inspection;
+use crate::inspect::View;
 use crate::options::Options;
 use crate::storage_timeout::StorageTimeout;
 use crate::store::{BuildSite, HeldDirectory, has_no_state};
@@ -143,8 +143,8 @@ impl Built {
     /// # Errors
     ///
     /// [`OpenError`], by what stands in the way.
-    pub fn inspect(&self, timeout: &StorageTimeout) -> Result<Inspection, OpenError> {
-        Inspection::of_site(&self.site, timeout)
+    pub fn inspect(&self, timeout: &StorageTimeout) -> Result<View, OpenError> {
+        View::of_site(&self.site, timeout)
     }
 
     /// Checks everything that it holds.
@@ -225,7 +225,7 @@ fn build_at(site: BuildSite, input: impl BufRead, options: &Options) -> Result<B
         ..options.clone()
     };
     let engine = Engine::build(&site, &options)?;
-    let loaded = Loader::new(engine)?.load(input)?;
+    let loaded = Loader::new(engine).load(input)?;
     Ok(Built { loaded, site })
 }
 

@@ -1,112 +1,80 @@
-//! Lines of a batch and their answers, which are kept from their reader until their group is
-//! durable.
+//! Lines of a batch and their answers, on the way to their reader.
 
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::driver::{Answers, Deliver, Place};
 use crate::inspect::{ProcessStats, Query};
-use crate::node::answers::Answers;
 use crate::node::outbox::{Outbox, Part};
 use crate::node::question::Question;
 use crate::protocol::{Addressee, Batch, Body, ReplyWriter};
-use crate::request::Answer;
 use crate::store::DurableState;
 
 /// Replies are written as soon as they have this many bytes: while they are in the CPU's cache.
 pub(super) const WRITE_BYTES: usize = 128 << 10;
 
-/// Some lines of a batch, with their answers and the outbox that these go into.
-#[derive(Debug)]
-pub(super) struct Answered {
-    outbox: Arc<Outbox>,
-    lines: Lines,
+/// Some lines of a batch that wait for their answers, and the outbox that these go into.
+pub(super) struct LinesTicket {
+    pub(super) batch: Arc<Batch>,
+    /// Bytes that the whole batch takes, about.
+    pub(super) batch_bytes: usize,
+    pub(super) lines: Range<usize>,
+    /// Figures of the process when the question came that the lines end with, if they do.
+    pub(super) process: Option<ProcessStats>,
+    pub(super) outbox: Arc<Outbox>,
+}
+
+impl Deliver for LinesTicket {
+    fn wants_view(&self) -> bool {
+        self.process.is_some() && !self.outbox.is_gone()
+    }
+
+    fn receiver(&self) -> Option<usize> {
+        Some(Arc::as_ptr(&self.outbox).addr())
+    }
+
+    fn deliver(self: Box<Self>, answers: Answers, view: Option<DurableState>, place: Place) {
+        let Self {
+            batch,
+            batch_bytes,
+            lines,
+            process,
+            outbox,
+        } = *self;
+        let lines = Lines {
+            batch,
+            batch_bytes,
+            lines,
+            answers,
+            process,
+        };
+        let part = Part::Lines {
+            lines: Box::new(lines),
+            state: view.map(Box::new),
+            place,
+        };
+        outbox.push(part);
+        if place == Place::Last {
+            // While there is room, no group is begun before the replies to this one have left.
+            outbox.wait_until_written();
+        }
+    }
 }
 
 /// Some lines of a batch, with their answers.
 #[derive(Debug)]
 pub(super) struct Lines {
     batch: Arc<Batch>,
-    /// Bytes that the whole batch takes, about.
     batch_bytes: usize,
     lines: Range<usize>,
     /// Of each line that is a request to the processor.
     answers: Answers,
-    /// Figures of the process when the question came that the lines end with, if they do.
     process: Option<ProcessStats>,
-}
-
-impl Answered {
-    /// No line yet of a batch, of which those before `first_line` were answered.
-    pub(super) fn new(
-        batch: Arc<Batch>,
-        batch_bytes: usize,
-        first_line: usize,
-        outbox: Arc<Outbox>,
-    ) -> Self {
-        let lines = Lines {
-            answers: Answers::expecting(batch.lines.len() - first_line),
-            batch,
-            batch_bytes,
-            lines: first_line..first_line,
-            process: None,
-        };
-        Self { outbox, lines }
-    }
-
-    /// No line yet of what the batch has after these lines, if that is any.
-    pub(super) fn rest(&self) -> Option<Self> {
-        let Lines {
-            batch,
-            batch_bytes,
-            lines,
-            ..
-        } = &self.lines;
-        let has_more = lines.end < batch.lines.len();
-        let outbox = &self.outbox;
-        has_more.then(|| {
-            Self::new(
-                Arc::clone(batch),
-                *batch_bytes,
-                lines.end,
-                Arc::clone(outbox),
-            )
-        })
-    }
-
-    /// Adds the next line, a request to the processor, and returns as [`Answers::push`] does.
-    pub(super) fn push(&mut self, answer: Answer) -> usize {
-        self.lines.lines.end += 1;
-        self.lines.answers.push(answer)
-    }
-
-    /// Adds the next line, one that the processor does not answer.
-    pub(super) fn push_other(&mut self) {
-        self.lines.lines.end += 1;
-    }
-
-    /// Says that the last line is a question, which came when the process had these figures.
-    pub(super) fn ask(&mut self, process: ProcessStats) {
-        self.lines.process = Some(process);
-    }
-
-    /// True if the last line is a question, and there is still a reader for the answer.
-    pub(super) fn asks(&self) -> bool {
-        self.lines.process.is_some() && !self.outbox.is_gone()
-    }
-
-    /// Sends the answers on their way, with the durable state that the last line asks about.
-    pub(super) fn send(self, state: Option<DurableState>) {
-        let Self { outbox, lines } = self;
-        let state = state.map(Box::new);
-        let lines = Box::new(lines);
-        outbox.push(Part::Lines { lines, state });
-    }
 }
 
 /// This many lines, of this many bytes, have few replies.
 const FEW_LINES: usize = 8;
 const FEW_BYTES: usize = 64 << 10;
-
 impl Lines {
     /// True if they have few replies, and short ones.
     pub(super) fn are_few(&self) -> bool {

@@ -16,9 +16,10 @@ use tracing::warn;
 
 use crate::node::Stop;
 use crate::node::answered::WRITE_BYTES;
-use crate::node::control::Service;
+
 use crate::node::outbox::{Backlog, LOOK_EVERY, Outbox, Part};
 use crate::node::places::Place;
+use crate::node::service::Service;
 use crate::protocol::{ErrorCounts, ReplyWriter};
 
 /// A client is not read while more than this waits to be written to it.
@@ -92,12 +93,12 @@ pub(super) fn start<'scope>(
     place: impl FnOnce(&Arc<Backlog>) -> Arc<Place>,
 ) -> io::Result<Arc<Outbox>> {
     stream.0.set_write_timeout(Some(LOOK_EVERY))?;
-    let (outbox, parts, backlog) = Outbox::new(ENOUGH_WAITING_BYTES, service.room.clone());
+    let (outbox, parts, backlog) = Outbox::new(ENOUGH_WAITING_BYTES);
     let place = place(&backlog);
     let output = ClientOutput {
         stream: stream.clone(),
         stop: service.stop,
-        errors: service.errors.clone(),
+        errors: service.monitor.errors().clone(),
         backlog,
         lines: Vec::new(),
         ending_since: None,
@@ -144,6 +145,7 @@ impl ClientOutput<'_> {
         let Part::Lines {
             lines: answered,
             state,
+            ..
         } = part
         else {
             return Ok(());

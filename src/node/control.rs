@@ -1,7 +1,7 @@
 //! The control socket: other processes of the same user ask and tell a running node things.
 //!
-//! Each client has a thread that reads its requests into the same queue as those of standard
-//! input, and a thread that writes its replies. Neither can hold up the node: a client whose
+//! Each client has a thread that reads its requests and takes turns for them, as there is one for
+//! standard input, and a thread that writes its replies. Neither can hold up the node: a client whose
 //! replies pile up is not read any further.
 
 use std::collections::VecDeque;
@@ -15,16 +15,17 @@ use std::sync::Arc;
 use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Sender;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use tracing::{info, warn};
 
+use crate::error::StorageError;
 use crate::node::client::{self, ClientStream};
+use crate::node::decoded::Decoded;
 use crate::node::outbox::Outbox;
 use crate::node::places::{Kind, Places};
-use crate::node::{Decoded, Stop, Stoppable};
-use crate::processor::Preparer;
-use crate::protocol::{Batch, BatchReader, Body, ErrorCounts};
+use crate::node::service::Service;
+use crate::node::{Stop, Stoppable};
+use crate::protocol::{Batch, BatchReader, Body};
 use crate::store::FileIdentity;
 
 /// The name of the socket in the state directory.
@@ -65,17 +66,6 @@ pub struct ControlSocket {
     max_clients: usize,
 }
 
-/// What every client of the socket is served with.
-#[derive(Debug, Clone)]
-pub(super) struct Service<'scope> {
-    pub(super) preparer: Preparer,
-    pub(super) batches: Sender<Decoded>,
-    /// Gets a message when an outbox has room again.
-    pub(super) room: Sender<()>,
-    pub(super) stop: &'scope Stop,
-    pub(super) errors: ErrorCounts,
-}
-
 impl ControlSocket {
     /// Makes the socket in a directory that this process holds, in place of one that a killed
     /// process has left.
@@ -112,15 +102,10 @@ impl ControlSocket {
         self
     }
 
-    /// Takes clients until a stop is requested. `clients` counts them.
-    pub(super) fn serve<'scope>(
-        self,
-        scope: &'scope Scope<'scope, '_>,
-        service: Service<'scope>,
-        clients: &Arc<()>,
-    ) {
+    /// Takes clients until a stop is requested.
+    pub(super) fn serve<'scope>(self, scope: &'scope Scope<'scope, '_>, service: Service<'scope>) {
         let max_clients = self.max_clients.min(max_descriptors());
-        let mut places = Places::new(max_clients, clients);
+        let mut places = Places::new(max_clients, service.monitor.clients());
         let mut refused = VecDeque::with_capacity(REFUSED_CONNECTIONS);
         while is_waited_for(&self.listener, service.stop) {
             let stream = match self.listener.accept() {
@@ -133,7 +118,7 @@ impl ControlSocket {
                 }
             };
             if let Err(why) = start(scope, &stream, &service, &mut places) {
-                stream.refuse(&why, &service.errors);
+                stream.refuse(&why, service.monitor.errors());
                 refused.truncate(REFUSED_CONNECTIONS - 1);
                 refused.push_front(stream);
             }
@@ -263,21 +248,18 @@ fn with_address(
 
 /// Reads what a client asks until it ends or a stop is requested.
 fn read(stream: ClientStream, outbox: &Arc<Outbox>, service: &Service<'_>) {
-    let Service { batches, stop, .. } = service;
-    let decoded = |batch| Decoded::new(batch, service.preparer, Arc::clone(outbox));
-    let mut reader = BatchReader::for_control(Stoppable::new(stream, (*stop).clone()));
-    while outbox.wait_until_taken(stop) {
+    let mut reader = BatchReader::for_control(Stoppable::new(stream, service.stop.clone()));
+    while outbox.wait_until_taken(service.stop) {
+        // The node tells why the pipeline has failed.
         match reader.read() {
-            Ok(Some(batch)) if batch.lines.is_empty() => {}
             Ok(Some(batch)) => {
-                if batches.send(decoded(batch)).is_err() {
+                if apply(batch, outbox, service).is_err() {
                     return;
                 }
             }
-            Ok(None) if stop.is_requested() => return,
+            Ok(None) if service.stop.is_requested() => return,
             Ok(None) => {
-                // The applier is gone only if the node is ending.
-                batches.send(decoded(reader.finish())).unwrap_or_default();
+                apply(reader.finish(), outbox, service).unwrap_or_default();
                 return;
             }
             Err(error) => {
@@ -286,6 +268,19 @@ fn read(stream: ClientStream, outbox: &Arc<Outbox>, service: &Service<'_>) {
             }
         }
     }
+}
+
+fn apply(
+    batch: Batch,
+    outbox: &Arc<Outbox>,
+    service: &Service<'_>,
+) -> Result<(), Arc<StorageError>> {
+    if batch.lines.is_empty() {
+        return Ok(());
+    }
+    let expected = service.pipeline.expect();
+    let decoded = Decoded::new(batch, service.pipeline.preparer(), Arc::clone(outbox));
+    decoded.apply(expected, service)
 }
 
 /// Reads what a client asks at once, which may only be questions; it is not read any further.
@@ -303,14 +298,14 @@ fn read_one(stream: ClientStream, outbox: &Arc<Outbox>, service: &Service<'_>, m
         }
     };
     if only_asks(&batch) {
-        let decoded = Decoded::new(batch, service.preparer, Arc::clone(outbox));
-        service.batches.send(decoded).unwrap_or_default();
+        // The node tells why the pipeline has failed.
+        apply(batch, outbox, service).unwrap_or_default();
     } else {
         let why = format!(
             "all {max_clients} places for clients are taken, and the one that is left is for a \
              question at once; try again later, or start the node with a higher --max-clients"
         );
-        stream.refuse(&why, &service.errors);
+        stream.refuse(&why, service.monitor.errors());
     }
 }
 

@@ -1,34 +1,32 @@
 //! The node: a pipeline that reads requests from one channel and writes replies to another.
 //!
 //! ```text
-//! input -> read and decode -> apply in memory -> commit   -> spell and write the replies -> output
+//! input -> read and decode -> apply in memory -> persist  -> spell and write the replies -> output
 //!          a thread           the caller's       a thread    a thread
 //! ```
 //!
-//! Clients of the control socket have a thread each that reads, and one that writes: their requests
-//! join the one queue in front of the applier, which is what orders them all. Each of their
-//! questions is answered on a thread of its own.
+//! The two stages in the middle are a [`Handle`]'s, which others may share. Clients
+//! of the control socket have a thread each that reads, decodes and applies, and one that writes:
+//! turns order what all of them request. Each of their questions is answered on a thread of its
+//! own.
 //!
-//! While one group is being made durable, the next is applied and the one after it decoded. A
-//! group is what is already waiting, up to a limit, and is never waited for. Replies leave only
-//! after the fdatasync of their group, as the thread that commits is the one that hands them on. It
-//! waits for no reader that leaves no room: what is not taken waits in an outbox of its own, and
-//! while much is in there, requests of that sender are not read.
+//! While one group is persisted, the next is applied and the one after it decoded. Replies leave
+//! only after the fdatasync of their group, as the thread that persists is the one that hands them
+//! on. It waits for no reader that leaves no room: what is not taken waits in an outbox of its own,
+//! and while much is in there, requests of that sender are not read.
 
 mod answered;
-mod answers;
-mod apply;
 mod client;
-mod commit;
 mod control;
+mod decoded;
 mod ignored_signals;
 mod monitor;
 mod outbox;
 mod output;
 mod places;
 mod priority;
-mod put_off;
 mod question;
+mod service;
 mod stages;
 mod stop;
 
@@ -36,25 +34,26 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Instant;
 
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use parking_lot::Mutex;
 use thiserror::Error;
+use tracing::warn;
 
-use crate::engine::Engine;
+use crate::driver::{Expected, Pipeline};
+use crate::engine::Handle;
 use crate::error::StorageError;
-use crate::processor::{Preparation, Preparer};
-use crate::protocol::{Batch, BatchReader, Body, Line};
+use crate::inspect::View;
+use crate::protocol::BatchReader;
 use crate::threads;
-use answers::ANSWER_BYTES;
-use apply::Applier;
-use commit::Committer;
-use control::Service;
 pub use control::{CONTROL_SOCKET, ControlSocket, DEFAULT_MAX_CLIENTS, connect};
+use decoded::Decoded;
 pub use ignored_signals::IgnoredSignals;
 pub use monitor::Monitor;
 use outbox::Outbox;
 use output::Output;
 pub use output::ReplyOutput;
 pub use priority::yield_to_others;
+use service::Service;
 pub use stages::StageTimes;
 use stages::TimedInput;
 use stop::StopAtEnd;
@@ -76,11 +75,17 @@ pub enum NodeError {
     Output(#[source] io::Error),
     /// The storage failed. What was not answered may or may not have taken effect.
     #[error(transparent)]
-    Storage(#[from] StorageError),
+    Storage(#[from] Arc<StorageError>),
 }
 
-/// Serves the protocol until the input ends or `stop` is requested, and closes the engine; to the
-/// clients of a control socket too, if there is one.
+impl From<StorageError> for NodeError {
+    fn from(error: StorageError) -> Self {
+        Self::Storage(Arc::new(error))
+    }
+}
+
+/// Serves the protocol until the input ends or `stop` is requested, and lets go of the handle; to
+/// the clients of a control socket too, if there is one.
 ///
 /// At the end of input everything that was read is carried out, made durable and answered; a
 /// last line without a newline counts at the end of input, and not after a stop. When this
@@ -93,57 +98,51 @@ pub enum NodeError {
 ///
 /// [`NodeError`], once everything that can still be made durable is.
 pub fn serve(
-    engine: Engine,
+    handle: Handle,
     input: impl Read + Send,
     output: impl Into<ReplyOutput>,
     control: Option<ControlSocket>,
     stop: &Stop,
     monitor: &Monitor,
 ) -> Result<(), NodeError> {
-    let (processor, mut store) = engine.into_parts();
-    store.begin()?;
-    let (room, has_room) = bounded(1);
-    let (output, outbox) = Output::start(output.into(), stop, monitor, room.clone())?;
-    let (batches, decoded) = bounded(WAITING_BATCHES);
-    let (groups, held) = bounded(0);
+    let pipeline = handle.into_pipeline();
+    let outcome = pipeline.outcome();
+    let stop_at_failure = stop.clone();
+    pipeline.when_failed(move || stop_at_failure.request());
+    if monitor.keeps_last_state() {
+        keep_last_state(&pipeline, monitor);
+    }
+    let (output, outbox) = Output::start(output.into(), stop, monitor)?;
+    let low_space = Mutex::new(None);
     let served = std::thread::scope(|scope| {
         // A thread that cannot be started ends those that were.
         let _stop = StopAtEnd(stop);
-        let preparer = processor.preparer();
-        let clock = monitor.clock();
+        let service = Service {
+            pipeline,
+            monitor,
+            stop,
+            low_space: &low_space,
+        };
         if let Some(control) = control {
-            let service = Service {
-                preparer,
-                batches: batches.clone(),
-                room,
-                stop,
-                errors: monitor.errors().clone(),
-            };
-            let serve = move || control.serve(scope, service, monitor.clients());
-            threads::start_scoped(scope, "control", serve)?;
+            let service = service.clone();
+            threads::start_scoped(scope, "control", move || control.serve(scope, service))?;
         }
-        let committer = Committer::new(store, Arc::clone(&outbox), monitor);
+        let (batches, decoded) = bounded(WAITING_BATCHES);
+        let (clock, pipeline) = (monitor.clock(), service.pipeline.clone());
         let input = TimedInput { input, clock };
         let decoding = threads::start_scoped(scope, "decode", move || {
             // Clients are not served any longer than the input.
             let _stop = StopAtEnd(stop);
-            decode(input, preparer, batches, outbox, stop)
+            decode(input, &pipeline, &batches, &outbox, stop)
         })?;
-        let committing = threads::start_scoped(scope, "commit", || {
-            let _stop = StopAtEnd(stop);
-            committer.run(held)
-        })?;
-        let applier = Applier::new(processor, decoded, groups, has_room, monitor, stop);
-        let applied = applier.run();
-        let committed = committing
-            .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let applied = apply(decoded, &service);
         let decoded = decoding
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        // The committer knows why the applier found it gone.
-        committed.map_err(NodeError::from).and(applied).and(decoded)
+        applied.map_err(NodeError::from).and(decoded)
     });
+    // The pipeline has ended with the last of those that it was lent to.
+    let served = outcome.check().map_err(NodeError::from).and(served);
     if served.is_err() {
         stop.hurry();
     }
@@ -151,55 +150,48 @@ pub fn serve(
     served.and(written)
 }
 
-/// A batch with what was worked out ahead of each of its lines.
-struct Decoded {
-    batch: Arc<Batch>,
-    preparations: Vec<Preparation>,
-    /// Bytes that it takes until all its lines are answered, about.
-    held_bytes: usize,
-    /// The first line that is not applied yet.
-    next_line: usize,
-    /// Where its replies go.
-    outbox: Arc<Outbox>,
+/// Has the figures of the last state kept.
+fn keep_last_state(pipeline: &Pipeline, monitor: &Monitor) {
+    let monitor = monitor.clone();
+    pipeline.before_close(
+        move |state| match View::of_state(state).and_then(|last| last.stats()) {
+            Ok(stats) => monitor.set_last_state(stats),
+            Err(error) => warn!("the last figures could not be read: {error}"),
+        },
+    );
 }
 
-impl Decoded {
-    fn new(batch: Batch, preparer: Preparer, outbox: Arc<Outbox>) -> Self {
-        let requests = batch
-            .lines
-            .iter()
-            .map(|line| line.body.request(&batch.text));
-        let prepare = |request| preparer.prepare(&request);
-        Self {
-            preparations: requests
-                .map(|r| r.map_or_else(Preparation::default, prepare))
-                .collect(),
-            held_bytes: held_bytes(&batch),
-            batch: Arc::new(batch),
-            next_line: 0,
-            outbox,
-        }
+/// A batch of the input, and the turn that it will take.
+type ToApply = (Expected, Decoded);
+
+/// Applies batches until no more come.
+fn apply(batches: Receiver<ToApply>, service: &Service<'_>) -> Result<(), Arc<StorageError>> {
+    let _stop = StopAtEnd(service.stop);
+    for (expected, decoded) in batches {
+        decoded.apply(expected, service)?;
     }
+    Ok(())
 }
 
 /// Reads and decodes until the input ends, a stop is requested or no batches are taken any more.
 fn decode(
     input: TimedInput<'_, impl Read>,
-    preparer: Preparer,
-    batches: Sender<Decoded>,
-    outbox: Arc<Outbox>,
+    pipeline: &Pipeline,
+    batches: &Sender<ToApply>,
+    outbox: &Arc<Outbox>,
     stop: &Stop,
 ) -> Result<(), NodeError> {
     let clock = input.clock;
+    let decoded = |batch| Decoded::new(batch, pipeline.preparer(), Arc::clone(outbox));
     let mut reader = BatchReader::new(input);
     while outbox.wait_until_taken(stop) {
         let started = Instant::now();
         match reader.read() {
             Ok(Some(batch)) if batch.lines.is_empty() => clock.decoded(started),
             Ok(Some(batch)) => {
-                let decoded = Decoded::new(batch, preparer, Arc::clone(&outbox));
+                let decoded = decoded(batch);
                 clock.decoded(started);
-                if batches.send(decoded).is_err() {
+                if batches.send((pipeline.expect(), decoded)).is_err() {
                     return Ok(());
                 }
             }
@@ -208,19 +200,9 @@ fn decode(
         }
     }
     if !stop.is_requested() {
-        // Without an applier to take the last line, another thread has failed and says so.
-        let last = Decoded::new(reader.finish(), preparer, outbox);
+        let last = (pipeline.expect(), decoded(reader.finish()));
+        // Where nothing is applied any more, the pipeline has failed and says why.
         batches.send(last).unwrap_or_default();
     }
     Ok(())
-}
-
-/// Bytes that a batch takes until all its lines are answered, about.
-fn held_bytes(batch: &Batch) -> usize {
-    let reasons = batch.lines.iter().map(|line| match &line.body {
-        Body::Malformed(why) => why.len(),
-        _ => 0,
-    });
-    let line_bytes = size_of::<Line>() + ANSWER_BYTES;
-    batch.text.len() + batch.lines.len() * line_bytes + reasons.sum::<usize>()
 }

@@ -1,18 +1,14 @@
 //! What a node tells others of itself while it runs, and after it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, OnceLock};
 
-use crate::engine::Engine;
+use crate::driver::Figures;
+use crate::engine::Handle;
 use crate::inspect::{ProcessStats, Stats};
 use crate::node::stages::{StageClock, StageTimes};
 use crate::protocol::ErrorCounts;
 use crate::statistics::Statistics;
-use crate::store::Durable;
-
-/// Rates are over at least this long.
-const RATE_OVER: Duration = Duration::from_secs(2);
 
 /// What a node tells others of itself while it runs, and after it.
 #[derive(Debug, Clone)]
@@ -20,9 +16,7 @@ pub struct Monitor(Arc<MonitorState>);
 
 #[derive(Debug)]
 struct MonitorState {
-    figures: Mutex<Figures>,
-    durable: Durable,
-    started: Instant,
+    pipeline: Arc<Figures>,
     clock: StageClock,
     /// Each client of the control socket has one, but for this process itself.
     clients: Arc<()>,
@@ -31,26 +25,12 @@ struct MonitorState {
     last_state: OnceLock<Stats>,
 }
 
-#[derive(Debug)]
-struct Figures {
-    statistics: Statistics,
-    /// How many events there had been when, at two times that are [`RATE_OVER`] apart.
-    rated: [(Instant, u64); 2],
-}
-
 impl Monitor {
-    /// A monitor of an engine that is about to be served.
+    /// A monitor of a node that will be served over a handle.
     #[must_use]
-    pub fn new(engine: &Engine) -> Self {
-        let started = Instant::now();
-        let figures = Figures {
-            statistics: engine.statistics(),
-            rated: [(started, 0); 2],
-        };
+    pub fn new(handle: &Handle) -> Self {
         Self(Arc::new(MonitorState {
-            figures: Mutex::new(figures),
-            durable: engine.durable(),
-            started,
+            pipeline: Arc::clone(handle.pipeline().figures()),
             clock: StageClock::default(),
             clients: Arc::default(),
             errors: ErrorCounts::default(),
@@ -63,16 +43,13 @@ impl Monitor {
     /// now.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
-        Statistics {
-            durable_position: self.0.durable.position().0,
-            ..self.figures().statistics
-        }
+        self.0.pipeline.statistics()
     }
 
     /// How long each stage has been at work until now.
     #[must_use]
     pub fn stage_times(&self) -> StageTimes {
-        self.0.clock.times()
+        self.0.clock.times(&self.0.pipeline)
     }
 
     /// Has the node keep the figures of its last state, for [`Monitor::last_stats`].
@@ -104,16 +81,14 @@ impl Monitor {
     #[must_use]
     pub fn process(&self) -> ProcessStats {
         let times = self.stage_times();
-        let Figures { statistics, rated } = &*self.figures();
-        let (since, before) = rated[0];
-        let events = statistics.accepted + statistics.duplicates - before;
+        let statistics = self.statistics();
         ProcessStats {
             pid: std::process::id(),
-            uptime_seconds: self.0.started.elapsed().as_secs_f64(),
+            uptime_seconds: self.0.pipeline.uptime().as_secs_f64(),
             accepted: statistics.accepted,
             duplicates: statistics.duplicates,
             conflicts: statistics.conflicts,
-            events_per_second: events as f64 / since.elapsed().as_secs_f64(),
+            events_per_second: self.0.pipeline.events_per_second(),
             index_bytes: statistics.index_bytes,
             clients: Arc::strong_count(&self.0.clients) as u64 - 1,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -135,21 +110,5 @@ impl Monitor {
     /// What counts the clients of the control socket: each holds one.
     pub(super) fn clients(&self) -> &Arc<()> {
         &self.0.clients
-    }
-
-    pub(super) fn set(&self, statistics: Statistics) {
-        let mut figures = self.figures();
-        figures.statistics = statistics;
-        if figures.rated[1].0.elapsed() >= RATE_OVER {
-            let now = (Instant::now(), statistics.accepted + statistics.duplicates);
-            figures.rated = [figures.rated[1], now];
-        }
-    }
-
-    fn figures(&self) -> MutexGuard<'_, Figures> {
-        self.0
-            .figures
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 }

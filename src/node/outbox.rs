@@ -1,8 +1,8 @@
 //! What waits to be written to one reader: the one of the output, or a client.
 //!
-//! The thread that commits fills an outbox and never waits for its reader. A thread of the outbox's
+//! The thread that persists fills an outbox and never waits for its reader. A thread of the outbox's
 //! own spells the replies and writes them; where that surely needs no waiting, the thread that
-//! commits does it at once. While much waits, requests of that sender are not read.
+//! persists does it at once. While much waits, requests of that sender are not read.
 
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
+use crate::driver::Place;
 use crate::node::Stop;
 use crate::node::answered::Lines;
 use crate::store::DurableState;
@@ -26,6 +27,7 @@ pub(super) enum Part {
     Lines {
         lines: Box<Lines>,
         state: Option<Box<DurableState>>,
+        place: Place,
     },
     /// Replies of this many bytes that are spelled, and found no room.
     Rest(usize),
@@ -35,7 +37,7 @@ impl Part {
     /// Bytes of memory that it takes until it is written, about.
     pub(super) fn bytes(&self) -> usize {
         match self {
-            Self::Lines { lines, state } => {
+            Self::Lines { lines, state, .. } => {
                 lines.bytes() + state.as_ref().map_or(0, |_| QUESTION_BYTES)
             }
             Self::Rest(bytes) => *bytes,
@@ -43,7 +45,8 @@ impl Part {
     }
 }
 
-/// Writes a part at once, and gives back what cannot be written without waiting, if anything.
+/// Writes a part at once, or with the next one if another follows at once, and gives back what
+/// cannot be written without waiting, if anything.
 pub(super) type Direct = Box<dyn Fn(Part) -> Option<Part> + Send + Sync>;
 
 /// The sending end of an outbox. Its thread ends when the last sender lets go of it.
@@ -62,17 +65,13 @@ impl fmt::Debug for Outbox {
 
 impl Outbox {
     /// An outbox, whose sender is not read while more bytes than this wait, and the end to write
-    /// from. `room` gets a message when less waits again.
-    pub(super) fn new(
-        enough_bytes: usize,
-        room: Sender<()>,
-    ) -> (Self, Receiver<Part>, Arc<Backlog>) {
+    /// from.
+    pub(super) fn new(enough_bytes: usize) -> (Self, Receiver<Part>, Arc<Backlog>) {
         let (parts, to_write) = unbounded();
         let backlog = Arc::new(Backlog {
             state: Mutex::default(),
             changed: Condvar::new(),
             enough_bytes,
-            room,
         });
         let outbox = Self {
             parts,
@@ -119,13 +118,14 @@ impl Outbox {
 
     /// True if too much waits for anything large to be added.
     pub(super) fn is_full(&self, stop: &Stop) -> bool {
-        let backlog = &self.backlog;
-        let waiting = backlog.lock();
-        waiting.bytes > backlog.enough_bytes && !waiting.is_gone && !waiting.is_given_up(stop)
+        self.backlog.is_full(&self.backlog.lock(), stop)
     }
 
-    /// Waits until all is written, but not for a reader that leaves no room.
+    /// Waits until all is written, but not for a reader that leaves no room, nor for a client.
     pub(super) fn wait_until_written(&self) {
+        if self.direct.is_none() {
+            return;
+        }
         let mut waiting = self.backlog.lock();
         while waiting.bytes > 0 && !waiting.is_gone && !waiting.has_no_room {
             let woken = self.backlog.changed.wait_timeout(waiting, LOOK_EVERY);
@@ -135,6 +135,15 @@ impl Outbox {
             if timeout.timed_out() && since.is_some_and(|since| since.elapsed() > LOOK_EVERY) {
                 break;
             }
+        }
+    }
+
+    /// Waits until something large may be added.
+    pub(super) fn wait_for_room(&self, stop: &Stop) {
+        let mut waiting = self.backlog.lock();
+        while self.backlog.is_full(&waiting, stop) {
+            let woken = self.backlog.changed.wait_timeout(waiting, LOOK_EVERY);
+            (waiting, _) = woken.unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -160,7 +169,6 @@ pub(super) struct Backlog {
     state: Mutex<Waiting>,
     changed: Condvar,
     enough_bytes: usize,
-    room: Sender<()>,
 }
 
 #[derive(Debug, Default)]
@@ -194,6 +202,10 @@ impl Backlog {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn is_full(&self, waiting: &Waiting, stop: &Stop) -> bool {
+        waiting.bytes > self.enough_bytes && !waiting.is_gone && !waiting.is_given_up(stop)
+    }
+
     /// Notes that a write begins, or that the reader has taken a part of it.
     pub(super) fn taken(&self) {
         let mut waiting = self.lock();
@@ -221,20 +233,14 @@ impl Backlog {
         let has_room = waiting.bytes <= self.enough_bytes;
         drop(waiting);
         if has_room {
-            self.tell_room();
+            self.changed.notify_all();
         }
     }
 
     /// Notes that nothing more is written.
     pub(super) fn end(&self) {
         self.lock().is_gone = true;
-        self.tell_room();
-    }
-
-    fn tell_room(&self) {
         self.changed.notify_all();
-        // A message that is there already wakes the applier as well.
-        self.room.try_send(()).unwrap_or_default();
     }
 
     /// How long the reader has taken nothing of what is being written to it.

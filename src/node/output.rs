@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, OFlags};
@@ -20,6 +20,7 @@ use rustix::io::Errno;
 use rustix::net::SendFlags;
 use tracing::warn;
 
+use crate::driver::Place;
 use crate::node::outbox::{Backlog, LOOK_EVERY, Outbox, Part};
 use crate::node::{Monitor, NodeError, Stop, StopAtEnd};
 use crate::protocol::ReplyWriter;
@@ -85,9 +86,8 @@ impl Output {
         output: ReplyOutput,
         stop: &Stop,
         monitor: &Monitor,
-        room: Sender<()>,
     ) -> Result<(Self, Arc<Outbox>), NodeError> {
-        let (outbox, parts, backlog) = Outbox::new(ENOUGH_WAITING_BYTES, room);
+        let (outbox, parts, backlog) = Outbox::new(ENOUGH_WAITING_BYTES);
         let (end, ended) = bounded(0);
         let writing = Arc::new(Mutex::new(Writing {
             target: Target::of(output.descriptor).map_err(NodeError::Output)?,
@@ -157,7 +157,12 @@ fn run(writing: &Mutex<Writing>, parts: &Receiver<Part>) -> io::Result<()> {
         writing.backlog.answered(bytes);
     }
     let mut writing = writing.lock();
-    writing.error.take().map_or(Ok(()), Err)
+    if let Some(error) = writing.error.take() {
+        return Err(error);
+    }
+    // Where the storage has failed, what was to follow may not have come.
+    let mut replies = std::mem::take(&mut writing.replies);
+    writing.write(&mut replies)
 }
 
 /// The writing of replies to the output.
@@ -176,12 +181,15 @@ struct Writing {
 }
 
 impl Writing {
-    /// Writes a part if that surely needs no waiting, and gives back what is left.
+    /// Writes a part if that surely needs no waiting, and gives back what is left. Little is kept
+    /// back if another part follows.
     fn write_now(&mut self, part: Part) -> Option<Part> {
         let takes_all = self.target.kind == Kind::File;
-        let lines = match part {
-            Part::Lines { lines, .. } if self.spell.is_none() && (takes_all || lines.are_few()) => {
-                lines
+        let (lines, place) = match part {
+            Part::Lines { lines, place, .. }
+                if self.spell.is_none() && (takes_all || lines.are_few()) =>
+            {
+                (lines, place)
             }
             part => return Some(part),
         };
@@ -191,11 +199,14 @@ impl Writing {
         let spelled = lines.spell(&mut self.writer, &mut replies, |replies| {
             target.put(replies)
         });
-        let written = spelled.and_then(|_| target.put(&mut replies));
+        let written = spelled.and_then(|_| match place {
+            Place::Within => Ok(()),
+            Place::Last => target.put(&mut replies),
+        });
         self.replies = replies;
         self.monitor.clock().replied(started);
         match written {
-            Ok(()) if self.replies.is_empty() => None,
+            Ok(()) if self.replies.is_empty() || place == Place::Within => None,
             Ok(()) => Some(Part::Rest(self.replies.len())),
             Err(error) => {
                 self.fail(error);
@@ -204,14 +215,16 @@ impl Writing {
         }
     }
 
-    /// Writes a part, and waits for room. Little is kept back if another part follows.
-    fn write_part(&mut self, part: Part, is_last: bool) -> io::Result<()> {
+    /// Writes a part, and waits for room. Little is kept back if another part is there, or follows
+    /// at once.
+    fn write_part(&mut self, part: Part, mut is_last: bool) -> io::Result<()> {
         let started = Instant::now();
         let mut replies = std::mem::take(&mut self.replies);
         let mut writer = std::mem::take(&mut self.writer);
         let mut result = match part {
             Part::Rest(_) => self.write(&mut replies),
-            Part::Lines { lines, .. } => {
+            Part::Lines { lines, place, .. } => {
+                is_last &= place == Place::Last;
                 let spelled = lines.spell(&mut writer, &mut replies, |replies| self.write(replies));
                 spelled.map(drop)
             }

@@ -4,7 +4,7 @@ use std::io;
 use std::thread;
 
 use crate::error::StorageError;
-use crate::inspect::{InspectError, Inspection, ProcessStats, Query};
+use crate::inspect::{InspectError, ProcessStats, Query, View};
 use crate::node::yield_to_others;
 use crate::protocol::AnswerWriter;
 use crate::store::DurableState;
@@ -63,9 +63,9 @@ impl Question {
     ) -> io::Result<()> {
         let Self { query, to, process } = self;
         let mut records = 0_u64;
-        let inspection = Inspection::of_view(state, process).map_err(Ended::from);
-        let answered = inspection.and_then(|inspection| {
-            inspection.answer(&query, |record| {
+        let view = View::of_state(state).map_err(Ended::from);
+        let answered = view.and_then(|view| {
+            view.with_process(process).answer(&query, |record| {
                 records += 1;
                 line(&to.record(record)).map_err(Ended::Gone)
             })

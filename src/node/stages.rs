@@ -2,10 +2,9 @@
 
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::store::StoreTimes;
+use crate::driver::Figures;
 
 /// How long each stage has been at work. They overlap, so that together they may be longer than
 /// the time that has passed.
@@ -33,26 +32,25 @@ pub struct StageTimes {
     pub reopened: u64,
 }
 
-/// Counts the time of the stages, each on its own thread.
+/// Counts the time of the stages that are the node's own, each on its own thread.
 #[derive(Debug, Default)]
 pub(super) struct StageClock {
     read: AtomicU64,
     /// That of reading included.
     decode: AtomicU64,
-    apply: AtomicU64,
-    store: Mutex<StoreTimes>,
     reply: AtomicU64,
 }
 
 impl StageClock {
-    pub(super) fn times(&self) -> StageTimes {
+    /// With the times of the pipeline.
+    pub(super) fn times(&self, pipeline: &Figures) -> StageTimes {
         let time = |stage: &AtomicU64| Duration::from_nanos(stage.load(Ordering::Relaxed));
         let read = time(&self.read);
-        let store = *self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        let store = pipeline.store_times();
         StageTimes {
             read,
             decode: time(&self.decode).saturating_sub(read),
-            apply: time(&self.apply),
+            apply: pipeline.applied(),
             store: store.write,
             sync: store.sync,
             syncs: store.syncs,
@@ -66,16 +64,6 @@ impl StageClock {
     /// Notes how long a batch took to be read and decoded.
     pub(super) fn decoded(&self, since: Instant) {
         add(&self.decode, since.elapsed());
-    }
-
-    /// Notes how long a batch took to be applied, without waiting for the committer.
-    pub(super) fn applied(&self, time: Duration) {
-        add(&self.apply, time);
-    }
-
-    /// Notes what the store has spent its time on until now.
-    pub(super) fn stored(&self, times: StoreTimes) {
-        *self.store.lock().unwrap_or_else(PoisonError::into_inner) = times;
     }
 
     /// Notes how long replies took to be written.

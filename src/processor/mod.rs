@@ -5,9 +5,9 @@
 //! and [`rebuild`] takes a state over from elsewhere. [`changes`] are collected for the next group.
 //!
 //! A [`Processor`] applies requests in memory, ahead of the disk, and hands out what they change
-//! as [`Group`]s. Its answers may be shown to nobody before their group is durable. It knows
-//! neither JSON nor threads nor the clock: times come from the caller and no answer depends on
-//! them.
+//! as [`Group`]s. Only [`crate::driver`] uses it, which keeps its answers until their group is
+//! durable. It knows neither JSON nor threads nor the clock: times come from the caller and no
+//! answer depends on them.
 
 mod changes;
 mod moves;
@@ -25,17 +25,19 @@ use crate::request::{Answer, Outcome, Refusal, Reply, Request};
 use crate::seen::{Index, Loaded};
 use crate::snapshots::Snapshots;
 use crate::state::State;
-use crate::state::counts::Counts;
+use crate::state::counts::{Counts, word_hash};
 use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
 use crate::state::timeline::Timeline;
 use crate::statistics::Statistics;
-use crate::store::entry::Entry;
-use crate::store::{Checkpoint, Commit, Group, LowSpace, Reader, Scalars, SpaceFloor, Store};
+use crate::store::entry::{Entry, EventId};
+use crate::store::{
+    Checkpoint, Commit, Group, LowSpace, Reader, Receipt, Scalars, SpaceFloor, Store,
+};
 use changes::Changes;
 use prepared::Event;
 pub(crate) use prepared::{Preparation, Preparer};
-pub(crate) use rebuild::Rest;
+pub(crate) use rebuild::{Rebuild, Rest};
 use twins::{OtherWord, Replay};
 
 /// A transaction of more control requests than this would hold much of sled's garbage: it keeps
@@ -116,15 +118,6 @@ impl Processor {
         self.index.load()
     }
 
-    /// Whether everything before a request must be durable before it can be applied: a request
-    /// that names a checkpoint to go to or to delete reads checkpoints and commits from the store.
-    pub(crate) fn needs_durable(request: &Request<'_>) -> bool {
-        matches!(
-            request,
-            Request::Restore { .. } | Request::DeleteCheckpoint { .. }
-        )
-    }
-
     /// What prepares requests for this processor.
     pub(crate) fn preparer(&self) -> Preparer {
         Preparer::new(self.index.fingerprints())
@@ -157,7 +150,8 @@ impl Processor {
     }
 
     /// Applies one request in memory, with what a [`Preparer`] of this processor has worked out of
-    /// it.
+    /// it. `None` if nothing was applied, because the request reads what is stored and `receipt` is
+    /// not of everything before it.
     ///
     /// # Errors
     ///
@@ -166,21 +160,35 @@ impl Processor {
         &mut self,
         request: &Request<'_>,
         preparation: &Preparation,
-    ) -> Result<Answer, StorageError> {
+        receipt: Receipt,
+    ) -> Result<Option<Answer>, StorageError> {
         if let Err(refusal) = request.check_lengths().and_then(|()| self.check_space()) {
-            return Ok(Err(refusal));
+            return Ok(Some(Err(refusal)));
         }
-        match *request {
+        let answer = match *request {
             Request::Process { event_id, word } => {
-                self.process(&preparation.event(event_id, word)).map(Ok)
+                Ok(self.process(&preparation.event(event_id, word))?)
             }
-            Request::Checkpoint { checkpoint_id } => Ok(Ok(self.checkpoint(checkpoint_id))),
-            Request::DeleteCheckpoint { checkpoint_id } => self.delete_checkpoint(checkpoint_id),
-            Request::Restore { checkpoint_id } => self.restore(checkpoint_id),
-            Request::Commit => Ok(Ok(self.commit())),
-            Request::Rollback => self.rollback().map(Ok),
-            Request::Advance { source } => Ok(Ok(self.advance(source))),
-        }
+            Request::Checkpoint { checkpoint_id } => Ok(self.checkpoint(checkpoint_id)),
+            // These read checkpoints and commits from the store.
+            Request::DeleteCheckpoint { .. } | Request::Restore { .. }
+                if !self.is_all_durable(receipt) =>
+            {
+                return Ok(None);
+            }
+            Request::DeleteCheckpoint { checkpoint_id } => self.delete_checkpoint(checkpoint_id)?,
+            Request::Restore { checkpoint_id } => self.restore(checkpoint_id)?,
+            Request::Commit => Ok(self.commit()),
+            Request::Rollback => Ok(self.rollback()?),
+            Request::Advance { source } => Ok(self.advance(source)),
+        };
+        Ok(Some(answer))
+    }
+
+    /// True if the receipt is of everything that was applied.
+    fn is_all_durable(&self, receipt: Receipt) -> bool {
+        let is_unchanged = self.changes.is_empty() && self.journal.unwritten_bytes() == 0;
+        is_unchanged && receipt.group() + 1 == self.journal.group()
     }
 
     /// Applies a request that its preparation tells all of, as it does of most events; `None` if
@@ -200,6 +208,11 @@ impl Processor {
             Ok(()) => self.process(&event).map(|reply| Some(Ok(reply))),
             Err(refusal) => Ok(Some(Err(refusal))),
         }
+    }
+
+    /// What is free on the disk, if that was too little when it was last looked at.
+    pub(crate) fn low_space(&self) -> Option<LowSpace> {
+        self.low_space
     }
 
     fn check_space(&self) -> Result<(), Refusal> {
@@ -311,7 +324,6 @@ impl Processor {
     }
 
     fn delete_checkpoint(&mut self, name: &str) -> Result<Answer, StorageError> {
-        self.assert_durable();
         if self.reader.checkpoint(name)?.is_none() {
             return Ok(Err(unknown_checkpoint(name)));
         }
@@ -442,6 +454,32 @@ impl Processor {
             index_bytes: self.index.memory_bytes() as u64,
             ..self.statistics
         }
+    }
+
+    /// How many events of the state carry a word.
+    pub(crate) fn count(&self, word: &str) -> u64 {
+        self.state.counts.get_hashed(word, word_hash(word), None)
+    }
+
+    /// True if the state has an event with this id.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if the store cannot be read.
+    pub(crate) fn contains(&mut self, event_id: &str) -> Result<bool, StorageError> {
+        let wanted = EventId::new(event_id);
+        for position in self.index.candidates(self.index.fingerprint(event_id))? {
+            if !self.state.timeline.contains(position) {
+                continue;
+            }
+            let (is_it, _) = self
+                .journal
+                .with_entry(position, |entry| entry.event_id == wanted)?;
+            if is_it {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The source position of the state.

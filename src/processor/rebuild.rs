@@ -1,8 +1,9 @@
 //! Building a state again from what another one held, position by position.
 //!
-//! Nobody may look at it before it is whole: until [`Processor::rebuild_state`] the timeline is
-//! empty, whatever the counts are.
+//! The state is not whole before [`Rebuild::rest`]: until then the timeline is empty, whatever the
+//! counts are.
 
+use crate::error::StorageError;
 use crate::processor::Processor;
 use crate::state::counts::word_hash;
 use crate::state::position::Position;
@@ -21,10 +22,21 @@ pub(crate) struct Rest {
     pub(crate) committed_source: Option<Vec<u8>>,
 }
 
+/// A state that is being built.
+#[derive(Debug)]
+pub(crate) struct Rebuild<'a>(&'a mut Processor);
+
 impl Processor {
+    /// Begins to build a state in a new directory, or goes on.
+    pub(crate) fn rebuild(&mut self) -> Rebuild<'_> {
+        Rebuild(self)
+    }
+}
+
+impl Rebuild<'_> {
     /// Adds an event that was accepted, with the count that its reply gave, and returns its
     /// position; it counts if the state has it.
-    pub(crate) fn rebuild_event(
+    pub(crate) fn event(
         &mut self,
         event_id: &str,
         word: &str,
@@ -32,7 +44,13 @@ impl Processor {
         is_in_state: bool,
     ) -> Position {
         let hash = word_hash(word);
-        let counts = &mut self.state.counts;
+        let Processor {
+            state,
+            journal,
+            index,
+            ..
+        } = &mut *self.0;
+        let counts = &mut state.counts;
         if is_in_state {
             counts.add_hashed(word, hash, None, 1);
         }
@@ -41,53 +59,57 @@ impl Processor {
             word,
             count,
         };
-        let position = self.journal.append(&entry, hash, counts.digest());
-        self.index
-            .insert(self.index.fingerprint(event_id), position);
+        let position = journal.append(&entry, hash, counts.digest());
+        index.insert(index.fingerprint(event_id), position);
         position
     }
 
     /// Adds a checkpoint.
-    pub(crate) fn rebuild_checkpoint(&mut self, name: String, checkpoint: Checkpoint) {
-        self.changes.set_bytes += checkpoint.timeline.stored_bytes();
-        self.changes.checkpoints.insert(name, Some(checkpoint));
+    pub(crate) fn checkpoint(&mut self, name: String, checkpoint: Checkpoint) {
+        self.0.changes.set_bytes += checkpoint.timeline.stored_bytes();
+        self.0.changes.checkpoints.insert(name, Some(checkpoint));
     }
 
     /// Adds the next commit.
-    pub(crate) fn rebuild_commit(&mut self, commit: Commit) {
-        self.state.last_commit = commit.number;
-        self.state.outputs += commit.released.len();
-        self.changes.set_bytes += commit.released.stored_bytes();
-        self.changes.commits.push(commit);
+    pub(crate) fn commit(&mut self, commit: Commit) {
+        self.0.state.last_commit = commit.number;
+        self.0.state.outputs += commit.released.len();
+        self.0.changes.set_bytes += commit.released.stored_bytes();
+        self.0.changes.commits.push(commit);
     }
 
     /// Adds the next restore or rollback.
-    pub(crate) fn rebuild_move(&mut self, made: Move) {
-        self.state.moves = made.number;
-        self.changes.moves.push(made);
+    pub(crate) fn a_move(&mut self, made: Move) {
+        self.0.state.moves = made.number;
+        self.0.changes.moves.push(made);
     }
 
     /// Adds the rest, once all events are there.
-    pub(crate) fn rebuild_state(&mut self, rest: Rest) {
-        let head = self.journal.head();
-        self.state.pending = rest.settled.missing_of(&rest.timeline).len();
-        self.state.timeline = Timeline::new(rest.timeline, head.next());
-        self.state.settled = rest.settled;
-        self.state.source = rest.source;
-        self.state.committed_source = rest.committed_source;
-        self.changes.scalars = true;
-        self.changes.closed = true;
-        self.changes.released = true;
-        self.changes.absorbed = true;
+    pub(crate) fn rest(&mut self, rest: Rest) {
+        let head = self.0.journal.head();
+        self.0.state.pending = rest.settled.missing_of(&rest.timeline).len();
+        self.0.state.timeline = Timeline::new(rest.timeline, head.next());
+        self.0.state.settled = rest.settled;
+        self.0.state.source = rest.source;
+        self.0.state.committed_source = rest.committed_source;
+        self.0.changes.scalars = true;
+        self.0.changes.closed = true;
+        self.0.changes.released = true;
+        self.0.changes.absorbed = true;
     }
 
     /// The digest of the counts.
     pub(crate) fn counts_digest(&self) -> u64 {
-        self.state.counts.digest()
+        self.0.state.counts.digest()
     }
 
-    /// What is free on the disk, if that was too little when it was last looked at.
-    pub(crate) fn low_space(&self) -> Option<LowSpace> {
-        self.low_space
+    /// Looks how much of the disk is free, and says so if that is too little.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Processor::begin_batch`].
+    pub(crate) fn look_for_room(&mut self) -> Result<Option<LowSpace>, StorageError> {
+        self.0.begin_batch(0)?;
+        Ok(self.0.low_space)
     }
 }

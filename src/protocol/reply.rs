@@ -315,7 +315,9 @@ impl AnswerWriter {
             InspectError::Storage(StorageError::ViewGivenUp { .. }) => {
                 ErrorCode::TemporarilyUnavailable
             }
-            InspectError::Storage(_) | InspectError::Unspeakable(_) => ErrorCode::Crash,
+            InspectError::Storage(_)
+            | InspectError::Unspeakable(_)
+            | InspectError::Unwritten(_) => ErrorCode::Crash,
         };
         self.refuse(out, code, &error.to_string());
     }

@@ -1,8 +1,8 @@
 //! The durable half: the only module that knows sled.
 //!
-//! A [`Store`] belongs to the one thread that commits; any number of [`Reader`]s read what is
-//! durable beside it. What sled guarantees and what it does not has shaped every step of
-//! opening ([`directory`]) and of committing ([`writer`]).
+//! A [`Store`] belongs to the one thread that persists groups; any number of [`Reader`]s read what
+//! is durable beside it. What sled guarantees and what it does not has shaped every step of
+//! opening ([`directory`]) and of persisting ([`writer`]).
 //!
 //! | tree | key | value |
 //! |---|---|---|
@@ -48,6 +48,7 @@ mod sled_message;
 mod space;
 mod transaction;
 mod tree;
+mod unpersisted;
 pub(crate) mod varint;
 mod view;
 mod watchdog;
@@ -78,6 +79,7 @@ pub(crate) use record::{HeadRecord, MoveRecord, Scalars, TreeDigest};
 pub(crate) use run_codec::{RunBlock, RunKey, encode_run};
 pub use scratch::Scratch;
 pub(crate) use space::{LowSpace, SpaceFloor};
+pub(crate) use unpersisted::{Persisted, Receipt, Unpersisted};
 use watchdog::Watchdog;
 pub(crate) use writer::{Store, StoreTimes};
 

@@ -1,10 +1,11 @@
-//! The committing side: one transaction (or one insert), one flush and one fdatasync a group.
+//! The persisting side: one transaction (or one insert), one flush and one fdatasync a group.
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tracing::info;
 
 use crate::error::{Loss, OpenError, StorageError};
@@ -23,6 +24,7 @@ use crate::store::sentinel::FORMAT;
 use crate::store::sled_db::{Database, TreeName, Trees, failed};
 use crate::store::space::SpaceFloor;
 use crate::store::transaction::Transaction;
+use crate::store::unpersisted::{Persisted, Receipt, Unpersisted};
 use crate::store::view::Views;
 use crate::store::watchdog::Watchdog;
 use crate::store::watermark::{Mark, Watermark, find_loss};
@@ -31,7 +33,7 @@ use crate::store::watermark::{Mark, Watermark, find_loss};
 /// what makes it be opened again otherwise.
 const CLEAN_END_SHARE: u64 = 8;
 
-const COMMITTING: &str = "committing a group";
+const PERSISTING: &str = "persisting a group";
 
 /// What the store has spent its time on until now.
 #[derive(Debug, Clone, Copy, Default)]
@@ -50,7 +52,8 @@ pub(crate) struct StoreTimes {
     pub(crate) reopened: u64,
 }
 
-/// The store of one state directory. It belongs to the thread that commits.
+/// The store of one state directory, and the persisting half of the driver: the only one that opens
+/// an [`Unpersisted`] group.
 #[derive(Debug)]
 pub(crate) struct Store {
     trees: Trees,
@@ -74,7 +77,7 @@ pub(crate) struct Store {
     flushed_bytes: u64,
     times: StoreTimes,
     reopen_bytes: u64,
-    views: Views,
+    views: Mutex<Views>,
     /// Where the files of the database lie.
     folder: PathBuf,
     /// Dropped last: the lock is given up when sled is done with the files.
@@ -144,7 +147,7 @@ impl Store {
             flushed_bytes: 0,
             times: StoreTimes::default(),
             reopen_bytes: options.reopen_bytes,
-            views: Views::default(),
+            views: Mutex::default(),
             folder,
             directory,
         })
@@ -187,12 +190,8 @@ impl Store {
         self.loss
     }
 
-    /// Begins to be used: from here on a loss that was found at the open counts as told.
-    ///
-    /// # Errors
-    ///
-    /// [`StorageError`] if the watermark cannot be written, or no thread be started.
-    pub(crate) fn begin(&mut self) -> Result<(), StorageError> {
+    /// Opens the watermark, with which a loss that was found at the open counts as told.
+    fn begin(&mut self) -> Result<(), StorageError> {
         if self.watermark.is_some() || self.directory.is_being_built() {
             return Ok(());
         }
@@ -208,6 +207,13 @@ impl Store {
         Ok(())
     }
 
+    /// Proof of what is durable now.
+    pub(crate) fn receipt(&self) -> Receipt {
+        Receipt {
+            group: self.record.group,
+        }
+    }
+
     /// The last durable position, as it advances.
     pub(crate) fn durable(&self) -> Durable {
         self.durable.clone()
@@ -218,14 +224,14 @@ impl Store {
         Reader::new(self.trees.clone(), self.durable.clone())
     }
 
-    /// What is durable now, to be read whatever is committed later.
+    /// What is durable now, to be read whatever is persisted later.
     ///
     /// # Errors
     ///
     /// [`StorageError`] if the database cannot be read.
-    pub(crate) fn view(&mut self) -> Result<DurableState, StorageError> {
+    pub(crate) fn view(&self) -> Result<DurableState, StorageError> {
         self.check_running()?;
-        let view = self.views.open(&self.trees, self.record.group)?;
+        let view = self.views.lock().open(&self.trees, self.record.group)?;
         let durable = Durable::default();
         durable.advance(self.record.scalars.position, self.record.group);
         Ok(DurableState {
@@ -235,23 +241,29 @@ impl Store {
         })
     }
 
-    /// Makes a group durable: when this returns `Ok`, neither a kill nor a power cut takes it
-    /// back.
+    /// Makes a group durable, and only then gives its replies: neither a kill nor a power cut takes
+    /// it back.
     ///
     /// # Errors
     ///
     /// Any [`StorageError`] is final. Whether the group took effect is decided by the next
     /// open, and every further call returns [`StorageError::Stopped`].
-    pub(crate) fn commit(&mut self, group: &Group) -> Result<(), StorageError> {
+    pub(crate) fn persist<R>(
+        &mut self,
+        unpersisted: Unpersisted<R>,
+    ) -> Result<Persisted<R>, StorageError> {
+        let Unpersisted { group, replies } = unpersisted;
         self.check_running()?;
-        if group.is_empty() {
-            return Ok(());
-        }
-        let result = self.write(group);
-        if result.is_err() {
+        let persisted = self.begin().and_then(|()| match group.is_empty() {
+            true => Ok(()),
+            false => self.write(&group),
+        });
+        if let Err(error) = persisted {
             self.stop();
+            return Err(error);
         }
-        result
+        let receipt = self.receipt();
+        Ok(Persisted { replies, receipt })
     }
 
     /// What the store has spent its time on until now.
@@ -274,7 +286,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Any [`StorageError`] is final, as that of a commit is.
+    /// Any [`StorageError`] is final, as that of [`Store::persist`] is.
     pub(crate) fn reopen(&mut self) -> Result<(), StorageError> {
         self.flushed_bytes = 0;
         if !self.is_in_its_place() {
@@ -297,7 +309,7 @@ impl Store {
         result
     }
 
-    /// Refuses every further commit: memory is ahead of the disk, and only a new open can tell
+    /// Refuses every further group: memory is ahead of the disk, and only a new open can tell
     /// by how much.
     pub(crate) fn stop(&mut self) {
         self.has_failed = true;
@@ -308,8 +320,10 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StorageError`] if that fails; what was committed stays durable all the same.
+    /// [`StorageError`] if that fails; what was persisted stays durable all the same.
     pub(crate) fn close(mut self) -> Result<(), StorageError> {
+        self.check_running()?;
+        self.begin()?;
         if self.flushed_bytes >= self.reopen_bytes / CLEAN_END_SHARE {
             self.reopen()?;
         }
@@ -354,7 +368,7 @@ impl Store {
         assert_eq!(
             group.number,
             self.record.group + 1,
-            "groups are committed in order"
+            "groups are persisted in order"
         );
         let started = Instant::now();
         self.keep_blocks_for_views(group)?;
@@ -364,15 +378,16 @@ impl Store {
             // journal's end says where the head is.
             Some(block) => {
                 let key = block.first.0.to_be_bytes();
-                self.trees.journal.insert(COMMITTING, key, &block.bytes)?;
+                self.trees.journal.insert(PERSISTING, key, &block.bytes)?;
             }
             None => {
                 let mut transaction = Transaction::default();
                 transaction.put_group(&self.trees, group, &self.stored, &mut record)?;
-                transaction.apply(&self.trees, &self.views, &mut record, COMMITTING)?;
+                let views = self.views.get_mut();
+                transaction.apply(&self.trees, views, &mut record, PERSISTING)?;
             }
         }
-        self.flushed_bytes += flush(&self.trees, COMMITTING)?;
+        self.flushed_bytes += flush(&self.trees, PERSISTING)?;
         // sled's flush is pwrite and sync_file_range: it survives a kill, not a power cut.
         let written = Instant::now();
         let watchdog = self.trees.database.watchdog();
@@ -384,7 +399,7 @@ impl Store {
         self.check_that_the_file_has_a_name()?;
         if !self.directory.is_being_built() {
             let watermark = self.watermark.as_ref();
-            let watermark = watermark.expect("a store that commits has begun to be used");
+            let watermark = watermark.expect("a store that persists has begun to be used");
             watermark.advance(mark_of(&self.format, &record))?;
         }
         self.record = record;
@@ -408,11 +423,12 @@ impl Store {
 
     /// Of the journal only the last block is ever replaced.
     fn keep_blocks_for_views(&mut self, group: &Group) -> Result<(), StorageError> {
-        self.views.forget_closed();
-        if let Some(first) = group.blocks.first().filter(|_| !self.views.is_empty()) {
+        let views = self.views.get_mut();
+        views.forget_closed();
+        if let Some(first) = group.blocks.first().filter(|_| !views.is_empty()) {
             let key = first.first.0.to_be_bytes();
             let replaced = self.trees.journal.get(key)?;
-            self.views.keep(TreeName::Journal, &key, replaced.as_ref());
+            views.keep(TreeName::Journal, &key, replaced.as_ref());
         }
         Ok(())
     }

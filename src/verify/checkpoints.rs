@@ -291,7 +291,7 @@ mod tests {
             checkpoints: checkpoints.into(),
             ..Group::default()
         };
-        let findings = verify::found_after(store, &group, path);
+        let findings = verify::found_after(store, group, path);
         let of = |finding: &verify::Finding| {
             let name = finding.text.split('"').nth(1).map(str::to_owned);
             (finding.class, name.expect("a name"))

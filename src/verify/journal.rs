@@ -215,7 +215,7 @@ mod tests {
             },
             ..Group::default()
         };
-        let findings = verify::found_after(store, &group, path);
+        let findings = verify::found_after(store, group, path);
         assert_eq!(findings.len(), 1, "{findings:?}");
         assert_eq!(findings[0].class, Class::Index);
     }

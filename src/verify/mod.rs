@@ -327,15 +327,15 @@ impl Verification<'_> {
     }
 }
 
-/// What is found in a directory once a group is in it that no processor would commit.
+/// What is found in a directory once a group is in it that no processor would make.
 #[cfg(test)]
 fn found_after(
     mut store: crate::store::Store,
-    group: &crate::store::Group,
+    group: crate::store::Group,
     path: &Path,
 ) -> Vec<Finding> {
-    store.begin().expect("the watermark can be written");
-    store.commit(group).expect("the storage works");
+    let unpersisted = crate::store::Unpersisted::new(group, ());
+    store.persist(unpersisted).expect("the storage works");
     store.close().expect("the storage works");
     let report = verify(path, &StorageTimeout::default(), |_| ());
     report.expect("it can be read").findings

@@ -1,11 +1,13 @@
 //! The library without the binary: batches in, durable answers out, typed errors.
 
-use exactly_once::inspect::{Inspection, Record, Section};
+use exactly_once::inspect::{InspectError, Record, Section, View};
+use exactly_once::load;
 use exactly_once::{
     Answer, Engine, Holder, MAX_EVENT_ID_BYTES, MAX_SOURCE_BYTES, OpenError, Options, Outcome,
-    Refusal, Reply, Request, StorageError, StorageTimeout,
+    Refusal, Reply, Request, StorageError,
 };
 use std::path::Path;
+use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 fn open(dir: &Path) -> Engine {
@@ -160,7 +162,7 @@ fn members_that_are_empty_or_too_long_are_refused_by_name_and_change_nothing() {
 fn the_source_position_goes_with_the_state() {
     let dir = tempfile::tempdir().expect("there is room");
     let mut engine = open(dir.path());
-    assert_eq!(engine.source(), None);
+    assert_eq!(engine.source().as_deref(), None);
     submit(
         &mut engine,
         &[
@@ -171,11 +173,11 @@ fn the_source_position_goes_with_the_state() {
         ],
     );
     submit(&mut engine, &[process("e2", "w"), advance("2")]);
-    assert_eq!(engine.source(), Some(&b"2"[..]));
+    assert_eq!(engine.source().as_deref(), Some(&b"2"[..]));
 
     // What a rollback discards comes again from where the last commit stood.
     submit(&mut engine, &[Request::Rollback]);
-    assert_eq!(engine.source(), Some(&b"1"[..]));
+    assert_eq!(engine.source().as_deref(), Some(&b"1"[..]));
 
     submit(
         &mut engine,
@@ -185,15 +187,15 @@ fn the_source_position_goes_with_the_state() {
         &mut engine,
         &[advance("3"), checkpoint("later"), restore("c")],
     );
-    assert_eq!(engine.source(), Some(&b"1"[..]));
+    assert_eq!(engine.source().as_deref(), Some(&b"1"[..]));
     drop(engine);
 
     let mut engine = open(dir.path());
-    assert_eq!(engine.source(), Some(&b"1"[..]));
+    assert_eq!(engine.source().as_deref(), Some(&b"1"[..]));
     submit(&mut engine, &[restore("later")]);
-    assert_eq!(engine.source(), Some(&b"3"[..]));
+    assert_eq!(engine.source().as_deref(), Some(&b"3"[..]));
     submit(&mut engine, &[Request::Rollback]);
-    assert_eq!(engine.source(), Some(&b"2"[..]));
+    assert_eq!(engine.source().as_deref(), Some(&b"2"[..]));
 }
 
 #[test]
@@ -205,10 +207,9 @@ fn times_come_from_the_caller_and_are_only_shown() {
         .submit(&[checkpoint("c")], time)
         .expect("the storage works");
     engine.close().expect("the storage works");
-    let inspection =
-        Inspection::open(dir.path(), &StorageTimeout::default()).expect("there is a state");
+    let view = View::open(dir.path()).expect("there is a state");
     let mut times = Vec::new();
-    let read = inspection.records(Section::Checkpoints, true, |record| {
+    let read = view.records(Section::Checkpoints, true, |record| {
         if let Record::Checkpoint { created_at_ms, .. } = record {
             times.push(*created_at_ms);
         }
@@ -241,7 +242,7 @@ fn a_floor_of_free_space_refuses_everything_until_there_is_room() {
     drop(engine);
     let mut engine = open(dir.path());
     assert_eq!(submit(&mut engine, &[process("e1", "w")]), [accepted(1)]);
-    assert_eq!(engine.source(), None);
+    assert_eq!(engine.source().as_deref(), None);
 }
 
 #[test]
@@ -279,4 +280,59 @@ fn nothing_that_is_stored_becomes_a_blob_however_long_it_is() {
     engine.close().expect("the storage works");
     let blobs = std::fs::read_dir(dir.path().join("blobs")).expect("sled made it");
     assert_eq!(blobs.count(), 0);
+}
+
+#[test]
+fn an_open_engine_says_what_is_durable_and_its_views_stay_as_they_are() {
+    let dir = tempfile::tempdir().expect("there is room");
+    let mut engine = open(dir.path());
+    assert_eq!(engine.count("a"), 0);
+    assert!(!engine.contains("e1").expect("it can be read"));
+    submit(
+        &mut engine,
+        &[
+            process("e1", "a"),
+            process("e2", "a"),
+            checkpoint("c"),
+            process("e3", "b"),
+            advance("3"),
+            Request::Commit,
+        ],
+    );
+    let before = engine.view().expect("it can be read");
+    submit(&mut engine, &[restore("c"), process("e4", "a")]);
+    assert_eq!((engine.count("a"), engine.count("b")), (3, 0));
+    for (id, is_there) in [("e1", true), ("e2", true), ("e3", false), ("e4", true)] {
+        assert_eq!(
+            engine.contains(id).expect("it can be read"),
+            is_there,
+            "{id}"
+        );
+    }
+    let counted = |view: &View| {
+        let counts = view.counts().expect("they can be read").into_iter();
+        counts
+            .map(|c| (c.word.to_string(), c.count))
+            .collect::<Vec<_>>()
+    };
+    let after = engine.view().expect("it can be read");
+    let shown = thread::spawn(move || (counted(&before), counted(&after), before, after));
+    let (old, new, before, after) = shown.join().expect("a view can be sent");
+    assert_eq!(old, [("a".to_owned(), 2), ("b".to_owned(), 1)]);
+    assert_eq!(new, [("a".to_owned(), 3)]);
+    let mut outputs = Vec::new();
+    let read = before.outputs::<InspectError>(1, 10, |output| {
+        outputs.push((output.offset, output.event_id.to_owned()));
+        Ok(())
+    });
+    read.expect("they can be read");
+    assert_eq!(outputs, [(1, "e2".to_owned()), (2, "e3".to_owned())]);
+    assert_eq!(after.stats().expect("it can be read").moves, 1);
+    // A dump of an open directory is one that can be loaded.
+    let mut dump = Vec::new();
+    after.dump(&mut dump).expect("it can be read");
+    let copy = dir.path().with_extension("copy");
+    let loaded = load::load(&copy, &dump[..], &Options::default()).expect("it is whole");
+    assert_eq!((loaded.positions, loaded.outputs), (4, 3));
+    std::fs::remove_dir_all(copy).expect("it is there");
 }

@@ -22,6 +22,7 @@ mod examples;
 mod faults;
 mod generations;
 mod golden;
+mod handle;
 mod index;
 mod leftovers;
 mod library;

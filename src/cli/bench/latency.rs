@@ -28,13 +28,13 @@ pub(super) fn measure(home: &BenchDirectory, requests: u64) -> anyhow::Result<La
     let bare = File::create(home.bare()).context("making a file to write to")?;
     bare.write_all_at(&vec![1; BARE_BYTES * requests as usize], 0)?;
     bare.sync_all()?;
-    let engine = home.open()?;
-    let monitor = Monitor::new(&engine);
+    let handle = home.open()?;
+    let monitor = Monitor::new(&handle);
     let stop = Stop::new().context("making a pipe")?;
     let (input, to_node) = io::pipe().context("making a pipe")?;
     let (from_node, output) = io::pipe().context("making a pipe")?;
     std::thread::scope(|scope| {
-        let serve = || node::serve(engine, input, output, None, &stop, &monitor);
+        let serve = || node::serve(handle, input, output, None, &stop, &monitor);
         let serving = std::thread::Builder::new().spawn_scoped(scope, serve);
         let serving = serving.map_err(StorageError::Thread)?;
         let measured = converse(to_node, from_node, &bare, requests);

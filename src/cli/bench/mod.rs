@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use exactly_once::{Engine, Options, Scratch};
+use exactly_once::{Engine, Handle, Options, Scratch};
 
 use super::Talk;
 use super::files::refuse_inside_a_state;
@@ -157,7 +157,7 @@ impl BenchDirectory {
         }
     }
 
-    fn open(&self) -> anyhow::Result<Engine> {
-        Ok(Engine::open(self.state(), &Options::default())?)
+    fn open(&self) -> anyhow::Result<Handle> {
+        Ok(Engine::open(self.state(), &Options::default())?.share()?)
     }
 }

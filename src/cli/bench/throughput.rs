@@ -30,8 +30,8 @@ pub(super) fn answer(home: &BenchDirectory, is_watched: bool) -> anyhow::Result<
     // Whatever was written before shall not be on its way to the disk meanwhile.
     rustix::fs::sync();
     let started = Instant::now();
-    let engine = home.open()?;
-    let monitor = Monitor::new(&engine);
+    let handle = home.open()?;
+    let monitor = Monitor::new(&handle);
     let stop = Stop::new().context("making a pipe")?;
     let (control, watchers) = if is_watched {
         let control = ControlSocket::bind(&home.state()).context("making the control socket")?;
@@ -39,7 +39,7 @@ pub(super) fn answer(home: &BenchDirectory, is_watched: bool) -> anyhow::Result<
     } else {
         (None, None)
     };
-    node::serve(engine, input, output, control, &stop, &monitor)?;
+    node::serve(handle, input, output, control, &stop, &monitor)?;
     let elapsed = started.elapsed();
     watchers.map_or(Ok(()), Watchers::stop)?;
     Ok(Throughput {

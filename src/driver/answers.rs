@@ -3,7 +3,7 @@
 use crate::request::{Answer, Outcome, Refusal, Reply};
 
 /// Bytes that the answer to most requests takes.
-pub(super) const ANSWER_BYTES: usize = size_of::<u64>();
+pub(crate) const ANSWER_BYTES: usize = size_of::<u64>();
 
 /// Stands for an answer that says more.
 const OTHER: u64 = u64::MAX;
@@ -15,7 +15,7 @@ const MAX_COUNT: u64 = u64::MAX / 2 - 1;
 /// Nearly all are of events that were accepted or are duplicates. They are written by one thread
 /// and read by another, and what they say fits into a fifth of an [`Answer`].
 #[derive(Debug)]
-pub(super) struct Answers {
+pub(crate) struct Answers {
     /// Of each request twice the count of its word, plus 1 for a duplicate; or [`OTHER`].
     counts: Vec<u64>,
     /// The answers to the others.
@@ -24,7 +24,7 @@ pub(super) struct Answers {
 
 impl Answers {
     /// No answers; this many are expected.
-    pub(super) fn expecting(answers: usize) -> Self {
+    pub(crate) fn expecting(answers: usize) -> Self {
         Self {
             counts: Vec::with_capacity(answers),
             others: Vec::new(),
@@ -33,7 +33,7 @@ impl Answers {
 
     /// Adds the answer to the next request, and returns how many bytes it takes beyond
     /// [`ANSWER_BYTES`].
-    pub(super) fn push(&mut self, answer: Answer) -> usize {
+    pub(crate) fn push(&mut self, answer: Answer) -> usize {
         let (count, bytes) = match answer {
             Ok(Reply::Processed {
                 count: count @ ..=MAX_COUNT,
@@ -53,13 +53,19 @@ impl Answers {
         bytes
     }
 
+    /// Adds a count that is asked for, in the form of the answer to a duplicate.
+    pub(crate) fn push_count(&mut self, count: u64) {
+        let outcome = Outcome::Duplicate;
+        self.push(Ok(Reply::Processed { count, outcome }));
+    }
+
     /// Bytes that the answers take beyond [`ANSWER_BYTES`] each, about.
-    pub(super) fn more_bytes(&self) -> usize {
+    pub(crate) fn more_bytes(&self) -> usize {
         self.others.iter().map(bytes_of).sum()
     }
 
     /// The answers, in order.
-    pub(super) fn into_iter(self) -> impl Iterator<Item = Answer> {
+    pub(crate) fn into_iter(self) -> impl Iterator<Item = Answer> {
         let mut others = self.others.into_iter();
         let answer = move |count| match count {
             OTHER => others.next().expect("an answer that is no count is here"),

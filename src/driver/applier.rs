@@ -1,0 +1,318 @@
+//! The applying half: requests in, unpersisted groups out.
+
+use crossbeam_channel::Receiver;
+
+use crate::driver::Answers;
+use crate::error::StorageError;
+use crate::processor::{Preparation, Preparer, Processor, Rebuild};
+use crate::request::{Answer, Request};
+use crate::seen::Loaded;
+use crate::statistics::Statistics;
+use crate::store::{LowSpace, Receipt, Unpersisted};
+
+/// A group ends after this many bytes of requests and of their answers, as these are held until
+/// they are written.
+const MAX_HELD_BYTES_A_GROUP: usize = 8 << 20;
+
+/// Answers to some requests of one sender, and the ticket that says whose they are.
+#[derive(Debug)]
+pub(crate) struct Answered<T> {
+    pub(crate) ticket: T,
+    pub(crate) answers: Answers,
+}
+
+/// What became of a request, and what has to follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "a group that is full must end, and a request that was not applied must be repeated"]
+pub(crate) enum Applied {
+    /// It was applied.
+    GoOn,
+    /// It was applied, and the group is full: end it.
+    GroupIsFull,
+    /// It was not applied: end the group, persist it, and repeat the request with its receipt.
+    NeedsReceipt,
+}
+
+/// Applies requests in memory, and keeps what they are answered until their group ends.
+#[derive(Debug)]
+pub(crate) struct Applier<T> {
+    processor: Processor,
+    /// What the group in hand answers, but for the batch in hand.
+    answered: Vec<Answered<T>>,
+    /// Bytes of the requests that the group in hand began with, and of its answers.
+    held_bytes: usize,
+}
+
+impl<T> Applier<T> {
+    pub(crate) fn new(processor: Processor) -> Self {
+        Self {
+            processor,
+            answered: Vec::new(),
+            held_bytes: 0,
+        }
+    }
+
+    /// Takes requests with tickets of another type from now on. There must be no group in hand.
+    pub(crate) fn with_tickets<U>(self) -> Applier<U> {
+        assert!(self.answered.is_empty(), "the group in hand has ended");
+        Applier::new(self.processor)
+    }
+
+    /// Begins a batch of requests that arrived at a time; this many are expected, which hold
+    /// `held_bytes` of memory until they are answered.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if the disk does not say how much of it is free, or a part of the index
+    /// could not be read.
+    pub(crate) fn begin(
+        &mut self,
+        now_ms: u64,
+        requests: usize,
+        held_bytes: usize,
+    ) -> Result<OpenBatch<'_, T>, StorageError> {
+        self.processor.begin_batch(now_ms)?;
+        self.held_bytes += held_bytes;
+        Ok(OpenBatch {
+            answers: Answers::expecting(requests),
+            applier: self,
+        })
+    }
+
+    /// Ends the group in hand.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if a snapshot in work met one, or the disk does not say how much of it is
+    /// free.
+    pub(crate) fn end_group(&mut self) -> Result<Unpersisted<Vec<Answered<T>>>, StorageError> {
+        let group = self.processor.take_group()?;
+        self.held_bytes = 0;
+        Ok(Unpersisted::new(group, std::mem::take(&mut self.answered)))
+    }
+
+    /// The next of the last groups, in which everything that is left is written; `None` after the
+    /// last one.
+    pub(crate) fn end_last_group(
+        &mut self,
+    ) -> Result<Option<Unpersisted<Vec<Answered<T>>>>, StorageError> {
+        let group = self.processor.take_last_group()?;
+        let answered = std::mem::take(&mut self.answered);
+        Ok(group.map(|group| Unpersisted::new(group, answered)))
+    }
+
+    /// Drops what the group in hand answers, as the group will never be durable.
+    pub(crate) fn abandon(&mut self) {
+        self.answered.clear();
+    }
+
+    /// True if the group in hand has answered anything.
+    pub(crate) fn has_answers(&self) -> bool {
+        !self.answered.is_empty()
+    }
+
+    /// True if the requests since the last group are enough for one.
+    pub(crate) fn is_full(&self) -> bool {
+        self.processor.group_is_full() || self.held_bytes >= MAX_HELD_BYTES_A_GROUP
+    }
+
+    /// What prepares requests for this applier, on any thread.
+    pub(crate) fn preparer(&self) -> Preparer {
+        self.processor.preparer()
+    }
+
+    /// Builds a state in a new directory, in place of requests.
+    pub(crate) fn rebuild(&mut self) -> Rebuild<'_> {
+        self.processor.rebuild()
+    }
+
+    /// How many events of the state carry a word.
+    pub(crate) fn count(&self, word: &str) -> u64 {
+        self.processor.count(word)
+    }
+
+    /// True if the state has an event with this id.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if the store cannot be read.
+    pub(crate) fn contains(&mut self, event_id: &str) -> Result<bool, StorageError> {
+        self.processor.contains(event_id)
+    }
+
+    /// The source position of the state.
+    pub(crate) fn source(&self) -> Option<&[u8]> {
+        self.processor.source()
+    }
+
+    /// What has happened since the start, and where the state is now.
+    pub(crate) fn statistics(&self) -> Statistics {
+        self.processor.statistics()
+    }
+
+    /// Parts of the index that have been read and wait to be taken in, right after a start.
+    pub(crate) fn loading(&self) -> Option<&Receiver<Loaded>> {
+        self.processor.loading()
+    }
+
+    /// Takes in a part of the index, if one is at hand.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if it could not be read.
+    pub(crate) fn load(&mut self) -> Result<(), StorageError> {
+        self.processor.load()
+    }
+}
+
+/// A batch of requests of one sender, in hand of an applier.
+#[derive(Debug)]
+pub(crate) struct OpenBatch<'a, T> {
+    applier: &'a mut Applier<T>,
+    /// To the requests since the batch, or the last part of it, began.
+    answers: Answers,
+}
+
+impl<T> OpenBatch<'_, T> {
+    /// Brings into the CPU's cache what a few requests need that are about to be applied.
+    pub(crate) fn look_ahead(&self, preparations: &mut [Preparation]) {
+        self.applier.processor.look_ahead(preparations);
+    }
+
+    /// Applies a request that its preparation tells all of, as it does of most events; `None` if
+    /// it does not, and [`OpenBatch::apply`] is to be called.
+    ///
+    /// # Errors
+    ///
+    /// As of [`OpenBatch::apply`].
+    pub(crate) fn apply_prepared(
+        &mut self,
+        preparation: &Preparation,
+    ) -> Result<Option<Applied>, StorageError> {
+        let answer = self.applier.processor.apply_prepared(preparation)?;
+        Ok(answer.map(|answer| self.keep(answer)))
+    }
+
+    /// Applies a request; `receipt` is the newest one that the caller has.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if the store cannot be read; the applier must not be used any more.
+    pub(crate) fn apply(
+        &mut self,
+        request: &Request<'_>,
+        preparation: &Preparation,
+        receipt: Receipt,
+    ) -> Result<Applied, StorageError> {
+        let processor = &mut self.applier.processor;
+        let answer = processor.apply(request, preparation, receipt)?;
+        Ok(answer.map_or(Applied::NeedsReceipt, |answer| self.keep(answer)))
+    }
+
+    /// Answers how many events of the state carry a word.
+    pub(crate) fn count(&mut self, word: &str) {
+        let count = self.applier.processor.count(word);
+        self.answers.push_count(count);
+    }
+
+    /// Answers whether the state has an event with this id: 1 if it does, or else 0.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if the store cannot be read.
+    pub(crate) fn contains(&mut self, event_id: &str) -> Result<(), StorageError> {
+        let contains = self.applier.processor.contains(event_id)?;
+        self.answers.push_count(contains.into());
+        Ok(())
+    }
+
+    fn keep(&mut self, answer: Answer) -> Applied {
+        self.applier.held_bytes += self.answers.push(answer);
+        match self.applier.is_full() {
+            true => Applied::GroupIsFull,
+            false => Applied::GoOn,
+        }
+    }
+
+    /// Ends a part of the batch, or the batch: its answers go to the ticket when the group in hand
+    /// is durable. This many more requests are expected.
+    pub(crate) fn end_part(&mut self, ticket: T, requests: usize) {
+        let answers = std::mem::replace(&mut self.answers, Answers::expecting(requests));
+        self.applier.answered.push(Answered { ticket, answers });
+    }
+
+    /// Ends the group in hand, and goes on with the next.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Applier::end_group`].
+    pub(crate) fn end_group(&mut self) -> Result<Unpersisted<Vec<Answered<T>>>, StorageError> {
+        self.applier.end_group()
+    }
+
+    /// What is free on the disk, if that is too little for requests to be taken.
+    pub(crate) fn low_space(&self) -> Option<LowSpace> {
+        self.applier.processor.low_space()
+    }
+
+    /// As [`Applier::statistics`].
+    pub(crate) fn statistics(&self) -> Statistics {
+        self.applier.statistics()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+    use crate::{Engine, Options};
+
+    /// A timeline in as many pieces as it has positions makes each checkpoint of it large.
+    #[test]
+    fn checkpoints_of_a_fragmented_timeline_fill_a_group_by_their_bytes() {
+        let directory = tempfile::tempdir().expect("there is room");
+        let mut engine = Engine::open(directory.path(), &Options::default()).expect("it is new");
+        let ids: Vec<String> = (0..2_000).map(|n| format!("e{n}")).collect();
+        let mut requests = vec![Request::Checkpoint {
+            checkpoint_id: "empty",
+        }];
+        let process = |id| Request::Process {
+            event_id: id,
+            word: "w",
+        };
+        requests.extend(ids.iter().step_by(2).map(|id| process(id)));
+        requests.extend([
+            Request::Commit,
+            Request::Restore {
+                checkpoint_id: "empty",
+            },
+        ]);
+        requests.extend(ids.iter().map(|id| process(id)));
+        // What was released before stays, what is new goes: every other position is left.
+        requests.push(Request::Rollback);
+        engine
+            .submit(&requests, UNIX_EPOCH)
+            .expect("the storage works");
+        let (mut applier, store) = engine.into_halves();
+        let preparer = applier.preparer();
+        let mut batch = applier.begin(0, 0, 0).expect("the disk has room");
+        let mut checkpoints = 0;
+        let mut applied = Applied::GoOn;
+        while applied == Applied::GoOn {
+            let name = checkpoints.to_string();
+            let request = Request::Checkpoint {
+                checkpoint_id: &name,
+            };
+            let preparation = preparer.prepare(&request);
+            let saved = batch.apply(&request, &preparation, store.receipt());
+            applied = saved.expect("the storage works");
+            checkpoints += 1;
+        }
+        assert_eq!(applied, Applied::GroupIsFull);
+        assert!(
+            (200..300).contains(&checkpoints),
+            "{checkpoints} of 4 KiB each"
+        );
+    }
+}

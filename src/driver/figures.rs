@@ -1,0 +1,95 @@
+//! What a pipeline tells of itself while it runs, and after it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use crate::statistics::Statistics;
+use crate::store::{Durable, StoreTimes};
+
+/// Rates are over at least this long.
+const RATE_OVER: Duration = Duration::from_secs(2);
+
+/// Figures of a pipeline, for any thread.
+#[derive(Debug)]
+pub(crate) struct Figures {
+    latest: Mutex<Latest>,
+    durable: Durable,
+    started: Instant,
+    applied_ns: AtomicU64,
+    store: Mutex<StoreTimes>,
+}
+
+#[derive(Debug)]
+struct Latest {
+    statistics: Statistics,
+    /// Number of events at two times that are [`RATE_OVER`] apart.
+    rated: [(Instant, u64); 2],
+}
+
+impl Figures {
+    pub(super) fn new(statistics: Statistics, durable: Durable) -> Self {
+        let started = Instant::now();
+        Self {
+            latest: Mutex::new(Latest {
+                statistics,
+                rated: [(started, 0); 2],
+            }),
+            durable,
+            started,
+            applied_ns: AtomicU64::new(0),
+            store: Mutex::default(),
+        }
+    }
+
+    /// Figures as of the last batch; the durable position as of now.
+    pub(crate) fn statistics(&self) -> Statistics {
+        Statistics {
+            durable_position: self.durable.position().0,
+            ..self.latest.lock().statistics
+        }
+    }
+
+    /// Events a second, accepted or found again, over the last seconds.
+    pub(crate) fn events_per_second(&self) -> f64 {
+        let Latest { statistics, rated } = &*self.latest.lock();
+        let (since, before) = rated[0];
+        let events = statistics.accepted + statistics.duplicates - before;
+        events as f64 / since.elapsed().as_secs_f64()
+    }
+
+    /// Time since the start.
+    pub(crate) fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// How long batches took to be applied, without waiting for the store.
+    pub(crate) fn applied(&self) -> Duration {
+        Duration::from_nanos(self.applied_ns.load(Ordering::Relaxed))
+    }
+
+    /// What the store has spent its time on until now.
+    pub(crate) fn store_times(&self) -> StoreTimes {
+        *self.store.lock()
+    }
+
+    /// Notes where the state is after a batch, or within it.
+    pub(super) fn set(&self, statistics: Statistics) {
+        let mut latest = self.latest.lock();
+        latest.statistics = statistics;
+        if latest.rated[1].0.elapsed() >= RATE_OVER {
+            let now = (Instant::now(), statistics.accepted + statistics.duplicates);
+            latest.rated = [latest.rated[1], now];
+        }
+    }
+
+    pub(super) fn add_applied(&self, time: Duration) {
+        let time = time.as_nanos() as u64;
+        self.applied_ns.fetch_add(time, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_store_times(&self, times: StoreTimes) {
+        *self.store.lock() = times;
+    }
+}

@@ -1,0 +1,53 @@
+//! The driver: apply, persist, reply, in this order.
+//!
+//! It has two halves, neither of which has a thread of its own. The [`Applier`] applies requests in
+//! memory. What they write and what they are answered leaves it as one [`Unpersisted`] group, of
+//! which nothing can be read. The [`Store`] is the other half: it makes a group durable, and only
+//! then gives its replies, with a [`Receipt`]. A request that reads what is stored is applied only
+//! with the receipt of everything before it.
+//!
+//! Called in turn on one thread, the halves are the library's engine. Joined by a queue and a
+//! thread, they are the [`Pipeline`], which any number of threads share.
+//!
+//! [`Unpersisted`]: crate::store::Unpersisted
+//! [`Receipt`]: crate::store::Receipt
+
+mod answers;
+mod applier;
+mod deliver;
+mod figures;
+mod persister;
+mod pipeline;
+mod turn;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::error::StorageError;
+use crate::store::Store;
+pub(crate) use answers::{ANSWER_BYTES, Answers};
+pub(crate) use applier::{Answered, Applied, Applier, OpenBatch};
+pub(crate) use deliver::{Deliver, Place, Ticket};
+pub(crate) use figures::Figures;
+pub(crate) use pipeline::{Expected, Outcome, Pipeline};
+pub(crate) use turn::Turn;
+
+/// Persists everything that is left, so that the store can be closed.
+///
+/// # Errors
+///
+/// [`StorageError`]; what was persisted before stays durable all the same.
+pub(crate) fn persist_rest<T>(
+    applier: &mut Applier<T>,
+    store: &mut Store,
+) -> Result<(), StorageError> {
+    while let Some(group) = applier.end_last_group()? {
+        store.persist(group)?;
+    }
+    Ok(())
+}
+
+/// Milliseconds since 1970; 0 for a clock that is set before it.
+pub(crate) fn unix_ms(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as u64)
+}

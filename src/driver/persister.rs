@@ -1,0 +1,193 @@
+//! The thread of the pipeline: it persists groups, and delivers what they are answered.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Select};
+
+use crate::driver::pipeline::{Group, Shared};
+use crate::driver::{Answered, Place, persist_rest};
+use crate::error::StorageError;
+use crate::seen::Loaded;
+use crate::store::{Persisted, Store};
+
+/// When no group has come for this long, whatever may be slow is done.
+const QUIET: Duration = Duration::from_millis(50);
+
+/// How long the persister waits for a turn to end before it looks for other work.
+const SHORTLY: Duration = Duration::from_millis(1);
+
+/// The thread that persists, which for that reason is the only one that delivers answers.
+pub(super) struct Persister {
+    shared: Arc<Shared>,
+    store: Store,
+    woken: Receiver<()>,
+    /// Parts of the index that wait to be taken in, right after a start.
+    loading: Option<Receiver<Loaded>>,
+}
+
+/// What the persister does next.
+enum Next {
+    Persist(Group),
+    Reopen,
+    End(End),
+}
+
+/// How the persister ends.
+enum End {
+    /// There are no callers any more.
+    Close,
+    /// A caller has met a failure.
+    Failed,
+}
+
+impl Persister {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        store: Store,
+        woken: Receiver<()>,
+        loading: Option<Receiver<Loaded>>,
+    ) -> Self {
+        Self {
+            shared,
+            store,
+            woken,
+            loading,
+        }
+    }
+
+    /// Persists until there are no callers any more, or the pipeline has failed.
+    pub(super) fn run(mut self) {
+        let worked = catch_unwind(AssertUnwindSafe(|| self.work()));
+        let failed = match worked {
+            Ok(Ok(End::Close)) => return self.close(),
+            Ok(Ok(End::Failed)) => None,
+            Ok(Err(error)) => Some(error),
+            // The panic has been told.
+            Err(_) => Some(StorageError::Stopped),
+        };
+        if let Some(error) = failed {
+            self.shared.fail(error);
+        }
+        self.abandon();
+    }
+
+    fn work(&mut self) -> Result<End, StorageError> {
+        loop {
+            match self.next()? {
+                Next::Persist(group) => self.persist(group)?,
+                Next::Reopen => self.reopen()?,
+                Next::End(end) => return Ok(end),
+            }
+        }
+    }
+
+    fn next(&mut self) -> Result<Next, StorageError> {
+        loop {
+            if self.shared.failure.get().is_some() {
+                return Ok(Next::End(End::Failed));
+            }
+            if self.store.must_reopen() {
+                return Ok(Next::Reopen);
+            }
+            let found = self.find()?;
+            if let Some(next) = found {
+                return Ok(next);
+            }
+            if !self.wait()? && self.store.should_reopen() {
+                return Ok(Next::Reopen);
+            }
+        }
+    }
+
+    /// The next group, if there is one; or the end.
+    fn find(&mut self) -> Result<Option<Next>, StorageError> {
+        let shared = &*self.shared;
+        let mut queue = shared.queue.lock();
+        if let Some(group) = queue.groups.pop_front() {
+            shared.changed.notify_all();
+            return Ok(Some(Next::Persist(group)));
+        }
+        if shared.expected.load(Ordering::Acquire) == 0
+            && let Some(mut front) = shared.front.try_lock()
+            && front.applier.has_answers()
+        {
+            queue.is_idle = false;
+            return Ok(Some(Next::Persist(front.applier.end_group()?)));
+        }
+        queue.is_idle = true;
+        shared.changed.notify_all();
+        Ok(queue.is_closing.then_some(Next::End(End::Close)))
+    }
+
+    /// Waits until there may be something to do; false if it has been quiet for a while.
+    fn wait(&mut self) -> Result<bool, StorageError> {
+        let Some(loading) = &self.loading else {
+            return Ok(match self.store.should_reopen() {
+                true => self.woken.recv_timeout(QUIET).is_ok(),
+                // The shared end of the channel is here.
+                false => self.woken.recv().is_ok(),
+            });
+        };
+        let mut ready = Select::new();
+        let woken = ready.recv(&self.woken);
+        ready.recv(loading);
+        if ready.ready() == woken {
+            self.woken.try_recv().unwrap_or_default();
+        } else if let Some(mut front) = self.shared.front.try_lock_for(SHORTLY) {
+            front.applier.load()?;
+            self.loading = front.applier.loading().cloned();
+        }
+        Ok(true)
+    }
+
+    fn persist(&mut self, group: Group) -> Result<(), StorageError> {
+        let Persisted { replies, receipt } = self.store.persist(group)?;
+        self.shared.figures.set_store_times(self.store.times());
+        let mut replies = replies.into_iter();
+        while let Some(Answered { ticket, answers }) = replies.next() {
+            let view = ticket.wants_view().then(|| self.store.view()).transpose()?;
+            let receiver = ticket.receiver();
+            let mut others = replies.as_slice().iter();
+            let has_more = receiver.is_some() && others.any(|o| o.ticket.receiver() == receiver);
+            ticket.deliver(
+                answers,
+                view,
+                if has_more { Place::Within } else { Place::Last },
+            );
+        }
+        self.shared.queue.lock().receipt = receipt;
+        Ok(())
+    }
+
+    fn reopen(&mut self) -> Result<(), StorageError> {
+        self.store.reopen()?;
+        self.shared.figures.set_store_times(self.store.times());
+        Ok(())
+    }
+
+    fn close(mut self) {
+        let shared = Arc::clone(&self.shared);
+        let mut front = shared.front.lock();
+        let rest = persist_rest(&mut front.applier, &mut self.store);
+        let closed = rest.and_then(|()| {
+            if let Some(look) = shared.before_close.lock().take() {
+                look(self.store.view()?);
+            }
+            self.store.close()
+        });
+        if let Err(error) = closed {
+            shared.fail(error);
+        }
+    }
+
+    /// Lets go of everything that will not be persisted. sled is left as it is.
+    fn abandon(mut self) {
+        self.store.stop();
+        let mut front = self.shared.front.lock();
+        front.applier.abandon();
+        self.shared.queue.lock().groups.clear();
+    }
+}

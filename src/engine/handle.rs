@@ -1,0 +1,168 @@
+//! An open engine that many threads share.
+
+use std::sync::Arc;
+
+use crate::driver::{Answers, Applied, Outcome, Pipeline, Turn};
+use crate::engine::Engine;
+use crate::engine::pending::{Delivered, Pending, Promise};
+use crate::error::StorageError;
+use crate::inspect::View;
+use crate::processor::Preparer;
+use crate::request::{Answer, Reply, Request};
+use crate::statistics::Statistics;
+
+/// An open engine that many threads share: a clone for each of them.
+///
+/// A call applies its requests in memory, on the thread that makes it, and returns a [`Pending`],
+/// which opens once everything that it says is on stable storage. What one thread calls is carried
+/// out in the order of its calls. Calls that come together share a group, and so one wait for the
+/// disk: many threads get many times the rate of one. A call waits for its turn, and for the disk
+/// only while several groups wait for it.
+///
+/// The directory is closed when the last handle is dropped, which waits for that;
+/// [`Handle::close`] also says how it went. After a [`StorageError`] every call opens with the
+/// first one.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    pipeline: Pipeline,
+}
+
+impl Handle {
+    /// Joins the halves of an engine.
+    pub(crate) fn of(engine: Engine) -> Result<Self, StorageError> {
+        let (applier, store) = engine.into_halves();
+        let pipeline = Pipeline::start(applier.with_tickets(), store)?;
+        Ok(Self { pipeline })
+    }
+
+    /// Counts an event, unless its id is in the state already: [`Request::Process`].
+    pub fn process(&self, event_id: &str, word: &str) -> Pending<Answer> {
+        let request = [Request::Process { event_id, word }];
+        let preparer = self.pipeline.preparer();
+        self.call(1, false, open_one, |turn, promise| {
+            apply(turn, promise, preparer, &request)
+        })
+    }
+
+    /// Carries out requests in order, with no request of another caller between them. All of them
+    /// open together.
+    pub fn submit(&self, requests: &[Request<'_>]) -> Pending<Vec<Answer>> {
+        let preparer = self.pipeline.preparer();
+        self.call(requests.len(), false, open_all, |turn, promise| {
+            apply(turn, promise, preparer, requests)
+        })
+    }
+
+    /// How many events of the state carry a word, after everything that was called before.
+    pub fn count(&self, word: &str) -> Pending<u64> {
+        self.call(1, false, open_count, |turn, _| {
+            turn.count(word);
+            Ok(())
+        })
+    }
+
+    /// True if the state has an event with this id, after everything that was called before.
+    pub fn contains(&self, event_id: &str) -> Pending<bool> {
+        let open = |delivered| Ok(open_count(delivered)? > 0);
+        self.call(1, false, open, |turn, _| turn.contains(event_id))
+    }
+
+    /// A view of what is durable, with everything that was called before. Opening it reads the
+    /// sets of the state.
+    pub fn view(&self) -> Pending<View> {
+        self.call(0, true, open_view, |_, _| Ok(()))
+    }
+
+    /// Figures of this process, as of the last call.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        self.pipeline.figures().statistics()
+    }
+
+    /// Lets go of this handle. If it is the last one, closes the directory and waits for that.
+    ///
+    /// # Errors
+    ///
+    /// The first [`StorageError`] that this handle or one of its clones has met.
+    pub fn close(self) -> Result<(), Arc<StorageError>> {
+        let outcome: Outcome = self.pipeline.outcome();
+        drop(self);
+        outcome.check()
+    }
+
+    pub(crate) fn pipeline(&self) -> &Pipeline {
+        &self.pipeline
+    }
+
+    pub(crate) fn into_pipeline(self) -> Pipeline {
+        self.pipeline
+    }
+
+    fn call<T>(
+        &self,
+        requests: usize,
+        wants_view: bool,
+        open: fn(Delivered) -> Result<T, StorageError>,
+        apply: impl FnOnce(&mut Turn<'_>, &Promise) -> Result<(), StorageError>,
+    ) -> Pending<T> {
+        let (promise, pending) = Promise::new(self.pipeline.outcome(), open);
+        let expected = self.pipeline.expect();
+        let applied = self.pipeline.turn(expected, requests, 0, |turn| {
+            apply(turn, &promise)?;
+            turn.end_part(promise.last(wants_view), 0);
+            match wants_view {
+                // It shows nothing that comes later.
+                true => turn.end_group(),
+                false => Ok(()),
+            }
+        });
+        // The promise that is dropped with an error tells it.
+        applied.unwrap_or_default();
+        pending
+    }
+}
+
+/// Applies requests of one call in its turn.
+fn apply(
+    turn: &mut Turn<'_>,
+    promise: &Promise,
+    preparer: Preparer,
+    requests: &[Request<'_>],
+) -> Result<(), StorageError> {
+    for (at, request) in requests.iter().enumerate() {
+        let preparation = preparer.prepare(request);
+        let mut applied = turn.apply(request, &preparation)?;
+        while applied == Applied::NeedsReceipt {
+            turn.end_part(promise.part(), requests.len() - at);
+            turn.persist()?;
+            applied = turn.apply(request, &preparation)?;
+        }
+        if applied == Applied::GroupIsFull {
+            turn.end_part(promise.part(), requests.len() - at);
+            turn.end_group()?;
+        }
+    }
+    Ok(())
+}
+
+fn open_all(delivered: Delivered) -> Result<Vec<Answer>, StorageError> {
+    let parts = delivered.answers.into_iter();
+    Ok(parts.flat_map(Answers::into_iter).collect())
+}
+
+fn open_one(delivered: Delivered) -> Result<Answer, StorageError> {
+    let mut answers = open_all(delivered)?.into_iter();
+    Ok(answers.next().expect("each request is answered"))
+}
+
+fn open_count(delivered: Delivered) -> Result<u64, StorageError> {
+    match open_one(delivered)? {
+        Ok(Reply::Processed { count, .. }) => Ok(count),
+        other => unreachable!("a count is answered, not {other:?}"),
+    }
+}
+
+fn open_view(delivered: Delivered) -> Result<View, StorageError> {
+    let state = delivered.view.expect("a view was asked for");
+    View::of_state(state)
+}

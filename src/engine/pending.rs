@@ -1,0 +1,186 @@
+//! What a call returns before it can be read.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::driver::{Answers, Deliver, Outcome, Place};
+use crate::error::StorageError;
+use crate::store::DurableState;
+
+/// The result of a call on a [`Handle`](crate::Handle), which cannot be read before everything that
+/// it says is on stable storage: open it with [`Pending::wait`], or with `.await` in any runtime.
+///
+/// The call is carried out whether this is opened or dropped. The errors of both ways to open it
+/// are the first [`StorageError`] that the handle or one of its clones has met: whether the call
+/// took effect is decided by the next open of the directory.
+#[must_use = "whether the call is on stable storage is known only when this is opened"]
+pub struct Pending<T> {
+    slot: Arc<Slot>,
+    outcome: Outcome,
+    open: fn(Delivered) -> Result<T, StorageError>,
+}
+
+impl<T> fmt::Debug for Pending<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pending")
+    }
+}
+
+/// What a call was answered, in parts, and a view if it asked for one.
+#[derive(Default)]
+pub(super) struct Delivered {
+    pub(super) answers: Vec<Answers>,
+    pub(super) view: Option<DurableState>,
+}
+
+/// Where answers are delivered to.
+#[derive(Default)]
+struct Slot {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    delivered: Delivered,
+    end: Option<End>,
+    waker: Option<Waker>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum End {
+    /// Everything has been delivered.
+    Whole,
+    /// Nothing more will be.
+    Abandoned,
+}
+
+impl Slot {
+    fn end(&self, end: End) {
+        let mut state = self.state.lock();
+        state.end.get_or_insert(end);
+        let waker = state.waker.take();
+        drop(state);
+        self.changed.notify_all();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+/// Fills the slot of a [`Pending`], which is abandoned if the last part is not delivered.
+pub(super) struct Promise(Arc<Slot>);
+
+impl Promise {
+    /// A promise, and what it will open.
+    pub(super) fn new<T>(
+        outcome: Outcome,
+        open: fn(Delivered) -> Result<T, StorageError>,
+    ) -> (Self, Pending<T>) {
+        let slot = Arc::<Slot>::default();
+        let promise = Self(Arc::clone(&slot));
+        let pending = Pending {
+            slot,
+            outcome,
+            open,
+        };
+        (promise, pending)
+    }
+
+    /// A ticket for a part of the answers.
+    pub(super) fn part(&self) -> Box<dyn Deliver> {
+        Box::new(PartTicket(Arc::clone(&self.0)))
+    }
+
+    /// A ticket for the last part, and a view if that is wanted.
+    pub(super) fn last(self, wants_view: bool) -> Box<dyn Deliver> {
+        Box::new(LastTicket {
+            promise: self,
+            wants_view,
+        })
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        // One that was kept has ended already.
+        self.0.end(End::Abandoned);
+    }
+}
+
+struct PartTicket(Arc<Slot>);
+
+impl Deliver for PartTicket {
+    fn deliver(self: Box<Self>, answers: Answers, _: Option<DurableState>, _: Place) {
+        self.0.state.lock().delivered.answers.push(answers);
+    }
+}
+
+struct LastTicket {
+    promise: Promise,
+    wants_view: bool,
+}
+
+impl Deliver for LastTicket {
+    fn wants_view(&self) -> bool {
+        self.wants_view
+    }
+
+    fn deliver(self: Box<Self>, answers: Answers, view: Option<DurableState>, _: Place) {
+        let slot = &self.promise.0;
+        let mut state = slot.state.lock();
+        state.delivered.answers.push(answers);
+        state.delivered.view = view;
+        drop(state);
+        slot.end(End::Whole);
+    }
+}
+
+impl<T> Pending<T> {
+    /// Waits until what the call says is on stable storage, and returns it.
+    ///
+    /// # Errors
+    ///
+    /// The first [`StorageError`] that the handle or one of its clones has met.
+    pub fn wait(self) -> Result<T, Arc<StorageError>> {
+        let mut state = self.slot.state.lock();
+        loop {
+            if let Some(end) = state.end {
+                let delivered = std::mem::take(&mut state.delivered);
+                drop(state);
+                return self.opened(end, delivered);
+            }
+            self.slot.changed.wait(&mut state);
+        }
+    }
+
+    fn opened(&self, end: End, delivered: Delivered) -> Result<T, Arc<StorageError>> {
+        match end {
+            End::Whole => (self.open)(delivered).map_err(Arc::new),
+            End::Abandoned => {
+                self.outcome.check()?;
+                // Only a failure abandons a call.
+                Err(Arc::new(StorageError::Stopped))
+            }
+        }
+    }
+}
+
+impl<T> Future for Pending<T> {
+    type Output = Result<T, Arc<StorageError>>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.slot.state.lock();
+        let Some(end) = state.end else {
+            state.waker = Some(context.waker().clone());
+            return Poll::Pending;
+        };
+        let delivered = std::mem::take(&mut state.delivered);
+        drop(state);
+        Poll::Ready(self.opened(end, delivered))
+    }
+}

@@ -1,0 +1,259 @@
+//! An engine that many threads share: what they call is answered once it is durable, and counted
+//! once.
+
+use exactly_once::{
+    Answer, Engine, Handle, Options, Outcome, Pending, Reply, Request, StorageError, View,
+};
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+const THREADS: usize = 64;
+
+fn share(dir: &Path) -> Handle {
+    let engine = Engine::open(dir, &Options::default()).expect("the directory can be opened");
+    engine.share().expect("there is room for a thread")
+}
+
+fn processed(pending: Pending<Answer>) -> (u64, Outcome) {
+    match pending.wait().expect("the storage works") {
+        Ok(Reply::Processed { count, outcome }) => (count, outcome),
+        other => panic!("an event is processed: {other:?}"),
+    }
+}
+
+fn count(handle: &Handle, word: &str) -> u64 {
+    handle.count(word).wait().expect("the storage works")
+}
+
+fn contains(handle: &Handle, event_id: &str) -> bool {
+    handle.contains(event_id).wait().expect("the storage works")
+}
+
+fn checkpoint(checkpoint_id: &str) -> Request<'_> {
+    Request::Checkpoint { checkpoint_id }
+}
+
+fn restore(checkpoint_id: &str) -> Request<'_> {
+    Request::Restore { checkpoint_id }
+}
+
+#[test]
+fn a_call_is_answered_and_the_last_handle_closes_the_directory() {
+    let dir = tempfile::tempdir().expect("there is room");
+    for round in 0..5_u64 {
+        let handle = share(dir.path());
+        let other = handle.clone();
+        let id = format!("e{round}");
+        let (seen, outcome) = processed(handle.process(&id, "w"));
+        assert_eq!((seen, outcome), (round + 1, Outcome::Accepted));
+        drop(handle);
+        let (seen, outcome) = processed(other.process(&id, "w"));
+        assert_eq!((seen, outcome), (round + 1, Outcome::Duplicate));
+        if round % 2 == 0 {
+            other.close().expect("the storage works");
+        }
+    }
+    // Nothing was left to be cleaned up by another process.
+    let view = View::open(dir.path()).expect("there is a state");
+    assert_eq!(view.stats().expect("it can be read").events, 5);
+}
+
+#[test]
+fn events_of_many_threads_are_counted_once_and_each_caller_sees_its_own_in_order() {
+    const EVENTS: usize = 150;
+    let dir = tempfile::tempdir().expect("there is room");
+    let handle = share(dir.path());
+    thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let handle = handle.clone();
+            scope.spawn(move || {
+                let own = format!("w{thread}");
+                for event in 0..EVENTS {
+                    // Every other event is sent by all threads, and so 63 times too often.
+                    let (_, outcome) = processed(handle.process(&format!("all-{event}"), "all"));
+                    assert_ne!(
+                        outcome,
+                        Outcome::Conflict {
+                            original_word: "all".into()
+                        }
+                    );
+                    let id = format!("own-{thread}-{event}");
+                    assert!(!contains(&handle, &id));
+                    let pending = handle.process(&id, &own);
+                    // What was called before is seen, whether it has been opened or not.
+                    assert_eq!(count(&handle, &own), event as u64 + 1);
+                    assert!(contains(&handle, &id));
+                    assert_eq!(processed(pending), (event as u64 + 1, Outcome::Accepted));
+                }
+            });
+        }
+    });
+    assert_eq!(count(&handle, "all"), EVENTS as u64);
+    handle.close().expect("the storage works");
+    let view = View::open(dir.path()).expect("there is a state");
+    let counts = view.counts().expect("they can be read");
+    assert_eq!(counts.len(), THREADS + 1);
+    assert!(counts.iter().all(|count| count.count == EVENTS as u64));
+}
+
+#[test]
+fn requests_of_one_call_have_none_of_another_between_them_even_where_they_wait_for_the_disk() {
+    const ROUNDS: usize = 60;
+    let dir = tempfile::tempdir().expect("there is room");
+    let handle = share(dir.path());
+    thread::scope(|scope| {
+        for thread in 0..8 {
+            let handle = handle.clone();
+            scope.spawn(move || {
+                let (name, word) = (format!("c{thread}"), format!("w{thread}"));
+                for round in 0..ROUNDS {
+                    let id = format!("{thread}-{round}");
+                    // A restore waits until what came before is durable; were an event of another
+                    // caller applied meanwhile, the restore would take it back.
+                    let requests = [
+                        checkpoint(&name),
+                        Request::Process {
+                            event_id: &id,
+                            word: &word,
+                        },
+                        restore(&name),
+                        Request::Process {
+                            event_id: &id,
+                            word: &word,
+                        },
+                    ];
+                    let answers = handle.submit(&requests).wait().expect("the storage works");
+                    let accepted = Ok(Reply::Processed {
+                        count: round as u64 + 1,
+                        outcome: Outcome::Accepted,
+                    });
+                    assert_eq!(answers.len(), requests.len());
+                    assert_eq!((&answers[1], &answers[3]), (&accepted, &accepted));
+                }
+            });
+        }
+    });
+    let view = handle.view().wait().expect("it can be read");
+    let stats = view.stats().expect("it can be read");
+    assert_eq!(
+        (stats.events, stats.pending),
+        (8 * ROUNDS as u64, 8 * ROUNDS as u64)
+    );
+    assert_eq!(stats.checkpoints, 8);
+}
+
+#[test]
+fn a_view_shows_one_moment_while_others_go_on() {
+    let dir = tempfile::tempdir().expect("there is room");
+    let handle = share(dir.path());
+    let ids: Vec<String> = (0..300).map(|n| format!("e{n}")).collect();
+    let first = ids.iter().map(|id| Request::Process {
+        event_id: id,
+        word: "a",
+    });
+    let pending = handle.submit(&first.collect::<Vec<_>>());
+    let view = handle.view().wait().expect("it can be read");
+    // The view was called after the events, and so has them.
+    pending.wait().expect("the storage works");
+    thread::scope(|scope| {
+        let busy = handle.clone();
+        scope.spawn(move || {
+            for round in 0..200 {
+                processed(busy.process(&format!("later-{round}"), "b"));
+                if round % 10 == 0 {
+                    let requests = [checkpoint("later"), Request::Commit];
+                    busy.submit(&requests)
+                        .wait()
+                        .expect("the storage works")
+                        .clear();
+                }
+            }
+        });
+        scope.spawn(move || {
+            for _ in 0..20 {
+                let counts = view.counts().expect("they can be read");
+                assert_eq!(counts.len(), 1);
+                assert_eq!((&*counts[0].word, counts[0].count), ("a", 300));
+                assert!(view.event("e7").expect("it can be read").seen);
+                assert!(!view.event("later-1").expect("it can be read").seen);
+                assert_eq!(view.checkpoints().count(), 0);
+                assert_eq!(view.stats().expect("it can be read").committed, 0);
+            }
+        });
+    });
+    assert_eq!(count(&handle, "b"), 200);
+}
+
+#[test]
+fn what_is_pending_can_be_awaited_and_what_is_dropped_is_carried_out() {
+    let dir = tempfile::tempdir().expect("there is room");
+    let handle = share(dir.path());
+    let asynchronous = async {
+        for n in 0..20 {
+            let answer = handle.process(&format!("e{n}"), "w").await;
+            assert!(answer.expect("the storage works").is_ok());
+        }
+        handle.count("w").await
+    };
+    assert_eq!(block_on(asynchronous).expect("the storage works"), 20);
+    drop(handle.process("dropped", "w"));
+    assert_eq!(count(&handle, "w"), 21);
+    assert_eq!(handle.submit(&[]).wait().expect("the storage works"), []);
+}
+
+/// Runs a future on this thread, as the smallest of runtimes would.
+fn block_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut future = std::pin::pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park_timeout(Duration::from_secs(10)),
+        }
+    }
+}
+
+#[test]
+fn after_a_failure_of_the_storage_every_call_opens_with_its_first_cause() {
+    let dir = tempfile::tempdir().expect("there is room");
+    let handle = share(dir.path());
+    let (counted, _) = processed(handle.process("e1", "w"));
+    assert_eq!(counted, 1);
+    std::fs::remove_file(dir.path().join("db")).expect("it is there");
+    let waiting: Vec<_> = (0..50)
+        .map(|n| handle.process(&format!("lost-{n}"), "w"))
+        .collect();
+    let first = waiting
+        .into_iter()
+        .map(|pending| pending.wait().expect_err("it is gone"));
+    let causes: Vec<_> = first.collect();
+    assert!(
+        matches!(&*causes[0], StorageError::Removed),
+        "{:?}",
+        causes[0]
+    );
+    let later = [
+        handle.process("e1", "w").wait().err(),
+        handle.submit(&[Request::Commit]).wait().err(),
+        handle.count("w").wait().err(),
+        handle.contains("e1").wait().err(),
+        handle.view().wait().err(),
+        handle.clone().close().err(),
+        handle.close().err(),
+    ];
+    for cause in causes.iter().chain(later.iter().flatten()) {
+        assert!(Arc::ptr_eq(cause, &causes[0]), "{cause}");
+    }
+    assert!(later.iter().all(Option::is_some));
+}

@@ -93,6 +93,20 @@ pub enum OpenError {
         /// The format that this program reads and writes.
         known: u32,
     },
+    /// The directory was written in the format before, in which it can only be looked at.
+    #[error(
+        "{0} has format {found}, and this program writes format {known}; move it with \
+         `exactly-once dump --incidentals --data-dir {0} | exactly-once load --data-dir NEW`",
+        path.display()
+    )]
+    OldFormat {
+        /// The state directory.
+        path: PathBuf,
+        /// The format that was found.
+        found: u32,
+        /// The format that this program writes.
+        known: u32,
+    },
     /// The sentinel is an older one: it names a database that another one has taken the place of,
     /// or none, though something has been answered since.
     #[error(
@@ -260,7 +274,7 @@ pub enum StorageError {
         message: String,
     },
     /// A call of the database or of the disk did not return. The group in hand may or may not have
-    /// become durable. Nobody is returned this error: see [`crate::WhenStuck`].
+    /// become durable. Only a [`Handle`](crate::Handle) returns this: see [`crate::WhenStuck`].
     #[error(
         "the storage has been stuck for {} s while {action}; check the disk, and start again",
         limit.as_secs()

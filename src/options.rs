@@ -34,6 +34,10 @@ pub struct Options {
     /// 1 GB by default. A start has to read what was written since, and so takes longer the more
     /// that is; opening it again takes as long as that start would.
     pub reopen_bytes: u64,
+    /// Whether every output is released as its event is accepted, as if a commit followed each event
+    /// without its reply, number and time. A directory that was created or once opened with this
+    /// keeps it; what was pending is released then. No by default.
+    pub autocommit: bool,
     /// Whether to go on with a database that has lost what was answered; no by default. What is
     /// gone comes back only if its events are sent again, and its positions are used again.
     pub accept_loss: bool,
@@ -53,6 +57,7 @@ impl Default for Options {
             run_events: RUN_EVENTS,
             fingerprint_bits: FINGERPRINT_BITS,
             reopen_bytes: 1 << 30,
+            autocommit: false,
             accept_loss: false,
             must_exist: false,
             storage_timeout: StorageTimeout::default(),

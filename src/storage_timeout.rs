@@ -14,7 +14,7 @@ pub struct StorageTimeout {
     /// Longer than any healthy disk takes to write and sync a megabyte or two; 60 seconds by
     /// default. An open may take longer, by a second for each 4 MB of the database.
     pub limit: Duration,
-    /// What is done before the process is aborted.
+    /// What is done when a call takes longer.
     pub then: WhenStuck,
 }
 
@@ -27,21 +27,22 @@ impl Default for StorageTimeout {
     }
 }
 
-/// What is done when a call of the storage has taken too long, with [`StorageError::Stuck`], by a
-/// thread of its own. A call that does not return cannot be taken back, so the process is aborted
-/// behind it; nothing that was answered is lost by that. By default the error is logged.
+/// What is done when a call of the storage has taken too long, with [`StorageError::Stuck`], on a
+/// thread of its own. By default the error is logged. A call that does not return cannot be taken
+/// back: an [`Engine`](crate::Engine) goes on to wait for it, every call of a
+/// [`Handle`](crate::Handle) fails with the error, and a program may end the process; nothing that
+/// was answered is lost by that.
 #[derive(Clone)]
 pub struct WhenStuck(Arc<dyn Fn(&StorageError) + Send + Sync>);
 
 impl WhenStuck {
-    /// Does this, which may end the process in a way of its own.
+    /// Does this, which may end the process.
     pub fn new(action: impl Fn(&StorageError) + Send + Sync + 'static) -> Self {
         Self(Arc::new(action))
     }
 
-    pub(crate) fn stuck(&self, error: &StorageError) -> ! {
+    pub(crate) fn stuck(&self, error: &StorageError) {
         (self.0)(error);
-        std::process::abort()
     }
 }
 

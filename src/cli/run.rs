@@ -51,6 +51,10 @@ pub(super) struct RunArgs {
     #[arg(long, hide = true, value_name = "BYTES",
           default_value_t = Options::default().reopen_bytes)]
     reopen_bytes: u64,
+    /// Release each output as its event is accepted, as if a commit followed each event. The state
+    /// keeps this from then on, also in later runs without this option
+    #[arg(long)]
+    autocommit: bool,
     /// Go on with a database that has lost what was answered, and say what is gone
     #[arg(long)]
     accept_loss: bool,
@@ -90,6 +94,7 @@ pub(super) fn run(args: &RunArgs, talk: Talk) -> anyhow::Result<()> {
         run_events: args.run_every,
         fingerprint_bits: args.fingerprint_bits,
         reopen_bytes: args.reopen_bytes,
+        autocommit: args.autocommit,
         accept_loss: args.accept_loss,
         storage_timeout: args.timeout.storage_timeout(),
         ..Options::default()

@@ -133,6 +133,10 @@ fn tables(stats: &Stats) -> String {
         ("pending outputs", count(stats.pending)),
         ("committed outputs", count(stats.committed)),
         ("commits", count(stats.commits)),
+        (
+            "autocommit",
+            if stats.autocommit { "on" } else { "off" }.to_owned(),
+        ),
         ("checkpoints", count(stats.checkpoints)),
         ("restores and rollbacks", count(stats.moves)),
         ("disk", HumanBytes(stats.disk_bytes).to_string()),

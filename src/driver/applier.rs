@@ -126,6 +126,11 @@ impl<T> Applier<T> {
         self.processor.rebuild()
     }
 
+    /// Switches autocommit on; true if it was off.
+    pub(crate) fn switch_autocommit_on(&mut self) -> bool {
+        self.processor.switch_autocommit_on()
+    }
+
     /// How many events of the state carry a word.
     pub(crate) fn count(&self, word: &str) -> u64 {
         self.processor.count(word)

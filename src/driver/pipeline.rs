@@ -13,14 +13,15 @@
 //! caller gives the applier back while it holds the queue: so either of them sees the other, and
 //! what is in hand is never left lying.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::Waker;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::driver::persister::Persister;
@@ -49,6 +50,8 @@ struct Owner {
     shared: Arc<Shared>,
     preparer: Preparer,
     persister: Option<JoinHandle<()>>,
+    /// Disconnected when the persister has ended.
+    ended: Receiver<()>,
 }
 
 /// What the callers and the persister share.
@@ -66,6 +69,8 @@ pub(super) struct Shared {
     pub(super) failure: OnceLock<Arc<StorageError>>,
     /// Called when there is a failure.
     when_failed: Mutex<Vec<WhenFailed>>,
+    /// Of those who wait for answers without a thread.
+    wakers: Mutex<HashMap<usize, Waker>>,
     /// Called with what is durable in the end.
     pub(super) before_close: Mutex<Option<BeforeClose>>,
 }
@@ -132,14 +137,28 @@ impl Pipeline {
             figures: Arc::new(figures),
             failure: OnceLock::new(),
             when_failed: Mutex::default(),
+            wakers: Mutex::default(),
             before_close: Mutex::default(),
         });
+        let failing = Arc::downgrade(&shared);
+        store.when_stuck(move |stuck| {
+            if let (Some(shared), &StorageError::Stuck { action, limit }) =
+                (failing.upgrade(), stuck)
+            {
+                shared.fail(StorageError::Stuck { action, limit });
+            }
+        });
         let persister = Persister::new(Arc::clone(&shared), store, woken, loading);
-        let persister = threads::start("persist", || persister.run())?;
+        let (end, ended) = bounded(0);
+        let run = move || {
+            let _end: Sender<()> = end;
+            persister.run();
+        };
         Ok(Self(Arc::new(Owner {
             shared,
             preparer,
-            persister: Some(persister),
+            persister: Some(threads::start("persist", run)?),
+            ended,
         })))
     }
 
@@ -174,7 +193,7 @@ impl Pipeline {
         apply: impl FnOnce(&mut Turn<'_>) -> Result<R, StorageError>,
     ) -> Result<R, Arc<StorageError>> {
         let shared = &*self.0.shared;
-        let mut front = shared.front.lock();
+        let mut front = shared.lock_front()?;
         drop(expected);
         shared.check()?;
         let _fail = FailAtPanic(shared);
@@ -219,6 +238,22 @@ impl Outcome {
     pub(crate) fn check(&self) -> Result<(), Arc<StorageError>> {
         self.0.check()
     }
+
+    /// True if what waits for answers will perhaps never be told anything else.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.0.is_stuck()
+    }
+
+    /// Has a waker woken if the storage does not return from a call, until it is taken back by the
+    /// same number.
+    pub(crate) fn wake_if_stuck(&self, number: usize, waker: Waker) {
+        self.0.wakers.lock().insert(number, waker);
+    }
+
+    /// Takes a waker back.
+    pub(crate) fn take_back(&self, number: usize) {
+        self.0.wakers.lock().remove(&number);
+    }
 }
 
 impl Drop for Owner {
@@ -229,6 +264,12 @@ impl Drop for Owner {
         let current = std::thread::current().id();
         // What answers are delivered to may drop the last clone: it cannot wait for its own thread.
         if let Some(persister) = persister.filter(|persister| persister.thread().id() != current) {
+            while self.ended.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
+                if self.shared.is_stuck() {
+                    // It may never end.
+                    return;
+                }
+            }
             // A panic has been told, and is a failure of the pipeline.
             persister.join().unwrap_or_default();
         }
@@ -263,6 +304,12 @@ impl Shared {
             .map_or(Ok(()), |cause| Err(Arc::clone(cause)))
     }
 
+    /// True if the pipeline has failed as the storage did not return from a call.
+    fn is_stuck(&self) -> bool {
+        let failure = self.failure.get();
+        failure.is_some_and(|cause| matches!(**cause, StorageError::Stuck { .. }))
+    }
+
     /// Ends the pipeline with an error, and returns the first one that it has met.
     pub(super) fn fail(&self, error: StorageError) -> Arc<StorageError> {
         let cause = Arc::clone(self.failure.get_or_init(|| Arc::new(error)));
@@ -275,11 +322,26 @@ impl Shared {
     fn call_when_failed(&self) {
         let waiting = std::mem::take(&mut *self.when_failed.lock());
         waiting.into_iter().for_each(|then| then());
+        if self.is_stuck() {
+            let wakers = std::mem::take(&mut *self.wakers.lock());
+            wakers.into_values().for_each(Waker::wake);
+        }
     }
 
     fn wake(&self) {
         // A message that is there already wakes it as well.
         self.wake.try_send(()).unwrap_or_default();
+    }
+
+    /// Waits for the turn of a caller.
+    fn lock_front(&self) -> Result<MutexGuard<'_, Front>, Arc<StorageError>> {
+        loop {
+            if let Some(front) = self.front.try_lock_for(LOOK_EVERY) {
+                return Ok(front);
+            }
+            // The caller whose turn it is may wait for a disk that does not answer.
+            self.check()?;
+        }
     }
 
     /// Ends a turn, and the group in hand if nothing else is to do.

@@ -38,7 +38,11 @@ impl Engine {
     ///
     /// [`OpenError`], by what stands in the way; nothing was changed that matters.
     pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Self, OpenError> {
-        Self::of(store::open(path.as_ref(), options)?, options)
+        let mut engine = Self::of(store::open(path.as_ref(), options)?, options)?;
+        if options.autocommit && engine.applier.get_mut().switch_autocommit_on() {
+            engine.persist()?;
+        }
+        Ok(engine)
     }
 
     /// Opens a new database in a place where it can be built.
@@ -48,6 +52,13 @@ impl Engine {
     /// [`OpenError`], by what stands in the way.
     pub(crate) fn build(site: &BuildSite, options: &Options) -> Result<Self, OpenError> {
         Self::of(site.open(options)?, options)
+    }
+
+    /// Persists what has changed, to which nothing was answered.
+    fn persist(&mut self) -> Result<(), StorageError> {
+        let group = self.applier.get_mut().end_group()?;
+        self.receipt = self.store.persist(group)?.receipt;
+        Ok(())
     }
 
     fn of(store: Store, options: &Options) -> Result<Self, OpenError> {

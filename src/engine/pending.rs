@@ -4,12 +4,16 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
 use crate::driver::{Answers, Deliver, Outcome, Place};
 use crate::error::StorageError;
 use crate::store::DurableState;
+
+/// How often a wait looks whether the storage is stuck.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// The result of a call on a [`Handle`](crate::Handle), which cannot be read before everything that
 /// it says is on stable storage: open it with [`Pending::wait`], or with `.await` in any runtime.
@@ -22,6 +26,8 @@ pub struct Pending<T> {
     slot: Arc<Slot>,
     outcome: Outcome,
     open: fn(Delivered) -> Result<T, StorageError>,
+    /// Whether it has a waker among those that wait.
+    has_waker: bool,
 }
 
 impl<T> fmt::Debug for Pending<T> {
@@ -87,6 +93,7 @@ impl Promise {
             slot,
             outcome,
             open,
+            has_waker: false,
         };
         (promise, pending)
     }
@@ -149,13 +156,19 @@ impl<T> Pending<T> {
     pub fn wait(self) -> Result<T, Arc<StorageError>> {
         let mut state = self.slot.state.lock();
         loop {
-            if let Some(end) = state.end {
+            let stuck = self.outcome.is_stuck().then_some(End::Abandoned);
+            if let Some(end) = state.end.or(stuck) {
                 let delivered = std::mem::take(&mut state.delivered);
                 drop(state);
                 return self.opened(end, delivered);
             }
-            self.slot.changed.wait(&mut state);
+            self.slot.changed.wait_for(&mut state, LOOK_EVERY);
         }
+    }
+
+    /// Its number among those that wait.
+    fn number(&self) -> usize {
+        Arc::as_ptr(&self.slot).addr()
     }
 
     fn opened(&self, end: End, delivered: Delivered) -> Result<T, Arc<StorageError>> {
@@ -173,14 +186,27 @@ impl<T> Pending<T> {
 impl<T> Future for Pending<T> {
     type Output = Result<T, Arc<StorageError>>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let waker = context.waker();
+        self.has_waker = true;
+        self.outcome.wake_if_stuck(self.number(), waker.clone());
         let mut state = self.slot.state.lock();
-        let Some(end) = state.end else {
-            state.waker = Some(context.waker().clone());
+        // A failure from here on wakes the waker.
+        let stuck = self.outcome.is_stuck().then_some(End::Abandoned);
+        let Some(end) = state.end.or(stuck) else {
+            state.waker = Some(waker.clone());
             return Poll::Pending;
         };
         let delivered = std::mem::take(&mut state.delivered);
         drop(state);
         Poll::Ready(self.opened(end, delivered))
+    }
+}
+
+impl<T> Drop for Pending<T> {
+    fn drop(&mut self) {
+        if self.has_waker {
+            self.outcome.take_back(self.number());
+        }
     }
 }

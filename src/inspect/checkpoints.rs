@@ -154,7 +154,7 @@ impl View {
                 events: checkpoint.timeline.len(),
                 pending: self.pending_of(&checkpoint, &absorbed),
                 position: checkpoint.position.0,
-                last_commit: checkpoint.last_commit,
+                outputs: checkpoint.outputs,
                 source: checkpoint.source.as_deref().map(Source::of),
                 committed_source: checkpoint.committed_source.as_deref().map(Source::of),
                 timeline: ranges(&checkpoint.timeline),
@@ -178,30 +178,35 @@ impl View {
     }
 
     /// The unsettled positions of checkpoints that a restore would settle: those whose id was
-    /// released under another position after the checkpoint's last commit.
+    /// released under another position since the checkpoint was saved or last restored.
     ///
-    /// One set serves all of these checkpoints. Whatever was released up to a checkpoint's last
-    /// commit is settled in it, so an unsettled position of its has no id that was released
-    /// earlier, and commits need only be read from the earliest of the last commits on.
+    /// One set serves all of these checkpoints. Whatever was released before is settled in a
+    /// checkpoint, so an unsettled position of its has no id that was released earlier, and the
+    /// log need only be read from the oldest of the checkpoints on.
     fn absorbed_by_restore_of(
         &self,
         checkpoints: impl IntoIterator<Item = Result<Checkpoint, StorageError>>,
     ) -> Result<PositionSet, StorageError> {
-        let mut since = self.stored.record.scalars.last_commit;
+        let mut since = self.stored.record.scalars.outputs;
         let mut unsettled = PositionSet::default();
         for checkpoint in checkpoints {
             let checkpoint = checkpoint?;
-            if checkpoint.last_commit < self.stored.record.scalars.last_commit {
+            if checkpoint.outputs < self.stored.record.scalars.outputs {
                 let settled = &self.stored.sets.settled;
                 unsettled = unsettled.union(&settled.missing_of(&checkpoint.timeline));
-                since = since.min(checkpoint.last_commit);
+                since = since.min(checkpoint.outputs);
             }
         }
         let mut absorbed = PositionSet::default();
         if unsettled.is_empty() {
             return Ok(absorbed);
         }
-        let released = self.reader.released_since(since)?;
+        let mut released = PositionSet::default();
+        for release in self.releases(since)? {
+            let release = release?;
+            let ranges = release.ranges_from(since);
+            ranges.for_each(|range| released.insert_range(range));
+        }
         // The ids of the smaller set are held in memory, and no others than those of both sets.
         let ids = if released.len() < unsettled.len() {
             self.ids(&released)?

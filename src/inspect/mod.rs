@@ -193,12 +193,13 @@ impl View {
             ("outputs", scalars.outputs.into()),
             ("last_commit", scalars.last_commit.into()),
             ("moves", scalars.moves.into()),
+            ("autocommit", scalars.autocommit.into()),
             ("source", source(&scalars.source)),
             ("committed_source", source(&scalars.committed_source)),
             ("timeline", serde_json::json!(ranges(&self.timeline))),
             (
                 "released",
-                serde_json::json!(ranges(&sets.settled.released)),
+                serde_json::json!(ranges(&sets.settled.released.up_to(scalars.position))),
             ),
             (
                 "absorbed",
@@ -283,15 +284,17 @@ impl View {
         with_incidentals: bool,
         sink: Sink<'_, E>,
     ) -> Result<(), E> {
-        for commit in self.reader.commits_from(1) {
-            let commit = commit?;
-            sink(&Record::Commit {
-                commit: commit.number,
-                first_offset: commit.first_output,
-                outputs: commit.released.len(),
-                position: commit.position.0,
-                committed_at_ms: with_incidentals.then_some(commit.committed_at_ms),
-            })?;
+        for release in self.releases(0)? {
+            let release = release?;
+            if let Some(commit) = release.commit {
+                sink(&Record::Commit {
+                    commit: commit.number,
+                    first_offset: release.first_output,
+                    outputs: release.released.len(),
+                    position: commit.position.0,
+                    committed_at_ms: with_incidentals.then_some(commit.committed_at_ms),
+                })?;
+            }
         }
         Ok(())
     }

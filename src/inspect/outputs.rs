@@ -9,8 +9,9 @@ use crate::error::StorageError;
 use crate::inspect::{InspectError, OutputStatus, Record, Sink, View};
 use crate::json_text::{put_number, put_string};
 use crate::state::position::Position;
-use crate::store::Commit;
+use crate::state::position_set::slice;
 use crate::store::entry::Entry;
+use crate::store::{Releases, Stored};
 
 /// How much of an id or a word is shown in an error, which has two of each and says what to do.
 const SHOWN_CHARS: usize = 80;
@@ -22,8 +23,9 @@ const SHOWN_CHARS: usize = 80;
 pub struct CommittedOutput<'a> {
     /// Its place in the log, from 0.
     pub offset: u64,
-    /// The commit that released it, from 1.
-    pub commit: u64,
+    /// The commit that released it, from 1; `None` with autocommit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit: Option<u64>,
     /// The event's id.
     pub event_id: &'a str,
     /// The event's word.
@@ -88,8 +90,10 @@ impl CommittedOutput<'_> {
     pub(super) fn put(&self, line: &mut Vec<u8>) {
         line.extend_from_slice(b"{\"offset\":");
         put_number(line, self.offset);
-        line.extend_from_slice(b",\"commit\":");
-        put_number(line, self.commit);
+        if let Some(commit) = self.commit {
+            line.extend_from_slice(b",\"commit\":");
+            put_number(line, commit);
+        }
         line.extend_from_slice(b",\"event_id\":");
         put_string(line, self.event_id);
         line.extend_from_slice(b",\"word\":");
@@ -122,8 +126,7 @@ impl View {
         if from == until {
             return Ok(());
         }
-        let first_commit = self.commit_of(from)?;
-        self.released(first_commit, from..until, |place, _, entry| {
+        self.released(from..until, |place, _, entry| {
             entry.event_id.with_text(|event_id| {
                 sink(&CommittedOutput {
                     offset: place.offset,
@@ -174,7 +177,7 @@ impl View {
 
     /// Calls `sink` with every output, the released ones first.
     pub(super) fn all_outputs<E: From<StorageError>>(&self, sink: Sink<'_, E>) -> Result<(), E> {
-        self.released(1, 0..u64::MAX, |place, position, entry| {
+        self.released(0..u64::MAX, |place, position, entry| {
             output(position, &entry, Some(place), sink)
         })?;
         self.walk(
@@ -183,25 +186,23 @@ impl View {
         )
     }
 
-    /// Walks the released outputs whose offsets are in a range; none of it is before
-    /// `first_commit`.
+    /// Walks the released outputs whose offsets are in a range.
     fn released<E: From<StorageError>>(
         &self,
-        first_commit: u64,
         offsets: Range<u64>,
         mut f: impl FnMut(Place, Position, Entry<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        for commit in self.reader.commits_from(first_commit) {
-            let commit = commit?;
-            if commit.first_output >= offsets.end {
+        for release in self.releases(offsets.start)? {
+            let release = release?;
+            if release.first_output >= offsets.end {
                 break;
             }
-            let skip = offsets.start.saturating_sub(commit.first_output);
+            let skip = offsets.start.saturating_sub(release.first_output);
             let mut place = Place {
-                offset: commit.first_output + skip,
-                commit: commit.number,
+                offset: release.first_output + skip,
+                commit: release.commit.map(|commit| commit.number),
             };
-            let ranges = commit.released.slice(skip, offsets.end - place.offset);
+            let ranges = slice(release.released.ranges(), skip, offsets.end - place.offset);
             self.reader.walk(ranges, |position, entry| {
                 let result = f(place, position, entry);
                 place.offset += 1;
@@ -211,24 +212,11 @@ impl View {
         Ok(())
     }
 
-    /// The number of the commit that released an output which is in the log.
-    fn commit_of(&self, offset: u64) -> Result<u64, StorageError> {
-        let (mut from, mut until) = (1, self.stored.record.scalars.last_commit + 1);
-        while until - from > 1 {
-            let middle = from + (until - from) / 2;
-            if self.commit(middle)?.first_output <= offset {
-                from = middle;
-            } else {
-                until = middle;
-            }
-        }
-        Ok(from)
-    }
-
-    fn commit(&self, number: u64) -> Result<Commit, StorageError> {
-        let found = self.reader.commits_from(number).next();
-        let missing = || StorageError::damaged(format!("commit {number}"), "a commit", "none");
-        found.unwrap_or_else(|| Err(missing()))
+    /// The releases of the outputs from an offset on.
+    pub(super) fn releases(&self, from: u64) -> Result<Releases<'_>, StorageError> {
+        let Stored { record, sets, .. } = &self.stored;
+        let outputs = record.scalars.outputs;
+        self.reader.releases(from, &sets.settled.released, outputs)
     }
 }
 
@@ -236,7 +224,7 @@ impl View {
 #[derive(Debug, Clone, Copy)]
 struct Place {
     offset: u64,
-    commit: u64,
+    commit: Option<u64>,
 }
 
 fn output<E>(
@@ -249,7 +237,7 @@ fn output<E>(
         sink(&Record::Output {
             status: place.map_or(OutputStatus::Pending, |_| OutputStatus::Committed),
             offset: place.map(|place| place.offset),
-            commit: place.map(|place| place.commit),
+            commit: place.and_then(|place| place.commit),
             position: position.0,
             event_id,
             word: entry.word,
@@ -267,7 +255,7 @@ mod tests {
     proptest! {
         #[test]
         fn an_output_is_put_as_it_is_serialized(
-            (offset, commit, count) in any::<(u64, u64, u64)>(),
+            (offset, commit, count) in any::<(u64, Option<u64>, u64)>(),
             event_id in any::<String>(),
             word in any::<String>(),
         ) {

@@ -374,14 +374,16 @@ impl View {
                 at_ms: checkpoint.created_at_ms,
             })?;
         }
-        for commit in self.reader.commits_from(1) {
-            let commit = commit?;
-            lines.add(&Milestone::Commit {
-                commit: commit.number,
-                position: commit.position.0,
-                outputs: commit.released.len(),
-                at_ms: commit.committed_at_ms,
-            })?;
+        for release in self.releases(0)? {
+            let release = release?;
+            if let Some(commit) = release.commit {
+                lines.add(&Milestone::Commit {
+                    commit: commit.number,
+                    position: commit.position.0,
+                    outputs: release.released.len(),
+                    at_ms: commit.committed_at_ms,
+                })?;
+            }
         }
         for made in self.reader.moves() {
             let Move { record, .. } = made?;

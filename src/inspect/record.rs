@@ -58,7 +58,7 @@ impl Section {
 }
 
 /// Whether an output has left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OutputStatus {
     /// A commit released it.
@@ -124,8 +124,8 @@ pub enum Record<'a> {
         pending: u64,
         /// The journal's last position when it was saved.
         position: u64,
-        /// The commit up to which all that was released is settled in it.
-        last_commit: u64,
+        /// As many of the first outputs in the output log are settled in it.
+        outputs: u64,
         /// The source position of its state.
         #[serde(skip_serializing_if = "Option::is_none")]
         source: Option<Source<'a>>,
@@ -182,7 +182,7 @@ pub enum Record<'a> {
         /// Its offset in the output log, once it has left.
         #[serde(skip_serializing_if = "Option::is_none")]
         offset: Option<u64>,
-        /// The commit that released it.
+        /// The commit that released it; none with autocommit.
         #[serde(skip_serializing_if = "Option::is_none")]
         commit: Option<u64>,
         /// The event's position.

@@ -29,6 +29,9 @@ pub struct Stats {
     /// When the last commit was made that released something, in milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_commit_ms: Option<u64>,
+    /// Whether outputs are released as their events are accepted.
+    #[serde(default)]
+    pub autocommit: bool,
     /// The format of the directory.
     #[serde(default)]
     pub format: u32,
@@ -109,12 +112,9 @@ impl View {
             let TreeDigest { entries, bytes, .. } = digest;
             tree(name.name(), entries, bytes)
         });
-        let last_commit = match scalars.last_commit {
-            0 => None,
-            number => self.reader.commits_from(number).next().transpose()?,
-        };
         Ok(Stats {
-            last_commit_ms: last_commit.map(|commit| commit.committed_at_ms),
+            last_commit_ms: (scalars.last_commit > 0).then_some(scalars.last_committed_at_ms),
+            autocommit: scalars.autocommit,
             format: self.stored.format.format,
             events: self.timeline.len(),
             pending: self.stored.sets.settled.missing_of(&self.timeline).len(),

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use crate::inspect::{MoveKind, Source};
+use crate::inspect::{MoveKind, OutputStatus, Source};
 
 /// Positions, from the first to the last of each range.
 pub(super) type Ranges = Vec<(u64, u64)>;
@@ -28,7 +28,9 @@ pub(super) struct CountLine<'a> {
 pub(super) struct CheckpointLine<'a> {
     pub(super) name: String,
     pub(super) position: u64,
-    pub(super) last_commit: u64,
+    /// Not there in a dump of format 4, which has the number of a commit instead.
+    pub(super) outputs: Option<u64>,
+    pub(super) last_commit: Option<u64>,
     #[serde(borrow, default)]
     pub(super) source: Option<Source<'a>>,
     #[serde(borrow, default)]
@@ -64,6 +66,7 @@ pub(super) struct MoveLine {
 
 #[derive(Deserialize)]
 pub(super) struct OutputLine {
+    pub(super) status: OutputStatus,
     pub(super) commit: Option<u64>,
     pub(super) position: u64,
 }

@@ -6,7 +6,7 @@ use std::io::BufRead;
 use crate::Request;
 use crate::driver::{self, Applier};
 use crate::engine::Engine;
-use crate::inspect::{DumpDigest, MoveKind};
+use crate::inspect::{DumpDigest, MoveKind, OutputStatus};
 use crate::load::lines::{
     CheckpointLine, CommitLine, CountLine, MetaLine, MoveLine, OutputLine, Ranges, SeenLine,
     kind_of, source_of,
@@ -16,7 +16,8 @@ use crate::processor::Rest;
 use crate::state::counts::word_hash;
 use crate::state::position::Position;
 use crate::state::position_set::{PositionRange, PositionSet};
-use crate::store::{Checkpoint, Commit, Move, MoveRecord, Store};
+use crate::state::settled::Released;
+use crate::store::{Checkpoint, Commit, Move, MoveRecord, Release, Store};
 
 /// How often it is looked how much of the disk is free, in lines.
 const LINES_A_LOOK: u64 = 4_096;
@@ -37,7 +38,14 @@ pub(super) struct Loader {
     counts_digest: u64,
     /// The commits whose outputs have not all come.
     commits: VecDeque<CommitLine>,
+    /// The offset after the last output of each commit.
+    commit_ends: Vec<u64>,
+    /// Checkpoints of a dump of format 4, each with the number of its last commit.
+    old_checkpoints: Vec<(String, Checkpoint, u64)>,
+    /// Positions whose outputs have come, and are not taken in.
     released: PositionSet,
+    /// The position of the last output, and its commit.
+    last_output: (Position, Option<u64>),
     loaded: Loaded,
 }
 
@@ -70,7 +78,10 @@ impl Loader {
             said: BTreeMap::new(),
             counts_digest: 0,
             commits: VecDeque::new(),
+            commit_ends: Vec::new(),
+            old_checkpoints: Vec::new(),
             released: PositionSet::default(),
+            last_output: (Position::NONE, None),
             loaded: Loaded::default(),
         }
     }
@@ -127,6 +138,9 @@ impl Loader {
         if kind != b"meta" && self.said.is_empty() {
             return Err(LoadError::Partial.into());
         }
+        if !matches!(kind, b"meta" | b"count" | b"checkpoint" | b"commit") {
+            self.take_old_checkpoints()?;
+        }
         match kind {
             b"seen" => self.take_seen(&serde_json::from_slice(text)?)?,
             b"output" => self.take_output(&serde_json::from_slice(text)?)?,
@@ -137,7 +151,7 @@ impl Loader {
             }
             b"meta" => self.take_meta(&serde_json::from_slice(text)?)?,
             b"checkpoint" => self.take_checkpoint(serde_json::from_slice(text)?)?,
-            b"commit" => self.commits.push_back(serde_json::from_slice(text)?),
+            b"commit" => self.take_commit(serde_json::from_slice(text)?)?,
             b"move" => self.take_move(serde_json::from_slice(text)?),
             _ => return Err(Wrong::Kind),
         }
@@ -157,8 +171,10 @@ impl Loader {
         match &*line.name {
             "timeline" => self.rest.timeline = self.set_of(&serde_json::from_str(value)?)?,
             "released" => {
-                self.rest.settled.released = self.set_of(&serde_json::from_str(value)?)?;
+                let released = self.set_of(&serde_json::from_str(value)?)?;
+                self.rest.settled.released = Released::new(released, None);
             }
+            "autocommit" => self.rest.autocommit = serde_json::from_str(value)?,
             "absorbed" => {
                 self.rest.settled.absorbed = self.set_of(&serde_json::from_str(value)?)?;
             }
@@ -203,13 +219,44 @@ impl Loader {
         let checkpoint = Checkpoint {
             timeline: self.set_of(&line.timeline)?,
             position: Position(line.position),
-            last_commit: line.last_commit,
+            outputs: line.outputs.unwrap_or_default(),
             source: source_of(line.source),
             committed_source: source_of(line.committed_source),
             created_at_ms: line.created_at_ms,
         };
-        self.applier.rebuild().checkpoint(line.name, checkpoint);
         self.loaded.checkpoints += 1;
+        match (line.outputs, line.last_commit) {
+            (None, Some(last_commit)) => {
+                self.old_checkpoints
+                    .push((line.name, checkpoint, last_commit));
+            }
+            _ => self.applier.rebuild().checkpoint(line.name, checkpoint),
+        }
+        Ok(())
+    }
+
+    /// Takes in the checkpoints of a dump of format 4, once all commits are known.
+    fn take_old_checkpoints(&mut self) -> Result<(), LoadError> {
+        for (name, mut checkpoint, last_commit) in std::mem::take(&mut self.old_checkpoints) {
+            if let Some(before) = last_commit.checked_sub(1) {
+                let end = self.commit_ends.get(before as usize).copied();
+                let known = self.commit_ends.len();
+                checkpoint.outputs = end.ok_or_else(|| {
+                    let (expected, found) = (format!("1 to {known}"), last_commit.to_string());
+                    contradiction("checkpoints refer to commits", expected, found)
+                })?;
+            }
+            self.applier.rebuild().checkpoint(name, checkpoint);
+        }
+        Ok(())
+    }
+
+    fn take_commit(&mut self, line: CommitLine) -> Result<(), LoadError> {
+        let number = self.commit_ends.len() as u64 + 1;
+        agree("commits go on at number", number, line.commit)?;
+        self.commit_ends
+            .push(line.first_offset.saturating_add(line.outputs));
+        self.commits.push_back(line);
         Ok(())
     }
 
@@ -230,8 +277,20 @@ impl Loader {
     }
 
     fn take_output(&mut self, line: &OutputLine) -> Result<(), LoadError> {
+        if line.status == OutputStatus::Pending {
+            // Pending outputs are what the timeline has and the log has not.
+            return Ok(());
+        }
+        let position = Position(line.position);
+        // The outputs of one release stand in the order of their positions.
+        let (last_position, last_commit) = self.last_output;
+        if last_commit.is_some() != line.commit.is_some() || position < last_position {
+            self.take_released_one_by_one();
+        }
+        self.last_output = (position, line.commit);
+        self.released.insert(position);
+        self.loaded.outputs += 1;
         let Some(number) = line.commit else {
-            // Pending outputs are what the timeline has and nobody has released.
             return Ok(());
         };
         let commit = self.commits.front();
@@ -241,25 +300,41 @@ impl Loader {
             expected,
             number,
         )?;
-        self.released.insert(Position(line.position));
-        self.loaded.outputs += 1;
-        if commit.is_some_and(|commit| commit.outputs == self.released.len()) {
-            self.take_commit();
+        if commit.is_none_or(|commit| commit.outputs != self.released.len()) {
+            return Ok(());
         }
+        self.commits
+            .pop_front()
+            .map_or(Ok(()), |commit| self.take_released_by(&commit))
+    }
+
+    /// Takes in what a commit released, all of which has come.
+    fn take_released_by(&mut self, line: &CommitLine) -> Result<(), LoadError> {
+        let first_output = self.loaded.outputs - line.outputs;
+        agree("a commit begins at offset", first_output, line.first_offset)?;
+        let commit = Commit {
+            number: line.commit,
+            position: Position(line.position),
+            committed_at_ms: line.committed_at_ms,
+        };
+        self.take_release(Some(commit));
         Ok(())
     }
 
-    /// Takes in the first commit, all of whose outputs have come.
-    fn take_commit(&mut self) {
-        if let Some(line) = self.commits.pop_front() {
-            self.applier.rebuild().commit(Commit {
-                number: line.commit,
-                first_output: line.first_offset,
-                released: std::mem::take(&mut self.released),
-                position: Position(line.position),
-                committed_at_ms: line.committed_at_ms,
-            });
+    /// Takes in what was released without a commit, as far as it has come.
+    fn take_released_one_by_one(&mut self) {
+        if self.last_output.1.is_none() && !self.released.is_empty() {
+            self.take_release(None);
         }
+    }
+
+    fn take_release(&mut self, commit: Option<Commit>) {
+        let released = std::mem::take(&mut self.released);
+        self.applier.rebuild().release(Release {
+            commit,
+            first_output: self.loaded.outputs - released.len(),
+            released: released.into(),
+        });
     }
 
     fn take_seen(&mut self, line: &SeenLine<'_>) -> Result<(), LoadError> {
@@ -291,6 +366,8 @@ impl Loader {
     }
 
     fn finish(mut self) -> Result<Loaded, LoadError> {
+        self.take_old_checkpoints()?;
+        self.take_released_one_by_one();
         let said = |name| self.said(name);
         let Rest {
             timeline, settled, ..
@@ -312,7 +389,11 @@ impl Loader {
             said("outputs"),
             self.loaded.outputs,
         )?;
-        agree("that number is", said("outputs"), settled.released.len())?;
+        agree(
+            "that number is",
+            said("outputs"),
+            settled.released.closed().len(),
+        )?;
         agree(
             "the number of commits without outputs is",
             0,

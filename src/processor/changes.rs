@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::store::{Checkpoint, Commit, Move};
+use crate::store::{Checkpoint, Move, Release};
 
 /// What the requests since the last group have changed, beside events. The flags say which parts of
 /// the state have to be written.
@@ -14,16 +14,16 @@ pub(super) struct Changes {
     pub(super) absorbed: bool,
     /// Saved ones; `None` for those that are deleted.
     pub(super) checkpoints: BTreeMap<String, Option<Checkpoint>>,
-    pub(super) commits: Vec<Commit>,
+    pub(super) releases: Vec<Release>,
     pub(super) moves: Vec<Move>,
-    /// Bytes that the sets of the checkpoints and commits take, about.
+    /// Bytes that the sets of the checkpoints and releases take, about.
     pub(super) set_bytes: usize,
 }
 
 impl Changes {
     /// How many records they write beside events.
     pub(super) fn controls(&self) -> usize {
-        self.checkpoints.len() + self.commits.len() + self.moves.len()
+        self.checkpoints.len() + self.releases.len() + self.moves.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -1,6 +1,6 @@
 //! The one place of order: deduplicate, apply, collect what must be written, answer.
 //!
-//! This file accepts events, saves and commits; [`prepared`] works out of them ahead what it can,
+//! This file accepts events and saves checkpoints; [`release`] releases outputs, [`prepared`] works out of them ahead what it can,
 //! [`twins`] finds those of an event that came before, [`moves`] goes from one timeline to another,
 //! and [`rebuild`] takes a state over from elsewhere. [`changes`] are collected for the next group.
 //!
@@ -13,6 +13,7 @@ mod changes;
 mod moves;
 mod prepared;
 mod rebuild;
+mod release;
 mod twins;
 
 use crossbeam_channel::Receiver;
@@ -31,9 +32,7 @@ use crate::state::position_set::PositionSet;
 use crate::state::timeline::Timeline;
 use crate::statistics::Statistics;
 use crate::store::entry::{Entry, EventId};
-use crate::store::{
-    Checkpoint, Commit, Group, LowSpace, Reader, Receipt, Scalars, SpaceFloor, Store,
-};
+use crate::store::{Checkpoint, Group, LowSpace, Reader, Receipt, Scalars, SpaceFloor, Store};
 use changes::Changes;
 use prepared::Event;
 pub(crate) use prepared::{Preparation, Preparer};
@@ -81,6 +80,8 @@ impl Processor {
             counts: Counts::default(),
             pending: 0,
             last_commit: scalars.last_commit,
+            last_committed_at_ms: scalars.last_committed_at_ms,
+            autocommit: scalars.autocommit,
             outputs: scalars.outputs,
             moves: scalars.moves,
             source: scalars.source.clone(),
@@ -231,6 +232,7 @@ impl Processor {
     fn process(&mut self, event: &Event<'_>) -> Result<Reply, StorageError> {
         let twins = self.twins(event)?;
         if let Some(other_word) = twins.present {
+            self.commit_after_event();
             return Ok(self.duplicate(event, other_word));
         }
         let &Event {
@@ -251,12 +253,7 @@ impl Processor {
             .journal
             .append(&entry, word_hash, self.state.counts.digest());
         self.index.insert(fingerprint, position);
-        if twins.is_settled {
-            self.state.settled.absorbed.insert(position);
-            self.changes.absorbed = true;
-        } else {
-            self.state.pending += 1;
-        }
+        self.settle_accepted(position, twins.is_settled);
         if let Some(Some(released)) = twins.released {
             self.statistics.conflicts += 1;
             id.with_text(|event_id| {
@@ -268,6 +265,7 @@ impl Processor {
                 );
             });
         }
+        self.commit_after_event();
         self.statistics.accepted += 1;
         Ok(Reply::Processed {
             count,
@@ -311,7 +309,7 @@ impl Processor {
         let checkpoint = Checkpoint {
             timeline: self.state.timeline.up_to(head),
             position: head,
-            last_commit: self.state.last_commit,
+            outputs: self.state.outputs,
             source: self.state.source.clone(),
             committed_source: self.state.committed_source.clone(),
             created_at_ms: self.now_ms,
@@ -331,37 +329,12 @@ impl Processor {
         Ok(Ok(Reply::CheckpointDeleted))
     }
 
-    fn commit(&mut self) -> Reply {
-        let pending = self
-            .state
-            .settled
-            .missing_of(&self.state.timeline.up_to(self.journal.head()));
-        let output_count = pending.len();
-        debug_assert_eq!(output_count, self.state.pending);
-        if self.state.committed_source != self.state.source {
-            self.state.committed_source = self.state.source.clone();
-            self.changes.scalars = true;
-        }
-        if output_count > 0 {
-            self.state.last_commit += 1;
-            self.state.settled.released = self.state.settled.released.union(&pending);
-            self.changes.set_bytes += pending.stored_bytes();
-            self.changes.commits.push(Commit {
-                number: self.state.last_commit,
-                first_output: self.state.outputs,
-                released: pending,
-                position: self.journal.head(),
-                committed_at_ms: self.now_ms,
-            });
-            self.state.outputs += output_count;
-            self.state.pending = 0;
-            self.changes.released = true;
-        }
-        Reply::Committed { output_count }
-    }
-
     fn advance(&mut self, source: &[u8]) -> Reply {
         self.state.source = Some(source.to_vec());
+        if self.state.autocommit {
+            self.state.committed_source = self.state.source.clone();
+            self.open_released();
+        }
         self.changes.scalars = true;
         Reply::Advanced
     }
@@ -396,6 +369,9 @@ impl Processor {
                 position: head,
                 open_from: state.timeline.open_from(),
                 last_commit: state.last_commit,
+                last_committed_at_ms: state.last_committed_at_ms,
+                autocommit: state.autocommit,
+                released_from: state.settled.released.open_from(),
                 outputs: state.outputs,
                 source: state.source.clone(),
                 committed_source: state.committed_source.clone(),
@@ -405,10 +381,12 @@ impl Processor {
             scalars_changed: changes.scalars,
             blocks: self.journal.take_unwritten(),
             closed: changes.closed.then(|| state.timeline.closed().clone()),
-            released: changes.released.then(|| state.settled.released.clone()),
+            released: changes
+                .released
+                .then(|| state.settled.released.closed().clone()),
             absorbed: changes.absorbed.then(|| state.settled.absorbed.clone()),
             checkpoints: changes.checkpoints,
-            commits: changes.commits,
+            releases: changes.releases,
             moves: changes.moves,
             snapshots: self
                 .snapshots

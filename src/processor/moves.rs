@@ -25,9 +25,10 @@ impl Processor {
         self.move_to(checkpoint.timeline.clone(), Some(name))?;
         self.state.source = checkpoint.source.clone();
         self.state.committed_source = checkpoint.committed_source.clone();
-        if checkpoint.last_commit != self.state.last_commit {
+        self.open_released();
+        if checkpoint.outputs != self.state.outputs {
             // What was released so far is settled in it now, and need not be looked for again.
-            checkpoint.last_commit = self.state.last_commit;
+            checkpoint.outputs = self.state.outputs;
             self.changes
                 .checkpoints
                 .insert(name.to_owned(), Some(checkpoint));
@@ -49,17 +50,27 @@ impl Processor {
             self.state.source = self.state.committed_source.clone();
             self.changes.scalars = true;
         }
+        self.open_released();
         Ok(Reply::RolledBack { discarded_count })
     }
 
-    /// Settles the positions of a checkpoint whose id was released under another position since
-    /// the checkpoint's last commit. Those of earlier commits were settled when it was saved.
+    /// Settles the positions of a checkpoint whose id was released under another position since it
+    /// was saved or last restored. Those of outputs before were settled then.
     fn absorb_released_since(&mut self, checkpoint: &Checkpoint) -> Result<(), StorageError> {
-        if checkpoint.last_commit == self.state.last_commit {
+        let unsettled = self.state.settled.missing_of(&checkpoint.timeline);
+        if unsettled.is_empty() || checkpoint.outputs == self.state.outputs {
             return Ok(());
         }
-        let unsettled = self.state.settled.missing_of(&checkpoint.timeline);
-        let released = self.reader.released_since(checkpoint.last_commit)?;
+        let mut released = PositionSet::default();
+        let state = &self.state;
+        let releases =
+            self.reader
+                .releases(checkpoint.outputs, &state.settled.released, state.outputs)?;
+        for release in releases {
+            let ranges = release?;
+            let ranges = ranges.ranges_from(checkpoint.outputs);
+            ranges.for_each(|range| released.insert_range(range));
+        }
         let released = released.difference(&checkpoint.timeline);
         // Either side finds the same pairs, so the shorter way is taken.
         let from_released = released.len() < unsettled.len();

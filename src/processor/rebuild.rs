@@ -11,13 +11,14 @@ use crate::state::position_set::PositionSet;
 use crate::state::settled::Settled;
 use crate::state::timeline::Timeline;
 use crate::store::entry::{Entry, EventId};
-use crate::store::{Checkpoint, Commit, LowSpace, Move};
+use crate::store::{Checkpoint, LowSpace, Move, Release};
 
-/// What a state has beside events, checkpoints, commits and moves.
+/// What a state has beside events, checkpoints, releases and moves.
 #[derive(Debug, Default)]
 pub(crate) struct Rest {
     pub(crate) timeline: PositionSet,
     pub(crate) settled: Settled,
+    pub(crate) autocommit: bool,
     pub(crate) source: Option<Vec<u8>>,
     pub(crate) committed_source: Option<Vec<u8>>,
 }
@@ -70,12 +71,16 @@ impl Rebuild<'_> {
         self.0.changes.checkpoints.insert(name, Some(checkpoint));
     }
 
-    /// Adds the next commit.
-    pub(crate) fn commit(&mut self, commit: Commit) {
-        self.0.state.last_commit = commit.number;
-        self.0.state.outputs += commit.released.len();
-        self.0.changes.set_bytes += commit.released.stored_bytes();
-        self.0.changes.commits.push(commit);
+    /// Adds the next release.
+    pub(crate) fn release(&mut self, release: Release) {
+        let state = &mut self.0.state;
+        state.outputs = release.end();
+        if let Some(commit) = &release.commit {
+            state.last_commit = commit.number;
+            state.last_committed_at_ms = commit.committed_at_ms;
+        }
+        self.0.changes.set_bytes += release.released.stored_bytes();
+        self.0.changes.releases.push(release);
     }
 
     /// Adds the next restore or rollback.
@@ -90,6 +95,8 @@ impl Rebuild<'_> {
         self.0.state.pending = rest.settled.missing_of(&rest.timeline).len();
         self.0.state.timeline = Timeline::new(rest.timeline, head.next());
         self.0.state.settled = rest.settled;
+        self.0.state.autocommit = rest.autocommit;
+        self.0.open_released();
         self.0.state.source = rest.source;
         self.0.state.committed_source = rest.committed_source;
         self.0.changes.scalars = true;

@@ -20,6 +20,11 @@ pub(crate) struct State {
     pub(crate) pending: u64,
     /// The number of the last commit; 0 if there is none.
     pub(crate) last_commit: u64,
+    /// When it was made, in milliseconds since 1970; 0 if there is none.
+    pub(crate) last_committed_at_ms: u64,
+    /// Whether outputs are released as their events are accepted. While none is pending, the
+    /// released positions have an open end then.
+    pub(crate) autocommit: bool,
     /// How many outputs have been released.
     pub(crate) outputs: u64,
     /// How many restores and rollbacks there have been.

@@ -142,6 +142,40 @@ pub(crate) struct PositionSet {
     len: u64,
 }
 
+impl PositionRange {
+    /// Number of its positions.
+    pub(crate) fn len(self) -> u64 {
+        self.last.0 - self.first.0 + 1
+    }
+}
+
+/// The ranges of `take` positions behind the first `skip` of growing ranges, in growing order.
+pub(crate) fn slice(
+    mut ranges: impl Iterator<Item = PositionRange>,
+    mut skip: u64,
+    mut take: u64,
+) -> impl Iterator<Item = PositionRange> {
+    std::iter::from_fn(move || {
+        while take > 0 {
+            let range = ranges.next()?;
+            let positions = range.len();
+            let skipped = skip.min(positions);
+            skip -= skipped;
+            if skipped == positions {
+                continue;
+            }
+            let taken = take.min(positions - skipped);
+            take -= taken;
+            let first = range.first.0 + skipped;
+            return Some(PositionRange {
+                first: Position(first),
+                last: Position(first + taken - 1),
+            });
+        }
+        None
+    })
+}
+
 impl PositionSet {
     /// The set of these ranges.
     #[cfg(test)]
@@ -294,29 +328,11 @@ impl PositionSet {
         None
     }
 
-    /// The ranges of `take` positions of the set behind its first `skip`, in growing order.
-    pub(crate) fn slice(&self, skip: u64, take: u64) -> impl Iterator<Item = PositionRange> + '_ {
-        let (mut skip, mut take) = (skip, take);
-        let mut ranges = self.ranges();
-        std::iter::from_fn(move || {
-            while take > 0 {
-                let range = ranges.next()?;
-                let positions = range.last.0 - range.first.0 + 1;
-                let skipped = skip.min(positions);
-                skip -= skipped;
-                if skipped == positions {
-                    continue;
-                }
-                let taken = take.min(positions - skipped);
-                take -= taken;
-                let first = range.first.0 + skipped;
-                return Some(PositionRange {
-                    first: Position(first),
-                    last: Position(first + taken - 1),
-                });
-            }
-            None
-        })
+    /// Takes every position of a range out of the set.
+    pub(crate) fn remove_range(&mut self, range: PositionRange) {
+        let mut removed = Self::default();
+        removed.insert_range(range);
+        *self = self.difference(&removed);
     }
 
     /// Bytes that the set takes when it is stored, at most and about.

@@ -16,6 +16,7 @@ use crate::fingerprint::Fingerprints;
 use crate::storage_timeout::StorageTimeout;
 use crate::store::directory::{RestingDirectory, database_is_foreign};
 use crate::store::files::unusable;
+use crate::store::format4::{self, FORMAT_4};
 use crate::store::leftover::naming;
 use crate::store::load::{self, Stored, check_format};
 use crate::store::place::state_directory_around;
@@ -100,7 +101,10 @@ impl RestingCopy {
         let Some(format) = load::format(&trees)? else {
             return Err(database_is_foreign(path, &folder));
         };
-        check_format(&format, path)?;
+        match format.format {
+            FORMAT_4 => format4::upgrade(&trees)?,
+            _ => check_format(&format, path)?,
+        }
         Ok(Self {
             reader: Reader::new(trees, Durable::default()),
             format,
@@ -131,7 +135,7 @@ impl RestingCopy {
             let path = self.original.clone();
             return Err(OpenError::AnsweredLost { path, loss });
         }
-        let sets = self.reader.live_sets()?;
+        let sets = self.reader.live_sets(&record.scalars)?;
         self.reader.check_fit(&record, &sets)?;
         Ok(Stored {
             format: self.format,

@@ -26,7 +26,8 @@ use crate::store::generation::{
 use crate::store::leftover::naming;
 use crate::store::lock::{LOCK, Lock};
 use crate::store::sentinel::{
-    NEW_SENTINEL, READY, SENTINEL, Sentinel, name_generation, read_sentinel, write_sentinel,
+    NEW_SENTINEL, READY, SENTINEL, Sentinel, check_present_format, name_generation, read_sentinel,
+    write_sentinel,
 };
 use crate::store::watermark::{Mark, WATERMARK, Watermark};
 
@@ -75,6 +76,7 @@ impl Directory {
         create_directory(path)?;
         // Looked at before anything is created in it: a foreign directory stays as it is.
         inspect(path)?;
+        check_present_format(path)?;
         let lock = Arc::new(Lock::for_writing(path)?);
         let (generation, stage) = match inspect(path)? {
             Contents::Empty if must_exist => {

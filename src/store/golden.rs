@@ -11,9 +11,11 @@ use crate::store::counts_codec::encode_counts;
 use crate::store::entry::{Entry, EventId};
 use crate::store::group::RunNumber;
 use crate::store::record::{
-    self, CheckpointRecord, CommitRecord, Digests, Format, HeadRecord, JournalSize, MoveRecord,
-    RunRecord, Scalars, SetRecord, SnapshotRecord, TreeDigest,
+    self, CheckpointRecord, Digests, Format, HeadRecord, JournalSize, MoveRecord, RunRecord,
+    Scalars, SetRecord, SnapshotRecord, TreeDigest,
 };
+use crate::store::release::Commit;
+use crate::store::release_codec::{ReleasePack, StoredRelease};
 use crate::store::run_codec::encode_run;
 use crate::store::set_codec::{self, PieceKey};
 use crate::store::watermark::Mark;
@@ -70,12 +72,59 @@ fn pieces() -> Vec<(&'static str, Vec<u8>)> {
     encoded.collect()
 }
 
+fn release_pack() -> Vec<u8> {
+    let commit = |number, position, committed_at_ms| Commit {
+        number,
+        position: Position(position),
+        committed_at_ms,
+    };
+    let ranges = |ranges: &[(u64, u64)]| {
+        let ranges = ranges.iter();
+        SetRecord::Ranges(ranges.map(|&(a, b)| (Position(a), Position(b))).collect())
+    };
+    let mut pack = ReleasePack::new(300, 2);
+    for (commit, outputs, last, released) in [
+        (
+            Some(commit(3, 9, 1_700_000_000_001)),
+            1,
+            9,
+            ranges(&[(9, 9)]),
+        ),
+        (
+            Some(commit(4, 900, 1_700_000_000_000)),
+            5,
+            6,
+            ranges(&[(1, 2), (4, 6)]),
+        ),
+        (
+            Some(commit(5, 70_000, 1_700_000_000_300)),
+            40_000,
+            70_000,
+            SetRecord::Pieces(17),
+        ),
+        (None, 2, 70_002, ranges(&[(70_001, 70_002)])),
+    ] {
+        let (first_output, last) = (pack.end(), Position(last));
+        pack.push(&StoredRelease {
+            commit,
+            first_output,
+            outputs,
+            last,
+            released,
+        });
+    }
+    pack.bytes()
+}
+
 fn records() -> Vec<(&'static str, Vec<u8>)> {
     let scalars = Scalars {
         position: Position(9),
         open_from: Position(4),
         last_commit: 2,
+        last_committed_at_ms: 1_700_000_000_001,
         outputs: 7,
+        autocommit: true,
+        released_from: Some(Position(8)),
         source: Some(b"offset 9".to_vec()),
         committed_source: None,
         counts_digest: 77,
@@ -83,7 +132,7 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
     };
     let digests = Digests {
         journal: 78,
-        commits: TreeDigest {
+        releases: TreeDigest {
             entries: 2,
             sum: 79,
             bytes: 80,
@@ -95,16 +144,10 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
         timeline: ranges.clone(),
         events: 8,
         position: Position(9),
-        last_commit: 2,
+        outputs: 7,
         source: None,
         committed_source: Some(b"offset 3".to_vec()),
         created_at_ms: 1_700_000_000_000,
-    };
-    let commit = CommitRecord {
-        first_output: 3,
-        released: SetRecord::Pieces(17),
-        position: Position(8),
-        committed_at_ms: 1_700_000_000_001,
     };
     let made = MoveRecord {
         checkpoint_id: Some("before".to_owned()),
@@ -133,7 +176,7 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
         (
             "format record",
             record::encode(&Format {
-                format: 4,
+                format: 5,
                 seed: 42,
                 fingerprint_bits: 38,
             }),
@@ -154,7 +197,6 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
             }),
         ),
         ("checkpoint record", record::encode(&checkpoint)),
-        ("commit record", record::encode(&commit)),
         ("move record", record::encode(&made)),
         ("snapshot record", record::encode(&snapshot)),
         ("run record", record::encode(&run)),
@@ -178,6 +220,7 @@ fn the_bytes_on_disk_are_those_of_the_golden_file() {
     samples.push(("run block", run[0].bytes.clone()));
     samples.push(("counts block", encode_counts(3, &counts)[0].bytes.clone()));
     samples.extend(records());
+    samples.push(("release pack", release_pack()));
     let mark = Mark {
         database: 42,
         group: 5,

@@ -8,6 +8,7 @@ use crate::state::position_set::PositionSet;
 use crate::store::block::Block;
 use crate::store::counts_codec::CountsBlock;
 use crate::store::record::{MoveRecord, Scalars};
+use crate::store::release::Release;
 use crate::store::run_codec::{RunBlock, RunKey};
 
 /// A saved state.
@@ -16,23 +17,11 @@ pub(crate) struct Checkpoint {
     pub(crate) timeline: PositionSet,
     /// The journal's last position when it was saved.
     pub(crate) position: Position,
-    /// Whatever was released up to this commit is settled in the timeline.
-    pub(crate) last_commit: u64,
+    /// As many of the first outputs in the output log are settled in the timeline.
+    pub(crate) outputs: u64,
     pub(crate) source: Option<Vec<u8>>,
     pub(crate) committed_source: Option<Vec<u8>>,
     pub(crate) created_at_ms: u64,
-}
-
-/// A commit: outputs released together.
-#[derive(Debug, Clone)]
-pub(crate) struct Commit {
-    pub(crate) number: u64,
-    /// The offset of the first output in the output log.
-    pub(crate) first_output: u64,
-    pub(crate) released: PositionSet,
-    /// The journal's last position when it was made.
-    pub(crate) position: Position,
-    pub(crate) committed_at_ms: u64,
 }
 
 /// A restore or a rollback.
@@ -130,13 +119,13 @@ pub(crate) struct Group {
     pub(crate) blocks: Vec<Block>,
     /// The closed part of the timeline, if it changed.
     pub(crate) closed: Option<PositionSet>,
-    /// The released positions, if they changed.
+    /// The closed part of the released positions, if it changed.
     pub(crate) released: Option<PositionSet>,
     /// The absorbed positions, if they changed.
     pub(crate) absorbed: Option<PositionSet>,
     /// Saved checkpoints; `None` for those that are deleted.
     pub(crate) checkpoints: BTreeMap<String, Option<Checkpoint>>,
-    pub(crate) commits: Vec<Commit>,
+    pub(crate) releases: Vec<Release>,
     pub(crate) moves: Vec<Move>,
     pub(crate) snapshots: SnapshotWrites,
     pub(crate) runs: RunWrites,
@@ -163,7 +152,7 @@ impl Group {
             && self.released.is_none()
             && self.absorbed.is_none()
             && self.checkpoints.is_empty()
-            && self.commits.is_empty()
+            && self.releases.is_empty()
             && self.moves.is_empty()
             && self.snapshots.is_empty()
             && self.runs.is_empty()

@@ -11,6 +11,7 @@ use crate::store::copy::RestingCopy;
 use crate::store::directory::RestingDirectory;
 use crate::store::files::sync;
 use crate::store::leftover::naming;
+use crate::store::sentinel::check_present_format;
 use crate::store::watchdog::Watchdog;
 
 /// A state directory at rest that no other process can read or write to for as long as this
@@ -36,6 +37,7 @@ impl HeldDirectory {
     pub fn lock(path: &Path, timeout: &StorageTimeout) -> Result<Self, OpenError> {
         let watchdog = Watchdog::start(timeout)?;
         let _watched = watchdog.watch("locking the directory");
+        check_present_format(path)?;
         let directory = RestingDirectory::lock_alone(path)?;
         Ok(Self { directory })
     }

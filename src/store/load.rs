@@ -6,14 +6,17 @@ use crate::error::{OpenError, StorageError};
 use crate::fingerprint::Fingerprint;
 use crate::state::position::Position;
 use crate::state::position_set::{PositionRange, PositionSet};
-use crate::state::settled::Settled;
+use crate::state::settled::{Released, Settled};
 use crate::store::block::Block;
-use crate::store::group::{Commit, RunHeader, RunNumber};
+use crate::store::format4::FORMAT_4;
+use crate::store::group::{Group, RunHeader, RunNumber};
 use crate::store::reader::Reader;
 use crate::store::record::{
-    self, CheckpointRecord, CommitRecord, Format, HeadRecord, RunRecord, SetRecord, SnapshotRecord,
+    self, CheckpointRecord, Format, HeadRecord, RunRecord, Scalars, SetRecord, SnapshotRecord,
     TreeDigest,
 };
+use crate::store::release::{Release, ReleasedPositions};
+use crate::store::release_codec::{ReleasePack, StoredRelease};
 use crate::store::sentinel::FORMAT;
 use crate::store::set_codec::{self, PieceKey};
 use crate::store::sled_db::Trees;
@@ -32,6 +35,21 @@ pub(crate) struct LiveSets {
     /// The closed part of the timeline.
     pub(crate) closed: PositionSet,
     pub(crate) settled: Settled,
+}
+
+impl LiveSets {
+    /// Takes in what a group has changed.
+    pub(super) fn take(&mut self, group: &Group) {
+        if let Some(closed) = &group.closed {
+            self.closed = closed.clone();
+        }
+        let released = group.released.as_ref();
+        let released = released.unwrap_or(self.settled.released.closed()).clone();
+        self.settled.released = Released::new(released, group.scalars.released_from);
+        if let Some(absorbed) = &group.absorbed {
+            self.settled.absorbed = absorbed.clone();
+        }
+    }
 }
 
 /// The scalars and the live sets, as they are stored.
@@ -58,7 +76,7 @@ impl DurableState {
     pub(crate) fn read(self) -> Result<(Stored, Reader), StorageError> {
         let stored = Stored {
             format: self.format,
-            sets: self.reader.live_sets()?,
+            sets: self.reader.live_sets(&self.record.scalars)?,
             record: self.record,
         };
         Ok((stored, self.reader))
@@ -118,7 +136,13 @@ fn get<T: serde::de::DeserializeOwned>(
 
 /// What was fixed when the database was created; `None` if it is new.
 pub(super) fn format(trees: &Trees) -> Result<Option<Format>, StorageError> {
-    get(&trees.meta, "format", "the record of the format")
+    let what = "the record of the format";
+    let Some(bytes) = trees.meta.get("format")? else {
+        return Ok(None);
+    };
+    // A copy of the format before is made one of the present format when this is known.
+    let old = record::decode_of(FORMAT_4 as u8, &bytes, what);
+    old.or_else(|_| record::decode(&bytes, what)).map(Some)
 }
 
 /// Whether this program knows the format of a database.
@@ -161,6 +185,9 @@ pub(super) fn head(trees: &Trees) -> Result<StoredHead, StorageError> {
         Some(last) => {
             // Otherwise a transaction before the block is gone, though the block is there.
             fits("the last transaction's group", last.stamp.groups.base, base)?;
+            if record.scalars.released_from.is_some() {
+                record.scalars.outputs += last.last().0 - record.scalars.position.0;
+            }
             record.scalars.position = last.last();
             record.scalars.counts_digest = last.stamp.counts_digest;
             record.group = last.stamp.groups.group;
@@ -219,32 +246,37 @@ pub(super) fn check_fit(
     trees: &Trees,
     record: &HeadRecord,
     sets: &LiveSets,
-) -> Result<(), StorageError> {
+) -> Result<ReleasePack, StorageError> {
     let scalars = &record.scalars;
+    let released = &sets.settled.released;
+    let open = released.open_end(scalars.position);
+    let open = open.map_or(0, PositionRange::len);
     fits(
         "the number of released outputs",
         scalars.outputs,
-        sets.settled.released.len(),
+        released.closed().len() + open,
     )?;
-    let last = trees.commits.last_up_to([u8::MAX; 8])?;
-    let (number, outputs) = match last
-        .as_ref()
-        .map(|entry| decode_commit(trees, entry, scalars.position))
-    {
-        Some(commit) => commit.map(|c| (c.number, c.first_output + c.released.len()))?,
-        None => (0, 0),
-    };
-    fits("the number of the last commit", scalars.last_commit, number)?;
-    fits("the number of committed outputs", scalars.outputs, outputs)?;
+    let pack = last_pack(trees)?;
+    fits(
+        "the number of the last commit",
+        scalars.last_commit,
+        pack.commits(),
+    )?;
+    fits(
+        "the number of outputs in the log",
+        scalars.outputs,
+        pack.end() + open,
+    )?;
     let moves = trees.moves.last_up_to([u8::MAX; 8])?;
     let moves = moves.map_or(Ok(0), |(key, _)| parse_number("a move's key", &key))?;
     fits("the number of the last move", scalars.moves, moves)?;
-    for set in [&sets.closed, &sets.settled.released, &sets.settled.absorbed] {
+    for set in [&sets.closed, released.closed(), &sets.settled.absorbed] {
         check_within(set, scalars.position)?;
     }
     // The trees that moves trust; the others are larger, and are checked where they are read.
     check_digest(&trees.sets, &record.digests.sets)?;
-    check_digest(&trees.checkpoints, &record.digests.checkpoints)
+    check_digest(&trees.checkpoints, &record.digests.checkpoints)?;
+    Ok(pack)
 }
 
 /// No position of a set is beyond the journal's end.
@@ -260,28 +292,64 @@ fn check_within(set: &PositionSet, head: Position) -> Result<(), StorageError> {
     ))
 }
 
-/// Reads a commit from its entry in the tree.
-pub(super) fn decode_commit(
+/// The last pack of releases; an empty one if there is none.
+fn last_pack(trees: &Trees) -> Result<ReleasePack, StorageError> {
+    match trees.releases.last_up_to([u8::MAX; 8])? {
+        Some((key, bytes)) => {
+            let first_output = parse_number("a key of the tree releases", &key)?;
+            ReleasePack::read(first_output, &bytes, |_| ())
+        }
+        None => Ok(ReleasePack::new(0, 0)),
+    }
+}
+
+/// Reads the releases of a pack from its entry in the tree, those that begin before an offset left
+/// out, as far as they end before it too.
+pub(super) fn decode_releases(
     trees: &Trees,
     (key, bytes): &KeyValue,
+    from: u64,
     head: Position,
-) -> Result<Commit, StorageError> {
-    let number = parse_number("a commit's key", key)?;
-    let record: CommitRecord = record::decode(bytes, &format!("commit {number}"))?;
-    Ok(Commit {
-        number,
-        first_output: record.first_output,
-        released: load_set(trees, &record.released, head)?,
-        position: record.position,
-        committed_at_ms: record.committed_at_ms,
+) -> Result<(ReleasePack, Vec<Release>), StorageError> {
+    let first_output = parse_number("a key of the tree releases", key)?;
+    let mut stored = Vec::new();
+    let pack = ReleasePack::read(first_output, bytes, |release| {
+        if release.first_output + release.outputs > from {
+            stored.push(release);
+        }
+    })?;
+    let releases = stored.into_iter().map(|r| load_release(trees, r, head));
+    Ok((pack, releases.collect::<Result<_, _>>()?))
+}
+
+fn load_release(
+    trees: &Trees,
+    stored: StoredRelease,
+    head: Position,
+) -> Result<Release, StorageError> {
+    let released = match &stored.released {
+        SetRecord::Ranges(ranges) => {
+            check_ranges(ranges, head)?;
+            let ranges = ranges.iter();
+            let ranges = ranges.map(|&(first, last)| PositionRange { first, last });
+            ReleasedPositions::Ranges(ranges.collect())
+        }
+        SetRecord::Pieces(_) => load_set(trees, &stored.released, head)?.into(),
+    };
+    fits("the outputs of a release", stored.outputs, released.len())?;
+    Ok(Release {
+        commit: stored.commit,
+        first_output: stored.first_output,
+        released,
     })
 }
 
-pub(super) fn live_sets(trees: &Trees) -> Result<LiveSets, StorageError> {
+pub(super) fn live_sets(trees: &Trees, scalars: &Scalars) -> Result<LiveSets, StorageError> {
+    let released = load_pieces(trees, RELEASED_SET)?;
     Ok(LiveSets {
         closed: load_pieces(trees, CLOSED_SET)?,
         settled: Settled {
-            released: load_pieces(trees, RELEASED_SET)?,
+            released: Released::new(released, scalars.released_from),
             absorbed: load_pieces(trees, ABSORBED_SET)?,
         },
     })
@@ -319,7 +387,16 @@ pub(super) fn load_set(
             return Ok(set);
         }
     };
+    check_ranges(ranges, head)?;
     let mut set = PositionSet::default();
+    for &(first, last) in ranges {
+        set.insert_range(PositionRange { first, last });
+    }
+    Ok(set)
+}
+
+/// Checks that stored ranges grow, and go no further than the journal's `head`.
+fn check_ranges(ranges: &[(Position, Position)], head: Position) -> Result<(), StorageError> {
     let mut after = Position::NONE;
     for &(first, last) in ranges {
         if !(after < first && first <= last && last <= head) {
@@ -331,10 +408,9 @@ pub(super) fn load_set(
                 found,
             ));
         }
-        set.insert_range(PositionRange { first, last });
         after = last;
     }
-    Ok(set)
+    Ok(())
 }
 
 pub(super) fn parse_piece_key(key: &[u8]) -> Result<PieceKey, StorageError> {

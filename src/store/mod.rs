@@ -11,7 +11,7 @@
 //! | `sets` | set, piece, each u64 big-endian | a piece of a position set ([`set_codec`]) |
 //! | `counts` | snapshot u64, block u32, both big-endian; 0 is the header | [`counts_codec`] |
 //! | `checkpoints` | checkpoint id | [`record::CheckpointRecord`] |
-//! | `commits` | commit number, u64 big-endian | [`record::CommitRecord`] |
+//! | `releases` | offset of the first output, u64 big-endian | a pack of releases ([`release_codec`]) |
 //! | `moves` | number of the restore or rollback, u64 big-endian | [`record::MoveRecord`] |
 //! | `seen` | run u32, big-endian; with fingerprint and position, a block | [`run_codec`] |
 
@@ -22,6 +22,7 @@ mod counts_codec;
 mod directory;
 pub(crate) mod entry;
 pub(crate) mod files;
+mod format4;
 mod generation;
 #[cfg(test)]
 mod golden;
@@ -37,6 +38,9 @@ mod place;
 mod readable;
 mod reader;
 mod record;
+mod release;
+mod release_codec;
+mod releases;
 mod run_codec;
 mod run_reader;
 mod scratch;
@@ -64,8 +68,7 @@ pub(crate) use copy::RestingCopy;
 pub(crate) use counts_codec::{CountsBlock, encode_counts};
 pub use directory::watermark_of;
 pub(crate) use group::{
-    Checkpoint, Commit, Group, Move, RunHeader, RunNumber, RunWrites, SnapshotHeader,
-    SnapshotWrites,
+    Checkpoint, Group, Move, RunHeader, RunNumber, RunWrites, SnapshotHeader, SnapshotWrites,
 };
 pub use handle::panic_becomes_error;
 pub use held::{HeldDirectory, Kept};
@@ -76,8 +79,11 @@ pub(crate) use place::has_no_state;
 pub use place::state_directory_around;
 pub(crate) use reader::{Durable, Reader};
 pub(crate) use record::{HeadRecord, MoveRecord, Scalars, TreeDigest};
+pub(crate) use release::{Commit, Release, ReleasedPositions};
+pub(crate) use releases::Releases;
 pub(crate) use run_codec::{RunBlock, RunKey, encode_run};
 pub use scratch::Scratch;
+pub(crate) use sentinel::check_present_format;
 pub(crate) use space::{LowSpace, SpaceFloor};
 pub(crate) use unpersisted::{Persisted, Receipt, Unpersisted};
 use watchdog::Watchdog;

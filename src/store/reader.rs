@@ -8,18 +8,19 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::error::StorageError;
 use crate::state::position::Position;
-use crate::state::position_set::{PositionRange, PositionSet};
+use crate::state::position_set::PositionRange;
 use crate::store::block::{Block, walk_block};
 use crate::store::counts_codec::decode_counts;
 use crate::store::entry::Entry;
-use crate::store::group::{Checkpoint, Commit, Move, SnapshotHeader};
+use crate::store::group::{Checkpoint, Move, SnapshotHeader};
 use crate::store::load::{
     self, FIRST_FREE_SET, LiveSets, counts_key, decode_block, fits, follows, gap, load_set,
     parse_counts_key, snapshot_record,
 };
 use crate::store::record::{
-    self, CheckpointRecord, CommitRecord, Digests, HeadRecord, SetRecord, SnapshotRecord,
+    self, CheckpointRecord, Digests, HeadRecord, Scalars, SetRecord, SnapshotRecord,
 };
+use crate::store::release_codec::ReleasePack;
 use crate::store::sled_db::Trees;
 
 /// How far the store is durable, as it advances.
@@ -188,7 +189,7 @@ impl Reader {
         Ok(Checkpoint {
             timeline,
             position: record.position,
-            last_commit: record.last_commit,
+            outputs: record.outputs,
             source: record.source,
             committed_source: record.committed_source,
             created_at_ms: record.created_at_ms,
@@ -209,22 +210,6 @@ impl Reader {
         })
     }
 
-    /// The positions that were released after a commit.
-    ///
-    /// # Errors
-    ///
-    /// [`StorageError`] if a commit cannot be read.
-    pub(crate) fn released_since(&self, commit: u64) -> Result<PositionSet, StorageError> {
-        let mut released = PositionSet::default();
-        for commit in self.commits_from(commit + 1) {
-            commit?
-                .released
-                .ranges()
-                .for_each(|range| released.insert_range(range));
-        }
-        Ok(released)
-    }
-
     /// The journal's last positions when the durable checkpoints were saved, in growing order.
     ///
     /// # Errors
@@ -238,23 +223,6 @@ impl Reader {
         }
         positions.sort_unstable();
         Ok(positions)
-    }
-
-    /// The durable commits with numbers from `first` on, in order and without a gap.
-    pub(crate) fn commits_from(
-        &self,
-        first: u64,
-    ) -> impl Iterator<Item = Result<Commit, StorageError>> + '_ {
-        let stored = self.trees.commits.range(first.to_be_bytes()..);
-        let mut next_output = (first == 1).then_some(0);
-        stored.zip(first..).map(move |(entry, number)| {
-            let commit = load::decode_commit(&self.trees, &entry?, self.durable())?;
-            fits("the number of a commit", number, commit.number)?;
-            let expected = next_output.unwrap_or(commit.first_output);
-            fits("the offset of a commit", expected, commit.first_output)?;
-            next_output = Some(commit.first_output + commit.released.len());
-            Ok(commit)
-        })
     }
 
     /// Every restore and rollback, in order and without a gap.
@@ -288,8 +256,8 @@ impl Reader {
     /// # Errors
     ///
     /// [`StorageError`] if a piece cannot be read.
-    pub(crate) fn live_sets(&self) -> Result<LiveSets, StorageError> {
-        load::live_sets(&self.trees)
+    pub(crate) fn live_sets(&self, scalars: &Scalars) -> Result<LiveSets, StorageError> {
+        load::live_sets(&self.trees, scalars)
     }
 
     pub(super) fn check_fit(
@@ -297,7 +265,7 @@ impl Reader {
         record: &HeadRecord,
         sets: &LiveSets,
     ) -> Result<(), StorageError> {
-        load::check_fit(&self.trees, record, sets)
+        load::check_fit(&self.trees, record, sets).map(drop)
     }
 
     /// Compares every tree with its digest.
@@ -343,9 +311,10 @@ impl Reader {
             let record: CheckpointRecord = record::decode(&stored?.1, "a checkpoint")?;
             refer(record.timeline);
         }
-        for stored in self.trees.commits.iter() {
-            let record: CommitRecord = record::decode(&stored?.1, "a commit")?;
-            refer(record.released);
+        for stored in self.trees.releases.iter() {
+            let (key, bytes) = stored?;
+            let first_output = load::parse_number("a key of the tree releases", &key)?;
+            ReleasePack::read(first_output, &bytes, |release| refer(release.released))?;
         }
         for (snapshot, _) in self.snapshots()? {
             if let Some(record) = snapshot_record(&self.trees, snapshot)? {

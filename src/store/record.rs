@@ -12,7 +12,7 @@ use crate::fingerprint::Fingerprints;
 use crate::state::position::Position;
 use crate::store::sled_db::TreeName;
 
-const VERSION: u8 = 4;
+const VERSION: u8 = 5;
 const CHECKSUM_BYTES: usize = 8;
 
 /// What is fixed when a directory is created.
@@ -42,8 +42,14 @@ pub(crate) struct Scalars {
     pub(crate) open_from: Position,
     /// The number of the last commit; 0 if there is none.
     pub(crate) last_commit: u64,
+    /// When it was made, in milliseconds since 1970; 0 if there is none.
+    pub(crate) last_committed_at_ms: u64,
     /// How many outputs have been released.
     pub(crate) outputs: u64,
+    /// Whether outputs are released as their events are accepted.
+    pub(crate) autocommit: bool,
+    /// The first position of the open end of the released positions, if they have one.
+    pub(crate) released_from: Option<Position>,
     /// The source position of the state.
     pub(crate) source: Option<Vec<u8>>,
     /// The source position that the last commit of this timeline held.
@@ -102,7 +108,7 @@ impl JournalSize {
     }
 }
 
-/// What the trees hold, in short. The committed outputs are what `commits` and `sets` say of the
+/// What the trees hold, in short. The released outputs are what `releases` and `sets` say of the
 /// journal.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Digests {
@@ -111,7 +117,7 @@ pub(crate) struct Digests {
     pub(crate) sets: TreeDigest,
     pub(crate) counts: TreeDigest,
     pub(crate) checkpoints: TreeDigest,
-    pub(crate) commits: TreeDigest,
+    pub(crate) releases: TreeDigest,
     pub(crate) seen: TreeDigest,
     pub(crate) moves: TreeDigest,
 }
@@ -123,7 +129,7 @@ impl Digests {
             (TreeName::Sets, self.sets),
             (TreeName::Counts, self.counts),
             (TreeName::Checkpoints, self.checkpoints),
-            (TreeName::Commits, self.commits),
+            (TreeName::Releases, self.releases),
             (TreeName::Seen, self.seen),
             (TreeName::Moves, self.moves),
         ]
@@ -183,25 +189,12 @@ pub(crate) struct CheckpointRecord {
     pub(crate) events: u64,
     /// The journal's last position when the checkpoint was saved.
     pub(crate) position: Position,
-    /// Every output that was released up to this commit is settled in the timeline.
-    pub(crate) last_commit: u64,
+    /// As many of the first outputs in the output log are settled in the timeline.
+    pub(crate) outputs: u64,
     pub(crate) source: Option<Vec<u8>>,
     pub(crate) committed_source: Option<Vec<u8>>,
     /// When it was saved, in milliseconds since 1970; it comes from the caller.
     pub(crate) created_at_ms: u64,
-}
-
-/// A commit as it is stored under its number.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct CommitRecord {
-    /// The offset of its first output in the output log.
-    pub(crate) first_output: u64,
-    /// The positions it released; their outputs follow in order.
-    pub(crate) released: SetRecord,
-    /// The journal's last position when it was made.
-    pub(crate) position: Position,
-    /// When it was made, in milliseconds since 1970; it comes from the caller.
-    pub(crate) committed_at_ms: u64,
 }
 
 /// A restore or a rollback as it is stored under its number.
@@ -268,9 +261,18 @@ pub(crate) fn encode<T: Serialize>(record: &T) -> Vec<u8> {
 ///
 /// [`StorageError::Damaged`] if the bytes are not such a record.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T, StorageError> {
+    decode_of(VERSION, bytes, what)
+}
+
+/// As [`decode`], of a record of this version.
+pub(super) fn decode_of<T: DeserializeOwned>(
+    expected: u8,
+    bytes: &[u8],
+    what: &str,
+) -> Result<T, StorageError> {
     let version = bytes.first();
-    if version != Some(&VERSION) {
-        let (expected, found) = (format!("version {VERSION}"), format!("{version:?}"));
+    if version != Some(&expected) {
+        let (expected, found) = (format!("version {expected}"), format!("{version:?}"));
         return Err(StorageError::damaged(what, expected, found));
     }
     let Some((checksum, rest)) = bytes[1..].split_first_chunk::<CHECKSUM_BYTES>() else {
@@ -292,24 +294,25 @@ mod tests {
 
     #[test]
     fn a_record_comes_back_and_a_damaged_one_does_not() {
-        let record = CommitRecord {
-            first_output: 7,
-            released: SetRecord::Ranges(vec![(Position(1), Position(3))]),
-            position: Position(3),
-            committed_at_ms: 1,
+        let record = RunRecord {
+            first: Position(1),
+            last: Position(3),
+            first_fingerprint: 7,
+            blocks: 1,
+            digest: 9,
         };
         let mut bytes = encode(&record);
         assert_eq!(
-            decode::<CommitRecord>(&bytes, "a commit").expect("it is one"),
+            decode::<RunRecord>(&bytes, "a run").expect("it is one"),
             record
         );
         for bit in 0..bytes.len() * 8 {
             bytes[bit / 8] ^= 1 << (bit % 8);
-            assert!(decode::<CommitRecord>(&bytes, "a commit").is_err());
+            assert!(decode::<RunRecord>(&bytes, "a run").is_err());
             bytes[bit / 8] ^= 1 << (bit % 8);
         }
         for cut in 0..bytes.len() {
-            assert!(decode::<CommitRecord>(&bytes[..cut], "a commit").is_err());
+            assert!(decode::<RunRecord>(&bytes[..cut], "a run").is_err());
         }
     }
 }

@@ -14,11 +14,12 @@ use std::path::Path;
 
 use crate::error::OpenError;
 use crate::store::files::{replace_file, unusable};
+use crate::store::format4::FORMAT_4;
 use crate::store::generation::Generation;
 use crate::store::watermark::Watermark;
 
 /// The format of the directory and of everything in its database.
-pub(crate) const FORMAT: u32 = 4;
+pub(crate) const FORMAT: u32 = 5;
 
 /// The name of the file.
 pub(super) const SENTINEL: &str = "sentinel";
@@ -74,7 +75,10 @@ fn parse_sentinel(path: &Path, text: &str) -> Result<Sentinel, OpenError> {
     let (Some(MAGIC), Some(format)) = (words.next(), words.next()) else {
         return Err(not_ours());
     };
-    if format != FORMAT.to_string() {
+    if ![FORMAT, FORMAT_4]
+        .map(|known| known.to_string())
+        .contains(&format.to_owned())
+    {
         let found = format.to_owned();
         return Err(OpenError::UnknownFormat {
             path: path.to_owned(),
@@ -110,6 +114,23 @@ pub(super) fn write_sentinel(path: &Path, sentinel: Sentinel) -> Result<(), Open
     };
     let text = format!("{MAGIC} {FORMAT} {says}\n");
     replace_file(path, SENTINEL, NEW_SENTINEL, text.as_bytes())
+}
+
+/// Checks that a directory is of the present format, as it must be for everything but a view.
+///
+/// # Errors
+///
+/// [`OpenError::OldFormat`] if it is of the format before.
+pub(crate) fn check_present_format(path: &Path) -> Result<(), OpenError> {
+    let text = fs::read_to_string(path.join(SENTINEL)).unwrap_or_default();
+    match text.starts_with(&format!("{MAGIC} {FORMAT_4} ")) {
+        true => Err(OpenError::OldFormat {
+            path: path.to_owned(),
+            found: FORMAT_4,
+            known: FORMAT,
+        }),
+        false => Ok(()),
+    }
 }
 
 /// Has the sentinel name a generation that is whole.

@@ -50,7 +50,7 @@ pub(crate) enum TreeName {
     Sets,
     Counts,
     Checkpoints,
-    Commits,
+    Releases,
     Seen,
     Moves,
 }
@@ -62,7 +62,7 @@ impl TreeName {
         Self::Sets,
         Self::Counts,
         Self::Checkpoints,
-        Self::Commits,
+        Self::Releases,
         Self::Seen,
         Self::Moves,
     ];
@@ -75,7 +75,7 @@ impl TreeName {
             Self::Sets => "sets",
             Self::Counts => "counts",
             Self::Checkpoints => "checkpoints",
-            Self::Commits => "commits",
+            Self::Releases => "releases",
             Self::Seen => "seen",
             Self::Moves => "moves",
         }
@@ -299,7 +299,7 @@ pub(super) struct Trees {
     pub(super) sets: Tree,
     pub(super) counts: Tree,
     pub(super) checkpoints: Tree,
-    pub(super) commits: Tree,
+    pub(super) releases: Tree,
     pub(super) seen: Tree,
     pub(super) moves: Tree,
 }
@@ -323,7 +323,7 @@ impl Trees {
             sets: tree(TreeName::Sets),
             counts: tree(TreeName::Counts),
             checkpoints: tree(TreeName::Checkpoints),
-            commits: tree(TreeName::Commits),
+            releases: tree(TreeName::Releases),
             seen: tree(TreeName::Seen),
             moves: tree(TreeName::Moves),
             database,
@@ -338,7 +338,7 @@ impl Trees {
             TreeName::Sets => &self.sets,
             TreeName::Counts => &self.counts,
             TreeName::Checkpoints => &self.checkpoints,
-            TreeName::Commits => &self.commits,
+            TreeName::Releases => &self.releases,
             TreeName::Seen => &self.seen,
             TreeName::Moves => &self.moves,
         }

@@ -6,14 +6,14 @@ use sled::Transactional;
 use sled::transaction::{ConflictableTransactionError, TransactionError};
 
 use crate::error::StorageError;
-use crate::state::position::Position;
-use crate::state::position_set::PositionSet;
-use crate::store::group::{Checkpoint, Commit, Group, SnapshotHeader};
+use crate::state::position_set::{PositionRange, PositionSet};
+use crate::store::group::{Checkpoint, Group, SnapshotHeader};
 use crate::store::load::{self, ABSORBED_SET, CLOSED_SET, LiveSets, RELEASED_SET};
 use crate::store::record::{
-    self, CheckpointRecord, CommitRecord, Format, HeadRecord, RunRecord, SetRecord, SnapshotRecord,
-    TreeDigest,
+    self, CheckpointRecord, Format, HeadRecord, RunRecord, SetRecord, SnapshotRecord, TreeDigest,
 };
+use crate::store::release::{Release, ReleasedPositions};
+use crate::store::release_codec::{ReleasePack, StoredRelease};
 use crate::store::set_codec::{self, PieceKey};
 use crate::store::sled_db::{Trees, failed};
 use crate::store::tree::Tree;
@@ -31,7 +31,7 @@ pub(super) struct Transaction {
     sets: Writes,
     counts: Writes,
     checkpoints: Writes,
-    commits: Writes,
+    releases: Writes,
     seen: Writes,
     moves: Writes,
 }
@@ -82,12 +82,13 @@ impl Transaction {
         self.meta.insert("format", record::encode(format));
     }
 
-    /// Takes in a group; `stored` are the live sets before it.
+    /// Takes in a group; `stored` are the live sets before it, and `pack` the last releases.
     pub(super) fn put_group(
         &mut self,
         trees: &Trees,
         group: &Group,
         stored: &LiveSets,
+        pack: &mut ReleasePack,
         record: &mut HeadRecord,
     ) -> Result<(), StorageError> {
         for block in &group.blocks {
@@ -96,7 +97,11 @@ impl Transaction {
         }
         for (set, stored, new) in [
             (CLOSED_SET, &stored.closed, &group.closed),
-            (RELEASED_SET, &stored.settled.released, &group.released),
+            (
+                RELEASED_SET,
+                stored.settled.released.closed(),
+                &group.released,
+            ),
             (ABSORBED_SET, &stored.settled.absorbed, &group.absorbed),
         ] {
             if let Some(new) = new {
@@ -112,8 +117,8 @@ impl Transaction {
                 None => self.checkpoints.remove(name.as_str()),
             }
         }
-        for commit in &group.commits {
-            self.put_commit(commit, record);
+        for release in &group.releases {
+            self.put_release(release, pack, record);
         }
         for made in &group.moves {
             let key = made.number.to_be_bytes();
@@ -140,9 +145,9 @@ impl Transaction {
         let new_checkpoints =
             self.checkpoints
                 .digested(&trees.checkpoints, of_checkpoints, views)?;
-        let new_commits = self
-            .commits
-            .digested(&trees.commits, &mut digests.commits, views)?;
+        let new_releases = self
+            .releases
+            .digested(&trees.releases, &mut digests.releases, views)?;
         let new_seen = self.seen.digested(&trees.seen, &mut digests.seen, views)?;
         let new_moves = self
             .moves
@@ -157,7 +162,7 @@ impl Transaction {
                         &new_sets,
                         &new_counts,
                         &new_checkpoints,
-                        &new_commits,
+                        &new_releases,
                         &new_seen,
                         &new_moves,
                     ]) {
@@ -184,13 +189,8 @@ impl Transaction {
 
     /// Stores a set that never changes, in the record itself if it is small.
     fn put_set(&mut self, set: &PositionSet, record: &mut HeadRecord) -> SetRecord {
-        let ranges: Vec<(Position, Position)> = set
-            .ranges()
-            .take(MAX_INLINE_RANGES + 1)
-            .map(|r| (r.first, r.last))
-            .collect();
-        if ranges.len() <= MAX_INLINE_RANGES {
-            return SetRecord::Ranges(ranges);
+        if set.ranges().nth(MAX_INLINE_RANGES).is_none() {
+            return inline(set.ranges());
         }
         let number = record.next_set;
         record.next_set += 1;
@@ -212,7 +212,7 @@ impl Transaction {
             timeline: self.put_set(&checkpoint.timeline, record),
             events: checkpoint.timeline.len(),
             position: checkpoint.position,
-            last_commit: checkpoint.last_commit,
+            outputs: checkpoint.outputs,
             source: checkpoint.source.clone(),
             committed_source: checkpoint.committed_source.clone(),
             created_at_ms: checkpoint.created_at_ms,
@@ -220,15 +220,30 @@ impl Transaction {
         self.checkpoints.insert(name, record::encode(&stored));
     }
 
-    fn put_commit(&mut self, commit: &Commit, record: &mut HeadRecord) {
-        let stored = CommitRecord {
-            first_output: commit.first_output,
-            released: self.put_set(&commit.released, record),
-            position: commit.position,
-            committed_at_ms: commit.committed_at_ms,
+    /// Adds a release to the last pack, or begins the next one with it.
+    fn put_release(&mut self, release: &Release, pack: &mut ReleasePack, record: &mut HeadRecord) {
+        assert_eq!(
+            release.first_output,
+            pack.end(),
+            "outputs follow one by one"
+        );
+        if pack.is_full() {
+            *pack = ReleasePack::new(pack.end(), pack.commits());
+        }
+        let released = match &release.released {
+            ReleasedPositions::Ranges(ranges) => inline(ranges.iter().copied()),
+            ReleasedPositions::Set(set) => self.put_set(set, record),
         };
-        self.commits
-            .insert(commit.number.to_be_bytes(), record::encode(&stored));
+        let last = release.released.last();
+        pack.push(&StoredRelease {
+            commit: release.commit,
+            first_output: release.first_output,
+            outputs: release.released.len(),
+            last: last.expect("a release has a position"),
+            released,
+        });
+        let key = pack.first_output().to_be_bytes();
+        self.releases.insert(key, pack.bytes());
     }
 
     fn put_runs(&mut self, group: &Group) {
@@ -289,4 +304,8 @@ impl Transaction {
         let key = load::counts_key(header.snapshot, 0);
         self.counts.insert(key, record::encode(&stored));
     }
+}
+
+fn inline(ranges: impl Iterator<Item = PositionRange>) -> SetRecord {
+    SetRecord::Ranges(ranges.map(|range| (range.first, range.last)).collect())
 }

@@ -2,9 +2,10 @@
 //!
 //! On a damaged or a full disk sled goes round in circles or, rarely, waits for something that
 //! never comes, and a dying disk answers no call. A call that does not return cannot be taken
-//! back, so a thread watches how long each has been going on, and ends the process when one has
-//! for too long. For the guarantee that is a crash like any other.
+//! back, so a thread watches how long each has been going on, and tells when one has for too long.
+//! A program may end then: for the guarantee that is a crash like any other.
 
+use std::fmt;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -33,8 +34,28 @@ pub(super) struct Watchdog(Arc<Inner>);
 struct Inner {
     limit: Duration,
     calls: Arc<Mutex<Calls>>,
+    listeners: Arc<Listeners>,
     /// Ends the watching thread when it is dropped.
     _end: Sender<()>,
+}
+
+/// Who is told of a call that does not return, beside the owner of the process.
+#[derive(Default)]
+struct Listeners(Mutex<Vec<Listener>>);
+
+pub(super) type Listener = Box<dyn Fn(&StorageError) + Send>;
+
+impl Listeners {
+    fn tell(&self, stuck: &StorageError) {
+        let listeners = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        listeners.iter().for_each(|listener| listener(stuck));
+    }
+}
+
+impl fmt::Debug for Listeners {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Listeners")
+    }
 }
 
 /// The calls that are going on.
@@ -50,6 +71,7 @@ struct Call {
     action: &'static str,
     age: Duration,
     limit: Duration,
+    is_told: bool,
 }
 
 impl Watchdog {
@@ -61,11 +83,14 @@ impl Watchdog {
     pub(super) fn start(timeout: &StorageTimeout) -> Result<Self, StorageError> {
         let calls = Arc::<Mutex<Calls>>::default();
         let (end, ended) = channel();
+        let listeners = Arc::<Listeners>::default();
         let (watched, then) = (Arc::clone(&calls), timeout.then.clone());
+        let told = Arc::clone(&listeners);
         let watch = move || {
             while ended.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
                 let stuck = locked(&watched).grow_older();
                 if let Some(stuck) = stuck {
+                    told.tell(&stuck);
                     then.stuck(&stuck);
                 }
             }
@@ -74,8 +99,16 @@ impl Watchdog {
         Ok(Self(Arc::new(Inner {
             limit: timeout.limit,
             calls,
+            listeners,
             _end: end,
         })))
+    }
+
+    /// Has a listener told of every call that does not return.
+    pub(super) fn tell(&self, listener: Listener) {
+        let listeners = &self.0.listeners.0;
+        let mut listeners = listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        listeners.push(listener);
     }
 
     /// Watches what is done until the result is dropped.
@@ -93,6 +126,7 @@ impl Watchdog {
             action,
             age: Duration::ZERO,
             limit: self.0.limit.saturating_add(longer),
+            is_told: false,
         });
         Watched {
             calls: Arc::clone(&self.0.calls),
@@ -102,12 +136,14 @@ impl Watchdog {
 }
 
 impl Calls {
-    /// Lets a tick pass, and says which call has been going on for too long.
+    /// Lets a tick pass, and says which call has been going on for too long, once.
     fn grow_older(&mut self) -> Option<StorageError> {
         for call in &mut self.going_on {
             call.age += TICK;
         }
-        let stuck = self.going_on.iter().find(|call| call.age > call.limit)?;
+        let mut calls = self.going_on.iter_mut();
+        let stuck = calls.find(|call| call.age > call.limit && !call.is_told)?;
+        stuck.is_told = true;
         Some(StorageError::Stuck {
             action: stuck.action,
             limit: stuck.limit,

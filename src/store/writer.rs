@@ -20,6 +20,7 @@ use crate::store::identity::leads_to;
 use crate::store::load::{self, DurableState, FIRST_FREE_SET, LiveSets, StoredHead};
 use crate::store::reader::{Durable, Reader};
 use crate::store::record::{Format, HeadRecord, Scalars};
+use crate::store::release_codec::ReleasePack;
 use crate::store::sentinel::FORMAT;
 use crate::store::sled_db::{Database, TreeName, Trees, failed};
 use crate::store::space::SpaceFloor;
@@ -72,6 +73,8 @@ pub(crate) struct Store {
     base: u64,
     /// The live sets as they are stored.
     stored: LiveSets,
+    /// The last releases.
+    pack: ReleasePack,
     has_failed: bool,
     /// What sled has written to its log since it was opened.
     flushed_bytes: u64,
@@ -127,8 +130,8 @@ impl Store {
             let path = directory.path().to_owned();
             return Err(OpenError::AnsweredLost { path, loss });
         }
-        let stored = load::live_sets(&trees)?;
-        load::check_fit(&trees, &record, &stored)?;
+        let stored = load::live_sets(&trees, &record.scalars)?;
+        let pack = load::check_fit(&trees, &record, &stored)?;
         let durable = Durable::default();
         durable.advance(record.scalars.position, record.group);
         let has_failed = false;
@@ -143,6 +146,7 @@ impl Store {
             record,
             base,
             stored,
+            pack,
             has_failed,
             flushed_bytes: 0,
             times: StoreTimes::default(),
@@ -205,6 +209,11 @@ impl Store {
         }
         self.watermark = Some(Watermark::open(&self.folder).map_err(unusable)?);
         Ok(())
+    }
+
+    /// Has a listener told of every call of the storage that does not return.
+    pub(crate) fn when_stuck(&self, listener: impl Fn(&StorageError) + Send + 'static) {
+        self.trees.database.watchdog().tell(Box::new(listener));
     }
 
     /// Proof of what is durable now.
@@ -382,7 +391,8 @@ impl Store {
             }
             None => {
                 let mut transaction = Transaction::default();
-                transaction.put_group(&self.trees, group, &self.stored, &mut record)?;
+                let (stored, pack) = (&self.stored, &mut self.pack);
+                transaction.put_group(&self.trees, group, stored, pack, &mut record)?;
                 let views = self.views.get_mut();
                 transaction.apply(&self.trees, views, &mut record, PERSISTING)?;
             }
@@ -403,15 +413,7 @@ impl Store {
             watermark.advance(mark_of(&self.format, &record))?;
         }
         self.record = record;
-        for (stored, new) in [
-            (&mut self.stored.closed, &group.closed),
-            (&mut self.stored.settled.released, &group.released),
-            (&mut self.stored.settled.absorbed, &group.absorbed),
-        ] {
-            if let Some(new) = new {
-                *stored = new.clone();
-            }
-        }
+        self.stored.take(group);
         self.durable.advance(group.scalars.position, group.number);
         Ok(())
     }

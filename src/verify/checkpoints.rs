@@ -20,7 +20,8 @@ const MAX_PAIRS: usize = 1 << 19;
 /// Where a checkpoint stands in the history. One after the other they have nearly the same events.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
-    last_commit: u64,
+    /// As many of the first outputs in the log are settled in it.
+    outputs: u64,
     position: Position,
     name: String,
 }
@@ -40,8 +41,8 @@ pub(super) struct Pairs(Vec<[Position; 2]>);
 
 /// An unsettled position, and what makes it wrong for a checkpoint to have it.
 struct Released {
-    /// The commit that released the other position.
-    commit: u64,
+    /// The offset of the output of the other position.
+    offset: u64,
     unsettled: Position,
     released: Position,
 }
@@ -83,9 +84,7 @@ impl Verification<'_> {
             self.report.checkpoints += 1;
             let scalars = &self.record.scalars;
             let Checkpoint {
-                position,
-                last_commit,
-                ..
+                position, outputs, ..
             } = checkpoint;
             let last = checkpoint.timeline.last().unwrap_or(Position::NONE);
             if position > scalars.position || last > position {
@@ -95,16 +94,16 @@ impl Verification<'_> {
                      journal at {end}"
                 );
                 self.findings.add(Class::Checkpoints, text);
-            } else if last_commit > scalars.last_commit {
+            } else if outputs > scalars.outputs {
                 let text = format!(
-                    "checkpoint {name:?} refers to commit {last_commit}, but the last commit is {}",
-                    scalars.last_commit
+                    "checkpoint {name:?} was saved after {outputs} outputs, but there are {}",
+                    scalars.outputs
                 );
                 self.findings.add(Class::Checkpoints, text);
             } else {
                 checkpoints.held = checkpoints.held.union(&checkpoint.timeline);
                 checkpoints.places.push(Place {
-                    last_commit,
+                    outputs,
                     position,
                     name,
                 });
@@ -115,7 +114,7 @@ impl Verification<'_> {
     }
 
     /// Compares pairs with every checkpoint: none may have both positions, and none an unsettled
-    /// one whose twin was released up to its last commit. Leaves no pairs.
+    /// one whose twin was released before it was saved. Leaves no pairs.
     pub(super) fn check_pairs(
         &mut self,
         Pairs(pairs): &mut Pairs,
@@ -133,14 +132,11 @@ impl Verification<'_> {
         let mut released = self.released_twins(&twins, settled)?.into_iter().peekable();
         let (mut wrong, mut wrong_positions) = (Vec::new(), PositionSet::default());
         let (mut both, mut before) = (BTreeSet::new(), PositionSet::default());
-        for Place {
-            last_commit, name, ..
-        } in &checkpoints.places
-        {
+        for Place { outputs, name, .. } in &checkpoints.places {
             let Some(Checkpoint { timeline, .. }) = self.reader.checkpoint(name)? else {
                 continue;
             };
-            while let Some(next) = released.next_if(|next| next.commit <= *last_commit) {
+            while let Some(next) = released.next_if(|next| next.offset < *outputs) {
                 wrong_positions.insert(next.unsettled);
                 wrong.push(next);
             }
@@ -161,7 +157,7 @@ impl Verification<'_> {
         Ok(())
     }
 
-    /// The unsettled positions whose twin was released, in order of the commits.
+    /// The unsettled positions whose twin was released, in the order of the output log.
     fn released_twins(
         &self,
         twins: &[(Position, Position)],
@@ -174,17 +170,20 @@ impl Verification<'_> {
         if twins.iter().find(is_wanted).is_none() {
             return Ok(found);
         }
-        for commit in self.reader.commits_from(1) {
-            let commit = commit?;
-            for range in commit.released.ranges() {
+        let outputs = self.record.scalars.outputs;
+        for release in self.reader.releases(0, &settled.released, outputs)? {
+            let release = release?;
+            let mut offset = release.first_output;
+            for range in release.released.ranges() {
                 let from = twins.partition_point(|&(position, _)| position < range.first);
                 let until = twins.partition_point(|&(position, _)| position <= range.last);
                 let wanted = twins[from..until].iter().filter(is_wanted);
                 found.extend(wanted.map(|&(released, unsettled)| Released {
-                    commit: commit.number,
+                    offset: offset + released.0 - range.first.0,
                     unsettled,
                     released,
                 }));
+                offset += range.len();
             }
         }
         Ok(found)
@@ -243,12 +242,12 @@ mod tests {
     use crate::store::Group;
     use crate::{Engine, verify};
 
-    fn checkpoint(positions: [u64; 2], last_commit: u64) -> Option<Checkpoint> {
+    fn checkpoint(positions: [u64; 2], outputs: u64) -> Option<Checkpoint> {
         let [first, last] = positions.map(Position);
         Some(Checkpoint {
             timeline: PositionSet::from_ranges([PositionRange { first, last }]),
             position: Position(3),
-            last_commit,
+            outputs,
             source: None,
             committed_source: None,
             created_at_ms: 0,

@@ -23,8 +23,9 @@ struct Ids {
 
 impl Parts {
     /// Every position that something has or knows of.
-    fn held(&self) -> PositionSet {
-        let settled = self.settled.released.union(&self.settled.absorbed);
+    fn held(&self, head: Position) -> PositionSet {
+        let released = self.settled.released.up_to(head);
+        let settled = released.union(&self.settled.absorbed);
         settled.union(&self.timeline).union(&self.checkpoints.held)
     }
 }
@@ -77,7 +78,7 @@ impl Verification<'_> {
     /// Compares every event with the earlier events of its id.
     pub(super) fn check_ids(&mut self, index: &ExactIndex, parts: &Parts) {
         let mut ids = Ids {
-            held: parts.held(),
+            held: parts.held(self.record.scalars.position),
             pairs: Pairs::default(),
             read: None,
         };
@@ -146,13 +147,17 @@ impl Verification<'_> {
     /// it twice.
     fn check_twins(&mut self, twins: [Position; 2], parts: &Parts) {
         let [first, second] = twins;
-        let both_in = |set: &PositionSet| set.contains(first) && set.contains(second);
+        let both = |is_in: &dyn Fn(Position) -> bool| is_in(first) && is_in(second);
+        let (are_in_state, are_released) = (
+            both(&|position| parts.timeline.contains(position)),
+            both(&|position| parts.settled.released.contains(position)),
+        );
         let both = format!("the events at positions {first} and {second} have one id, and both");
-        if both_in(&parts.timeline) {
+        if are_in_state {
             self.findings
                 .add(Class::Journal, format!("{both} are in the state"));
         }
-        if both_in(&parts.settled.released) {
+        if are_released {
             self.findings
                 .add(Class::Outputs, format!("{both} were released"));
         }

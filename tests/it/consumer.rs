@@ -73,6 +73,7 @@ fn cut_to_whole_lines(path: &Path) -> String {
 /// The process that is written to, and what it has answered.
 struct Producer {
     data_dir: PathBuf,
+    arguments: &'static [&'static str],
     node: Node,
     oracle: Oracle,
     next_event: u64,
@@ -80,11 +81,18 @@ struct Producer {
 }
 
 impl Producer {
-    fn start(data_dir: PathBuf) -> Self {
+    fn start(data_dir: PathBuf, autocommit: bool) -> Self {
+        let mut oracle = Oracle::new();
+        let mut arguments: &[&str] = &["--run-every", "8"];
+        if autocommit {
+            arguments = &["--run-every", "8", "--autocommit"];
+            oracle.switch_autocommit_on();
+        }
         Self {
-            node: Node::start(Some(&data_dir), &["--run-every", "8"]),
+            node: Node::start(Some(&data_dir), arguments),
             data_dir,
-            oracle: Oracle::new(),
+            arguments,
+            oracle,
             next_event: 0,
             next_msg_id: 0,
         }
@@ -131,7 +139,7 @@ impl Producer {
         }
         let node = Node::start(None, &[]);
         std::mem::replace(&mut self.node, node).kill();
-        self.node = Node::start(Some(&self.data_dir), &["--run-every", "8"]);
+        self.node = Node::start(Some(&self.data_dir), self.arguments);
         if in_work {
             // Sent again it releases what is left. Either way all of it is released then.
             self.next_msg_id += 1;
@@ -173,11 +181,20 @@ fn check(file: &Path, oracle: &Oracle, wants_all: bool) {
 
 #[test]
 fn each_output_is_read_exactly_once_across_kills_of_both_sides() {
-    let kills = setting("EXACTLY_ONCE_CONSUMER_KILLS", 100);
+    consume(false);
+}
+
+#[test]
+fn each_output_is_read_exactly_once_with_autocommit_too() {
+    consume(true);
+}
+
+fn consume(autocommit: bool) {
+    let kills = setting("EXACTLY_ONCE_CONSUMER_KILLS", 100) / 2;
     let mut rng = ChaCha8Rng::seed_from_u64(setting("EXACTLY_ONCE_SEED", 1));
     let home = scratch_dir();
     let file = home.path().join("consumed.jsonl");
-    let mut producer = Producer::start(home.path().join("data"));
+    let mut producer = Producer::start(home.path().join("data"), autocommit);
     // A directory that is not there yet cannot be followed.
     producer.ask(&Request::Commit);
     let mut consumer = Consumer::start(&producer.data_dir, &file);

@@ -31,6 +31,8 @@ use tally::Tally;
 
 /// Enough for a state with a history, few enough for the oracle to stay quick.
 const KILLS_PER_DIRECTORY: u64 = 50;
+/// How many directories there are for each one with autocommit.
+const DIRECTORIES_PER_AUTOCOMMIT: u64 = 3;
 /// How often a process without requests opens the directory before a dump looks at it.
 const EMPTY_RUNS: f64 = 0.1;
 /// How many kills there are for each directory that is verified before anything opens it again.
@@ -54,7 +56,9 @@ fn after_sigkill_the_state_is_that_of_a_prefix_with_every_answered_request() {
 /// Kills so many processes on one directory; a failure comes back as the report to print.
 fn directory(seed: u64, kills: u64) -> Result<Tally, String> {
     let dir = scratch_dir();
-    let mut directory = Directory::new(Home::below(dir.path()), seed);
+    let mut home = Home::below(dir.path());
+    home.autocommit = seed.is_multiple_of(DIRECTORIES_PER_AUTOCOMMIT);
+    let mut directory = Directory::new(home, seed);
     let Err(reason) = caught(|| directory.run(kills)) else {
         return Ok(directory.tally);
     };
@@ -83,10 +87,13 @@ struct Directory {
 impl Directory {
     fn new(home: Home, seed: u64) -> Self {
         Self {
+            belief: match home.autocommit {
+                true => Belief::with_autocommit(),
+                false => Belief::new(),
+            },
             home,
             rng: ChaCha8Rng::seed_from_u64(seed),
             source: Source::new(seed),
-            belief: Belief::new(),
             tally: Tally::default(),
             last: None,
             is_created: false,

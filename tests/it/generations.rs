@@ -252,7 +252,7 @@ fn refuses_older_sentinels(is_used_since: bool) {
         &mut on_directory("run", &data_dir, &["-q"]),
         &lines(40..40 + added),
     );
-    let creating = b"exactly-once 4 creating\n".to_vec();
+    let creating = b"exactly-once 5 creating\n".to_vec();
     for older in [&first, &second, &creating] {
         let present = fs::read(data_dir.join("sentinel")).expect("it is there");
         fs::write(data_dir.join("sentinel"), older).expect("it can be written");

@@ -2,6 +2,7 @@
 
 mod after;
 mod asked_from_elsewhere;
+mod autocommit;
 mod bench;
 mod blocked;
 mod calls;
@@ -20,6 +21,7 @@ mod each_command;
 mod environment;
 mod examples;
 mod faults;
+mod format4;
 mod generations;
 mod golden;
 mod handle;

@@ -107,6 +107,10 @@ pub struct Oracle {
     released: BTreeSet<String>,
     /// How many outputs each commit released, for those that released any.
     commit_sizes: Vec<usize>,
+    /// Whether a commit follows each event, of which nobody is told.
+    autocommit: bool,
+    /// The offsets of the outputs that such a commit released.
+    untold: Vec<usize>,
 }
 
 impl Oracle {
@@ -116,7 +120,11 @@ impl Oracle {
 
     pub fn apply(&mut self, request: &Request) -> Expected {
         match request {
-            Request::Process { event_id, word } => self.process(event_id, word),
+            Request::Process { event_id, word } => {
+                let expected = self.process(event_id, word);
+                self.commit_untold();
+                expected
+            }
             Request::Checkpoint { id } => self.checkpoint(id),
             Request::Restore { id } => self.restore(id),
             Request::Commit => self.commit(),
@@ -169,7 +177,29 @@ impl Oracle {
         }
     }
 
+    /// From here on a commit follows each event, and one comes now.
+    pub fn switch_autocommit_on(&mut self) {
+        self.autocommit = true;
+        self.commit_untold();
+    }
+
+    fn commit_untold(&mut self) {
+        if self.autocommit {
+            let first = self.log.len();
+            self.release();
+            self.untold.extend(first..self.log.len());
+        }
+    }
+
     fn commit(&mut self) -> Expected {
+        let output_count = self.release();
+        if output_count > 0 {
+            self.commit_sizes.push(output_count);
+        }
+        Expected::Committed { output_count }
+    }
+
+    fn release(&mut self) -> usize {
         let outputs = std::mem::take(&mut self.state.pending);
         let output_count = outputs.len();
         for output in outputs {
@@ -181,10 +211,7 @@ impl Oracle {
             );
             self.log.push(output);
         }
-        if output_count > 0 {
-            self.commit_sizes.push(output_count);
-        }
-        Expected::Committed { output_count }
+        output_count
     }
 
     fn rollback(&mut self) -> Expected {
@@ -216,6 +243,15 @@ impl Oracle {
 
     pub fn commit_sizes(&self) -> &[usize] {
         &self.commit_sizes
+    }
+
+    pub fn has_autocommit(&self) -> bool {
+        self.autocommit
+    }
+
+    /// The offsets of the outputs that no commit of a request released.
+    pub fn untold(&self) -> &[usize] {
+        &self.untold
     }
 
     /// The checkpoints in byte order of their names.

@@ -16,7 +16,7 @@ mod tally;
 
 use crate::campaign::{on_all_threads, setting};
 use crate::client::dump::{self, Dump};
-use crate::client::{run_once, scratch_dir};
+use crate::client::{run_with, scratch_dir};
 use crate::command::expect_no_damage;
 use disk::{Disk, Image, write_image};
 use file::PAGE_BYTES;
@@ -40,14 +40,18 @@ fn after_a_power_cut_the_state_is_that_of_a_prefix_with_every_answered_request()
     let first = setting("EXACTLY_ONCE_SEED", 1);
     let cuts = setting("EXACTLY_ONCE_CUTS", 200);
     println!("{cuts} power cuts with seeds from {first}");
-    let recording = Recording::make(Fdatasync::Works);
-    println!("{recording}");
+    let recordings = [&[][..], &["--autocommit"]].map(|arguments| {
+        let recording = Recording::make(Fdatasync::Works, arguments);
+        println!("{arguments:?}: {recording}");
+        recording
+    });
     let mut total = Tally::default();
     on_all_threads(
         cuts,
         |number| {
             let seed = first + number;
-            cut(&recording, seed).map_err(|failure| report(seed, &failure))
+            let recording = &recordings[number as usize % recordings.len()];
+            cut(recording, seed).map_err(|failure| report(seed, &failure))
         },
         |tally| total.add(tally),
     );
@@ -57,12 +61,12 @@ fn after_a_power_cut_the_state_is_that_of_a_prefix_with_every_answered_request()
 
 #[test]
 fn without_fdatasync_of_the_database_power_cuts_take_answered_requests() {
-    expect_losses(&Recording::make(Fdatasync::DoesNothing));
+    expect_losses(&Recording::make(Fdatasync::DoesNothing, &[]));
 }
 
 #[test]
 fn without_syncs_of_the_directory_power_cuts_take_answered_requests() {
-    let recording = Recording::make(Fdatasync::Works);
+    let recording = Recording::make(Fdatasync::Works, &[]);
     expect_losses(&recording.without_directory_syncs());
 }
 
@@ -217,7 +221,7 @@ fn judge(
     answered: usize,
     data_dir: &Path,
 ) -> Result<Prefix, (What, String)> {
-    let (stdout, stderr, status) = run_once(data_dir, b"");
+    let (stdout, stderr, status) = run_with(data_dir, recording.arguments, b"");
     if !status.success() || !stdout.is_empty() || stderr.contains("panicked") {
         let reason = format!("an empty run ended with {status}: {stderr}");
         return Err((What::Refused, reason));
@@ -243,7 +247,7 @@ fn go_on(recording: &Recording, prefix: usize, data_dir: &Path) -> Result<(), St
     let lines: String = numbered
         .map(|(number, request)| request.line(number as u64) + "\n")
         .collect();
-    let (_, stderr, status) = run_once(data_dir, lines.as_bytes());
+    let (_, stderr, status) = run_with(data_dir, recording.arguments, lines.as_bytes());
     if !status.success() {
         return Err(format!("going on ended with {status}: {stderr}"));
     }

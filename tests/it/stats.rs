@@ -66,7 +66,7 @@ fn check(stats: &Value, oracle: &Oracle) {
             .expect("a number")
     };
     assert_eq!(entries("checkpoints"), 2);
-    assert_eq!(entries("commits"), 1);
+    assert_eq!(entries("releases"), 1);
     assert_eq!(entries("moves"), 1);
     assert!(entries("journal") > 0);
     let bytes: u64 = trees.iter().filter_map(|tree| tree["bytes"].as_u64()).sum();

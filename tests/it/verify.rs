@@ -196,8 +196,8 @@ fn what_is_gone_from_the_database_or_stands_under_another_key_is_named() {
         ("the released positions", 15, "outputs", |db| {
             remove_set(db, 2);
         }),
-        ("a commit", 15, "outputs", |db| {
-            remove(&tree(db, "commits"), 1_u64.to_be_bytes());
+        ("a pack of releases", 15, "outputs", |db| {
+            remove(&tree(db, "releases"), 0_u64.to_be_bytes());
         }),
         ("half a checkpoint", 16, "checkpoints", |db| {
             let checkpoints = tree(db, "checkpoints");
@@ -228,12 +228,12 @@ fn what_is_gone_from_the_database_or_stands_under_another_key_is_named() {
 }
 
 #[test]
-fn what_can_still_be_read_is_checked_behind_commits_that_cannot() {
+fn what_can_still_be_read_is_checked_though_the_releases_cannot() {
     let home = scratch_dir();
     let data_dir = home.path().join("data");
     fragmented(&data_dir);
     edit(&data_dir, |db| {
-        remove(&tree(db, "commits"), 1_u64.to_be_bytes());
+        remove(&tree(db, "releases"), 0_u64.to_be_bytes());
     });
     let report = report(&verify(&data_dir).stdout);
     assert_eq!((report.events, report.words), (EVENTS / 2 + 20, 35));

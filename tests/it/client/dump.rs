@@ -15,6 +15,8 @@ pub struct Dump {
     pub log: Vec<Output>,
     /// How many outputs each commit released, for those that released any.
     pub commit_sizes: Vec<usize>,
+    /// The offsets of committed outputs without a commit.
+    pub untold: Vec<usize>,
     pub pending: Vec<Output>,
     /// For each checkpoint its events and its pending outputs.
     pub checkpoints: BTreeMap<String, (usize, usize)>,
@@ -143,8 +145,15 @@ impl Dump {
         if offset != Some(self.log.len()) {
             return Err("offsets run from 0 without a gap");
         }
+        let offset = self.log.len();
         self.log.push(output);
-        self.take_commit(commit.ok_or("a committed output has its commit")?)
+        match commit {
+            Some(commit) => self.take_commit(commit),
+            None => {
+                self.untold.push(offset);
+                Ok(())
+            }
+        }
     }
 
     fn take_commit(&mut self, commit: u64) -> Result<(), &'static str> {
@@ -185,6 +194,7 @@ impl Dump {
             &*self.commit_sizes,
             oracle.commit_sizes(),
         )?;
+        same("outputs without a commit", &*self.untold, oracle.untold())?;
         self.compare_checkpoints(oracle)?;
         same("log", &*self.log, oracle.log())
     }

@@ -17,6 +17,7 @@ pub struct Home {
     pub data: PathBuf,
     /// Where it is told which call killed it.
     pub note: PathBuf,
+    pub autocommit: bool,
 }
 
 /// What was sent in one life and what was answered; the `msg_id` is the index.
@@ -51,6 +52,7 @@ impl Home {
     pub fn below(home: &Path) -> Self {
         let home = home.canonicalize().expect("it is there");
         Self {
+            autocommit: false,
             data: home.join("data"),
             note: home.join("note"),
         }
@@ -69,6 +71,7 @@ impl Home {
             "--data-dir",
         ]);
         command.arg(&self.data);
+        command.args(self.autocommit.then_some("--autocommit"));
         command
     }
 }

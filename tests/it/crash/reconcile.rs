@@ -25,6 +25,13 @@ impl Belief {
         }
     }
 
+    /// The same about one whose processes are all started with autocommit.
+    pub fn with_autocommit() -> Self {
+        let mut belief = Self::new();
+        belief.candidates[0].switch_autocommit_on();
+        belief
+    }
+
     pub fn len(&self) -> usize {
         self.candidates.len()
     }

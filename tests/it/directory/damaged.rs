@@ -22,11 +22,11 @@ fn set(data_dir: &Path, name: &str, bytes: impl AsRef<[u8]>) {
 fn a_directory_of_a_newer_format_is_refused_and_both_formats_are_named() {
     for stage in ["ready", "creating", "of another kind"] {
         let (_home, data_dir) = used();
-        set(&data_dir, "sentinel", format!("exactly-once 5 {stage}\n"));
+        set(&data_dir, "sentinel", format!("exactly-once 6 {stage}\n"));
         let before = Snapshot::of(&data_dir);
         for command in ["run", "dump"] {
             let line = on(command, &data_dir, "").expect_refusal(UNUSABLE);
-            for part in ["format 5", "format 4"] {
+            for part in ["format 6", "format 5"] {
                 assert!(line.contains(part), "{part}: {line}");
             }
         }
@@ -41,9 +41,9 @@ fn a_sentinel_that_says_something_else_is_refused() {
         "\n",
         "garbage",
         "exactly-once",
-        "exactly-once 4",
-        "exactly-once 4 read",
-        "exactly-once 4 ready creating",
+        "exactly-once 5",
+        "exactly-once 5 read",
+        "exactly-once 5 ready creating",
         "\u{0}\u{0}\u{0}",
     ] {
         let (_home, data_dir) = used();
@@ -129,12 +129,12 @@ fn a_database_that_is_no_database_any_more_is_refused_and_never_silently_fresh()
 #[test]
 fn an_old_sentinel_of_a_directory_that_was_used_since_does_not_have_it_removed() {
     let (_home, data_dir) = used();
-    set(&data_dir, "sentinel", "exactly-once 4 creating\n");
+    set(&data_dir, "sentinel", "exactly-once 5 creating\n");
     for command in ["dump", "verify", "run", "run"] {
         let line = on(command, &data_dir, "").expect_refusal(UNUSABLE);
         assert!(line.contains("sentinel"), "{line}");
     }
-    set(&data_dir, "sentinel", "exactly-once 4 ready\n");
+    set(&data_dir, "sentinel", "exactly-once 5 ready\n");
     assert_eq!(answer(&data_dir, &[event("e1")]), reply(2, true));
 }
 
@@ -186,7 +186,7 @@ fn a_first_start_that_was_killed_is_started_again_from_nothing() {
         let data_dir = home.path().join("data");
         fs::create_dir_all(data_dir.join("blobs")).expect("it can be made");
         set(&data_dir, "lock", "1\n");
-        set(&data_dir, "sentinel", "exactly-once 4 creating\n");
+        set(&data_dir, "sentinel", "exactly-once 5 creating\n");
         left.iter()
             .for_each(|(name, bytes)| set(&data_dir, name, bytes));
         let before = Snapshot::of(&data_dir);
@@ -195,7 +195,7 @@ fn a_first_start_that_was_killed_is_started_again_from_nothing() {
         assert_eq!(answer(&data_dir, &[event("e1")]), reply(1, false), "{what}");
         assert_eq!(answer(&data_dir, &[event("e1")]), reply(1, true), "{what}");
         let sentinel = fs::read_to_string(data_dir.join("sentinel"));
-        assert_eq!(sentinel.expect("it is there"), "exactly-once 4 ready\n");
+        assert_eq!(sentinel.expect("it is there"), "exactly-once 5 ready\n");
     }
 }
 

@@ -25,7 +25,7 @@ enum Line {
         events: u64,
         pending: u64,
         position: u64,
-        last_commit: u64,
+        outputs: u64,
         timeline: Vec<(u64, u64)>,
         created_at_ms: Option<u64>,
     },
@@ -167,11 +167,11 @@ fn the_sections_agree_with_each_other() {
                 events,
                 pending,
                 position,
-                last_commit,
+                outputs,
                 timeline,
                 ..
             } => {
-                assert!(*last_commit <= meta("last_commit").unwrap_or_default());
+                assert!(*outputs <= meta("outputs").unwrap_or_default());
                 let sizes = timeline.iter().map(|(first, last)| last - first + 1);
                 assert_eq!(sizes.sum::<u64>(), *events);
                 assert!(pending <= events);

@@ -26,6 +26,10 @@ pub fn play(dir: &Path, steps: &[Step]) -> Result<Played, String> {
             stop => {
                 play_process(dir, &asked, stop, &mut played)?;
                 asked.clear();
+                if *stop == Step::Autocommit {
+                    start_with_autocommit(dir)?;
+                    played.oracle.switch_autocommit_on();
+                }
             }
         }
     }
@@ -38,6 +42,18 @@ pub fn play_and_dump(dir: &Path, steps: &[Step]) -> Result<Played, String> {
     let played = play(dir, steps)?;
     dump::check(dir, &played.oracle).map_err(|reason| format!("at the end: {reason}"))?;
     Ok(played)
+}
+
+/// Starts a process with autocommit; it reads nothing, and the next one is started without that.
+fn start_with_autocommit(dir: &Path) -> Result<(), String> {
+    let ended = Node::start(Some(dir), &["--autocommit"]).finish();
+    match ended.status.success() {
+        true => Ok(()),
+        false => Err(format!(
+            "the process ended with {}: {}",
+            ended.status, ended.stderr
+        )),
+    }
 }
 
 fn play_process(

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// Everything that a campaign has to reach at least once.
-const WANTED: [&str; 20] = [
+const WANTED: [&str; 24] = [
     "accepted",
     "accepted again after its release",
     "accepted again after its release with another word",
@@ -27,6 +27,10 @@ const WANTED: [&str; 20] = [
     "rollback of some",
     "restart after a clean stop with outputs pending",
     "restart after a kill with outputs pending",
+    "autocommit switched on with outputs pending",
+    "autocommit of an event that is released already",
+    "autocommit with outputs that a restore brought back",
+    "restart with autocommit",
 ];
 
 #[derive(Default)]
@@ -46,6 +50,12 @@ impl Reached {
                     let expected = oracle.apply(request);
                     reached.after(&oracle, request, &expected);
                 }
+                Step::Autocommit => {
+                    let pending = !oracle.pending().is_empty();
+                    reached.hit_if(pending, "autocommit switched on with outputs pending");
+                    oracle.switch_autocommit_on();
+                }
+                _ if oracle.has_autocommit() => reached.hit("restart with autocommit"),
                 Step::Stop if oracle.pending().is_empty() => {}
                 Step::Stop => reached.hit("restart after a clean stop with outputs pending"),
                 Step::Kill if oracle.pending().is_empty() => {}
@@ -68,6 +78,17 @@ impl Reached {
 
     fn before(&mut self, oracle: &Oracle, request: &Request) {
         match request {
+            Request::Process { event_id, .. } if oracle.has_autocommit() => {
+                let is_new = oracle.word_of(event_id).is_none();
+                self.hit_if(
+                    is_new && oracle.is_released(event_id),
+                    "autocommit of an event that is released already",
+                );
+                self.hit_if(
+                    !oracle.pending().is_empty(),
+                    "autocommit with outputs that a restore brought back",
+                );
+            }
             Request::Checkpoint { id } => {
                 self.hit_if(oracle.has_checkpoint(id), "checkpoint replaced");
                 self.hit_if(

@@ -1,7 +1,8 @@
 //! Request sequences with stops in between, and the notation that failures print them in.
 //!
 //! `p id word` is a process, `c name` a checkpoint, `r name` a restore, `k` a commit, `b` a
-//! rollback, `x` a clean stop and a new start, `X` a SIGKILL after the last reply and a new start.
+//! rollback, `x` a clean stop and a new start, `X` a SIGKILL after the last reply and a new start,
+//! `a` a clean stop and a new start with autocommit.
 
 use crate::oracle::Request;
 use rand::{Rng, RngExt};
@@ -12,6 +13,7 @@ pub enum Step {
     Request(Request),
     Stop,
     Kill,
+    Autocommit,
 }
 
 impl fmt::Display for Step {
@@ -24,6 +26,7 @@ impl fmt::Display for Step {
             Self::Request(Request::Rollback) => f.write_str("b"),
             Self::Stop => f.write_str("x"),
             Self::Kill => f.write_str("X"),
+            Self::Autocommit => f.write_str("a"),
         }
     }
 }
@@ -56,6 +59,7 @@ fn parse_step(step: &str) -> Step {
             ["b"] => Request::Rollback,
             ["x"] => return Step::Stop,
             ["X"] => return Step::Kill,
+            ["a"] => return Step::Autocommit,
             _ => panic!("not a step: {step:?}"),
         },
     )
@@ -69,9 +73,18 @@ pub fn random(rng: &mut impl Rng) -> Vec<Step> {
     };
     let length = rng.random_range(1..=40);
     let mut saved = Vec::new();
-    (0..length)
-        .map(|_| alphabet.random_step(rng, &mut saved))
-        .collect()
+    let steps = (0..length).map(|_| alphabet.random_step(rng, &mut saved));
+    let mut steps: Vec<_> = steps.collect();
+    if rng.random_bool(0.4) {
+        // Most often early. After a rollback, checkpoints have outputs that are not released then.
+        let latest = rng.random_range(0..=steps.len());
+        let at = rng.random_range(0..=latest);
+        steps.insert(at, Step::Autocommit);
+        if rng.random_bool(0.5) {
+            steps.insert(at, Step::Request(Request::Rollback));
+        }
+    }
+    steps
 }
 
 struct Alphabet {

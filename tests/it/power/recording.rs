@@ -43,6 +43,8 @@ enum End {
 /// Some processes on one disk, and the requests they answered.
 #[derive(Debug)]
 pub struct Recording {
+    /// What every process was started with.
+    pub arguments: &'static [&'static str],
     pub events: Vec<Event>,
     /// The state after each prefix of the requests, from none of them to all.
     pub states: Vec<Oracle>,
@@ -54,20 +56,26 @@ pub struct Recording {
 
 impl Recording {
     /// Has a node created, killed, started again and ended, with requests all the while.
-    pub fn make(fdatasync: Fdatasync) -> Self {
+    pub fn make(fdatasync: Fdatasync, arguments: &'static [&'static str]) -> Self {
         let home = scratch_dir();
         let home_path = home.path().canonicalize().expect("it was just made");
         let [root, log, kill] = ["disk", "log", "kill"].map(|name| home_path.join(name));
         fs::create_dir(&root).expect("there is room");
+        let mut oracle = Oracle::new();
+        if arguments.contains(&"--autocommit") {
+            oracle.switch_autocommit_on();
+        }
         let mut recording = Self {
+            arguments,
             events: Vec::new(),
-            states: vec![Oracle::new()],
+            states: vec![oracle],
             requests: Vec::new(),
             replies: Vec::new(),
             reply_bytes: 0,
         };
         for end in [End::Clean, End::Killed, End::KilledInAGroup, End::Clean] {
             let mut command = recorded(&root, &log);
+            command.args(arguments);
             command.env("RECORDER_KILL", &kill);
             if fdatasync == Fdatasync::DoesNothing {
                 command.env("RECORDER_BLIND", "1");

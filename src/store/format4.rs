@@ -1,0 +1,279 @@
+//! Reading a database of format 4: its copy is made one of format 5 before anything else reads it.
+//!
+//! So a directory of that format can be looked at and dumped, and `dump | load` moves it. Nothing
+//! writes format 4. This module may go with version 0.4, and what serves it: the other format that
+//! [`sentinel`](super::sentinel) knows, and the member `last_commit` of a checkpoint in a dump.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::StorageError;
+use crate::state::position::Position;
+use crate::store::load::{check_digest, fits, load_set, parse_number};
+use crate::store::record::{
+    self, CheckpointRecord, Digests, Format, HeadRecord, JournalSize, MoveRecord, RunRecord,
+    Scalars, SetRecord, SnapshotRecord, TreeDigest,
+};
+use crate::store::release::Commit;
+use crate::store::release_codec::{ReleasePack, StoredRelease};
+use crate::store::sentinel::FORMAT;
+use crate::store::sled_db::{TreeName, Trees, failed};
+use crate::store::tree::KeyValue;
+
+/// The format that this module reads.
+pub(super) const FORMAT_4: u32 = 4;
+
+const READING: &str = "reading a database of format 4";
+
+/// The name of a tree that format 5 has not.
+const COMMITS: &str = "commits";
+
+#[derive(Debug, Deserialize, Serialize)]
+struct Scalars4 {
+    position: Position,
+    open_from: Position,
+    last_commit: u64,
+    outputs: u64,
+    source: Option<Vec<u8>>,
+    committed_source: Option<Vec<u8>>,
+    counts_digest: u64,
+    moves: u64,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+struct Digests4 {
+    journal: u64,
+    sets: TreeDigest,
+    counts: TreeDigest,
+    checkpoints: TreeDigest,
+    commits: TreeDigest,
+    seen: TreeDigest,
+    moves: TreeDigest,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+struct HeadRecord4 {
+    group: u64,
+    next_set: u64,
+    scalars: Scalars4,
+    digests: Digests4,
+    journal: JournalSize,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+struct CheckpointRecord4 {
+    timeline: SetRecord,
+    events: u64,
+    position: Position,
+    last_commit: u64,
+    source: Option<Vec<u8>>,
+    committed_source: Option<Vec<u8>>,
+    created_at_ms: u64,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+struct CommitRecord4 {
+    first_output: u64,
+    released: SetRecord,
+    position: Position,
+    committed_at_ms: u64,
+}
+
+/// Entries of a tree with their new values.
+type Entries = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// Makes a copy of a database of format 4 one of format 5.
+///
+/// # Errors
+///
+/// [`StorageError`] if it cannot be read, or is not what was written.
+pub(super) fn upgrade(trees: &Trees) -> Result<(), StorageError> {
+    let head: HeadRecord4 = {
+        let what = "the record of the head";
+        let bytes = trees.meta.get("head")?;
+        let bytes = bytes.ok_or_else(|| StorageError::damaged(what, "a record", "nothing"))?;
+        record::decode_of(FORMAT_4 as u8, &bytes, what)?
+    };
+    let mut format: Format = {
+        let what = "the record of the format";
+        let bytes = trees.meta.get("format")?;
+        let bytes = bytes.ok_or_else(|| StorageError::damaged(what, "a record", "nothing"))?;
+        record::decode_of(FORMAT_4 as u8, &bytes, what)?
+    };
+    for (name, digest) in [
+        (TreeName::Sets, &head.digests.sets),
+        (TreeName::Counts, &head.digests.counts),
+        (TreeName::Checkpoints, &head.digests.checkpoints),
+        (TreeName::Seen, &head.digests.seen),
+        (TreeName::Moves, &head.digests.moves),
+    ] {
+        check_digest(trees.get(name), digest)?;
+    }
+    let log = Log::read(trees, &head)?;
+    let checkpoints = checkpoints(trees, &log)?;
+    let moves = records_again::<MoveRecord>(trees, TreeName::Moves, |_| true)?;
+    let runs = records_again::<RunRecord>(trees, TreeName::Seen, |key| key.len() == 4)?;
+    let is_header = |key: &[u8]| key.ends_with(&[0; 4]);
+    let snapshots = records_again::<SnapshotRecord>(trees, TreeName::Counts, is_header)?;
+    let mut digests = Digests {
+        journal: head.digests.journal,
+        sets: head.digests.sets,
+        ..Digests::default()
+    };
+    for (name, entries, digest) in [
+        (TreeName::Checkpoints, checkpoints, &mut digests.checkpoints),
+        (TreeName::Moves, moves, &mut digests.moves),
+        (TreeName::Seen, runs, &mut digests.seen),
+        (TreeName::Counts, snapshots, &mut digests.counts),
+        (TreeName::Releases, log.packs, &mut digests.releases),
+    ] {
+        insert(trees, name, entries)?;
+        for entry in trees.get(name).iter() {
+            let (key, value) = entry?;
+            digest.add(&key, &value);
+        }
+    }
+    let scalars = head.scalars;
+    let head = HeadRecord {
+        group: head.group,
+        next_set: head.next_set,
+        scalars: Scalars {
+            position: scalars.position,
+            open_from: scalars.open_from,
+            last_commit: scalars.last_commit,
+            last_committed_at_ms: log.last_committed_at_ms,
+            outputs: scalars.outputs,
+            autocommit: false,
+            released_from: None,
+            source: scalars.source,
+            committed_source: scalars.committed_source,
+            counts_digest: scalars.counts_digest,
+            moves: scalars.moves,
+        },
+        digests,
+        journal: head.journal,
+    };
+    format.format = FORMAT;
+    let meta = vec![
+        (b"head".to_vec(), record::encode(&head)),
+        (b"format".to_vec(), record::encode(&format)),
+    ];
+    insert(trees, TreeName::Meta, meta)
+}
+
+/// The output log, which was an entry a commit.
+#[derive(Default)]
+struct Log {
+    packs: Entries,
+    /// The offset after the last output of each commit.
+    ends: Vec<u64>,
+    last_committed_at_ms: u64,
+}
+
+impl Log {
+    fn read(trees: &Trees, head: &HeadRecord4) -> Result<Self, StorageError> {
+        let entries: Vec<KeyValue> = trees.database.call(READING, |open| {
+            let commits = open.db.open_tree(COMMITS).map_err(failed(READING))?;
+            let entries = commits.iter().collect::<sled::Result<_>>();
+            entries.map_err(failed(READING))
+        })?;
+        let mut digest = TreeDigest::default();
+        let mut log = Self::default();
+        let mut pack = ReleasePack::new(0, 0);
+        for ((key, bytes), number) in entries.iter().zip(1..) {
+            digest.add(key, bytes);
+            let found = parse_number("a commit's key", key)?;
+            fits("the number of a commit", number, found)?;
+            let what = format!("commit {number}");
+            let record: CommitRecord4 = record::decode_of(FORMAT_4 as u8, bytes, &what)?;
+            let released = load_set(trees, &record.released, record.position)?;
+            fits("the offset of a commit", pack.end(), record.first_output)?;
+            if pack.is_full() {
+                log.packs.push(entry_of(&pack));
+                pack = ReleasePack::new(pack.end(), pack.commits());
+            }
+            pack.push(&StoredRelease {
+                commit: Some(Commit {
+                    number,
+                    position: record.position,
+                    committed_at_ms: record.committed_at_ms,
+                }),
+                first_output: record.first_output,
+                outputs: released.len(),
+                last: released.last().unwrap_or(Position::NONE),
+                released: record.released,
+            });
+            log.ends.push(pack.end());
+            log.last_committed_at_ms = record.committed_at_ms;
+        }
+        fits(
+            "the digest of the commits",
+            head.digests.commits.sum,
+            digest.sum,
+        )?;
+        if !log.ends.is_empty() {
+            log.packs.push(entry_of(&pack));
+        }
+        Ok(log)
+    }
+
+    /// How many outputs had been released with a commit and before it.
+    fn outputs_at(&self, commit: u64) -> Result<u64, StorageError> {
+        let Some(index) = commit.checked_sub(1) else {
+            return Ok(0);
+        };
+        let end = self.ends.get(index as usize).copied();
+        end.ok_or_else(|| {
+            let expected = format!("one of {} commits", self.ends.len());
+            StorageError::damaged(
+                "the last commit of a checkpoint",
+                expected,
+                commit.to_string(),
+            )
+        })
+    }
+}
+
+fn entry_of(pack: &ReleasePack) -> (Vec<u8>, Vec<u8>) {
+    (pack.first_output().to_be_bytes().to_vec(), pack.bytes())
+}
+
+fn checkpoints(trees: &Trees, log: &Log) -> Result<Entries, StorageError> {
+    let entries = trees.checkpoints.iter().map(|entry| {
+        let (key, bytes) = entry?;
+        let old: CheckpointRecord4 = record::decode_of(FORMAT_4 as u8, &bytes, "a checkpoint")?;
+        let new = CheckpointRecord {
+            timeline: old.timeline,
+            events: old.events,
+            position: old.position,
+            outputs: log.outputs_at(old.last_commit)?,
+            source: old.source,
+            committed_source: old.committed_source,
+            created_at_ms: old.created_at_ms,
+        };
+        Ok((key.to_vec(), record::encode(&new)))
+    });
+    entries.collect()
+}
+
+/// The records of a tree whose members are the same in both formats.
+fn records_again<T: Serialize + for<'a> Deserialize<'a>>(
+    trees: &Trees,
+    name: TreeName,
+    is_record: impl Fn(&[u8]) -> bool,
+) -> Result<Entries, StorageError> {
+    let mut entries = Entries::new();
+    for entry in trees.get(name).iter() {
+        let (key, bytes) = entry?;
+        if is_record(&key) {
+            let record: T = record::decode_of(FORMAT_4 as u8, &bytes, name.name())?;
+            entries.push((key.to_vec(), record::encode(&record)));
+        }
+    }
+    Ok(entries)
+}
+
+fn insert(trees: &Trees, name: TreeName, entries: Entries) -> Result<(), StorageError> {
+    let tree = trees.get(name);
+    let insert = |(key, value): (Vec<u8>, Vec<u8>)| tree.insert(READING, key, &value);
+    entries.into_iter().try_for_each(insert)
+}

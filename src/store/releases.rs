@@ -1,0 +1,111 @@
+//! The output log as its releases make it up, from any offset on.
+
+use std::vec;
+
+use crate::error::StorageError;
+use crate::state::settled::Released;
+use crate::store::load::{decode_releases, fits};
+use crate::store::reader::Reader;
+use crate::store::release::Release;
+use crate::store::tree::{Entries, KeyValue};
+
+/// The durable releases with outputs at an offset or later, in order and without a gap. The last is
+/// the open end of the released positions, if they have one; or an error.
+pub(crate) struct Releases<'a> {
+    reader: &'a Reader,
+    from: u64,
+    packs: Option<Entries>,
+    /// Those that have been read of a pack.
+    read: vec::IntoIter<Release>,
+    /// The offset after the last pack that was read, and the number of its last commit.
+    reached: Option<(u64, u64)>,
+    /// The offset after the last output that is stored.
+    end: u64,
+    open: Option<Release>,
+}
+
+impl Reader {
+    /// The releases from an offset on. `released` are the positions of the state that has so many
+    /// outputs.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if the first of them cannot be found.
+    pub(crate) fn releases(
+        &self,
+        from: u64,
+        released: &Released,
+        outputs: u64,
+    ) -> Result<Releases<'_>, StorageError> {
+        let open = released.open_end(self.durable()).map(|range| Release {
+            commit: None,
+            first_output: outputs - range.len(),
+            released: range.into(),
+        });
+        let packs = &self.trees().releases;
+        let first = packs.last_up_to(from.to_be_bytes())?;
+        let first = first.map_or_else(Vec::new, |(key, _)| key.to_vec());
+        Ok(Releases {
+            reader: self,
+            from,
+            packs: Some(packs.range(first..)),
+            read: Vec::new().into_iter(),
+            reached: None,
+            end: open.as_ref().map_or(outputs, |open| open.first_output),
+            open: open.filter(|open| open.end() > from),
+        })
+    }
+}
+
+impl Releases<'_> {
+    fn take_pack(&mut self, entry: &KeyValue) -> Result<(), StorageError> {
+        let head = self.reader.durable();
+        let (pack, releases) = decode_releases(self.reader.trees(), entry, self.from, head)?;
+        let (first, commits) = (pack.first_output(), pack.first_commits());
+        let (reached, numbered) = match self.reached {
+            Some(reached) => reached,
+            None if first == 0 => (0, 0),
+            // What was before is not read.
+            None => (first, commits),
+        };
+        fits("the first offset of a pack of releases", reached, first)?;
+        fits(
+            "the number of the last commit before a pack",
+            numbered,
+            commits,
+        )?;
+        self.reached = Some((pack.end(), pack.commits()));
+        self.read = releases.into_iter();
+        Ok(())
+    }
+
+    fn take_next(&mut self) -> Result<(), StorageError> {
+        match self.packs.as_mut().and_then(Iterator::next) {
+            Some(entry) => entry.and_then(|entry| self.take_pack(&entry)),
+            None => {
+                self.packs = None;
+                let (reached, _) = self.reached.unwrap_or_default();
+                fits("the end of the output log", self.end, reached)
+            }
+        }
+    }
+}
+
+impl Iterator for Releases<'_> {
+    type Item = Result<Release, StorageError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(release) = self.read.next() {
+                return Some(Ok(release));
+            }
+            if self.packs.is_none() {
+                return self.open.take().map(Ok);
+            }
+            if let Err(error) = self.take_next() {
+                (self.packs, self.open) = (None, None);
+                return Some(Err(error));
+            }
+        }
+    }
+}

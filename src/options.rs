@@ -11,8 +11,15 @@ const SNAPSHOT_INTERVAL_EVENTS: u64 = 1_000_000;
 /// of a second, and the five that are found in memory take some 14 bytes an event.
 const RUN_EVENTS: u64 = 917_504;
 
-/// How a state directory is used. Only what says so is stored.
+/// How a state directory is used. Only what says so is stored. More may come: change what
+/// [`Options::default`] gives.
+///
+/// ```
+/// let mut options = exactly_once::Options::default();
+/// options.autocommit = true;
+/// ```
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Options {
     /// Requests are refused while fewer bytes than this are free on the disk; 64 MiB by default,
     /// which is more than all groups in work can write.
@@ -22,17 +29,21 @@ pub struct Options {
     pub cache_bytes: u64,
     /// A snapshot of the counts is stored after this many events, 1,000,000 by default, or as
     /// many as there are words if that is more. At least 1.
+    #[doc(hidden)]
     pub snapshot_interval_events: u64,
     /// A run of the index of event ids is stored after this many events, 917,504 by default, or
     /// after a 128th of all events if that is more. At least 1; at most 67,108,864 count.
+    #[doc(hidden)]
     pub run_events: u64,
     /// How many bits of the fingerprints of event ids differ, 38 by default and at most; fewer
     /// are for tests, as they make ids collide. Stored when the directory is created, and what
     /// counts from then on is what is stored.
+    #[doc(hidden)]
     pub fingerprint_bits: u32,
     /// sled is opened again after it has written so many bytes, or a quarter more when it is busy:
     /// 1 GB by default. A start has to read what was written since, and so takes longer the more
     /// that is; opening it again takes as long as that start would.
+    #[doc(hidden)]
     pub reopen_bytes: u64,
     /// Whether every output is released as its event is accepted, as if a commit followed each event
     /// without its reply, number and time. A directory that was created or once opened with this

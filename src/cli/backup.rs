@@ -64,11 +64,9 @@ pub(super) fn copy_state(
         incidentals: true,
         ..Filter::default()
     });
-    let options = Options {
-        min_free_bytes: floor.min_free_bytes,
-        storage_timeout: timeout.storage_timeout(),
-        ..Options::default()
-    };
+    let mut options = Options::default();
+    options.min_free_bytes = floor.min_free_bytes;
+    options.storage_timeout = timeout.storage_timeout();
     let (dump, dumping) = io::pipe().context("making a pipe")?;
     let (dumped, built) = thread::scope(|scope| {
         let building = thread::Builder::new().spawn_scoped(scope, || {

@@ -308,12 +308,10 @@ fn carry_out(
 ) -> anyhow::Result<()> {
     let request = verb.request(checkpoint_id);
     request.check_lengths()?;
-    let options = Options {
-        must_exist: true,
-        min_free_bytes: floor.min_free_bytes,
-        storage_timeout: source.timeout.storage_timeout(),
-        ..Options::default()
-    };
+    let mut options = Options::default();
+    options.must_exist = true;
+    options.min_free_bytes = floor.min_free_bytes;
+    options.storage_timeout = source.timeout.storage_timeout();
     either(
         &source.data_dir,
         || {

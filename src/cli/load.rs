@@ -75,11 +75,9 @@ pub(super) fn run(args: &LoadArgs) -> anyhow::Result<()> {
             Box::new(BufReader::with_capacity(BUFFER_BYTES, file))
         }
     };
-    let options = Options {
-        min_free_bytes: args.floor.min_free_bytes,
-        storage_timeout: args.timeout.storage_timeout(),
-        ..Options::default()
-    };
+    let mut options = Options::default();
+    options.min_free_bytes = args.floor.min_free_bytes;
+    options.storage_timeout = args.timeout.storage_timeout();
     let loaded = load(&args.data_dir, input, &options).map_err(|error| match error {
         LoadError::Input(source) => {
             let input = args.dump.as_deref().unwrap_or(Path::new("standard input"));

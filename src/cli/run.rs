@@ -88,17 +88,15 @@ pub(super) fn run(args: &RunArgs, talk: Talk) -> anyhow::Result<()> {
         .context("setting signal handlers")?;
     let temporary = StateDirectory::new(args, talk)?;
     let directory = temporary.path();
-    let options = Options {
-        min_free_bytes: args.floor.min_free_bytes,
-        snapshot_interval_events: args.snapshot_every,
-        run_events: args.run_every,
-        fingerprint_bits: args.fingerprint_bits,
-        reopen_bytes: args.reopen_bytes,
-        autocommit: args.autocommit,
-        accept_loss: args.accept_loss,
-        storage_timeout: args.timeout.storage_timeout(),
-        ..Options::default()
-    };
+    let mut options = Options::default();
+    options.min_free_bytes = args.floor.min_free_bytes;
+    options.snapshot_interval_events = args.snapshot_every;
+    options.run_events = args.run_every;
+    options.fingerprint_bits = args.fingerprint_bits;
+    options.reopen_bytes = args.reopen_bytes;
+    options.autocommit = args.autocommit;
+    options.accept_loss = args.accept_loss;
+    options.storage_timeout = args.timeout.storage_timeout();
     let engine = Engine::open(&directory, &options)?;
     if let Some(loss) = engine.loss() {
         super::say::say(format_args!("accepted a loss: {loss}"));

@@ -40,8 +40,8 @@ pub(crate) fn persist_rest<T>(
     applier: &mut Applier<T>,
     store: &mut Store,
 ) -> Result<(), StorageError> {
-    while let Some(group) = applier.end_last_group()? {
-        store.persist(group)?;
+    while let Some(mut group) = applier.end_last_group()? {
+        store.persist(&mut group)?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Select};
 
 use crate::driver::pipeline::{Group, Shared};
-use crate::driver::{Answered, Place, persist_rest};
+use crate::driver::{Answered, Place, Ticket, persist_rest};
 use crate::error::StorageError;
 use crate::seen::Loaded;
 use crate::store::{Persisted, Store};
@@ -77,7 +77,7 @@ impl Persister {
     fn work(&mut self) -> Result<End, StorageError> {
         loop {
             match self.next()? {
-                Next::Persist(group) => self.persist(group)?,
+                Next::Persist(group) => self.persist(group),
                 Next::Reopen => self.reopen()?,
                 Next::End(end) => return Ok(end),
             }
@@ -143,23 +143,33 @@ impl Persister {
         Ok(true)
     }
 
-    fn persist(&mut self, group: Group) -> Result<(), StorageError> {
-        let Persisted { replies, receipt } = self.store.persist(group)?;
+    /// Persists a group, and delivers its answers. Where that fails, the cause is there before what
+    /// waits for the answers is dropped.
+    fn persist(&mut self, mut group: Group) {
+        match self.store.persist(&mut group) {
+            Ok(persisted) => self.deliver(persisted),
+            Err(error) => drop(self.shared.fail(error)),
+        }
+    }
+
+    fn deliver(&mut self, persisted: Persisted<Vec<Answered<Ticket>>>) {
         self.shared.figures.set_store_times(self.store.times());
-        let mut replies = replies.into_iter();
+        let mut replies = persisted.replies.into_iter();
         while let Some(Answered { ticket, answers }) = replies.next() {
-            let view = ticket.wants_view().then(|| self.store.view()).transpose()?;
+            let view = match ticket.wants_view().then(|| self.store.view()).transpose() {
+                Ok(view) => view,
+                Err(error) => return drop(self.shared.fail(error)),
+            };
             let receiver = ticket.receiver();
             let mut others = replies.as_slice().iter();
             let has_more = receiver.is_some() && others.any(|o| o.ticket.receiver() == receiver);
-            ticket.deliver(
-                answers,
-                view,
-                if has_more { Place::Within } else { Place::Last },
-            );
+            let place = match has_more {
+                true => Place::Within,
+                false => Place::Last,
+            };
+            ticket.deliver(answers, view, place);
         }
-        self.shared.queue.lock().receipt = receipt;
-        Ok(())
+        self.shared.queue.lock().receipt = persisted.receipt;
     }
 
     fn reopen(&mut self) -> Result<(), StorageError> {

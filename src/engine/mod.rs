@@ -56,8 +56,8 @@ impl Engine {
 
     /// Persists what has changed, to which nothing was answered.
     fn persist(&mut self) -> Result<(), StorageError> {
-        let group = self.applier.get_mut().end_group()?;
-        self.receipt = self.store.persist(group)?.receipt;
+        let mut group = self.applier.get_mut().end_group()?;
+        self.receipt = self.store.persist(&mut group)?.receipt;
         Ok(())
     }
 
@@ -105,8 +105,8 @@ impl Engine {
         } = self;
         store.check_running()?;
         let mut answers = Vec::with_capacity(requests.len());
-        let mut persist = |group: Unpersisted<Vec<Answered<()>>>| {
-            let persisted = store.persist(group)?;
+        let mut persist = |mut group: Unpersisted<Vec<Answered<()>>>| {
+            let persisted = store.persist(&mut group)?;
             let parts = persisted.replies.into_iter();
             answers.extend(parts.flat_map(|part| part.answers.into_iter()));
             Ok::<_, StorageError>(persisted.receipt)

@@ -123,7 +123,7 @@ impl Loader {
                 self.look_for_room()?;
             }
             if self.applier.is_full() {
-                self.store.persist(self.applier.end_group()?)?;
+                self.store.persist(&mut self.applier.end_group()?)?;
             }
         };
         digest

@@ -250,19 +250,19 @@ impl Store {
         })
     }
 
-    /// Makes a group durable, and only then gives its replies: neither a kill nor a power cut takes
-    /// it back.
+    /// Makes a group durable, and only then takes its replies out: neither a kill nor a power cut
+    /// takes it back.
     ///
     /// # Errors
     ///
     /// Any [`StorageError`] is final. Whether the group took effect is decided by the next
     /// open, and every further call returns [`StorageError::Stopped`].
-    pub(crate) fn persist<R>(
+    pub(crate) fn persist<R: Default>(
         &mut self,
-        unpersisted: Unpersisted<R>,
+        unpersisted: &mut Unpersisted<R>,
     ) -> Result<Persisted<R>, StorageError> {
-        let Unpersisted { group, replies } = unpersisted;
         self.check_running()?;
+        let group = std::mem::take(&mut unpersisted.group);
         let persisted = self.begin().and_then(|()| match group.is_empty() {
             true => Ok(()),
             false => self.write(&group),
@@ -271,8 +271,10 @@ impl Store {
             self.stop();
             return Err(error);
         }
-        let receipt = self.receipt();
-        Ok(Persisted { replies, receipt })
+        Ok(Persisted {
+            replies: std::mem::take(&mut unpersisted.replies),
+            receipt: self.receipt(),
+        })
     }
 
     /// What the store has spent its time on until now.

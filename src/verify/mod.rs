@@ -341,8 +341,8 @@ fn found_after(
     group: crate::store::Group,
     path: &Path,
 ) -> Vec<Finding> {
-    let unpersisted = crate::store::Unpersisted::new(group, ());
-    store.persist(unpersisted).expect("the storage works");
+    let mut unpersisted = crate::store::Unpersisted::new(group, ());
+    store.persist(&mut unpersisted).expect("the storage works");
     store.close().expect("the storage works");
     let report = verify(path, &StorageTimeout::default(), |_| ());
     report.expect("it can be read").findings

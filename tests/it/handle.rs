@@ -1,15 +1,20 @@
 //! An engine that many threads share: what they call is answered once it is durable, and counted
 //! once.
 
+use crate::client::{PATIENCE, scratch_dir};
+use crate::order::shimmed::Bench;
+use crate::programs::program;
 use exactly_once::{
     Answer, Engine, Handle, Options, Outcome, Pending, Reply, Request, StorageError, View,
 };
 use std::future::Future;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const THREADS: usize = 64;
 
@@ -256,4 +261,108 @@ fn after_a_failure_of_the_storage_every_call_opens_with_its_first_cause() {
         assert!(Arc::ptr_eq(cause, &causes[0]), "{cause}");
     }
     assert!(later.iter().all(Option::is_some));
+}
+
+/// The program that sends events from many threads.
+fn many_threads(dir: &Path, threads: usize, events: u64, timeout: u64) -> Command {
+    let mut command = program("many_threads");
+    let numbers = [threads.to_string(), events.to_string(), timeout.to_string()];
+    command.arg(dir).args(numbers);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// The lines of an output up to one that is cut.
+fn whole_lines(output: impl Read) -> impl Iterator<Item = String> {
+    let mut output = BufReader::new(output);
+    std::iter::from_fn(move || {
+        let mut line = String::new();
+        output.read_line(&mut line).expect("it is text");
+        line.strip_suffix('\n').map(str::to_owned)
+    })
+}
+
+/// A thread, its event, and the count that the reply gave.
+fn acknowledged(line: &str) -> (u64, u64, u64) {
+    let numbers = line.split(' ').map(|word| word.parse().expect("a number"));
+    let numbers: Vec<u64> = numbers.collect();
+    (numbers[0], numbers[1], numbers[2])
+}
+
+#[test]
+fn what_sixty_four_threads_were_answered_is_there_after_a_kill_and_counted_once() {
+    let home = scratch_dir();
+    let dir = home.path().join("data");
+    let mut answered = [0; THREADS];
+    for kill in 1..=8_u64 {
+        let mut command = many_threads(&dir, THREADS, u64::MAX >> 40, 60);
+        let mut child = command
+            .spawn()
+            .expect("the program is built with the tests");
+        let output = child.stdout.take().expect("it is piped");
+        let mut lines = whole_lines(output);
+        for line in lines.by_ref().take(kill as usize * 300) {
+            let (thread, event, count) = acknowledged(&line);
+            assert_eq!(count, count.max(event + 1), "no count is lost: {line}");
+            let last = &mut answered[thread as usize];
+            *last = event.max(*last);
+        }
+        child.kill().expect("it is running");
+        // What it wrote before the kill it had been answered, too.
+        for line in lines {
+            let (thread, event, _) = acknowledged(&line);
+            let last = &mut answered[thread as usize];
+            *last = event.max(*last);
+        }
+        child.wait().expect("it was killed");
+        let engine = Engine::open(&dir, &Options::default()).expect("it can be opened");
+        for (thread, &last) in answered.iter().enumerate() {
+            for event in 0..=last {
+                let id = format!("{thread}-{event}");
+                assert!(
+                    engine.contains(&id).expect("it can be read"),
+                    "{id} is lost"
+                );
+            }
+            // Each thread has one event more under way at most: sent again, it counts once.
+            let counted = engine.count(&format!("w{thread}"));
+            assert!(
+                (last + 1..=last + 2).contains(&counted),
+                "{thread}: {counted}, {last}"
+            );
+        }
+        engine.close().expect("the storage works");
+    }
+}
+
+#[test]
+fn a_storage_that_does_not_return_fails_every_call_and_the_program_goes_on() {
+    let bench = Bench::new();
+    let dir = bench.data_dir();
+    let mut command = many_threads(&dir, 8, u64::MAX >> 40, 1);
+    bench.watch(&mut command);
+    let mut child = command
+        .spawn()
+        .expect("the program is built with the tests");
+    let output = child.stdout.take().expect("it is piped");
+    let mut lines = BufReader::new(output).lines().map_while(Result::ok);
+    lines.by_ref().take(100).for_each(drop);
+    bench.close_gate();
+    // It ends by itself, though the call that is stuck never does.
+    let deadline = Instant::now() + PATIENCE;
+    let reading = thread::spawn(move || lines.count());
+    while child.try_wait().expect("it can be waited for").is_none() {
+        assert!(Instant::now() < deadline, "it waits for the storage");
+        thread::sleep(Duration::from_millis(10));
+    }
+    reading.join().expect("it reads to the end");
+    let mut said = String::new();
+    let mut stderr = child.stderr.take().expect("it is piped");
+    stderr.read_to_string(&mut said).expect("it is text");
+    assert!(
+        said.contains("failed: the storage has been stuck for 1 s"),
+        "{said}"
+    );
+    bench.open_gate();
+    Engine::open(&dir, &Options::default()).expect("it can be opened");
 }

@@ -222,10 +222,8 @@ fn times_come_from_the_caller_and_are_only_shown() {
 #[test]
 fn a_floor_of_free_space_refuses_everything_until_there_is_room() {
     let dir = tempfile::tempdir().expect("there is room");
-    let full = Options {
-        min_free_bytes: u64::MAX,
-        ..Options::default()
-    };
+    let mut full = Options::default();
+    full.min_free_bytes = u64::MAX;
     let mut engine = Engine::open(dir.path(), &full).expect("opening is not refused");
     let requests = [
         process("e1", "w"),
@@ -248,14 +246,9 @@ fn a_floor_of_free_space_refuses_everything_until_there_is_room() {
 #[test]
 fn nothing_that_is_stored_becomes_a_blob_however_long_it_is() {
     let dir = tempfile::tempdir().expect("there is room");
-    let mut engine = Engine::open(
-        dir.path(),
-        &Options {
-            snapshot_interval_events: 500,
-            ..Options::default()
-        },
-    )
-    .expect("the directory can be opened");
+    let mut options = Options::default();
+    options.snapshot_interval_events = 500;
+    let mut engine = Engine::open(dir.path(), &options).expect("the directory can be opened");
     let source = "s".repeat(MAX_SOURCE_BYTES);
     for round in 0..40 {
         let texts: Vec<(String, String, String)> = (0..100)

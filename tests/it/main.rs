@@ -39,6 +39,7 @@ mod pages;
 mod parser;
 mod power;
 mod preload;
+mod programs;
 mod proportion;
 mod protocol;
 mod refused;

@@ -3,7 +3,7 @@
 //! A small library between the node and the C library writes down the calls on the database file
 //! and on stdout, and can hold or fail an fdatasync.
 
-mod shimmed;
+pub mod shimmed;
 mod trace;
 
 use crate::client::dump::Dump;

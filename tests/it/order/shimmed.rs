@@ -6,6 +6,7 @@ use crate::command::{Live, binary};
 use crate::preload;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -39,14 +40,19 @@ impl Bench {
         // Conflicts, which the streams have, would be told on stderr.
         command.args(["--quiet", "--data-dir"]).arg(self.data_dir());
         command.args(arguments);
-        command.env("LD_PRELOAD", library());
-        command.env("SHIM_TRACE", self.trace_file());
-        command.env("SHIM_GATE", self.gate());
-        command.env("SHIM_FAIL", self.failure());
+        self.watch(&mut command);
         let mut node = Live::start(&mut command);
         let greeting = node.ask("no JSON");
         assert!(greeting.contains(r#""code": 12"#), "{greeting}");
         (node, greeting)
+    }
+
+    /// Has the calls of a command watched.
+    pub fn watch(&self, command: &mut Command) {
+        command.env("LD_PRELOAD", library());
+        command.env("SHIM_TRACE", self.trace_file());
+        command.env("SHIM_GATE", self.gate());
+        command.env("SHIM_FAIL", self.failure());
     }
 
     /// From here on an fdatasync of the database waits.

@@ -30,6 +30,160 @@
 //! # }
 //! ```
 //!
+//! # Reading
+//!
+//! An open [`Engine`] says at any time what is durable. A [`View`] shows one durable moment, and
+//! can be read on another thread while requests go on; [`View::open`] shows a directory that no
+//! process has open.
+//!
+//! ```
+//! # use std::time::SystemTime;
+//! # use exactly_once::{Engine, Options, Request};
+//! use exactly_once::View;
+//! use exactly_once::inspect::InspectError;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let state = tempfile::tempdir()?;
+//! # let state = state.path();
+//! # let mut engine = Engine::open(state, &Options::default())?;
+//! let event = |event_id| Request::Process { event_id, word: "hello" };
+//! engine.submit(&[event("e1"), event("e2"), Request::Commit], SystemTime::now())?;
+//! assert_eq!(engine.count("hello"), 2);
+//! assert!(engine.contains("e2")?);
+//!
+//! let view: View = engine.view()?;
+//! engine.submit(&[event("e3")], SystemTime::now())?;
+//! let read = std::thread::spawn(move || {
+//!     assert_eq!(view.counts()?[0].count, 2);
+//!     // From this offset on, at most this many.
+//!     view.outputs(0, 100, |output| {
+//!         println!("{} {} {}", output.offset, output.event_id, output.count);
+//!         Ok::<(), InspectError>(())
+//!     })
+//! });
+//! read.join().expect("it does not panic")?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A consumer of the outputs that must read each of them once keeps the last one that it has got,
+//! and asks for those after it: [`View::outputs_after`].
+//!
+//! # Many threads
+//!
+//! [`Engine::share`] gives a [`Handle`], of which each thread takes a clone. A call returns a
+//! [`Pending`]: its result cannot be read before it is on stable storage. Calls that come together
+//! share one wait for the disk, so many threads get many times the rate of one.
+//!
+//! ```
+//! # use exactly_once::{Engine, Options};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let state = tempfile::tempdir()?;
+//! # let state = state.path();
+//! let handle = Engine::open(state, &Options::default())?.share()?;
+//! let threads: Vec<_> = (0..4)
+//!     .map(|_| {
+//!         let handle = handle.clone();
+//!         // All of them send the same events.
+//!         std::thread::spawn(move || {
+//!             for number in 0..10 {
+//!                 let pending = handle.process(&format!("e{number}"), "hello");
+//!                 let _answer = pending.wait().expect("the storage works");
+//!             }
+//!         })
+//!     })
+//!     .collect();
+//! for thread in threads {
+//!     thread.join().expect("it does not panic");
+//! }
+//! assert_eq!(handle.count("hello").wait()?, 10);
+//! handle.close()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A [`Pending`] is a [`Future`] too, for any runtime: `handle.process("e1", "hello").await`. With a
+//! [`node::ControlSocket`] the commands of the program can ask a process that has a handle.
+//!
+//! # Source positions
+//!
+//! A source that can be read again, such as a file or a queue with offsets, is read again from
+//! [`Engine::source`] after a start: the position is part of the state. [`Request::Advance`] sets
+//! it, in the batch with the events that came before it.
+//!
+//! ```
+//! # use std::time::SystemTime;
+//! # use exactly_once::{Engine, Options, Request};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let state = tempfile::tempdir()?;
+//! # let state = state.path();
+//! let lines = ["hello", "world", "hello"];
+//! let mut engine = Engine::open(state, &Options::default())?;
+//! let next: usize = match engine.source() {
+//!     Some(source) => String::from_utf8(source)?.parse()?,
+//!     None => 0,
+//! };
+//! for (number, word) in lines.iter().enumerate().skip(next) {
+//!     let event = Request::Process { event_id: &format!("line {number}"), word };
+//!     let source = (number + 1).to_string();
+//!     let advance = Request::Advance { source: source.as_bytes() };
+//!     engine.submit(&[event, advance], SystemTime::now())?;
+//! }
+//! assert_eq!(engine.source().as_deref(), Some(&b"3"[..]));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Autocommit
+//!
+//! Outputs wait for a [`Request::Commit`], unless the directory has autocommit: then each is
+//! released with its event, nothing is ever pending, and no record of a commit is kept.
+//!
+//! ```
+//! # use std::time::SystemTime;
+//! # use exactly_once::{Engine, Options, Request};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let state = tempfile::tempdir()?;
+//! # let state = state.path();
+//! let mut options = Options::default();
+//! options.autocommit = true;
+//! let mut engine = Engine::open(state, &options)?;
+//! let hello = Request::Process { event_id: "e1", word: "hello" };
+//! engine.submit(&[hello], SystemTime::now())?;
+//! assert_eq!(engine.view()?.stats()?.committed, 1);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Errors
+//!
+//! A request that is not carried out is answered with a [`Refusal`], and nothing has changed. An
+//! [`OpenError`] says what stands in the way of opening a directory, and what helps. A
+//! [`StorageError`] is final: whether what was not answered took effect is decided by the next open
+//! in a new process. With a handle, every call fails with the first of them.
+//!
+//! ```
+//! # use std::time::SystemTime;
+//! # use exactly_once::{Engine, OpenError, Options, Refusal, Request};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let state = tempfile::tempdir()?;
+//! # let state = state.path();
+//! let mut engine = Engine::open(state, &Options::default())?;
+//! let restore = Request::Restore { checkpoint_id: "before" };
+//! let answers = engine.submit(&[restore], SystemTime::now())?;
+//! assert!(matches!(answers[0], Err(Refusal::UnknownCheckpoint { .. })));
+//!
+//! let again = Engine::open(state, &Options::default());
+//! assert!(matches!(again, Err(OpenError::HeldByWriter { .. })));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Features
+//!
+//! `cli`, on by default, is the program. A library needs none of the crates that only the program
+//! uses: `exactly-once = { version = "0.2", default-features = false }`.
+//!
 //! # The map
 //!
 //! A module uses only those below it in this table.
@@ -104,12 +258,19 @@ pub use error::{Holder, Loss, OpenError, StorageError};
 pub use inspect::View;
 pub use limits::{MAX_CHECKPOINT_ID_BYTES, MAX_EVENT_ID_BYTES, MAX_SOURCE_BYTES, MAX_WORD_BYTES};
 pub use options::Options;
-pub use remedy::remedy;
 pub use request::{Answer, Outcome, Refusal, Reply, Request};
 pub use state::counts::WordCount;
 pub use statistics::Statistics;
 pub use storage_timeout::{StorageTimeout, WhenStuck};
-pub use store::{
-    HeldDirectory, Kept, Scratch, panic_becomes_error, remove_leftovers, state_directory_around,
-    watermark_of,
-};
+
+/// What only the program needs; it may change with every version.
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod program {
+    pub use crate::node::{IgnoredSignals, yield_to_others};
+    pub use crate::remedy::remedy;
+    pub use crate::store::{
+        HeldDirectory, Kept, Scratch, panic_becomes_error, remove_leftovers,
+        state_directory_around, watermark_of,
+    };
+}

@@ -11,6 +11,7 @@ use crate::state::counts::WordCount;
 
 /// One request, borrowed from the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Request<'a> {
     /// Count an event, unless its id is in the state already.
     Process {
@@ -50,6 +51,7 @@ pub enum Request<'a> {
 
 /// What became of one `process` request.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Outcome {
     /// The event is new to the state and has been counted.
     Accepted,
@@ -64,6 +66,7 @@ pub enum Outcome {
 
 /// The answer to a request that was carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Reply {
     /// Answers [`Request::Process`].
     Processed {
@@ -97,6 +100,7 @@ pub enum Reply {
 
 /// Why a request was not carried out. Each is definite: nothing was applied.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum Refusal {
     /// A member of the request is empty.
     #[error("{member} is empty; it needs 1 to {max_bytes} bytes")]

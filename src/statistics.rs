@@ -2,6 +2,7 @@
 
 /// Figures of one process, for progress lines and logs; none of them is part of the state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Statistics {
     /// Events accepted since the start.
     pub accepted: u64,

@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use clap::Args;
 use exactly_once::inspect::{Digest, Filter, Query, View};
 use exactly_once::load::{Built, build_next};
-use exactly_once::{HeldDirectory, Kept};
+use exactly_once::program::{HeldDirectory, Kept};
 use serde::Serialize;
 
 use super::backup::copy_state;

@@ -5,8 +5,9 @@ use std::sync::mpsc::channel;
 use std::thread::Builder;
 use std::time::Duration;
 
-use exactly_once::node::IgnoredSignals;
-use exactly_once::{StorageError, remove_leftovers};
+use exactly_once::StorageError;
+use exactly_once::program::IgnoredSignals;
+use exactly_once::program::remove_leftovers;
 use signal_hook::consts::{
     SIGABRT, SIGALRM, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2,
     SIGVTALRM, SIGXCPU,

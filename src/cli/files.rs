@@ -6,7 +6,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use anyhow::Context;
-use exactly_once::{Scratch, state_directory_around};
+use exactly_once::program::{Scratch, state_directory_around};
 
 use super::exit::WrongArguments;
 

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
+use exactly_once::Options;
 use exactly_once::load::{LoadError, Loaded, load};
-use exactly_once::{Options, remedy};
+use exactly_once::program::remedy;
 use serde::Serialize;
 
 use super::exit::DONE_BUT_UNTOLD;

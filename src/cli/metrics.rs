@@ -258,8 +258,10 @@ impl MetricsFile {
         drop(self.finished);
         // Metrics that panicked are no reason to fail.
         let asked = self.thread.join().unwrap_or_default();
-        let process = Some(self.monitor.process());
-        let asked = asked.map(|stats| Stats { process, ..stats });
+        let asked = asked.map(|mut stats| {
+            stats.process = Some(self.monitor.process());
+            stats
+        });
         if let Some(last) = self.monitor.last_stats().or(asked) {
             tell(&self.path, write(&self.path, &last, &self.directory));
         }

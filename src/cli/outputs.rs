@@ -11,8 +11,8 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use clap::Args;
 use exactly_once::inspect::{LastOutput, Query};
-use exactly_once::node::yield_to_others;
-use exactly_once::watermark_of;
+use exactly_once::program::watermark_of;
+use exactly_once::program::yield_to_others;
 use rustix::fs::{OFlags, fcntl_getfl};
 
 use super::connection::is_temporary;

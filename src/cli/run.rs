@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use exactly_once::node::{self, CONTROL_SOCKET, ControlSocket, Monitor, Stop, Stoppable};
-use exactly_once::{Engine, Options, Scratch, Statistics};
+use exactly_once::program::Scratch;
+use exactly_once::{Engine, Options, Statistics};
 use tracing::{info, warn};
 
 use super::Talk;

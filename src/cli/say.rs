@@ -71,7 +71,7 @@ impl Write for LogOutput {
 /// said in their place.
 pub(super) fn panics_too() {
     std::panic::set_hook(Box::new(|panic| {
-        if exactly_once::panic_becomes_error() {
+        if exactly_once::program::panic_becomes_error() {
             info!("{panic}");
         } else {
             say(format_args!("a bug: {panic}"));

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use exactly_once::inspect::{Query, View};
 use exactly_once::node::CONTROL_SOCKET;
-use exactly_once::{Holder, OpenError, remedy};
+use exactly_once::program::remedy;
+use exactly_once::{Holder, OpenError};
 use thiserror::Error;
 
 use super::connection::Connection;

@@ -7,8 +7,9 @@ use clap::Args;
 use comfy_table::Table;
 use console::Term;
 use exactly_once::inspect::{ProcessStats, Query, Stats};
-use exactly_once::node::{self, yield_to_others};
-use exactly_once::watermark_of;
+use exactly_once::node;
+use exactly_once::program::watermark_of;
+use exactly_once::program::yield_to_others;
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
 
 use super::connection::is_temporary;

@@ -69,7 +69,7 @@ pub(super) struct Damaged {
 /// Checks the directory and prints the report.
 pub(super) fn run(args: &VerifyArgs, talk: Talk) -> anyhow::Result<()> {
     let bar = progress_bar(talk.quiet);
-    let show = |Progress { done, total }: Progress| {
+    let show = |Progress { done, total, .. }: Progress| {
         bar.set_length(total);
         bar.set_position(done);
     };

@@ -16,6 +16,7 @@ use crate::store::Checkpoint;
 /// A saved checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename = "checkpoint")]
+#[non_exhaustive]
 pub struct CheckpointSummary {
     /// Its name.
     pub name: String,
@@ -32,6 +33,7 @@ pub struct CheckpointSummary {
 /// How many events two states have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename = "events")]
+#[non_exhaustive]
 pub struct EventsDifference {
     /// How many events only the first has.
     pub only_in_first: u64,
@@ -44,6 +46,7 @@ pub struct EventsDifference {
 /// A word whose counts differ.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename = "count_differs")]
+#[non_exhaustive]
 pub struct WordDifference {
     /// The word.
     pub word: String,

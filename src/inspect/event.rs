@@ -10,6 +10,7 @@ use crate::store::RunHeader;
 
 /// What the state says of an event id.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct FoundEvent {
     /// The id that was looked for.
     pub event_id: String,

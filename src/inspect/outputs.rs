@@ -20,6 +20,7 @@ const SHOWN_CHARS: usize = 80;
 /// stores the last output it has got reads each output once: see
 /// [`View::outputs_after`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct CommittedOutput<'a> {
     /// Its place in the log, from 0.
     pub offset: u64,

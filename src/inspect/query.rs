@@ -16,6 +16,7 @@ use crate::store::Move;
 /// answered by records, each a JSON object with a `type` of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Query {
     /// Figures of the state, and of the process if one is running: one record.
     Stats,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 /// A part of the state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Section {
     /// Format, positions, timelines: the scalars and sets of the state.
     Meta,
@@ -60,6 +61,7 @@ impl Section {
 /// Whether an output has left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum OutputStatus {
     /// A commit released it.
     Committed,
@@ -70,6 +72,7 @@ pub enum OutputStatus {
 /// What led from one state to an earlier or another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum MoveKind {
     /// A restore of a checkpoint.
     Restore,
@@ -99,6 +102,7 @@ impl<'a> Source<'a> {
 /// One thing that the state holds. Positions start at 1, offsets of outputs at 0.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Record<'a> {
     /// A scalar of the state, or one of its position sets as ranges (first, last).
     Meta {

@@ -11,6 +11,7 @@ use crate::store::TreeDigest;
 /// Figures of a state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "stats")]
+#[non_exhaustive]
 pub struct Stats {
     /// How many events the state has, each with an id of its own.
     pub events: u64,
@@ -47,6 +48,7 @@ pub struct Stats {
 
 /// What one tree of the database holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct TreeStats {
     /// Its name.
     pub name: String,
@@ -58,6 +60,7 @@ pub struct TreeStats {
 
 /// Figures of a process, from its start on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ProcessStats {
     /// Its number.
     pub pid: u32,

@@ -120,6 +120,7 @@ pub enum LoadError {
 
 /// What was loaded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Loaded {
     /// How many events were ever accepted.
     pub positions: u64,

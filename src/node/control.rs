@@ -12,21 +12,24 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::{self, Scope};
+use std::thread::{self, JoinHandle, Scope};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use tracing::{info, warn};
 
+use crate::engine::Handle;
 use crate::error::StorageError;
 use crate::node::client::{self, ClientStream};
 use crate::node::decoded::Decoded;
 use crate::node::outbox::Outbox;
 use crate::node::places::{Kind, Places};
 use crate::node::service::Service;
-use crate::node::{Stop, Stoppable};
+use crate::node::{Monitor, Stop, Stoppable};
 use crate::protocol::{Batch, BatchReader, Body};
 use crate::store::FileIdentity;
+use crate::threads;
 
 /// The name of the socket in the state directory.
 pub const CONTROL_SOCKET: &str = "control.sock";
@@ -102,8 +105,39 @@ impl ControlSocket {
         self
     }
 
+    /// Answers clients over a handle until the result is dropped. The directory of the
+    /// handle is not closed before that. `monitor` is of the same handle.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Thread`] if there is no room for a thread; what the operating system says
+    /// if there is no pipe left.
+    pub fn serve(self, handle: &Handle, monitor: &Monitor) -> Result<ControlServer, StorageError> {
+        let stop = Stop::new().map_err(StorageError::Thread)?;
+        let (stopped, monitor) = (stop.clone(), monitor.clone());
+        let pipeline = handle.pipeline().clone();
+        let serve = move || {
+            let low_space = Mutex::new(None);
+            let service = Service {
+                pipeline,
+                monitor: &monitor,
+                stop: &stopped,
+                low_space: &low_space,
+            };
+            thread::scope(|scope| self.take_clients(scope, service));
+        };
+        Ok(ControlServer {
+            thread: Some(threads::start("control", serve)?),
+            stop,
+        })
+    }
+
     /// Takes clients until a stop is requested.
-    pub(super) fn serve<'scope>(self, scope: &'scope Scope<'scope, '_>, service: Service<'scope>) {
+    pub(super) fn take_clients<'scope>(
+        self,
+        scope: &'scope Scope<'scope, '_>,
+        service: Service<'scope>,
+    ) {
         let max_clients = self.max_clients.min(max_descriptors());
         let mut places = Places::new(max_clients, service.monitor.clients());
         let mut refused = VecDeque::with_capacity(REFUSED_CONNECTIONS);
@@ -126,6 +160,23 @@ impl ControlSocket {
         // The name goes before the lock of the directory does, with which another process may
         // make it anew.
         drop(self);
+    }
+}
+
+/// Clients of a control socket are served for as long as this lives.
+#[derive(Debug)]
+pub struct ControlServer {
+    thread: Option<JoinHandle<()>>,
+    stop: Stop,
+}
+
+impl Drop for ControlServer {
+    fn drop(&mut self) {
+        self.stop.request();
+        if let Some(thread) = self.thread.take() {
+            // A panic, which has been told, costs the clients their connections.
+            thread.join().unwrap_or_default();
+        }
     }
 }
 
@@ -280,7 +331,7 @@ fn apply(
     }
     let expected = service.pipeline.expect();
     let decoded = Decoded::new(batch, service.pipeline.preparer(), Arc::clone(outbox));
-    decoded.apply(expected, service)
+    decoded.apply(expected, service, || false).map(drop)
 }
 
 /// Reads what a client asks at once, which may only be questions; it is not read any further.

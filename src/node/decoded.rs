@@ -59,6 +59,8 @@ impl Decoded {
     }
 
     /// Applies all lines: in one turn or, where their sender does not take its replies, in several.
+    /// If `has_next` says so at the end of the last one, a turn for the next batch is expected, and
+    /// returned.
     ///
     /// # Errors
     ///
@@ -67,7 +69,8 @@ impl Decoded {
         self,
         mut expected: Expected,
         service: &Service<'_>,
-    ) -> Result<(), Arc<StorageError>> {
+        has_next: impl Fn() -> bool,
+    ) -> Result<Option<Expected>, Arc<StorageError>> {
         let Self {
             mut unanswered,
             mut preparations,
@@ -75,14 +78,17 @@ impl Decoded {
         let mut held_bytes = unanswered.batch_bytes;
         loop {
             let lines = unanswered.lines_left();
-            let progress = service.pipeline.turn(expected, lines, held_bytes, |turn| {
+            let turn = service.pipeline.turn(expected, lines, held_bytes, |turn| {
                 let progress = unanswered.apply(turn, &mut preparations, service)?;
                 service.tell_space(turn.low_space());
-                Ok(progress)
+                let has_next = progress == Progress::GoOn && has_next();
+                Ok((progress, has_next.then(|| service.pipeline.expect())))
             });
-            if progress? == Progress::GoOn {
-                return Ok(());
+            let (progress, next) = turn?;
+            if progress == Progress::GoOn {
+                return Ok(next);
             }
+            // No turn is expected meanwhile, so that the requests of others go on.
             unanswered.outbox.wait_for_room(service.stop);
             held_bytes = 0;
             expected = service.pipeline.expect();

@@ -39,19 +39,22 @@ use parking_lot::Mutex;
 use thiserror::Error;
 use tracing::warn;
 
-use crate::driver::{Expected, Pipeline};
+use crate::driver::Pipeline;
 use crate::engine::Handle;
 use crate::error::StorageError;
 use crate::inspect::View;
+use crate::processor::Preparer;
 use crate::protocol::BatchReader;
 use crate::threads;
-pub use control::{CONTROL_SOCKET, ControlSocket, DEFAULT_MAX_CLIENTS, connect};
+pub use control::{CONTROL_SOCKET, ControlServer, ControlSocket, DEFAULT_MAX_CLIENTS, connect};
 use decoded::Decoded;
+#[doc(hidden)]
 pub use ignored_signals::IgnoredSignals;
 pub use monitor::Monitor;
 use outbox::Outbox;
 use output::Output;
 pub use output::ReplyOutput;
+#[doc(hidden)]
 pub use priority::yield_to_others;
 use service::Service;
 pub use stages::StageTimes;
@@ -125,17 +128,21 @@ pub fn serve(
         };
         if let Some(control) = control {
             let service = service.clone();
-            threads::start_scoped(scope, "control", move || control.serve(scope, service))?;
+            threads::start_scoped(scope, "control", move || {
+                control.take_clients(scope, service);
+            })?;
         }
         let (batches, decoded) = bounded(WAITING_BATCHES);
-        let (clock, pipeline) = (monitor.clock(), service.pipeline.clone());
+        let (clock, preparer) = (monitor.clock(), service.pipeline.preparer());
         let input = TimedInput { input, clock };
         let decoding = threads::start_scoped(scope, "decode", move || {
             // Clients are not served any longer than the input.
             let _stop = StopAtEnd(stop);
-            decode(input, &pipeline, &batches, &outbox, stop)
+            decode(input, preparer, &batches, &outbox, stop)
         })?;
-        let applied = apply(decoded, &service);
+        let applied = apply(&decoded, &service);
+        // Where nothing is applied any more, the decoder must not wait to hand on what it has.
+        drop(decoded);
         let decoded = decoding
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -161,14 +168,13 @@ fn keep_last_state(pipeline: &Pipeline, monitor: &Monitor) {
     );
 }
 
-/// A batch of the input, and the turn that it will take.
-type ToApply = (Expected, Decoded);
-
 /// Applies batches until no more come.
-fn apply(batches: Receiver<ToApply>, service: &Service<'_>) -> Result<(), Arc<StorageError>> {
+fn apply(batches: &Receiver<Decoded>, service: &Service<'_>) -> Result<(), Arc<StorageError>> {
     let _stop = StopAtEnd(service.stop);
-    for (expected, decoded) in batches {
-        decoded.apply(expected, service)?;
+    let mut expected = None;
+    for decoded in batches {
+        let turn = expected.unwrap_or_else(|| service.pipeline.expect());
+        expected = decoded.apply(turn, service, || !batches.is_empty())?;
     }
     Ok(())
 }
@@ -176,13 +182,13 @@ fn apply(batches: Receiver<ToApply>, service: &Service<'_>) -> Result<(), Arc<St
 /// Reads and decodes until the input ends, a stop is requested or no batches are taken any more.
 fn decode(
     input: TimedInput<'_, impl Read>,
-    pipeline: &Pipeline,
-    batches: &Sender<ToApply>,
+    preparer: Preparer,
+    batches: &Sender<Decoded>,
     outbox: &Arc<Outbox>,
     stop: &Stop,
 ) -> Result<(), NodeError> {
     let clock = input.clock;
-    let decoded = |batch| Decoded::new(batch, pipeline.preparer(), Arc::clone(outbox));
+    let decoded = |batch| Decoded::new(batch, preparer, Arc::clone(outbox));
     let mut reader = BatchReader::new(input);
     while outbox.wait_until_taken(stop) {
         let started = Instant::now();
@@ -191,7 +197,7 @@ fn decode(
             Ok(Some(batch)) => {
                 let decoded = decoded(batch);
                 clock.decoded(started);
-                if batches.send((pipeline.expect(), decoded)).is_err() {
+                if batches.send(decoded).is_err() {
                     return Ok(());
                 }
             }
@@ -200,9 +206,8 @@ fn decode(
         }
     }
     if !stop.is_requested() {
-        let last = (pipeline.expect(), decoded(reader.finish()));
         // Where nothing is applied any more, the pipeline has failed and says why.
-        batches.send(last).unwrap_or_default();
+        batches.send(decoded(reader.finish())).unwrap_or_default();
     }
     Ok(())
 }

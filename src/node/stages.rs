@@ -9,6 +9,7 @@ use crate::driver::Figures;
 /// How long each stage has been at work. They overlap, so that together they may be longer than
 /// the time that has passed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct StageTimes {
     /// Reading the input, and waiting for it.
     pub read: Duration,

@@ -29,7 +29,7 @@ use crate::store::sentinel::{
     NEW_SENTINEL, READY, SENTINEL, Sentinel, check_present_format, name_generation, read_sentinel,
     write_sentinel,
 };
-use crate::store::watermark::{Mark, WATERMARK, Watermark};
+use crate::store::watermark::{Mark, Watermark};
 
 /// What is in a directory.
 #[derive(Debug, PartialEq, Eq)]
@@ -345,6 +345,7 @@ impl RestingDirectory {
     }
 }
 
+#[cfg(feature = "cli")]
 /// What changes with every group that is answered in a directory, and with every other change of
 /// it; `None` if it cannot be read.
 #[must_use]
@@ -352,7 +353,12 @@ pub fn watermark_of(directory: &Path) -> Option<Vec<u8>> {
     let Ok(Some(Sentinel::Ready { generation, .. })) = read_sentinel(directory) else {
         return None;
     };
-    let mut mark = fs::read(generation.folder(directory).join(WATERMARK)).ok()?;
+    let mut mark = fs::read(
+        generation
+            .folder(directory)
+            .join(crate::store::watermark::WATERMARK),
+    )
+    .ok()?;
     mark.extend(generation.0.to_le_bytes());
     Some(mark)
 }

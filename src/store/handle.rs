@@ -16,6 +16,7 @@ thread_local! {
     static IS_CALLING: Cell<bool> = const { Cell::new(false) };
 }
 
+#[cfg(feature = "cli")]
 /// Whether a panic of this thread becomes a [`StorageError::Panicked`], or is of a thread of sled,
 /// whose waiting callers get an error: a panic hook need not tell of it.
 #[must_use]

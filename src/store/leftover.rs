@@ -7,7 +7,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 
@@ -21,9 +20,10 @@ static NOTED: Mutex<(u64, BTreeMap<u64, Removal>)> = Mutex::new((0, BTreeMap::ne
 /// removed, and no removal is cut short.
 static NAMING: RwLock<()> = RwLock::new(());
 
+#[cfg(feature = "cli")]
 /// How long [`remove_leftovers`] waits for what is just giving names: sled may be opening a large
 /// database, or the disk may not answer.
-const NAMING_PATIENCE: Duration = Duration::from_secs(2);
+const NAMING_PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// To be held while a file or directory is made that could be left.
 pub(crate) fn naming() -> RwLockReadGuard<'static, ()> {
@@ -70,6 +70,7 @@ impl fmt::Debug for Leftover {
     }
 }
 
+#[cfg(feature = "cli")]
 /// Removes every copy and every unfinished directory that this process has made and not finished:
 /// for a program that ends without returning, by a signal or by [`std::process::exit`].
 ///

@@ -66,22 +66,27 @@ use crate::options::Options;
 pub(crate) use build::BuildSite;
 pub(crate) use copy::RestingCopy;
 pub(crate) use counts_codec::{CountsBlock, encode_counts};
+#[cfg(feature = "cli")]
 pub use directory::watermark_of;
 pub(crate) use group::{
     Checkpoint, Group, Move, RunHeader, RunNumber, RunWrites, SnapshotHeader, SnapshotWrites,
 };
+#[cfg(feature = "cli")]
 pub use handle::panic_becomes_error;
 pub use held::{HeldDirectory, Kept};
 pub(crate) use identity::FileIdentity;
+#[cfg(feature = "cli")]
 pub use leftover::remove_leftovers;
 pub(crate) use load::{DurableState, LiveSets, Stored};
 pub(crate) use place::has_no_state;
+#[cfg(feature = "cli")]
 pub use place::state_directory_around;
 pub(crate) use reader::{Durable, Reader};
 pub(crate) use record::{HeadRecord, MoveRecord, Scalars, TreeDigest};
 pub(crate) use release::{Commit, Release, ReleasedPositions};
 pub(crate) use releases::Releases;
 pub(crate) use run_codec::{RunBlock, RunKey, encode_run};
+#[cfg(feature = "cli")]
 pub use scratch::Scratch;
 pub(crate) use sentinel::check_present_format;
 pub(crate) use space::{LowSpace, SpaceFloor};

@@ -11,6 +11,7 @@ const MAX_TOLD_OF_A_CLASS: u64 = 10;
 
 /// What is wrong, the gravest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Class {
     /// Something that was answered is gone, or nobody can tell whether it is.
     Lost,
@@ -86,6 +87,7 @@ impl Serialize for Class {
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Finding {
     /// Of which kind it is.
     pub class: Class,

@@ -34,6 +34,7 @@ const PAGES_CURE: &str = "if nothing but pages is damaged, no answer needs them:
 /// What a directory holds and what is wrong with it. Figures of what cannot be read are 0.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename = "verified")]
+#[non_exhaustive]
 pub struct Report {
     /// Whether nothing is wrong.
     pub clean: bool,
@@ -83,6 +84,7 @@ impl Report {
 
 /// How far a check has come, in events to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Progress {
     /// How many have been read.
     pub done: u64,

@@ -2,8 +2,10 @@
 //! once.
 
 use crate::client::{PATIENCE, scratch_dir};
+use crate::command::{binary, on_directory, run};
 use crate::order::shimmed::Bench;
 use crate::programs::program;
+use exactly_once::node::{ControlSocket, Monitor};
 use exactly_once::{
     Answer, Engine, Handle, Options, Outcome, Pending, Reply, Request, StorageError, View,
 };
@@ -365,4 +367,33 @@ fn a_storage_that_does_not_return_fails_every_call_and_the_program_goes_on() {
     );
     bench.open_gate();
     Engine::open(&dir, &Options::default()).expect("it can be opened");
+}
+
+#[test]
+fn commands_ask_a_program_that_serves_the_control_socket_of_its_handle() {
+    let home = scratch_dir();
+    let dir = home.path().join("data");
+    let handle = share(&dir);
+    let monitor = Monitor::new(&handle);
+    let socket = ControlSocket::bind(&dir).expect("the file system has sockets");
+    let server = socket.serve(&handle, &monitor).expect("there is room");
+    for n in 0..10 {
+        processed(handle.process(&format!("e{n}"), "w"));
+    }
+    let stats = run(&mut on_directory("stats", &dir, &[]), "").expect_quiet_success();
+    let stats: serde_json::Value = serde_json::from_str(&stats).expect("a record");
+    assert_eq!(
+        (&stats["events"], &stats["process"]["accepted"]),
+        (&10.into(), &10.into())
+    );
+    let mut save = binary();
+    save.args(["checkpoints", "save", "c", "--data-dir"])
+        .arg(&dir);
+    run(&mut save, "").expect_quiet_success();
+    let view = handle.view().wait().expect("it can be read");
+    assert_eq!(view.checkpoints().count(), 1);
+    drop(server);
+    assert!(!dir.join("control.sock").exists());
+    handle.close().expect("the storage works");
+    View::open(&dir).expect("it is at rest");
 }

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use exactly_once::{Engine, Handle, Options, Scratch};
+use exactly_once::program::Scratch;
+use exactly_once::{Engine, Handle, Options};
 
 use super::Talk;
 use super::files::refuse_inside_a_state;

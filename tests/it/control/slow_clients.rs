@@ -9,7 +9,7 @@ use crate::command::{binary, finish, spawn};
 use std::io::Write;
 use std::process::Stdio;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[test]
 fn nobody_waits_for_a_client_that_never_reads() {
@@ -120,6 +120,7 @@ fn large_replies_that_standard_output_does_not_take_put_off_the_requests_after_t
 {
     const WORDS: u64 = 60_000;
     const RESTORES: u64 = 40;
+    const EVENTS: u64 = 10_000;
     let home = scratch_dir();
     let data_dir = home.path().join("data");
     let long = "x".repeat(400);
@@ -134,8 +135,10 @@ fn large_replies_that_standard_output_does_not_take_put_off_the_requests_after_t
     let mut node = spawn(node.stdin(Stdio::piped()));
     let mut stdin = node.stdin.take().expect("it is piped");
     let restores = (0..RESTORES).map(|number| line("restore", number, r#""checkpoint_id":"c""#));
-    let restores: String = restores.map(|line| line + "\n").collect();
-    stdin.write_all(restores.as_bytes()).expect("it is read");
+    // Behind them wait more than are read at once, and more than are decoded ahead.
+    let events = (0..EVENTS).map(|number| event(RESTORES + number, &format!("new{number}"), "w"));
+    let input: String = restores.chain(events).map(|line| line + "\n").collect();
+    let writing = thread::spawn(move || stdin.write_all(input.as_bytes()).expect("it is read"));
     let mut other = SocketClient::connect(&data_dir);
     let moves = line("dump", 1, r#""only":"moves""#);
     eventually("it is put off", || {
@@ -145,8 +148,19 @@ fn large_replies_that_standard_output_does_not_take_put_off_the_requests_after_t
     });
     let carried_out = other.records(&moves).len() as u64;
     assert!(carried_out < RESTORES, "{carried_out}");
-    drop(stdin);
+    // What another client requests is not put off with them.
+    let started = Instant::now();
+    for number in 0..20 {
+        let reply = other.ask(&event(number, &format!("other {number}"), "other"));
+        assert!(reply.contains("processed"), "{reply}");
+    }
+    assert!(
+        started.elapsed() < Duration::from_secs(5),
+        "it waits for standard output"
+    );
+    assert_eq!(other.records(&moves).len() as u64, carried_out);
     let ended = finish(node);
+    writing.join().expect("it was read");
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    assert_eq!(ended.stdout.lines().count() as u64, RESTORES);
+    assert_eq!(ended.stdout.lines().count() as u64, RESTORES + EVENTS);
 }

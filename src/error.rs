@@ -18,7 +18,7 @@ use crate::remedy::{errno_in, errno_of, remedy};
 #[non_exhaustive]
 pub enum OpenError {
     /// Another process is writing to the directory.
-    #[error("{} is held by {holder}; stop that process, or use another directory", path.display())]
+    #[error("{} is held by {holder}; {}, or use another directory", path.display(), holder.cure())]
     HeldByWriter {
         /// The state directory.
         path: PathBuf,
@@ -203,10 +203,20 @@ pub enum Holder {
     },
 }
 
+impl Holder {
+    fn cure(&self) -> &'static str {
+        match self {
+            Self::Here(pid) if *pid == std::process::id() => "use the engine that is open",
+            _ => "stop that process",
+        }
+    }
+}
+
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unknown => write!(f, "another process"),
+            Self::Here(pid) if *pid == std::process::id() => write!(f, "this process itself"),
             Self::Here(pid) => write!(f, "process {pid}"),
             Self::Elsewhere { host, pid } => write!(
                 f,
@@ -334,6 +344,9 @@ pub enum StorageError {
         /// How much is kept of what was.
         bytes: usize,
     },
+    /// Another clone of the handle has closed the directory. Nothing was changed.
+    #[error("the directory was closed by this process; open it again")]
+    Closed,
     /// An earlier call failed, so that the state in memory is ahead of the disk.
     #[error("an earlier failure of the storage stopped this process; start it again")]
     Stopped,

@@ -48,7 +48,7 @@
 //! # let mut engine = Engine::open(state, &Options::default())?;
 //! let event = |event_id| Request::Process { event_id, word: "hello" };
 //! engine.submit(&[event("e1"), event("e2"), Request::Commit], SystemTime::now())?;
-//! assert_eq!(engine.count("hello"), 2);
+//! assert_eq!(engine.count("hello")?, 2);
 //! assert!(engine.contains("e2")?);
 //!
 //! let view: View = engine.view()?;
@@ -88,7 +88,9 @@
 //!         std::thread::spawn(move || {
 //!             for number in 0..10 {
 //!                 let pending = handle.process(&format!("e{number}"), "hello");
-//!                 let _answer = pending.wait().expect("the storage works");
+//!                 let answer = pending.wait().expect("the storage works");
+//!                 let processed = answer.expect("the disk has room");
+//!                 println!("{} {:?}", processed.count, processed.outcome);
 //!             }
 //!         })
 //!     })
@@ -102,8 +104,26 @@
 //! # }
 //! ```
 //!
-//! A [`Pending`] is a [`Future`] too, for any runtime: `handle.process("e1", "hello").await`. With a
-//! [`node::ControlSocket`] the commands of the program can ask a process that has a handle.
+//! A [`Pending`] is a [`Future`] too, for any runtime: `handle.process("e1", "hello").await`. A
+//! directory that is open cannot be opened a second time; with a control socket the commands of the
+//! program (`stats`, `outputs --follow`, `checkpoints save`) can ask the process that has it open.
+//!
+//! ```
+//! # use exactly_once::{Engine, Options};
+//! use exactly_once::node::{ControlSocket, Monitor};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let state = tempfile::tempdir()?;
+//! # let state = state.path();
+//! let handle = Engine::open(state, &Options::default())?.share()?;
+//! let socket = ControlSocket::bind(state)?;
+//! let server = socket.serve(&handle, &Monitor::new(&handle))?;
+//! // ... until it ends:
+//! drop(server);
+//! handle.close()?;
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # Source positions
 //!
@@ -119,7 +139,7 @@
 //! # let state = state.path();
 //! let lines = ["hello", "world", "hello"];
 //! let mut engine = Engine::open(state, &Options::default())?;
-//! let next: usize = match engine.source() {
+//! let next: usize = match engine.source()? {
 //!     Some(source) => String::from_utf8(source)?.parse()?,
 //!     None => 0,
 //! };
@@ -127,9 +147,12 @@
 //!     let event = Request::Process { event_id: &format!("line {number}"), word };
 //!     let source = (number + 1).to_string();
 //!     let advance = Request::Advance { source: source.as_bytes() };
-//!     engine.submit(&[event, advance], SystemTime::now())?;
+//!     for answer in engine.submit(&[event, advance], SystemTime::now())? {
+//!         // The position stays where it was if the event before it is refused.
+//!         answer?;
+//!     }
 //! }
-//! assert_eq!(engine.source().as_deref(), Some(&b"3"[..]));
+//! assert_eq!(engine.source()?.as_deref(), Some(&b"3"[..]));
 //! # Ok(())
 //! # }
 //! ```
@@ -137,7 +160,8 @@
 //! # Autocommit
 //!
 //! Outputs wait for a [`Request::Commit`], unless the directory has autocommit: then each is
-//! released with its event, nothing is ever pending, and no record of a commit is kept.
+//! released with its event, nothing is pending, and no record of a commit is kept. (What an older
+//! checkpoint has pending comes back with it, until the next event.)
 //!
 //! ```
 //! # use std::time::SystemTime;
@@ -160,7 +184,8 @@
 //! A request that is not carried out is answered with a [`Refusal`], and nothing has changed. An
 //! [`OpenError`] says what stands in the way of opening a directory, and what helps. A
 //! [`StorageError`] is final: whether what was not answered took effect is decided by the next open
-//! in a new process. With a handle, every call fails with the first of them.
+//! in a new process. With a handle, every call fails with the first of them. What is logged, such as
+//! an event that comes again with another word, goes to the crate `tracing`.
 //!
 //! ```
 //! # use std::time::SystemTime;
@@ -258,7 +283,7 @@ pub use error::{Holder, Loss, OpenError, StorageError};
 pub use inspect::View;
 pub use limits::{MAX_CHECKPOINT_ID_BYTES, MAX_EVENT_ID_BYTES, MAX_SOURCE_BYTES, MAX_WORD_BYTES};
 pub use options::Options;
-pub use request::{Answer, Outcome, Refusal, Reply, Request};
+pub use request::{Answer, Outcome, Processed, Refusal, Reply, Request};
 pub use state::counts::WordCount;
 pub use statistics::Statistics;
 pub use storage_timeout::{StorageTimeout, WhenStuck};

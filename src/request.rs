@@ -43,6 +43,9 @@ pub enum Request<'a> {
     /// becomes part of the state. It is opaque: an offset, a file name and a line, anything.
     /// A restore takes it back to what the checkpoint held, a rollback to what the last commit
     /// held, so that a source which is read again from there delivers every event that left.
+    ///
+    /// It is refused if a request before it in the same call was, so that no event is passed over:
+    /// put it last.
     Advance {
         /// The position, at most [`MAX_SOURCE_BYTES`] bytes.
         source: &'a [u8],
@@ -126,6 +129,12 @@ pub enum Refusal {
         /// The name that was asked for.
         checkpoint_id: String,
     },
+    /// An [`Request::Advance`] follows a request of the same call that was refused.
+    #[error(
+        "a request before it was refused, so the source position stays where it was; send again \
+         what is left of the call"
+    )]
+    AfterRefused,
     /// The disk is nearly full.
     #[error(
         "{free_bytes} bytes are free on the disk of the state directory, and {floor_bytes} are \
@@ -141,6 +150,24 @@ pub enum Refusal {
 
 /// The answer to any request: carried out, or refused.
 pub type Answer = Result<Reply, Refusal>;
+
+/// What became of an event that was processed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Processed {
+    /// How many events of the state now carry the requested word.
+    pub count: u64,
+    /// What became of the event.
+    pub outcome: Outcome,
+}
+
+impl Outcome {
+    /// True if the event's id was in the state already, with the same word or another one.
+    #[must_use]
+    pub fn was_duplicate(&self) -> bool {
+        *self != Self::Accepted
+    }
+}
 
 impl Request<'_> {
     /// Checks the lengths that the request must keep.

@@ -1,6 +1,7 @@
 //! What a processor tells of itself while it runs.
 
-/// Figures of one process, for progress lines and logs; none of them is part of the state.
+/// Figures of one process, for progress lines and logs, which cost nothing to ask for; none of them
+/// is part of the state. Those of a state are [`Stats`](crate::inspect::Stats).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Statistics {

@@ -5,10 +5,10 @@ use crossbeam_channel::Receiver;
 use crate::driver::Answers;
 use crate::error::StorageError;
 use crate::processor::{Preparation, Preparer, Processor, Rebuild};
-use crate::request::{Answer, Request};
+use crate::request::{Answer, Refusal, Request};
 use crate::seen::Loaded;
 use crate::statistics::Statistics;
-use crate::store::{LowSpace, Receipt, Unpersisted};
+use crate::store::{Group, LowSpace, Receipt, Unpersisted};
 
 /// A group ends after this many bytes of requests and of their answers, as these are held until
 /// they are written.
@@ -41,7 +41,13 @@ pub(crate) struct Applier<T> {
     answered: Vec<Answered<T>>,
     /// Bytes of the requests that the group in hand began with, and of its answers.
     held_bytes: usize,
+    /// Whether something has failed: memory may be half changed then, and nothing of it may be
+    /// persisted or answered.
+    has_failed: bool,
 }
+
+/// What the answers to a part of a batch take beside themselves, with who waits for them, about.
+const PART_BYTES: usize = 512;
 
 impl<T> Applier<T> {
     pub(crate) fn new(processor: Processor) -> Self {
@@ -49,13 +55,30 @@ impl<T> Applier<T> {
             processor,
             answered: Vec::new(),
             held_bytes: 0,
+            has_failed: false,
         }
+    }
+
+    /// Does something with the processor, whose first error is final.
+    fn tried<R>(
+        &mut self,
+        f: impl FnOnce(&mut Processor) -> Result<R, StorageError>,
+    ) -> Result<R, StorageError> {
+        if self.has_failed {
+            return Err(StorageError::Stopped);
+        }
+        let result = f(&mut self.processor);
+        self.has_failed |= result.is_err();
+        result
     }
 
     /// Takes requests with tickets of another type from now on. There must be no group in hand.
     pub(crate) fn with_tickets<U>(self) -> Applier<U> {
         assert!(self.answered.is_empty(), "the group in hand has ended");
-        Applier::new(self.processor)
+        Applier {
+            has_failed: self.has_failed,
+            ..Applier::new(self.processor)
+        }
     }
 
     /// Begins a batch of requests that arrived at a time; this many are expected, which hold
@@ -71,11 +94,12 @@ impl<T> Applier<T> {
         requests: usize,
         held_bytes: usize,
     ) -> Result<OpenBatch<'_, T>, StorageError> {
-        self.processor.begin_batch(now_ms)?;
+        self.tried(|processor| processor.begin_batch(now_ms))?;
         self.held_bytes += held_bytes;
         Ok(OpenBatch {
             answers: Answers::expecting(requests),
             applier: self,
+            has_refused: false,
         })
     }
 
@@ -86,7 +110,7 @@ impl<T> Applier<T> {
     /// [`StorageError`] if a snapshot in work met one, or the disk does not say how much of it is
     /// free.
     pub(crate) fn end_group(&mut self) -> Result<Unpersisted<Vec<Answered<T>>>, StorageError> {
-        let group = self.processor.take_group()?;
+        let group = self.tried(Processor::take_group)?;
         self.held_bytes = 0;
         Ok(Unpersisted::new(group, std::mem::take(&mut self.answered)))
     }
@@ -96,14 +120,15 @@ impl<T> Applier<T> {
     pub(crate) fn end_last_group(
         &mut self,
     ) -> Result<Option<Unpersisted<Vec<Answered<T>>>>, StorageError> {
-        let group = self.processor.take_last_group()?;
+        let group = self.tried(Processor::take_last_group)?;
         let answered = std::mem::take(&mut self.answered);
         Ok(group.map(|group| Unpersisted::new(group, answered)))
     }
 
-    /// Drops what the group in hand answers, as the group will never be durable.
-    pub(crate) fn abandon(&mut self) {
-        self.answered.clear();
+    /// Takes what the group in hand answers, which will never be durable: it can only be dropped.
+    pub(super) fn abandon(&mut self) -> Unpersisted<Vec<Answered<T>>> {
+        self.has_failed = true;
+        Unpersisted::new(Group::default(), std::mem::take(&mut self.answered))
     }
 
     /// True if the group in hand has answered anything.
@@ -142,7 +167,7 @@ impl<T> Applier<T> {
     ///
     /// [`StorageError`] if the store cannot be read.
     pub(crate) fn contains(&mut self, event_id: &str) -> Result<bool, StorageError> {
-        self.processor.contains(event_id)
+        self.tried(|processor| processor.contains(event_id))
     }
 
     /// The source position of the state.
@@ -166,7 +191,7 @@ impl<T> Applier<T> {
     ///
     /// [`StorageError`] if it could not be read.
     pub(crate) fn load(&mut self) -> Result<(), StorageError> {
-        self.processor.load()
+        self.tried(Processor::load)
     }
 }
 
@@ -176,6 +201,8 @@ pub(crate) struct OpenBatch<'a, T> {
     applier: &'a mut Applier<T>,
     /// To the requests since the batch, or the last part of it, began.
     answers: Answers,
+    /// Whether a request of the batch was refused.
+    has_refused: bool,
 }
 
 impl<T> OpenBatch<'_, T> {
@@ -194,7 +221,9 @@ impl<T> OpenBatch<'_, T> {
         &mut self,
         preparation: &Preparation,
     ) -> Result<Option<Applied>, StorageError> {
-        let answer = self.applier.processor.apply_prepared(preparation)?;
+        let answer = self
+            .applier
+            .tried(|processor| processor.apply_prepared(preparation))?;
         Ok(answer.map(|answer| self.keep(answer)))
     }
 
@@ -209,8 +238,12 @@ impl<T> OpenBatch<'_, T> {
         preparation: &Preparation,
         receipt: Receipt,
     ) -> Result<Applied, StorageError> {
-        let processor = &mut self.applier.processor;
-        let answer = processor.apply(request, preparation, receipt)?;
+        let applier = &mut *self.applier;
+        if self.has_refused && matches!(request, Request::Advance { .. }) {
+            let refusal = applier.processor.check(request).err();
+            return Ok(self.keep(Err(refusal.unwrap_or(Refusal::AfterRefused))));
+        }
+        let answer = applier.tried(|processor| processor.apply(request, preparation, receipt))?;
         Ok(answer.map_or(Applied::NeedsReceipt, |answer| self.keep(answer)))
     }
 
@@ -226,12 +259,13 @@ impl<T> OpenBatch<'_, T> {
     ///
     /// [`StorageError`] if the store cannot be read.
     pub(crate) fn contains(&mut self, event_id: &str) -> Result<(), StorageError> {
-        let contains = self.applier.processor.contains(event_id)?;
+        let contains = self.applier.contains(event_id)?;
         self.answers.push_count(contains.into());
         Ok(())
     }
 
     fn keep(&mut self, answer: Answer) -> Applied {
+        self.has_refused |= answer.is_err();
         self.applier.held_bytes += self.answers.push(answer);
         match self.applier.is_full() {
             true => Applied::GroupIsFull,
@@ -244,6 +278,7 @@ impl<T> OpenBatch<'_, T> {
     pub(crate) fn end_part(&mut self, ticket: T, requests: usize) {
         let answers = std::mem::replace(&mut self.answers, Answers::expecting(requests));
         self.applier.answered.push(Answered { ticket, answers });
+        self.applier.held_bytes += PART_BYTES;
     }
 
     /// Ends the group in hand, and goes on with the next.

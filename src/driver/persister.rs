@@ -58,20 +58,25 @@ impl Persister {
         }
     }
 
-    /// Persists until there are no callers any more, or the pipeline has failed.
+    /// Persists until there are no callers any more, and closes the store; or until the pipeline has
+    /// failed.
     pub(super) fn run(mut self) {
         let worked = catch_unwind(AssertUnwindSafe(|| self.work()));
-        let failed = match worked {
-            Ok(Ok(End::Close)) => return self.close(),
-            Ok(Ok(End::Failed)) => None,
-            Ok(Err(error)) => Some(error),
-            // The panic has been told.
-            Err(_) => Some(StorageError::Stopped),
-        };
-        if let Some(error) = failed {
-            self.shared.fail(error);
+        // A panic has been told.
+        match worked.unwrap_or(Err(StorageError::Stopped)) {
+            Ok(End::Close) => {
+                let shared = Arc::clone(&self.shared);
+                let closed = catch_unwind(AssertUnwindSafe(|| self.close()));
+                if let Err(error) = closed.unwrap_or(Err(StorageError::Stopped)) {
+                    shared.fail(error);
+                }
+            }
+            Ok(End::Failed) => self.abandon(),
+            Err(error) => {
+                self.shared.fail(error);
+                self.abandon();
+            }
         }
-        self.abandon();
     }
 
     fn work(&mut self) -> Result<End, StorageError> {
@@ -113,6 +118,7 @@ impl Persister {
         if shared.expected.load(Ordering::Acquire) == 0
             && let Some(mut front) = shared.front.try_lock()
             && front.applier.has_answers()
+            && shared.failure.get().is_none()
         {
             queue.is_idle = false;
             return Ok(Some(Next::Persist(front.applier.end_group()?)));
@@ -148,7 +154,7 @@ impl Persister {
     fn persist(&mut self, mut group: Group) {
         match self.store.persist(&mut group) {
             Ok(persisted) => self.deliver(persisted),
-            Err(error) => drop(self.shared.fail(error)),
+            Err(error) => self.shared.fail(error),
         }
     }
 
@@ -158,7 +164,7 @@ impl Persister {
         while let Some(Answered { ticket, answers }) = replies.next() {
             let view = match ticket.wants_view().then(|| self.store.view()).transpose() {
                 Ok(view) => view,
-                Err(error) => return drop(self.shared.fail(error)),
+                Err(error) => return self.shared.fail(error),
             };
             let receiver = ticket.receiver();
             let mut others = replies.as_slice().iter();
@@ -178,26 +184,26 @@ impl Persister {
         Ok(())
     }
 
-    fn close(mut self) {
+    fn close(mut self) -> Result<(), StorageError> {
         let shared = Arc::clone(&self.shared);
         let mut front = shared.front.lock();
-        let rest = persist_rest(&mut front.applier, &mut self.store);
-        let closed = rest.and_then(|()| {
-            if let Some(look) = shared.before_close.lock().take() {
-                look(self.store.view()?);
-            }
-            self.store.close()
-        });
-        if let Err(error) = closed {
-            shared.fail(error);
+        persist_rest(&mut front.applier, &mut self.store)?;
+        if let Some(look) = shared.before_close.lock().take() {
+            look(self.store.view()?);
         }
+        self.store.close()
     }
 
     /// Lets go of everything that will not be persisted. sled is left as it is.
     fn abandon(mut self) {
         self.store.stop();
-        let mut front = self.shared.front.lock();
-        front.applier.abandon();
-        self.shared.queue.lock().groups.clear();
+        // Dropped without a lock, as what waits for the answers may do anything when it is told.
+        let waiting = std::mem::take(&mut self.shared.queue.lock().groups);
+        drop(waiting);
+        let in_hand = self.shared.front.lock().applier.abandon();
+        drop(in_hand);
+        // A caller may have ended a group meanwhile.
+        let waiting = std::mem::take(&mut self.shared.queue.lock().groups);
+        drop(waiting);
     }
 }

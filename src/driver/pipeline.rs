@@ -15,7 +15,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 use std::thread::JoinHandle;
@@ -49,7 +49,7 @@ pub(crate) struct Pipeline(Arc<Owner>);
 struct Owner {
     shared: Arc<Shared>,
     preparer: Preparer,
-    persister: Option<JoinHandle<()>>,
+    persister: JoinHandle<()>,
     /// Disconnected when the persister has ended.
     ended: Receiver<()>,
 }
@@ -67,6 +67,8 @@ pub(super) struct Shared {
     pub(super) figures: Arc<Figures>,
     /// Why nothing is answered any more.
     pub(super) failure: OnceLock<Arc<StorageError>>,
+    /// Whether the storage has not returned from a call, be that the failure or after it.
+    is_stuck: AtomicBool,
     /// Called when there is a failure.
     when_failed: Mutex<Vec<WhenFailed>>,
     /// Of those who wait for answers without a thread.
@@ -89,6 +91,8 @@ pub(super) struct Front {
     pub(super) applier: Applier<Ticket>,
     /// The newest that a turn has had.
     pub(super) receipt: Receipt,
+    /// Whether a caller has closed the pipeline for all.
+    is_closed: bool,
 }
 
 /// Groups on their way to the persister.
@@ -124,7 +128,11 @@ impl Pipeline {
         let preparer = applier.preparer();
         let loading = applier.loading().cloned();
         let shared = Arc::new(Shared {
-            front: Mutex::new(Front { applier, receipt }),
+            front: Mutex::new(Front {
+                applier,
+                receipt,
+                is_closed: false,
+            }),
             queue: Mutex::new(Queue {
                 groups: VecDeque::new(),
                 receipt,
@@ -136,6 +144,7 @@ impl Pipeline {
             expected: AtomicUsize::new(0),
             figures: Arc::new(figures),
             failure: OnceLock::new(),
+            is_stuck: AtomicBool::new(false),
             when_failed: Mutex::default(),
             wakers: Mutex::default(),
             before_close: Mutex::default(),
@@ -145,6 +154,7 @@ impl Pipeline {
             if let (Some(shared), &StorageError::Stuck { action, limit }) =
                 (failing.upgrade(), stuck)
             {
+                shared.is_stuck.store(true, Ordering::Release);
                 shared.fail(StorageError::Stuck { action, limit });
             }
         });
@@ -157,7 +167,7 @@ impl Pipeline {
         Ok(Self(Arc::new(Owner {
             shared,
             preparer,
-            persister: Some(threads::start("persist", run)?),
+            persister: threads::start("persist", run)?,
             ended,
         })))
     }
@@ -196,13 +206,43 @@ impl Pipeline {
         let mut front = shared.lock_front()?;
         drop(expected);
         shared.check()?;
-        let _fail = FailAtPanic(shared);
+        if front.is_closed {
+            return Err(Arc::new(StorageError::Closed));
+        }
+        let unwinding = FailAtPanic(shared);
         let applied = front.turn(shared, requests, held_bytes, apply);
-        let handed_over = applied.and_then(|applied| {
-            shared.hand_over(front)?;
-            Ok(applied)
-        });
-        handed_over.map_err(|error| shared.fail(error))
+        let handed_over = applied.and_then(|applied| Ok((applied, shared.hand_over(&mut front)?)));
+        std::mem::forget(unwinding);
+        match handed_over {
+            Ok((applied, queue)) => {
+                // In this order: the persister, which may be waiting for the queue, must not find
+                // the applier locked.
+                drop(front);
+                drop(queue);
+                Ok(applied)
+            }
+            Err(error) => {
+                // No one else may go on with what is half done.
+                let cause = shared.record(error);
+                drop(front);
+                shared.tell_failure();
+                Err(cause)
+            }
+        }
+    }
+
+    /// Ends the pipeline for all clones, once everything that was applied is persisted, and closes
+    /// the store. Waits for that.
+    ///
+    /// # Errors
+    ///
+    /// The first [`StorageError`] that the pipeline has met.
+    pub(crate) fn close(self) -> Result<(), Arc<StorageError>> {
+        let shared = Arc::clone(&self.0.shared);
+        shared.lock_front()?.is_closed = true;
+        self.0.end();
+        self.0.wait();
+        shared.check()
     }
 
     /// How the pipeline ends, to be asked when it has.
@@ -247,31 +287,50 @@ impl Outcome {
     /// Has a waker woken if the storage does not return from a call, until it is taken back by the
     /// same number.
     pub(crate) fn wake_if_stuck(&self, number: usize, waker: Waker) {
-        self.0.wakers.lock().insert(number, waker);
+        let replaced = self.0.wakers.lock().insert(number, waker);
+        // Without the lock: a task may go with its last waker, and what it waits for with it.
+        drop(replaced);
     }
 
     /// Takes a waker back.
     pub(crate) fn take_back(&self, number: usize) {
-        self.0.wakers.lock().remove(&number);
+        let removed = self.0.wakers.lock().remove(&number);
+        drop(removed);
+    }
+}
+
+impl Owner {
+    /// Has the persister close the store when there is nothing left to persist.
+    fn end(&self) {
+        // Where the storage is stuck, the persister will not look.
+        if let Ok(mut queue) = self.shared.lock_queue() {
+            queue.is_closing = true;
+        }
+        self.shared.wake();
+    }
+
+    /// Waits until the persister has ended, but not for a storage that is stuck.
+    fn wait(&self) {
+        let current = std::thread::current().id();
+        // What answers are delivered to may drop the last clone: it cannot wait for its own thread.
+        if self.persister.thread().id() == current {
+            return;
+        }
+        while self.ended.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
+            if self.shared.is_stuck() {
+                return;
+            }
+        }
     }
 }
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        self.shared.queue.lock().is_closing = true;
-        self.shared.wake();
-        let persister = self.persister.take();
-        let current = std::thread::current().id();
-        // What answers are delivered to may drop the last clone: it cannot wait for its own thread.
-        if let Some(persister) = persister.filter(|persister| persister.thread().id() != current) {
-            while self.ended.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
-                if self.shared.is_stuck() {
-                    // It may never end.
-                    return;
-                }
-            }
-            // A panic has been told, and is a failure of the pipeline.
-            persister.join().unwrap_or_default();
+        self.end();
+        self.wait();
+        if self.shared.is_stuck() {
+            // What reads in the background may never end: it is not given back, as that would wait.
+            std::mem::forget(Arc::clone(&self.shared));
         }
     }
 }
@@ -304,19 +363,27 @@ impl Shared {
             .map_or(Ok(()), |cause| Err(Arc::clone(cause)))
     }
 
-    /// True if the pipeline has failed as the storage did not return from a call.
+    /// True if the storage has not returned from a call.
     fn is_stuck(&self) -> bool {
-        let failure = self.failure.get();
-        failure.is_some_and(|cause| matches!(**cause, StorageError::Stuck { .. }))
+        self.is_stuck.load(Ordering::Acquire)
     }
 
-    /// Ends the pipeline with an error, and returns the first one that it has met.
-    pub(super) fn fail(&self, error: StorageError) -> Arc<StorageError> {
-        let cause = Arc::clone(self.failure.get_or_init(|| Arc::new(error)));
+    /// Ends the pipeline with an error.
+    pub(super) fn fail(&self, error: StorageError) {
+        self.record(error);
+        self.tell_failure();
+    }
+
+    /// Notes the first error, from which on nothing is applied or persisted, and returns it.
+    fn record(&self, error: StorageError) -> Arc<StorageError> {
+        Arc::clone(self.failure.get_or_init(|| Arc::new(error)))
+    }
+
+    /// Tells of a failure those who wait; not to be called with a lock.
+    fn tell_failure(&self) {
         self.changed.notify_all();
         self.wake();
         self.call_when_failed();
-        cause
     }
 
     fn call_when_failed(&self) {
@@ -344,24 +411,38 @@ impl Shared {
         }
     }
 
-    /// Ends a turn, and the group in hand if nothing else is to do.
-    fn hand_over(&self, mut front: MutexGuard<'_, Front>) -> Result<(), StorageError> {
-        if !front.applier.has_answers() {
-            return Ok(());
+    /// Ends a turn, and the group in hand if nothing else is to do or it is full. The applier is to
+    /// be given back before the queue.
+    fn hand_over(&self, front: &mut Front) -> Result<MutexGuard<'_, Queue>, StorageError> {
+        let applier = &mut front.applier;
+        if applier.is_full() && applier.has_answers() {
+            self.push(applier.end_group()?)?;
         }
-        let mut queue = self.queue.lock();
-        if queue.is_idle && self.expected.load(Ordering::Acquire) == 0 {
-            queue.push(front.applier.end_group()?);
+        let mut queue = self.lock_queue()?;
+        let is_wanted = queue.is_idle && self.expected.load(Ordering::Acquire) == 0;
+        if is_wanted && applier.has_answers() {
+            queue.push(applier.end_group()?);
             self.wake();
         }
-        // The persister, which may be waiting for the queue, must not find the applier locked.
-        drop(front);
-        Ok(())
+        Ok(queue)
+    }
+
+    /// Locks the queue, which the persister may hold in a call of the storage.
+    fn lock_queue(&self) -> Result<MutexGuard<'_, Queue>, StorageError> {
+        loop {
+            if let Some(queue) = self.queue.try_lock_for(LOOK_EVERY) {
+                return Ok(queue);
+            }
+            if self.is_stuck() {
+                // The caller is told the first cause.
+                return Err(StorageError::Stopped);
+            }
+        }
     }
 
     /// Has a group persisted, and waits while others do.
     pub(super) fn push(&self, group: Group) -> Result<(), StorageError> {
-        let mut queue = self.queue.lock();
+        let mut queue = self.lock_queue()?;
         while queue.groups.len() >= MAX_WAITING_GROUPS {
             self.wait(&mut queue)?;
         }
@@ -372,7 +453,7 @@ impl Shared {
 
     /// Waits until every group that has ended is persisted.
     pub(super) fn wait_until_persisted(&self) -> Result<Receipt, StorageError> {
-        let mut queue = self.queue.lock();
+        let mut queue = self.lock_queue()?;
         while !queue.is_idle {
             self.wait(&mut queue)?;
         }

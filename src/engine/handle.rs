@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::driver::{Answers, Applied, Outcome, Pipeline, Turn};
+use crate::driver::{Answers, Applied, Pipeline, Turn};
 use crate::engine::Engine;
 use crate::engine::pending::{Delivered, Pending, Promise};
 use crate::error::StorageError;
 use crate::inspect::View;
 use crate::processor::Preparer;
-use crate::request::{Answer, Reply, Request};
+use crate::request::{Answer, Processed, Refusal, Reply, Request};
 use crate::statistics::Statistics;
 
 /// An open engine that many threads share: a clone for each of them.
@@ -19,9 +19,9 @@ use crate::statistics::Statistics;
 /// disk: many threads get many times the rate of one. A call waits for its turn, and for the disk
 /// only while several groups wait for it.
 ///
-/// The directory is closed when the last handle is dropped, which waits for that;
-/// [`Handle::close`] also says how it went. After a [`StorageError`] every call opens with the
-/// first one.
+/// The directory is closed when the last handle is dropped, which waits for that, or by
+/// [`Handle::close`], which also says how it went. After a [`StorageError`] every call opens with
+/// the first one.
 #[derive(Debug, Clone)]
 pub struct Handle {
     pipeline: Pipeline,
@@ -36,16 +36,17 @@ impl Handle {
     }
 
     /// Counts an event, unless its id is in the state already: [`Request::Process`].
-    pub fn process(&self, event_id: &str, word: &str) -> Pending<Answer> {
+    pub fn process(&self, event_id: &str, word: &str) -> Pending<Result<Processed, Refusal>> {
         let request = [Request::Process { event_id, word }];
         let preparer = self.pipeline.preparer();
-        self.call(1, false, open_one, |turn, promise| {
+        self.call(1, false, open_processed, |turn, promise| {
             apply(turn, promise, preparer, &request)
         })
     }
 
     /// Carries out requests in order, with no request of another caller between them. All of them
-    /// open together.
+    /// open together; times are those of the system's clock. If the process is killed before that,
+    /// any number of the first of them may have been carried out, and none after these.
     pub fn submit(&self, requests: &[Request<'_>]) -> Pending<Vec<Answer>> {
         let preparer = self.pipeline.preparer();
         self.call(requests.len(), false, open_all, |turn, promise| {
@@ -73,21 +74,26 @@ impl Handle {
         self.call(0, true, open_view, |_, _| Ok(()))
     }
 
+    /// The source position of the state, after everything that was called before: as
+    /// [`Engine::source`].
+    pub fn source(&self) -> Pending<Option<Vec<u8>>> {
+        self.call(0, true, open_source, |_, _| Ok(()))
+    }
+
     /// Figures of this process, as of the last call.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
         self.pipeline.figures().statistics()
     }
 
-    /// Lets go of this handle. If it is the last one, closes the directory and waits for that.
+    /// Closes the directory, once everything that was called is carried out. Every later call on a
+    /// clone of this handle fails with [`StorageError::Closed`].
     ///
     /// # Errors
     ///
     /// The first [`StorageError`] that this handle or one of its clones has met.
     pub fn close(self) -> Result<(), Arc<StorageError>> {
-        let outcome: Outcome = self.pipeline.outcome();
-        drop(self);
-        outcome.check()
+        self.pipeline.close()
     }
 
     pub(crate) fn pipeline(&self) -> &Pipeline {
@@ -105,7 +111,7 @@ impl Handle {
         open: fn(Delivered) -> Result<T, StorageError>,
         apply: impl FnOnce(&mut Turn<'_>, &Promise) -> Result<(), StorageError>,
     ) -> Pending<T> {
-        let (promise, pending) = Promise::new(self.pipeline.outcome(), open);
+        let (promise, mut pending) = Promise::new(self.pipeline.outcome(), open);
         let expected = self.pipeline.expect();
         let applied = self.pipeline.turn(expected, requests, 0, |turn| {
             apply(turn, &promise)?;
@@ -116,8 +122,9 @@ impl Handle {
                 false => Ok(()),
             }
         });
-        // The promise that is dropped with an error tells it.
-        applied.unwrap_or_default();
+        if let Err(cause) = applied {
+            pending.fail(cause);
+        }
         pending
     }
 }
@@ -153,6 +160,19 @@ fn open_all(delivered: Delivered) -> Result<Vec<Answer>, StorageError> {
 fn open_one(delivered: Delivered) -> Result<Answer, StorageError> {
     let mut answers = open_all(delivered)?.into_iter();
     Ok(answers.next().expect("each request is answered"))
+}
+
+fn open_processed(delivered: Delivered) -> Result<Result<Processed, Refusal>, StorageError> {
+    match open_one(delivered)? {
+        Ok(Reply::Processed { count, outcome }) => Ok(Ok(Processed { count, outcome })),
+        Ok(other) => unreachable!("an event is processed, and not {other:?}"),
+        Err(refusal) => Ok(Err(refusal)),
+    }
+}
+
+fn open_source(delivered: Delivered) -> Result<Option<Vec<u8>>, StorageError> {
+    let state = delivered.view.expect("a view was asked for");
+    Ok(state.source())
 }
 
 fn open_count(delivered: Delivered) -> Result<u64, StorageError> {

@@ -72,6 +72,9 @@ impl Engine {
     /// Carries out requests in order and returns their answers, once everything that they say
     /// is on stable storage: neither a kill nor a power cut takes it back.
     ///
+    /// If the process is killed before that, any number of the first requests may have been carried
+    /// out, and none after these.
+    ///
     /// `now` becomes the time of the checkpoints, commits, restores and rollbacks among the
     /// requests, and has no other effect.
     ///
@@ -137,16 +140,21 @@ impl Engine {
     }
 
     /// How many events of the state carry a word; 0 if none does.
-    #[must_use]
-    pub fn count(&self, word: &str) -> u64 {
-        self.applier.lock().count(word)
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Stopped`] after a call that has failed: memory is ahead of the disk then.
+    pub fn count(&self, word: &str) -> Result<u64, StorageError> {
+        self.store.check_running()?;
+        Ok(self.applier.lock().count(word))
     }
 
     /// True if the state has an event with this id.
     ///
     /// # Errors
     ///
-    /// [`StorageError`] if the store cannot be read.
+    /// [`StorageError`] if the store cannot be read, after which the engine does nothing more;
+    /// [`StorageError::Stopped`] after a call that has failed.
     pub fn contains(&self, event_id: &str) -> Result<bool, StorageError> {
         self.store.check_running()?;
         self.applier.lock().contains(event_id)
@@ -154,9 +162,13 @@ impl Engine {
 
     /// The source position of the state: where a source that is read again has to start so that
     /// no event is missed. `None` if [`Request::Advance`] never set one.
-    #[must_use]
-    pub fn source(&self) -> Option<Vec<u8>> {
-        self.applier.lock().source().map(<[u8]>::to_vec)
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Stopped`] after a call that has failed: memory is ahead of the disk then.
+    pub fn source(&self) -> Result<Option<Vec<u8>>, StorageError> {
+        self.store.check_running()?;
+        Ok(self.applier.lock().source().map(<[u8]>::to_vec))
     }
 
     /// A view of what is durable now, to be read while requests go on.

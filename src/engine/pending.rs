@@ -20,12 +20,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 ///
 /// The call is carried out whether this is opened or dropped. The errors of both ways to open it
 /// are the first [`StorageError`] that the handle or one of its clones has met: whether the call
-/// took effect is decided by the next open of the directory.
+/// took effect is decided by the next open of the directory. A view may have an error of its own.
 #[must_use = "whether the call is on stable storage is known only when this is opened"]
 pub struct Pending<T> {
     slot: Arc<Slot>,
     outcome: Outcome,
     open: fn(Delivered) -> Result<T, StorageError>,
+    /// Why the call was not carried out.
+    cause: Option<Arc<StorageError>>,
     /// Whether it has a waker among those that wait.
     has_waker: bool,
 }
@@ -93,6 +95,7 @@ impl Promise {
             slot,
             outcome,
             open,
+            cause: None,
             has_waker: false,
         };
         (promise, pending)
@@ -171,7 +174,16 @@ impl<T> Pending<T> {
         Arc::as_ptr(&self.slot).addr()
     }
 
+    /// Fails, whatever is delivered.
+    pub(super) fn fail(&mut self, cause: Arc<StorageError>) {
+        self.cause = Some(cause);
+        self.slot.end(End::Abandoned);
+    }
+
     fn opened(&self, end: End, delivered: Delivered) -> Result<T, Arc<StorageError>> {
+        if let Some(cause) = &self.cause {
+            return Err(Arc::clone(cause));
+        }
         match end {
             End::Whole => (self.open)(delivered).map_err(Arc::new),
             End::Abandoned => {
@@ -194,7 +206,10 @@ impl<T> Future for Pending<T> {
         // A failure from here on wakes the waker.
         let stuck = self.outcome.is_stuck().then_some(End::Abandoned);
         let Some(end) = state.end.or(stuck) else {
-            state.waker = Some(waker.clone());
+            let replaced = state.waker.replace(waker.clone());
+            drop(state);
+            // Without the lock: a task may go with its last waker.
+            drop(replaced);
             return Poll::Pending;
         };
         let delivered = std::mem::take(&mut state.delivered);

@@ -1,6 +1,7 @@
 //! Why something that was asked for cannot be shown.
 
 use std::io;
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -59,10 +60,13 @@ pub enum InspectError {
     Unspeakable(#[source] serde_json::Error),
     /// A dump could not be written.
     #[error("the dump could not be written; {}", remedy(None, .0))]
-    Unwritten(#[from] io::Error),
+    Unwritten(#[source] io::Error),
     /// Something cannot be read.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// A handle, which gives the view, has met an error of the storage.
+    #[error(transparent)]
+    Handle(#[from] Arc<StorageError>),
 }
 
 fn end_of_log(end: u64) -> String {

@@ -1,7 +1,7 @@
 //! Looking at a state, of a resting directory or of a running process, without changing it.
 //!
 //! Everything is read in one order and from what is stored. In a dump, counts are a fold over the
-//! journal and not a snapshot, and released outputs come from the commits. The same state gives the
+//! journal and not a snapshot, and released outputs come from the output log. The same state gives the
 //! same records.
 
 mod checkpoints;
@@ -44,10 +44,10 @@ const CACHE_BYTES: u64 = 16 << 20;
 /// What was durable at one moment, to be read on any thread while others change the state.
 ///
 /// A view of an open directory keeps what has been changed since in memory. It is given up when all
-/// views together keep more than 64 MiB of it, the oldest first, and when more than 2,048 are open:
-/// what is read then fails with [`StorageError::ViewGivenUp`]. New events take nothing of it;
-/// stored counts and checkpoints that are replaced do. While a view is being read, closing the
-/// directory does not wait for it: what is read later fails with [`StorageError::Stopped`].
+/// views together keep more than 64 MiB of it, the oldest first, and when views of more than 2,048
+/// moments are open: what is read then fails with [`StorageError::ViewGivenUp`]. New events take
+/// nothing of it; stored counts and checkpoints that are replaced do. Closing the directory does not
+/// wait for views: what is read after that fails with [`StorageError::Stopped`].
 pub struct View {
     stored: Stored,
     timeline: PositionSet,
@@ -95,6 +95,7 @@ impl View {
     /// # Errors
     ///
     /// [`OpenError`], by what stands in the way.
+    #[doc(hidden)]
     pub fn of_held(held: &HeldDirectory, timeout: &StorageTimeout) -> Result<Self, OpenError> {
         Self::of_copy(held.copy(CACHE_BYTES, timeout)?)
     }
@@ -104,6 +105,7 @@ impl View {
     /// # Errors
     ///
     /// [`OpenError`], by what stands in the way.
+    #[doc(hidden)]
     pub fn of_kept(kept: &Kept<'_>, timeout: &StorageTimeout) -> Result<Self, OpenError> {
         Self::of_copy(kept.copy(CACHE_BYTES, timeout)?)
     }
@@ -224,6 +226,12 @@ impl View {
                 count: c.count,
             })
         })
+    }
+
+    /// The source position of the state; as [`Engine::source`](crate::Engine::source).
+    #[must_use]
+    pub fn source(&self) -> Option<&[u8]> {
+        self.stored.record.scalars.source.as_deref()
     }
 
     /// The words with their counts, in byte order.

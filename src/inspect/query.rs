@@ -316,11 +316,10 @@ impl View {
             ..Filter::default()
         };
         let written = self.answer(&Query::Dump(whole), |line| {
-            to.write_all(line)?;
-            to.write_all(b"\n")?;
-            Ok::<(), InspectError>(())
+            let written = to.write_all(line).and_then(|()| to.write_all(b"\n"));
+            written.map_err(InspectError::Unwritten)
         });
-        written.and_then(|()| Ok(to.flush()?))
+        written.and_then(|()| to.flush().map_err(InspectError::Unwritten))
     }
 
     fn dump_section<E, F>(

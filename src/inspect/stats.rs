@@ -41,7 +41,8 @@ pub struct Stats {
     /// What each tree of the database holds; its file takes twice as much, or more while it is
     /// small.
     pub trees: Vec<TreeStats>,
-    /// Figures of the process, if one is running.
+    /// Figures of the process, if it was asked by its control socket. A program with a handle has
+    /// them from [`Monitor::process`](crate::node::Monitor::process).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process: Option<ProcessStats>,
 }

@@ -282,6 +282,15 @@ impl Loader {
             return Ok(());
         }
         let position = Position(line.position);
+        let head = self.said("position").min(MAX_POSITION);
+        if !(1..=head).contains(&position.0) || self.released.contains(position) {
+            let expected = format!("positions from 1 to {head}, each once");
+            return Err(contradiction(
+                "outputs have",
+                expected,
+                position.to_string(),
+            ));
+        }
         // The outputs of one release stand in the order of their positions.
         let (last_position, last_commit) = self.last_output;
         if last_commit.is_some() != line.commit.is_some() || position < last_position {

@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use tracing::{info, warn};
 
+use crate::driver::Outcome;
 use crate::engine::Handle;
 use crate::error::StorageError;
 use crate::node::client::{self, ClientStream};
@@ -48,6 +49,9 @@ const TRY_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// How often it is looked whether the place that is kept is free again.
 const LOOK_FOR_PLACE_EVERY: Duration = Duration::from_millis(2);
+
+/// How often it is looked whether the threads of a server have ended.
+const LOOK_FOR_END_EVERY: Duration = Duration::from_millis(2);
 
 /// Connections that may wait to be taken.
 const WAITING_CONNECTIONS: i32 = 128;
@@ -127,8 +131,9 @@ impl ControlSocket {
             thread::scope(|scope| self.take_clients(scope, service));
         };
         Ok(ControlServer {
-            thread: Some(threads::start("control", serve)?),
+            thread: threads::start("control", serve)?,
             stop,
+            outcome: handle.pipeline().outcome(),
         })
     }
 
@@ -166,16 +171,17 @@ impl ControlSocket {
 /// Clients of a control socket are served for as long as this lives.
 #[derive(Debug)]
 pub struct ControlServer {
-    thread: Option<JoinHandle<()>>,
+    thread: JoinHandle<()>,
     stop: Stop,
+    outcome: Outcome,
 }
 
 impl Drop for ControlServer {
     fn drop(&mut self) {
         self.stop.request();
-        if let Some(thread) = self.thread.take() {
-            // A panic, which has been told, costs the clients their connections.
-            thread.join().unwrap_or_default();
+        // Where the storage is stuck, so may be an answer that reads it.
+        while !self.thread.is_finished() && !self.outcome.is_stuck() {
+            thread::sleep(LOOK_FOR_END_EVERY);
         }
     }
 }

@@ -111,7 +111,11 @@ pub fn serve(
     let pipeline = handle.into_pipeline();
     let outcome = pipeline.outcome();
     let stop_at_failure = stop.clone();
-    pipeline.when_failed(move || stop_at_failure.request());
+    pipeline.when_failed(move || {
+        stop_at_failure.request();
+        // Nothing may wait without a limit for a reader that takes nothing.
+        stop_at_failure.hurry();
+    });
     if monitor.keeps_last_state() {
         keep_last_state(&pipeline, monitor);
     }

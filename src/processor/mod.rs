@@ -163,7 +163,7 @@ impl Processor {
         preparation: &Preparation,
         receipt: Receipt,
     ) -> Result<Option<Answer>, StorageError> {
-        if let Err(refusal) = request.check_lengths().and_then(|()| self.check_space()) {
+        if let Err(refusal) = self.check(request) {
             return Ok(Some(Err(refusal)));
         }
         let answer = match *request {
@@ -184,6 +184,15 @@ impl Processor {
             Request::Advance { source } => Ok(self.advance(source)),
         };
         Ok(Some(answer))
+    }
+
+    /// Refuses a request of which nobody has to look at the state.
+    ///
+    /// # Errors
+    ///
+    /// A [`Refusal`] of its lengths, or as the disk is nearly full.
+    pub(crate) fn check(&self, request: &Request<'_>) -> Result<(), Refusal> {
+        request.check_lengths().and_then(|()| self.check_space())
     }
 
     /// True if the receipt is of everything that was applied.
@@ -331,7 +340,7 @@ impl Processor {
 
     fn advance(&mut self, source: &[u8]) -> Reply {
         self.state.source = Some(source.to_vec());
-        if self.state.autocommit {
+        if self.state.autocommit && self.state.pending == 0 {
             self.state.committed_source = self.state.source.clone();
             self.open_released();
         }

@@ -96,9 +96,9 @@ impl Rebuild<'_> {
         self.0.state.timeline = Timeline::new(rest.timeline, head.next());
         self.0.state.settled = rest.settled;
         self.0.state.autocommit = rest.autocommit;
-        self.0.open_released();
         self.0.state.source = rest.source;
         self.0.state.committed_source = rest.committed_source;
+        self.0.open_released();
         self.0.changes.scalars = true;
         self.0.changes.closed = true;
         self.0.changes.released = true;

@@ -317,7 +317,8 @@ impl AnswerWriter {
             }
             InspectError::Storage(_)
             | InspectError::Unspeakable(_)
-            | InspectError::Unwritten(_) => ErrorCode::Crash,
+            | InspectError::Unwritten(_)
+            | InspectError::Handle(_) => ErrorCode::Crash,
         };
         self.refuse(out, code, &error.to_string());
     }
@@ -354,7 +355,8 @@ fn code_of(refusal: &Refusal) -> ErrorCode {
     match refusal {
         Refusal::Empty { .. } | Refusal::TooLong { .. } => ErrorCode::MalformedRequest,
         Refusal::UnknownCheckpoint { .. } => ErrorCode::KeyDoesNotExist,
-        Refusal::LowDisk { .. } => ErrorCode::TemporarilyUnavailable,
+        // The second is of requests that have no line.
+        Refusal::LowDisk { .. } | Refusal::AfterRefused => ErrorCode::TemporarilyUnavailable,
     }
 }
 

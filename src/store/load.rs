@@ -68,6 +68,11 @@ pub(crate) struct DurableState {
 }
 
 impl DurableState {
+    /// The source position of the state.
+    pub(crate) fn source(&self) -> Option<Vec<u8>> {
+        self.record.scalars.source.clone()
+    }
+
     /// Reads the live sets too.
     ///
     /// # Errors

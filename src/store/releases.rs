@@ -62,6 +62,11 @@ impl Releases<'_> {
         let head = self.reader.durable();
         let (pack, releases) = decode_releases(self.reader.trees(), entry, self.from, head)?;
         let (first, commits) = (pack.first_output(), pack.first_commits());
+        if self.reached.is_none() && first > self.from {
+            let expected = format!("output {}", self.from);
+            let found = format!("output {first} as the first");
+            return Err(StorageError::damaged("the output log", expected, found));
+        }
         let (reached, numbered) = match self.reached {
             Some(reached) => reached,
             None if first == 0 => (0, 0),

@@ -161,3 +161,29 @@ fn a_dump_of_it_that_is_loaded_goes_on_with_it() {
     verified(&copy);
     assert_eq!(stats(&copy)["autocommit"], true);
 }
+
+#[test]
+fn a_dump_that_releases_a_position_twice_is_refused() {
+    let home = scratch_dir();
+    let [data_dir, copy] = ["data", "copy"].map(|name| home.path().join(name));
+    let mut oracle = Oracle::new();
+    oracle.switch_autocommit_on();
+    let requests = [event("e1", "a"), event("e2", "b"), event("e3", "c")];
+    send(&data_dir, &["--autocommit"], &mut oracle, &requests);
+    let dumped = dump_of(&data_dir, &[]);
+    for position in [1, 3, 0, 4, u64::MAX] {
+        let wrong = format!("\"offset\":1,\"position\":{position},");
+        let lines = dumped.replace("\"offset\":1,\"position\":2,", &wrong);
+        assert!(position == 2 || lines != dumped, "{dumped}");
+        let (records, _) = lines
+            .split_once("{\"type\":\"digest\"")
+            .expect("it has a digest");
+        let digest = xxhash_rust::xxh3::xxh3_64(records.as_bytes());
+        let count = records.lines().count();
+        let digest =
+            format!("{{\"type\":\"digest\",\"records\":{count},\"xxh3\":\"{digest:016x}\"}}");
+        let changed = format!("{records}{digest}\n");
+        let line = run(&mut on_directory("load", &copy, &[]), &changed).expect_refusal(1);
+        assert!(line.contains("contradicts itself"), "{line}");
+    }
+}

@@ -7,7 +7,8 @@ use crate::order::shimmed::Bench;
 use crate::programs::program;
 use exactly_once::node::{ControlSocket, Monitor};
 use exactly_once::{
-    Answer, Engine, Handle, Options, Outcome, Pending, Reply, Request, StorageError, View,
+    Engine, Handle, Options, Outcome, Pending, Processed, Refusal, Reply, Request, StorageError,
+    View,
 };
 use std::future::Future;
 use std::io::{BufRead, BufReader, Read};
@@ -25,11 +26,10 @@ fn share(dir: &Path) -> Handle {
     engine.share().expect("there is room for a thread")
 }
 
-fn processed(pending: Pending<Answer>) -> (u64, Outcome) {
-    match pending.wait().expect("the storage works") {
-        Ok(Reply::Processed { count, outcome }) => (count, outcome),
-        other => panic!("an event is processed: {other:?}"),
-    }
+fn processed(pending: Pending<Result<Processed, Refusal>>) -> (u64, Outcome) {
+    let answer = pending.wait().expect("the storage works");
+    let processed = answer.expect("the disk has room");
+    (processed.count, processed.outcome)
 }
 
 fn count(handle: &Handle, word: &str) -> u64 {
@@ -256,6 +256,7 @@ fn after_a_failure_of_the_storage_every_call_opens_with_its_first_cause() {
         handle.count("w").wait().err(),
         handle.contains("e1").wait().err(),
         handle.view().wait().err(),
+        handle.source().wait().err(),
         handle.clone().close().err(),
         handle.close().err(),
     ];
@@ -327,7 +328,7 @@ fn what_sixty_four_threads_were_answered_is_there_after_a_kill_and_counted_once(
                 );
             }
             // Each thread has one event more under way at most: sent again, it counts once.
-            let counted = engine.count(&format!("w{thread}"));
+            let counted = engine.count(&format!("w{thread}")).expect("it works");
             assert!(
                 (last + 1..=last + 2).contains(&counted),
                 "{thread}: {counted}, {last}"
@@ -396,4 +397,89 @@ fn commands_ask_a_program_that_serves_the_control_socket_of_its_handle() {
     assert!(!dir.join("control.sock").exists());
     handle.close().expect("the storage works");
     View::open(&dir).expect("it is at rest");
+}
+
+#[test]
+fn a_handle_that_closes_the_directory_closes_it_for_its_clones() {
+    let dir = tempfile::tempdir().expect("there is room");
+    let handle = share(dir.path());
+    let clone = handle.clone();
+    let pending = clone.process("e1", "w");
+    handle.close().expect("the storage works");
+    assert_eq!(processed(pending), (1, Outcome::Accepted));
+    let late = clone.process("e2", "w").wait();
+    assert!(matches!(
+        &*late.expect_err("it is closed"),
+        StorageError::Closed
+    ));
+    // The clone that is left holds nothing.
+    let again = share(dir.path());
+    assert_eq!(processed(again.process("e2", "w")), (2, Outcome::Accepted));
+}
+
+#[test]
+fn a_source_position_is_refused_after_a_refused_event_and_told_by_a_handle() {
+    let dir = tempfile::tempdir().expect("there is room");
+    let handle = share(dir.path());
+    let advance = |source: &'static [u8]| Request::Advance { source };
+    let event = |event_id| Request::Process {
+        event_id,
+        word: "w",
+    };
+    let answers = handle.submit(&[event("e1"), advance(b"1"), event(""), advance(b"2")]);
+    let answers = answers.wait().expect("the storage works");
+    assert_eq!(answers[1], Ok(Reply::Advanced));
+    assert_eq!(answers[3], Err(Refusal::AfterRefused));
+    assert_eq!(
+        handle.source().wait().expect("it works").as_deref(),
+        Some(&b"1"[..])
+    );
+    let answers = handle
+        .submit(&[advance(b"2")])
+        .wait()
+        .expect("the storage works");
+    assert_eq!(answers, [Ok(Reply::Advanced)]);
+    let view = handle.view().wait().expect("it can be read");
+    assert_eq!(view.source(), Some(&b"2"[..]));
+}
+
+#[test]
+fn a_call_by_a_thread_that_unwinds_costs_the_others_nothing() {
+    struct AtTheEnd(Handle);
+    impl Drop for AtTheEnd {
+        fn drop(&mut self) {
+            processed(self.0.process("while unwinding", "w"));
+        }
+    }
+    let dir = tempfile::tempdir().expect("there is room");
+    let handle = share(dir.path());
+    let clone = handle.clone();
+    let unwound = thread::spawn(move || {
+        let _end = AtTheEnd(clone);
+        std::panic::resume_unwind(Box::new("nothing is printed of this"));
+    });
+    assert!(unwound.join().is_err());
+    assert_eq!(count(&handle, "w"), 1);
+}
+
+#[test]
+fn duplicates_that_nobody_waits_for_are_persisted_all_the_same() {
+    let dir = tempfile::tempdir().expect("there is room");
+    let handle = share(dir.path());
+    processed(handle.process("e1", "w"));
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            let handle = handle.clone();
+            scope.spawn(move || {
+                for _ in 0..50_000 {
+                    drop(handle.process("e1", "w"));
+                }
+            });
+        }
+        let started = Instant::now();
+        for _ in 0..5 {
+            assert_eq!(count(&handle, "w"), 1);
+        }
+        assert!(started.elapsed() < PATIENCE, "a call waits for all others");
+    });
 }

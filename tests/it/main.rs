@@ -18,6 +18,7 @@ mod directory;
 mod displaced;
 mod dump;
 mod each_command;
+mod embedding;
 mod environment;
 mod examples;
 mod faults;

@@ -91,7 +91,7 @@ fn a_reply_cannot_be_read_before_it_is_on_stable_storage() {
     };
     let lines = read(after).into_iter().zip(read(before));
     let differing: Vec<_> = lines.filter(|(after, before)| after != before).collect();
-    let line = |code: &str| format!("    let answer: Answer = {code};");
+    let line = |code: &str| format!("    let answer: Result<Processed, Refusal> = {code};");
     assert_eq!(differing, [(line("pending.wait()?"), line("pending"))]);
 
     let home = scratch_dir();
@@ -109,7 +109,8 @@ fn a_reply_cannot_be_read_before_it_is_on_stable_storage() {
     let refused = compile(before, &library);
     let said = String::from_utf8_lossy(&refused.stderr);
     assert!(!refused.status.success(), "it compiles");
-    let expected = "expected `Result<Reply, Refusal>`, found `Pending<Result<Reply, Refusal>>`";
+    let expected =
+        "expected `Result<Processed, Refusal>`, found `Pending<Result<Processed, Refusal>>`";
     for part in ["error[E0308]: mismatched types", expected] {
         assert!(said.contains(part), "{part}: {said}");
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use exactly_once::{Engine, Handle, Options, Reply, StorageError};
+use exactly_once::{Engine, Handle, Options, StorageError};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -43,14 +43,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn send(handle: &Handle, thread: u32, events: u32) -> Result<(), Arc<StorageError>> {
     for event in 0..events {
         let pending = handle.process(&format!("{thread}-{event}"), &format!("w{thread}"));
-        match pending.wait()? {
-            Ok(Reply::Processed { count, .. }) => {
-                let line = format!("{thread} {event} {count}\n");
-                // A reader that is gone is no reason to stop.
-                stdout().write_all(line.as_bytes()).unwrap_or_default();
-            }
-            refused => panic!("an event is processed: {refused:?}"),
-        }
+        let processed = pending.wait()?.expect("the disk has room");
+        let line = format!("{thread} {event} {}\n", processed.count);
+        // A reader that is gone is no reason to stop.
+        stdout().write_all(line.as_bytes()).unwrap_or_default();
     }
     Ok(())
 }

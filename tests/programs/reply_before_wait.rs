@@ -1,12 +1,12 @@
 //! Would read a reply before it is on stable storage, and so does not compile.
 
-use exactly_once::{Answer, Engine, Options};
+use exactly_once::{Engine, Options, Processed, Refusal};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let directory = std::env::args().nth(1).ok_or("name a directory")?;
     let handle = Engine::open(directory, &Options::default())?.share()?;
     let pending = handle.process("e1", "hello");
-    let answer: Answer = pending;
+    let answer: Result<Processed, Refusal> = pending;
     println!("{answer:?}");
     Ok(handle.close()?)
 }

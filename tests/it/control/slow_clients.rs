@@ -164,3 +164,45 @@ fn large_replies_that_standard_output_does_not_take_put_off_the_requests_after_t
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert_eq!(ended.stdout.lines().count() as u64, RESTORES + EVENTS);
 }
+
+/// Found by reading: the stage that waits for standard output, as a large reply is to follow, did
+/// not hear that the storage had failed.
+#[test]
+fn a_storage_that_fails_while_standard_output_takes_nothing_ends_the_process() {
+    const WORDS: u64 = 60_000;
+    let home = scratch_dir();
+    let data_dir = home.path().join("data");
+    let long = "x".repeat(400);
+    let words = (0..WORDS).map(|n| event(n, &format!("e{n}"), &format!("{n} {long}")));
+    let checkpoint = line("checkpoint", WORDS, r#""checkpoint_id":"c""#);
+    let input: String = words.chain([checkpoint]).map(|line| line + "\n").collect();
+    let (_, stderr, status) = run_once(&data_dir, input.as_bytes());
+    assert!(status.success(), "{stderr}");
+    let mut node = binary();
+    node.arg("--data-dir").arg(&data_dir);
+    let mut node = spawn(node.stdin(Stdio::piped()));
+    let mut stdin = node.stdin.take().expect("it is piped");
+    let restores = (0..40).map(|number| line("restore", number, r#""checkpoint_id":"c""#) + "\n");
+    stdin
+        .write_all(restores.collect::<String>().as_bytes())
+        .expect("it is read");
+    let mut other = SocketClient::connect(&data_dir);
+    let moves = line("dump", 1, r#""only":"moves""#);
+    eventually("it is put off", || {
+        let before = other.records(&moves).len();
+        thread::sleep(Duration::from_millis(500));
+        before > 0 && other.records(&moves).len() == before
+    });
+    std::fs::remove_file(data_dir.join("db")).expect("it is there");
+    other.send(&event(1, "new", "w"));
+    let deadline = Instant::now() + Duration::from_secs(40);
+    let ended = loop {
+        match node.try_wait().expect("it can be waited for") {
+            Some(status) => break status,
+            None => assert!(Instant::now() < deadline, "it waits for standard output"),
+        }
+        thread::sleep(Duration::from_millis(50));
+    };
+    assert_eq!(ended.code(), Some(5));
+    drop(stdin);
+}

@@ -73,7 +73,8 @@
 //!
 //! [`Engine::share`] gives a [`Handle`], of which each thread takes a clone. A call returns a
 //! [`Pending`]: its result cannot be read before it is on stable storage. Calls that come together
-//! share one wait for the disk, so many threads get many times the rate of one.
+//! share one wait for the disk: the more threads call at once, the more requests each wait makes
+//! durable.
 //!
 //! ```
 //! # use exactly_once::{Engine, Options};
@@ -184,8 +185,8 @@
 //! A request that is not carried out is answered with a [`Refusal`], and nothing has changed. An
 //! [`OpenError`] says what stands in the way of opening a directory, and what helps. A
 //! [`StorageError`] is final: whether what was not answered took effect is decided by the next open
-//! in a new process. With a handle, every call fails with the first of them. What is logged, such as
-//! an event that comes again with another word, goes to the crate `tracing`.
+//! in a new process. With a handle, every call fails with the first of them. What is logged, such
+//! as an event that comes again with another word, goes to the crate `tracing`.
 //!
 //! ```
 //! # use std::time::SystemTime;

@@ -45,9 +45,9 @@ pub struct Options {
     /// that is; opening it again takes as long as that start would.
     #[doc(hidden)]
     pub reopen_bytes: u64,
-    /// Whether every output is released as its event is accepted, as if a commit followed each event
-    /// without its reply, number and time. A directory that was created or once opened with this
-    /// keeps it; what was pending is released then. No by default.
+    /// Whether every output is released as its event is accepted, as if a commit followed each
+    /// event without its reply, number and time. A directory that was created or once opened with
+    /// this keeps it; what was pending is released then. No by default.
     pub autocommit: bool,
     /// Whether to go on with a database that has lost what was answered; no by default. What is
     /// gone comes back only if its events are sent again, and its positions are used again.

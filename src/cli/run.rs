@@ -166,7 +166,10 @@ impl StateDirectory {
         let temporary = std::env::temp_dir();
         refuse_inside_a_state(&temporary.join("state"))?;
         let directory = Scratch::new_in(&temporary);
-        let directory = directory.context("making a temporary directory for the state, which TMPDIR or --data-dir can place elsewhere")?;
+        let directory = directory.context(
+            "making a temporary directory for the state, which TMPDIR or --data-dir can place \
+             elsewhere",
+        )?;
         if !talk.quiet {
             super::say::say(
                 "the state is temporary and removed at the end; keep it with --data-dir DIR",

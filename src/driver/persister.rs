@@ -1,5 +1,6 @@
 //! The thread of the pipeline: it persists groups, and delivers what they are answered.
 
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -58,8 +59,8 @@ impl Persister {
         }
     }
 
-    /// Persists until there are no callers any more, and closes the store; or until the pipeline has
-    /// failed.
+    /// Persists until there are no callers any more, and closes the store; or until the pipeline
+    /// has failed.
     pub(super) fn run(mut self) {
         let worked = catch_unwind(AssertUnwindSafe(|| self.work()));
         // A panic has been told.
@@ -160,18 +161,11 @@ impl Persister {
 
     fn deliver(&mut self, persisted: Persisted<Vec<Answered<Ticket>>>) {
         self.shared.figures.set_store_times(self.store.times());
-        let mut replies = persisted.replies.into_iter();
-        while let Some(Answered { ticket, answers }) = replies.next() {
+        let places = places(&persisted.replies);
+        for (Answered { ticket, answers }, place) in persisted.replies.into_iter().zip(places) {
             let view = match ticket.wants_view().then(|| self.store.view()).transpose() {
                 Ok(view) => view,
                 Err(error) => return self.shared.fail(error),
-            };
-            let receiver = ticket.receiver();
-            let mut others = replies.as_slice().iter();
-            let has_more = receiver.is_some() && others.any(|o| o.ticket.receiver() == receiver);
-            let place = match has_more {
-                true => Place::Within,
-                false => Place::Last,
             };
             ticket.deliver(answers, view, place);
         }
@@ -206,4 +200,16 @@ impl Persister {
         let waiting = std::mem::take(&mut self.shared.queue.lock().groups);
         drop(waiting);
     }
+}
+
+/// The place of each part of a group among those for its receiver.
+fn places(parts: &[Answered<Ticket>]) -> Vec<Place> {
+    let mut receivers = HashSet::new();
+    let mut place = |part: &Answered<Ticket>| match part.ticket.receiver() {
+        Some(receiver) if !receivers.insert(receiver) => Place::Within,
+        _ => Place::Last,
+    };
+    let mut places: Vec<Place> = parts.iter().rev().map(&mut place).collect();
+    places.reverse();
+    places
 }

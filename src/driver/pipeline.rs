@@ -18,7 +18,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
-use std::thread::JoinHandle;
+use std::thread::ThreadId;
 use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
@@ -49,7 +49,7 @@ pub(crate) struct Pipeline(Arc<Owner>);
 struct Owner {
     shared: Arc<Shared>,
     preparer: Preparer,
-    persister: JoinHandle<()>,
+    persister: ThreadId,
     /// Disconnected when the persister has ended.
     ended: Receiver<()>,
 }
@@ -167,7 +167,7 @@ impl Pipeline {
         Ok(Self(Arc::new(Owner {
             shared,
             preparer,
-            persister: threads::start("persist", run)?,
+            persister: threads::start("persist", run)?.thread().id(),
             ended,
         })))
     }
@@ -311,9 +311,8 @@ impl Owner {
 
     /// Waits until the persister has ended, but not for a storage that is stuck.
     fn wait(&self) {
-        let current = std::thread::current().id();
         // What answers are delivered to may drop the last clone: it cannot wait for its own thread.
-        if self.persister.thread().id() == current {
+        if self.persister == std::thread::current().id() {
             return;
         }
         while self.ended.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {

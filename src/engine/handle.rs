@@ -7,7 +7,7 @@ use crate::engine::Engine;
 use crate::engine::pending::{Delivered, Pending, Promise};
 use crate::error::StorageError;
 use crate::inspect::View;
-use crate::processor::Preparer;
+use crate::processor::Preparation;
 use crate::request::{Answer, Processed, Refusal, Reply, Request};
 use crate::statistics::Statistics;
 
@@ -16,8 +16,8 @@ use crate::statistics::Statistics;
 /// A call applies its requests in memory, on the thread that makes it, and returns a [`Pending`],
 /// which opens once everything that it says is on stable storage. What one thread calls is carried
 /// out in the order of its calls. Calls that come together share a group, and so one wait for the
-/// disk: many threads get many times the rate of one. A call waits for its turn, and for the disk
-/// only while several groups wait for it.
+/// disk: the more threads call at once, the more requests each wait makes durable. A call waits for
+/// its turn, and for the disk only while several groups wait for it.
 ///
 /// The directory is closed when the last handle is dropped, which waits for that, or by
 /// [`Handle::close`], which also says how it went. After a [`StorageError`] every call opens with
@@ -37,10 +37,10 @@ impl Handle {
 
     /// Counts an event, unless its id is in the state already: [`Request::Process`].
     pub fn process(&self, event_id: &str, word: &str) -> Pending<Result<Processed, Refusal>> {
-        let request = [Request::Process { event_id, word }];
-        let preparer = self.pipeline.preparer();
+        let request = Request::Process { event_id, word };
+        let preparation = self.pipeline.preparer().prepare(&request);
         self.call(1, false, open_processed, |turn, promise| {
-            apply(turn, promise, preparer, &request)
+            apply(turn, promise, &[request], &[preparation])
         })
     }
 
@@ -49,8 +49,9 @@ impl Handle {
     /// any number of the first of them may have been carried out, and none after these.
     pub fn submit(&self, requests: &[Request<'_>]) -> Pending<Vec<Answer>> {
         let preparer = self.pipeline.preparer();
+        let preparations: Vec<_> = requests.iter().map(|r| preparer.prepare(r)).collect();
         self.call(requests.len(), false, open_all, |turn, promise| {
-            apply(turn, promise, preparer, requests)
+            apply(turn, promise, requests, &preparations)
         })
     }
 
@@ -129,20 +130,19 @@ impl Handle {
     }
 }
 
-/// Applies requests of one call in its turn.
+/// Applies the requests of one call in its turn, each with its preparation.
 fn apply(
     turn: &mut Turn<'_>,
     promise: &Promise,
-    preparer: Preparer,
     requests: &[Request<'_>],
+    preparations: &[Preparation],
 ) -> Result<(), StorageError> {
-    for (at, request) in requests.iter().enumerate() {
-        let preparation = preparer.prepare(request);
-        let mut applied = turn.apply(request, &preparation)?;
+    for (at, (request, preparation)) in requests.iter().zip(preparations).enumerate() {
+        let mut applied = turn.apply(request, preparation)?;
         while applied == Applied::NeedsReceipt {
             turn.end_part(promise.part(), requests.len() - at);
             turn.persist()?;
-            applied = turn.apply(request, &preparation)?;
+            applied = turn.apply(request, preparation)?;
         }
         if applied == Applied::GroupIsFull {
             turn.end_part(promise.part(), requests.len() - at);

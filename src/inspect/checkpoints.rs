@@ -204,12 +204,7 @@ impl View {
         if unsettled.is_empty() {
             return Ok(absorbed);
         }
-        let mut released = PositionSet::default();
-        for release in self.releases(since)? {
-            let release = release?;
-            let ranges = release.ranges_from(since);
-            ranges.for_each(|range| released.insert_range(range));
-        }
+        let released = self.releases(since)?.into_positions()?;
         // The ids of the smaller set are held in memory, and no others than those of both sets.
         let ids = if released.len() < unsettled.len() {
             self.ids(&released)?

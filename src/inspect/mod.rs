@@ -1,8 +1,8 @@
 //! Looking at a state, of a resting directory or of a running process, without changing it.
 //!
 //! Everything is read in one order and from what is stored. In a dump, counts are a fold over the
-//! journal and not a snapshot, and released outputs come from the output log. The same state gives the
-//! same records.
+//! journal and not a snapshot, and released outputs come from the output log. The same state gives
+//! the same records.
 
 mod checkpoints;
 mod digest;

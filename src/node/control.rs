@@ -1,8 +1,8 @@
 //! The control socket: other processes of the same user ask and tell a running node things.
 //!
 //! Each client has a thread that reads its requests and takes turns for them, as there is one for
-//! standard input, and a thread that writes its replies. Neither can hold up the node: a client whose
-//! replies pile up is not read any further.
+//! standard input, and a thread that writes its replies. Neither can hold up the node: a client
+//! whose replies pile up is not read any further.
 
 use std::collections::VecDeque;
 use std::fs;

@@ -1,8 +1,8 @@
 //! What waits to be written to one reader: the one of the output, or a client.
 //!
-//! The thread that persists fills an outbox and never waits for its reader. A thread of the outbox's
-//! own spells the replies and writes them; where that surely needs no waiting, the thread that
-//! persists does it at once. While much waits, requests of that sender are not read.
+//! The thread that persists fills an outbox and never waits for its reader. A thread of the
+//! outbox's own spells the replies and writes them; where that surely needs no waiting, the thread
+//! that persists does it at once. While much waits, requests of that sender are not read.
 
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

@@ -1,8 +1,9 @@
 //! The one place of order: deduplicate, apply, collect what must be written, answer.
 //!
-//! This file accepts events and saves checkpoints; [`release`] releases outputs, [`prepared`] works out of them ahead what it can,
-//! [`twins`] finds those of an event that came before, [`moves`] goes from one timeline to another,
-//! and [`rebuild`] takes a state over from elsewhere. [`changes`] are collected for the next group.
+//! This file accepts events and saves checkpoints. [`prepared`] works out ahead what it can of a
+//! request, [`twins`] finds the earlier positions of an event id, [`release`] releases outputs,
+//! [`moves`] goes from one timeline to another, and [`rebuild`] takes a state over from elsewhere.
+//! [`changes`] are collected for the next group.
 //!
 //! A [`Processor`] applies requests in memory, ahead of the disk, and hands out what they change
 //! as [`Group`]s. Only [`crate::driver`] uses it, which keeps its answers until their group is
@@ -31,7 +32,7 @@ use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
 use crate::state::timeline::Timeline;
 use crate::statistics::Statistics;
-use crate::store::entry::{Entry, EventId};
+use crate::store::entry::Entry;
 use crate::store::{Checkpoint, Group, LowSpace, Reader, Receipt, Scalars, SpaceFloor, Store};
 use changes::Changes;
 use prepared::Event;
@@ -186,11 +187,11 @@ impl Processor {
         Ok(Some(answer))
     }
 
-    /// Refuses a request of which nobody has to look at the state.
+    /// Checks what can be checked without the state.
     ///
     /// # Errors
     ///
-    /// A [`Refusal`] of its lengths, or as the disk is nearly full.
+    /// A [`Refusal`] if a length is out of its range, or the disk is nearly full.
     pub(crate) fn check(&self, request: &Request<'_>) -> Result<(), Refusal> {
         request.check_lengths().and_then(|()| self.check_space())
     }
@@ -446,27 +447,6 @@ impl Processor {
     /// How many events of the state carry a word.
     pub(crate) fn count(&self, word: &str) -> u64 {
         self.state.counts.get_hashed(word, word_hash(word), None)
-    }
-
-    /// True if the state has an event with this id.
-    ///
-    /// # Errors
-    ///
-    /// [`StorageError`] if the store cannot be read.
-    pub(crate) fn contains(&mut self, event_id: &str) -> Result<bool, StorageError> {
-        let wanted = EventId::new(event_id);
-        for position in self.index.candidates(self.index.fingerprint(event_id))? {
-            if !self.state.timeline.contains(position) {
-                continue;
-            }
-            let (is_it, _) = self
-                .journal
-                .with_entry(position, |entry| entry.event_id == wanted)?;
-            if is_it {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     /// The source position of the state.

@@ -1,8 +1,8 @@
 //! Going from one timeline to another: restart, restore and rollback are one operation.
 //!
 //! A restore is applied only when everything before it is durable, as it reads checkpoints and
-//! commits from the store. A rollback needs none of these: what it takes back is in the journal, durable or not, and it
-//! starts from no snapshot that is not durable.
+//! commits from the store. A rollback needs none of these: what it takes back is in the journal,
+//! durable or not, and it starts from no snapshot that is not durable.
 
 use tracing::warn;
 
@@ -61,17 +61,12 @@ impl Processor {
         if unsettled.is_empty() || checkpoint.outputs == self.state.outputs {
             return Ok(());
         }
-        let mut released = PositionSet::default();
         let state = &self.state;
-        let releases =
-            self.reader
-                .releases(checkpoint.outputs, &state.settled.released, state.outputs)?;
-        for release in releases {
-            let ranges = release?;
-            let ranges = ranges.ranges_from(checkpoint.outputs);
-            ranges.for_each(|range| released.insert_range(range));
-        }
-        let released = released.difference(&checkpoint.timeline);
+        let released = self
+            .reader
+            .releases(checkpoint.outputs, &state.settled.released, state.outputs)?
+            .into_positions()?
+            .difference(&checkpoint.timeline);
         // Either side finds the same pairs, so the shorter way is taken.
         let from_released = released.len() < unsettled.len();
         let (walked, sought) = if from_released {

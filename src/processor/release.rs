@@ -81,7 +81,7 @@ impl Processor {
         debug_assert_eq!(pending.len(), self.state.pending);
         if !pending.is_empty() {
             self.state.settled.released.add(&pending);
-            self.add_release(commit, pending.into());
+            self.add_release(self.state.outputs, commit, pending.into());
             self.state.outputs += self.state.pending;
             self.state.pending = 0;
         }
@@ -91,7 +91,7 @@ impl Processor {
     pub(super) fn close_released(&mut self, last: Position) {
         if let Some(range) = self.state.settled.released.close(last) {
             let first_output = self.state.outputs - range.len();
-            self.add_release_at(first_output, None, range.into());
+            self.add_release(first_output, None, range.into());
         }
         self.changes.scalars = true;
     }
@@ -115,11 +115,7 @@ impl Processor {
         }
     }
 
-    fn add_release(&mut self, commit: Option<Commit>, released: ReleasedPositions) {
-        self.add_release_at(self.state.outputs, commit, released);
-    }
-
-    fn add_release_at(
+    fn add_release(
         &mut self,
         first_output: u64,
         commit: Option<Commit>,

@@ -10,6 +10,7 @@ use crate::processor::prepared::Event;
 use crate::state::State;
 use crate::state::position::Position;
 use crate::store::block::Cursor;
+use crate::store::entry::EventId;
 
 /// An event that was sent again and processed again so many times is followed no more.
 const MAX_CURSORS: usize = 4;
@@ -104,5 +105,26 @@ impl Processor {
             }
         }
         Ok(twins)
+    }
+
+    /// True if the state has an event with this id.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if the store cannot be read.
+    pub(crate) fn contains(&mut self, event_id: &str) -> Result<bool, StorageError> {
+        let wanted = EventId::new(event_id);
+        for position in self.index.candidates(self.index.fingerprint(event_id))? {
+            if !self.state.timeline.contains(position) {
+                continue;
+            }
+            let (is_it, _) = self
+                .journal
+                .with_entry(position, |entry| entry.event_id == wanted)?;
+            if is_it {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }

@@ -149,7 +149,7 @@ impl PositionRange {
     }
 }
 
-/// The ranges of `take` positions behind the first `skip` of growing ranges, in growing order.
+/// The ranges of `take` positions after the first `skip` of growing ranges, in growing order.
 pub(crate) fn slice(
     mut ranges: impl Iterator<Item = PositionRange>,
     mut skip: u64,

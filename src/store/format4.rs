@@ -87,44 +87,63 @@ type Entries = Vec<(Vec<u8>, Vec<u8>)>;
 ///
 /// [`StorageError`] if it cannot be read, or is not what was written.
 pub(super) fn upgrade(trees: &Trees) -> Result<(), StorageError> {
-    let head: HeadRecord4 = {
-        let what = "the record of the head";
-        let bytes = trees.meta.get("head")?;
-        let bytes = bytes.ok_or_else(|| StorageError::damaged(what, "a record", "nothing"))?;
-        record::decode_of(FORMAT_4 as u8, &bytes, what)?
+    let head: HeadRecord4 = meta_record(trees, "head")?;
+    let format: Format = meta_record(trees, "format")?;
+    check_digests(trees, &head.digests)?;
+    let log = Log::read(trees, &head)?;
+    let last_committed_at_ms = log.last_committed_at_ms;
+    let digests = write_again(trees, &head.digests, log)?;
+    let head = head_again(head, last_committed_at_ms, digests);
+    let format = Format {
+        format: FORMAT,
+        ..format
     };
-    let mut format: Format = {
-        let what = "the record of the format";
-        let bytes = trees.meta.get("format")?;
-        let bytes = bytes.ok_or_else(|| StorageError::damaged(what, "a record", "nothing"))?;
-        record::decode_of(FORMAT_4 as u8, &bytes, what)?
-    };
+    let meta = vec![
+        (b"head".to_vec(), record::encode(&head)),
+        (b"format".to_vec(), record::encode(&format)),
+    ];
+    insert(trees, TreeName::Meta, meta)
+}
+
+fn meta_record<T: for<'a> Deserialize<'a>>(trees: &Trees, key: &str) -> Result<T, StorageError> {
+    let what = format!("the record of the {key}");
+    match trees.meta.get(key)? {
+        Some(bytes) => record::decode_of(FORMAT_4 as u8, &bytes, &what),
+        None => Err(StorageError::damaged(what, "a record", "nothing")),
+    }
+}
+
+fn check_digests(trees: &Trees, digests: &Digests4) -> Result<(), StorageError> {
     for (name, digest) in [
-        (TreeName::Sets, &head.digests.sets),
-        (TreeName::Counts, &head.digests.counts),
-        (TreeName::Checkpoints, &head.digests.checkpoints),
-        (TreeName::Seen, &head.digests.seen),
-        (TreeName::Moves, &head.digests.moves),
+        (TreeName::Sets, &digests.sets),
+        (TreeName::Counts, &digests.counts),
+        (TreeName::Checkpoints, &digests.checkpoints),
+        (TreeName::Seen, &digests.seen),
+        (TreeName::Moves, &digests.moves),
     ] {
         check_digest(trees.get(name), digest)?;
     }
-    let log = Log::read(trees, &head)?;
+    Ok(())
+}
+
+/// Writes every record that is another in format 5, and returns the digests that are then right.
+fn write_again(trees: &Trees, digests: &Digests4, log: Log) -> Result<Digests, StorageError> {
     let checkpoints = checkpoints(trees, &log)?;
     let moves = records_again::<MoveRecord>(trees, TreeName::Moves, |_| true)?;
     let runs = records_again::<RunRecord>(trees, TreeName::Seen, |key| key.len() == 4)?;
     let is_header = |key: &[u8]| key.ends_with(&[0; 4]);
     let snapshots = records_again::<SnapshotRecord>(trees, TreeName::Counts, is_header)?;
-    let mut digests = Digests {
-        journal: head.digests.journal,
-        sets: head.digests.sets,
+    let mut new = Digests {
+        journal: digests.journal,
+        sets: digests.sets,
         ..Digests::default()
     };
     for (name, entries, digest) in [
-        (TreeName::Checkpoints, checkpoints, &mut digests.checkpoints),
-        (TreeName::Moves, moves, &mut digests.moves),
-        (TreeName::Seen, runs, &mut digests.seen),
-        (TreeName::Counts, snapshots, &mut digests.counts),
-        (TreeName::Releases, log.packs, &mut digests.releases),
+        (TreeName::Checkpoints, checkpoints, &mut new.checkpoints),
+        (TreeName::Moves, moves, &mut new.moves),
+        (TreeName::Seen, runs, &mut new.seen),
+        (TreeName::Counts, snapshots, &mut new.counts),
+        (TreeName::Releases, log.packs, &mut new.releases),
     ] {
         insert(trees, name, entries)?;
         for entry in trees.get(name).iter() {
@@ -132,15 +151,19 @@ pub(super) fn upgrade(trees: &Trees) -> Result<(), StorageError> {
             digest.add(&key, &value);
         }
     }
+    Ok(new)
+}
+
+fn head_again(head: HeadRecord4, last_committed_at_ms: u64, digests: Digests) -> HeadRecord {
     let scalars = head.scalars;
-    let head = HeadRecord {
+    HeadRecord {
         group: head.group,
         next_set: head.next_set,
         scalars: Scalars {
             position: scalars.position,
             open_from: scalars.open_from,
             last_commit: scalars.last_commit,
-            last_committed_at_ms: log.last_committed_at_ms,
+            last_committed_at_ms,
             outputs: scalars.outputs,
             autocommit: false,
             released_from: None,
@@ -151,13 +174,7 @@ pub(super) fn upgrade(trees: &Trees) -> Result<(), StorageError> {
         },
         digests,
         journal: head.journal,
-    };
-    format.format = FORMAT;
-    let meta = vec![
-        (b"head".to_vec(), record::encode(&head)),
-        (b"format".to_vec(), record::encode(&format)),
-    ];
-    insert(trees, TreeName::Meta, meta)
+    }
 }
 
 /// The output log, which was an entry a commit.
@@ -187,9 +204,8 @@ impl Log {
             let record: CommitRecord4 = record::decode_of(FORMAT_4 as u8, bytes, &what)?;
             let released = load_set(trees, &record.released, record.position)?;
             fits("the offset of a commit", pack.end(), record.first_output)?;
-            if pack.is_full() {
-                log.packs.push(entry_of(&pack));
-                pack = ReleasePack::new(pack.end(), pack.commits());
+            if let Some(full) = pack.begin_next_if_full() {
+                log.packs.push((full.key().to_vec(), full.bytes()));
             }
             pack.push(&StoredRelease {
                 commit: Some(Commit {
@@ -211,7 +227,7 @@ impl Log {
             digest.sum,
         )?;
         if !log.ends.is_empty() {
-            log.packs.push(entry_of(&pack));
+            log.packs.push((pack.key().to_vec(), pack.bytes()));
         }
         Ok(log)
     }
@@ -231,10 +247,6 @@ impl Log {
             )
         })
     }
-}
-
-fn entry_of(pack: &ReleasePack) -> (Vec<u8>, Vec<u8>) {
-    (pack.first_output().to_be_bytes().to_vec(), pack.bytes())
 }
 
 fn checkpoints(trees: &Trees, log: &Log) -> Result<Entries, StorageError> {

@@ -11,7 +11,7 @@
 //! | `sets` | set, piece, each u64 big-endian | a piece of a position set ([`set_codec`]) |
 //! | `counts` | snapshot u64, block u32, both big-endian; 0 is the header | [`counts_codec`] |
 //! | `checkpoints` | checkpoint id | [`record::CheckpointRecord`] |
-//! | `releases` | offset of the first output, u64 big-endian | a pack of releases ([`release_codec`]) |
+//! | `releases` | offset of the first output, u64 big-endian | releases ([`release_codec`]) |
 //! | `moves` | number of the restore or rollback, u64 big-endian | [`record::MoveRecord`] |
 //! | `seen` | run u32, big-endian; with fingerprint and position, a block | [`run_codec`] |
 

@@ -7,8 +7,9 @@
 //!           release*
 //! release = head     varint: bit 0 it is a commit; bit 1 the commit has a position of its own;
 //!                    bit 2 its positions are the pieces of a set; the rest its number of ranges
-//!           ranges   of each in turn the gap from the end of the one before, and its length less 1,
-//!                    varints; the first gap is signed, and from the end of the release before
+//!           ranges   of each in turn the gap from the end of the one before, and its length
+//!                    less 1, varints; the first gap is signed, and from the end of the release
+//!                    before
 //!           set      if it is pieces: varints, the set's number, its number of outputs, and its
 //!                    last position
 //!           time     if it is a commit: milliseconds since the commit before in the pack, or since
@@ -55,7 +56,7 @@ pub(super) struct ReleasePack {
     first_output: u64,
     /// The number of the last commit before it.
     first_commits: u64,
-    /// The bytes behind the checksum.
+    /// The bytes after the checksum.
     body: Vec<u8>,
     /// The offset after its last output.
     end: u64,
@@ -83,9 +84,14 @@ impl ReleasePack {
         }
     }
 
-    /// The offset of its first output, which is its key.
+    /// The offset of its first output.
     pub(super) fn first_output(&self) -> u64 {
         self.first_output
+    }
+
+    /// Its key in the tree.
+    pub(super) fn key(&self) -> [u8; 8] {
+        self.first_output.to_be_bytes()
     }
 
     /// The number of the last commit before it.
@@ -103,9 +109,13 @@ impl ReleasePack {
         self.commits
     }
 
-    /// True if it takes no further release.
-    pub(super) fn is_full(&self) -> bool {
-        self.body.len() + CHECKSUM_BYTES >= FULL_PACK_BYTES
+    /// Begins the next pack if this one takes no further release; returns this one then.
+    pub(super) fn begin_next_if_full(&mut self) -> Option<Self> {
+        let is_full = self.body.len() + CHECKSUM_BYTES >= FULL_PACK_BYTES;
+        is_full.then(|| {
+            let next = Self::new(self.end, self.commits);
+            std::mem::replace(self, next)
+        })
     }
 
     /// Adds the next release.

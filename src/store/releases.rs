@@ -3,6 +3,7 @@
 use std::vec;
 
 use crate::error::StorageError;
+use crate::state::position_set::PositionSet;
 use crate::state::settled::Released;
 use crate::store::load::{decode_releases, fits};
 use crate::store::reader::Reader;
@@ -25,8 +26,8 @@ pub(crate) struct Releases<'a> {
 }
 
 impl Reader {
-    /// The releases from an offset on. `released` are the positions of the state that has so many
-    /// outputs.
+    /// The releases from an offset on. `released` are the positions released so far, which are
+    /// `outputs` many.
     ///
     /// # Errors
     ///
@@ -58,6 +59,22 @@ impl Reader {
 }
 
 impl Releases<'_> {
+    /// The positions of all of their outputs.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if one of them cannot be read.
+    pub(crate) fn into_positions(self) -> Result<PositionSet, StorageError> {
+        let from = self.from;
+        let mut positions = PositionSet::default();
+        for release in self {
+            let release = release?;
+            let ranges = release.ranges_from(from);
+            ranges.for_each(|range| positions.insert_range(range));
+        }
+        Ok(positions)
+    }
+
     fn take_pack(&mut self, entry: &KeyValue) -> Result<(), StorageError> {
         let head = self.reader.durable();
         let (pack, releases) = decode_releases(self.reader.trees(), entry, self.from, head)?;

@@ -1,8 +1,9 @@
 //! Directories that last no longer than the work that they are for.
 //!
 //! One that is dropped is removed, and so is one of a process that a signal ends (see
-//! [`remove_leftovers`](super::remove_leftovers)). One of a process that was killed is removed by the next that makes
-//! one in the same place: a lock that dies with its process tells which are dead.
+//! [`remove_leftovers`](super::remove_leftovers)). One of a process that was killed is removed by
+//! the next that makes one in the same place: a lock that dies with its process tells which are
+//! dead.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};

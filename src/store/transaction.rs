@@ -227,9 +227,7 @@ impl Transaction {
             pack.end(),
             "outputs follow one by one"
         );
-        if pack.is_full() {
-            *pack = ReleasePack::new(pack.end(), pack.commits());
-        }
+        pack.begin_next_if_full();
         let released = match &release.released {
             ReleasedPositions::Ranges(ranges) => inline(ranges.iter().copied()),
             ReleasedPositions::Set(set) => self.put_set(set, record),
@@ -242,8 +240,7 @@ impl Transaction {
             last: last.expect("a release has a position"),
             released,
         });
-        let key = pack.first_output().to_be_bytes();
-        self.releases.insert(key, pack.bytes());
+        self.releases.insert(pack.key(), pack.bytes());
     }
 
     fn put_runs(&mut self, group: &Group) {

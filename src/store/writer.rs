@@ -262,10 +262,10 @@ impl Store {
         unpersisted: &mut Unpersisted<R>,
     ) -> Result<Persisted<R>, StorageError> {
         self.check_running()?;
-        let group = std::mem::take(&mut unpersisted.group);
+        let group = &unpersisted.group;
         let persisted = self.begin().and_then(|()| match group.is_empty() {
             true => Ok(()),
-            false => self.write(&group),
+            false => self.write(group),
         });
         if let Err(error) = persisted {
             self.stop();

@@ -463,7 +463,7 @@ fn a_call_by_a_thread_that_unwinds_costs_the_others_nothing() {
 }
 
 #[test]
-fn duplicates_that_nobody_waits_for_are_persisted_all_the_same() {
+fn duplicates_whose_answers_are_dropped_are_persisted_all_the_same() {
     let dir = tempfile::tempdir().expect("there is room");
     let handle = share(dir.path());
     processed(handle.process("e1", "w"));

@@ -107,7 +107,7 @@ pub struct Oracle {
     released: BTreeSet<String>,
     /// How many outputs each commit released, for those that released any.
     commit_sizes: Vec<usize>,
-    /// Whether a commit follows each event, of which nobody is told.
+    /// Whether a commit, which has no answer, follows each event.
     autocommit: bool,
     /// The offsets of the outputs that such a commit released.
     untold: Vec<usize>,

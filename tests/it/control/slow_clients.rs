@@ -7,7 +7,8 @@ use crate::client::dump::Dump;
 use crate::client::{Node, run_once, scratch_dir};
 use crate::command::{binary, finish, spawn};
 use std::io::Write;
-use std::process::Stdio;
+use std::path::Path;
+use std::process::{Child, ChildStdin, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -70,7 +71,7 @@ fn what_a_client_asks_at_once_is_carried_out_as_it_takes_the_replies_when_these_
     const WORDS: u64 = 8_000;
     const RESTORES: u64 = 150;
     /// What the socket and the process hold of replies that have 200 KB each.
-    const MAX_WAITING: usize = 20;
+    const MAX_WAITING: u64 = 20;
     let home = scratch_dir();
     let data_dir = home.path().join("data");
     let node = Node::start(Some(&data_dir), &[]);
@@ -87,20 +88,14 @@ fn what_a_client_asks_at_once_is_carried_out_as_it_takes_the_replies_when_these_
     }
     let mut other = SocketClient::connect(&data_dir);
     let mut hog = SocketClient::connect(&data_dir);
-    let restores = (0..RESTORES).map(|number| line("restore", number, r#""checkpoint_id":"c""#));
-    let restores: String = restores.map(|line| line + "\n").collect();
+    let restores: String = restores(RESTORES).collect();
     assert!(
         restores.len() <= 16 << 10,
         "the node reads all of them at once"
     );
     hog.send_raw(restores.as_bytes()).expect("the node reads");
-    let moves = line("dump", 1, r#""only":"moves""#);
-    eventually("it is put off", || {
-        let before = other.records(&moves).len();
-        thread::sleep(Duration::from_millis(200));
-        before > 0 && other.records(&moves).len() == before
-    });
-    let carried_out = other.records(&moves).len();
+    until_put_off(&mut other);
+    let carried_out = moves(&mut other);
     assert!(carried_out < MAX_WAITING, "{carried_out}");
     // Standard input has a place of its own.
     node.send(&event(1, "another", "w"));
@@ -110,7 +105,7 @@ fn what_a_client_asks_at_once_is_carried_out_as_it_takes_the_replies_when_these_
         let start = format!(r#"{{"type": "restored", "in_reply_to": {number}, "#);
         assert!(reply.starts_with(&start), "{reply:.100}");
     }
-    assert_eq!(other.records(&moves).len() as u64, RESTORES);
+    assert_eq!(moves(&mut other), RESTORES);
     node.finish().expect_quiet_success();
 }
 
@@ -118,35 +113,19 @@ fn what_a_client_asks_at_once_is_carried_out_as_it_takes_the_replies_when_these_
 #[test]
 fn large_replies_that_standard_output_does_not_take_put_off_the_requests_after_them_and_no_client()
 {
-    const WORDS: u64 = 60_000;
     const RESTORES: u64 = 40;
     const EVENTS: u64 = 10_000;
     let home = scratch_dir();
     let data_dir = home.path().join("data");
-    let long = "x".repeat(400);
-    let mut lines: Vec<String> = (0..WORDS)
-        .map(|number| event(number, &format!("e{number}"), &format!("{number} {long}")))
-        .collect();
-    lines.push(line("checkpoint", WORDS, r#""checkpoint_id":"c""#));
-    let (_, stderr, status) = run_once(&data_dir, (lines.join("\n") + "\n").as_bytes());
-    assert!(status.success(), "{stderr}");
-    let mut node = binary();
-    node.arg("--data-dir").arg(&data_dir);
-    let mut node = spawn(node.stdin(Stdio::piped()));
-    let mut stdin = node.stdin.take().expect("it is piped");
-    let restores = (0..RESTORES).map(|number| line("restore", number, r#""checkpoint_id":"c""#));
-    // Behind them wait more than are read at once, and more than are decoded ahead.
+    let (node, mut stdin) = node_that_answers_at_length(&data_dir);
+    // After them wait more than are read at once, and more than are decoded ahead.
     let events = (0..EVENTS).map(|number| event(RESTORES + number, &format!("new{number}"), "w"));
-    let input: String = restores.chain(events).map(|line| line + "\n").collect();
+    let events = events.map(|line| line + "\n");
+    let input: String = restores(RESTORES).chain(events).collect();
     let writing = thread::spawn(move || stdin.write_all(input.as_bytes()).expect("it is read"));
     let mut other = SocketClient::connect(&data_dir);
-    let moves = line("dump", 1, r#""only":"moves""#);
-    eventually("it is put off", || {
-        let before = other.records(&moves).len();
-        thread::sleep(Duration::from_millis(500));
-        before > 0 && other.records(&moves).len() == before
-    });
-    let carried_out = other.records(&moves).len() as u64;
+    until_put_off(&mut other);
+    let carried_out = moves(&mut other);
     assert!(carried_out < RESTORES, "{carried_out}");
     // What another client requests is not put off with them.
     let started = Instant::now();
@@ -158,7 +137,7 @@ fn large_replies_that_standard_output_does_not_take_put_off_the_requests_after_t
         started.elapsed() < Duration::from_secs(5),
         "it waits for standard output"
     );
-    assert_eq!(other.records(&moves).len() as u64, carried_out);
+    assert_eq!(moves(&mut other), carried_out);
     let ended = finish(node);
     writing.join().expect("it was read");
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
@@ -169,30 +148,13 @@ fn large_replies_that_standard_output_does_not_take_put_off_the_requests_after_t
 /// not hear that the storage had failed.
 #[test]
 fn a_storage_that_fails_while_standard_output_takes_nothing_ends_the_process() {
-    const WORDS: u64 = 60_000;
     let home = scratch_dir();
     let data_dir = home.path().join("data");
-    let long = "x".repeat(400);
-    let words = (0..WORDS).map(|n| event(n, &format!("e{n}"), &format!("{n} {long}")));
-    let checkpoint = line("checkpoint", WORDS, r#""checkpoint_id":"c""#);
-    let input: String = words.chain([checkpoint]).map(|line| line + "\n").collect();
-    let (_, stderr, status) = run_once(&data_dir, input.as_bytes());
-    assert!(status.success(), "{stderr}");
-    let mut node = binary();
-    node.arg("--data-dir").arg(&data_dir);
-    let mut node = spawn(node.stdin(Stdio::piped()));
-    let mut stdin = node.stdin.take().expect("it is piped");
-    let restores = (0..40).map(|number| line("restore", number, r#""checkpoint_id":"c""#) + "\n");
-    stdin
-        .write_all(restores.collect::<String>().as_bytes())
-        .expect("it is read");
+    let (mut node, mut stdin) = node_that_answers_at_length(&data_dir);
+    let restores: String = restores(40).collect();
+    stdin.write_all(restores.as_bytes()).expect("it is read");
     let mut other = SocketClient::connect(&data_dir);
-    let moves = line("dump", 1, r#""only":"moves""#);
-    eventually("it is put off", || {
-        let before = other.records(&moves).len();
-        thread::sleep(Duration::from_millis(500));
-        before > 0 && other.records(&moves).len() == before
-    });
+    until_put_off(&mut other);
     std::fs::remove_file(data_dir.join("db")).expect("it is there");
     other.send(&event(1, "new", "w"));
     let deadline = Instant::now() + Duration::from_secs(40);
@@ -205,4 +167,40 @@ fn a_storage_that_fails_while_standard_output_takes_nothing_ends_the_process() {
     };
     assert_eq!(ended.code(), Some(5));
     drop(stdin);
+}
+
+/// A node whose checkpoint `c` has so many words that the reply to its restore fills any pipe, and
+/// its standard input. Nobody reads its standard output.
+fn node_that_answers_at_length(data_dir: &Path) -> (Child, ChildStdin) {
+    const WORDS: u64 = 60_000;
+    let long = "x".repeat(400);
+    let words = (0..WORDS).map(|n| event(n, &format!("e{n}"), &format!("{n} {long}")));
+    let checkpoint = line("checkpoint", WORDS, r#""checkpoint_id":"c""#);
+    let input: String = words.chain([checkpoint]).map(|line| line + "\n").collect();
+    let (_, stderr, status) = run_once(data_dir, input.as_bytes());
+    assert!(status.success(), "{stderr}");
+    let mut node = binary();
+    node.arg("--data-dir").arg(data_dir);
+    let mut node = spawn(node.stdin(Stdio::piped()));
+    let stdin = node.stdin.take().expect("it is piped");
+    (node, stdin)
+}
+
+/// Restores of the checkpoint `c`, a line each.
+fn restores(count: u64) -> impl Iterator<Item = String> {
+    (0..count).map(|number| line("restore", number, r#""checkpoint_id":"c""#) + "\n")
+}
+
+/// How many restores were carried out.
+fn moves(client: &mut SocketClient) -> u64 {
+    client.records(&line("dump", 1, r#""only":"moves""#)).len() as u64
+}
+
+/// Waits until some restores were carried out, and no further one is.
+fn until_put_off(client: &mut SocketClient) {
+    eventually("it is put off", || {
+        let before = moves(client);
+        thread::sleep(Duration::from_millis(500));
+        before > 0 && moves(client) == before
+    });
 }

@@ -257,44 +257,35 @@
 mod driver;
 mod engine;
 mod error;
-mod fingerprint;
+mod index;
 pub mod inspect;
 mod journal;
-mod json_text;
-mod limits;
 pub mod load;
-mod look_ahead;
 pub mod node;
-mod options;
 mod processor;
 mod protocol;
-mod remedy;
 mod request;
-mod seen;
-mod snapshots;
 mod state;
-mod statistics;
-mod storage_timeout;
 mod store;
-mod threads;
 pub mod verify;
 
 pub use engine::{Engine, Handle, Pending};
 pub use error::{Holder, Loss, OpenError, StorageError};
 pub use inspect::View;
-pub use limits::{MAX_CHECKPOINT_ID_BYTES, MAX_EVENT_ID_BYTES, MAX_SOURCE_BYTES, MAX_WORD_BYTES};
-pub use options::Options;
+pub use processor::statistics::Statistics;
 pub use request::{Answer, Outcome, Processed, Refusal, Reply, Request};
 pub use state::counts::WordCount;
-pub use statistics::Statistics;
-pub use storage_timeout::{StorageTimeout, WhenStuck};
+pub use state::limits::{
+    MAX_CHECKPOINT_ID_BYTES, MAX_EVENT_ID_BYTES, MAX_SOURCE_BYTES, MAX_WORD_BYTES,
+};
+pub use store::{Options, StorageTimeout, WhenStuck};
 
 /// What only the program needs; it may change with every version.
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod program {
+    pub use crate::error::remedy::remedy;
     pub use crate::node::{IgnoredSignals, yield_to_others};
-    pub use crate::remedy::remedy;
     pub use crate::store::{
         HeldDirectory, Kept, Scratch, panic_becomes_error, remove_leftovers,
         state_directory_around, watermark_of,

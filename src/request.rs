@@ -4,10 +4,10 @@
 
 use thiserror::Error;
 
-use crate::limits::{
+use crate::state::counts::WordCount;
+use crate::state::limits::{
     MAX_CHECKPOINT_ID_BYTES, MAX_EVENT_ID_BYTES, MAX_SOURCE_BYTES, MAX_WORD_BYTES,
 };
-use crate::state::counts::WordCount;
 
 /// One request, borrowed from the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,10 +4,10 @@ use crossbeam_channel::Receiver;
 
 use crate::driver::Answers;
 use crate::error::StorageError;
+use crate::index::Loaded;
+use crate::processor::statistics::Statistics;
 use crate::processor::{Preparation, Preparer, Processor, Rebuild};
 use crate::request::{Answer, Refusal, Request};
-use crate::seen::Loaded;
-use crate::statistics::Statistics;
 use crate::store::{Group, LowSpace, Receipt, Unpersisted};
 
 /// A group ends after this many bytes of requests and of their answers, as these are held until

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::statistics::Statistics;
+use crate::processor::statistics::Statistics;
 use crate::store::{Durable, StoreTimes};
 
 /// Rates are over at least this long.

@@ -18,6 +18,7 @@ mod deliver;
 mod figures;
 mod persister;
 mod pipeline;
+mod shared;
 mod turn;
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -28,7 +29,8 @@ pub(crate) use answers::{ANSWER_BYTES, Answers};
 pub(crate) use applier::{Answered, Applied, Applier, OpenBatch};
 pub(crate) use deliver::{Deliver, Place, Ticket};
 pub(crate) use figures::Figures;
-pub(crate) use pipeline::{Expected, Outcome, Pipeline};
+pub(crate) use pipeline::{Outcome, Pipeline};
+pub(crate) use shared::Expected;
 pub(crate) use turn::Turn;
 
 /// Persists everything that is left, so that the store can be closed.

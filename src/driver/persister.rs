@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Select};
 
-use crate::driver::pipeline::{Group, Shared};
+use crate::driver::shared::{Group, Shared};
 use crate::driver::{Answered, Place, Ticket, persist_rest};
 use crate::error::StorageError;
-use crate::seen::Loaded;
+use crate::index::Loaded;
 use crate::store::{Persisted, Store};
 
 /// When no group has come for this long, whatever may be slow is done.

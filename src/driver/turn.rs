@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::driver::pipeline::Shared;
+use crate::driver::shared::Shared;
 use crate::driver::{Applied, OpenBatch, Ticket};
 use crate::error::StorageError;
 use crate::processor::Preparation;

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::driver::{Answers, Applied, Pipeline, Turn};
-use crate::engine::Engine;
+use crate::driver::{Answers, Applied, Applier, Pipeline, Turn};
 use crate::engine::pending::{Delivered, Pending, Promise};
 use crate::error::StorageError;
 use crate::inspect::View;
 use crate::processor::Preparation;
+use crate::processor::statistics::Statistics;
 use crate::request::{Answer, Processed, Refusal, Reply, Request};
-use crate::statistics::Statistics;
+use crate::store::Store;
 
 /// An open engine that many threads share: a clone for each of them.
 ///
@@ -29,8 +29,7 @@ pub struct Handle {
 
 impl Handle {
     /// Joins the halves of an engine.
-    pub(crate) fn of(engine: Engine) -> Result<Self, StorageError> {
-        let (applier, store) = engine.into_halves();
+    pub(crate) fn of(applier: Applier<()>, store: Store) -> Result<Self, StorageError> {
         let pipeline = Pipeline::start(applier.with_tickets(), store)?;
         Ok(Self { pipeline })
     }
@@ -76,7 +75,7 @@ impl Handle {
     }
 
     /// The source position of the state, after everything that was called before: as
-    /// [`Engine::source`].
+    /// [`crate::Engine::source`].
     pub fn source(&self) -> Pending<Option<Vec<u8>>> {
         self.call(0, true, open_source, |_, _| Ok(()))
     }

@@ -13,10 +13,10 @@ use parking_lot::Mutex;
 use crate::driver::{self, Answered, Applied, Applier, unix_ms};
 use crate::error::{Loss, OpenError, StorageError};
 use crate::inspect::View;
-use crate::options::Options;
 use crate::processor::Processor;
+use crate::processor::statistics::Statistics;
 use crate::request::{Answer, Request};
-use crate::statistics::Statistics;
+use crate::store::Options;
 use crate::store::{self, BuildSite, Receipt, Store, Unpersisted};
 pub use handle::Handle;
 pub use pending::Pending;
@@ -186,7 +186,8 @@ impl Engine {
     ///
     /// [`StorageError::Thread`] if there is no room for the thread that persists.
     pub fn share(self) -> Result<Handle, StorageError> {
-        Handle::of(self)
+        let (applier, store) = self.into_halves();
+        Handle::of(applier, store)
     }
 
     /// What the database had lost when it was opened, if [`Options::accept_loss`] let it be. Once

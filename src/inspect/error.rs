@@ -6,8 +6,8 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::error::StorageError;
-use crate::inspect::LastOutput;
-use crate::remedy::remedy;
+use crate::error::remedy::remedy;
+use crate::inspect::output::LastOutput;
 
 /// What to do where the log is not the one that a consumer has read.
 const ANOTHER_LOG: &str = "\

@@ -8,6 +8,8 @@ mod checkpoints;
 mod digest;
 mod error;
 mod event;
+pub(crate) mod json_text;
+mod output;
 mod outputs;
 mod query;
 mod record;
@@ -23,17 +25,18 @@ use crate::state::counts::{Counts, WordCount};
 use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
 use crate::state::timeline::Timeline;
-use crate::storage_timeout::StorageTimeout;
-use crate::store::entry::Entry;
+use crate::store::StorageTimeout;
+use crate::store::bytes::entry::Entry;
 use crate::store::{
-    BuildSite, DurableState, HeldDirectory, Kept, Move, Reader, RestingCopy, SnapshotHeader, Stored,
+    BuildSite, DurableState, HeldDirectory, Kept, Move, Reader, RestingCopy, SnapshotHeader,
+    Stored, TreeDigest,
 };
 pub use checkpoints::{CheckpointSummary, EventsDifference, WordDifference, time_of};
 pub use digest::Digest;
 pub(crate) use digest::DumpDigest;
 pub use error::InspectError;
 pub use event::FoundEvent;
-pub use outputs::{CommittedOutput, LastOutput};
+pub use output::{CommittedOutput, LastOutput};
 pub use query::{Filter, Milestone, Query};
 pub use record::{MoveKind, OutputStatus, Record, Section, Source};
 pub use stats::{ProcessStats, Stats, TreeStats};
@@ -241,6 +244,50 @@ impl View {
     /// [`StorageError`] if something cannot be read.
     pub fn counts(&self) -> Result<Vec<WordCount>, StorageError> {
         self.counts_of(&self.timeline)
+    }
+
+    /// Figures of the state, and of the process if one is running.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if something cannot be read.
+    pub fn stats(&self) -> Result<Stats, StorageError> {
+        let record = &self.stored.record;
+        let scalars = &record.scalars;
+        let tree = |name: &str, entries, bytes| TreeStats {
+            name: name.to_owned(),
+            entries,
+            bytes,
+        };
+        let journal = tree(
+            "journal",
+            record.journal.entries(),
+            record.journal.total_bytes(),
+        );
+        let others = record
+            .digests
+            .clone()
+            .by_tree()
+            .into_iter()
+            .map(|(name, digest)| {
+                let TreeDigest { entries, bytes, .. } = digest;
+                tree(name.name(), entries, bytes)
+            });
+        Ok(Stats {
+            last_commit_ms: (scalars.last_commit > 0).then_some(scalars.last_committed_at_ms),
+            autocommit: scalars.autocommit,
+            format: self.stored.format.format,
+            events: self.timeline.len(),
+            pending: self.stored.sets.settled.missing_of(&self.timeline).len(),
+            committed: scalars.outputs,
+            commits: scalars.last_commit,
+            checkpoints: record.digests.checkpoints.entries,
+            moves: scalars.moves,
+            position: scalars.position.0,
+            disk_bytes: self.reader.file_bytes(),
+            trees: [journal].into_iter().chain(others).collect(),
+            process: self.process.clone(),
+        })
     }
 
     /// The counts of a timeline, in byte order of the words: from the nearest stored ones, over

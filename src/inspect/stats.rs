@@ -4,10 +4,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::StorageError;
-use crate::inspect::View;
-use crate::store::TreeDigest;
-
 /// Figures of a state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "stats")]
@@ -91,45 +87,4 @@ pub struct ProcessStats {
     /// How long that took in all.
     #[serde(default)]
     pub sync_seconds: f64,
-}
-
-impl View {
-    /// Figures of the state, and of the process if one is running.
-    ///
-    /// # Errors
-    ///
-    /// [`StorageError`] if something cannot be read.
-    pub fn stats(&self) -> Result<Stats, StorageError> {
-        let record = &self.stored.record;
-        let scalars = &record.scalars;
-        let tree = |name: &str, entries, bytes| TreeStats {
-            name: name.to_owned(),
-            entries,
-            bytes,
-        };
-        let journal = tree(
-            "journal",
-            record.journal.entries(),
-            record.journal.total_bytes(),
-        );
-        let others = record.digests.by_tree().map(|(name, digest)| {
-            let TreeDigest { entries, bytes, .. } = digest;
-            tree(name.name(), entries, bytes)
-        });
-        Ok(Stats {
-            last_commit_ms: (scalars.last_commit > 0).then_some(scalars.last_committed_at_ms),
-            autocommit: scalars.autocommit,
-            format: self.stored.format.format,
-            events: self.timeline.len(),
-            pending: self.stored.sets.settled.missing_of(&self.timeline).len(),
-            committed: scalars.outputs,
-            commits: scalars.last_commit,
-            checkpoints: record.digests.checkpoints.entries,
-            moves: scalars.moves,
-            position: scalars.position.0,
-            disk_bytes: self.reader.file_bytes(),
-            trees: [journal].into_iter().chain(others).collect(),
-            process: self.process.clone(),
-        })
-    }
 }

@@ -8,12 +8,14 @@
 mod recent;
 
 use crate::error::StorageError;
-use crate::fingerprint::{Fingerprint, Fingerprints};
 use crate::state::position::Position;
 use crate::state::position_set::{PositionRange, PositionSet};
 use crate::store::Reader;
-use crate::store::block::{Block, Cursor, FULL_BLOCK_BYTES, Groups, OpenBlock, Stamp, walk_block};
-use crate::store::entry::Entry;
+use crate::store::bytes::block::{
+    Block, Cursor, FULL_BLOCK_BYTES, Groups, OpenBlock, Stamp, walk_block,
+};
+use crate::store::bytes::entry::Entry;
+use crate::store::bytes::fingerprint::{Fingerprint, Fingerprints};
 use recent::{RECENT_BYTES, RecentBlocks};
 
 /// The journal, as the one thread that extends it sees it.

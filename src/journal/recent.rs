@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use crate::state::position::Position;
-use crate::store::block::Block;
+use crate::store::bytes::block::Block;
 
 /// Bytes of blocks that a process keeps: over five million events with UUIDs, no fewer than the
 /// index finds in memory. To verify a duplicate there takes a microsecond. To read a page of the
@@ -90,8 +90,8 @@ mod tests {
 
     use super::*;
     use crate::state::counts::word_hash;
-    use crate::store::block::{OpenBlock, Stamp};
-    use crate::store::entry::{Entry, EventId};
+    use crate::store::bytes::block::{OpenBlock, Stamp};
+    use crate::store::bytes::entry::{Entry, EventId};
 
     fn block(first: Position, entries: usize) -> Block {
         let mut open = OpenBlock::new(first, 0);

@@ -7,11 +7,11 @@ use crate::Request;
 use crate::driver::{self, Applier};
 use crate::engine::Engine;
 use crate::inspect::{DumpDigest, MoveKind, OutputStatus};
+use crate::load::error::LoadError;
 use crate::load::lines::{
     CheckpointLine, CommitLine, CountLine, MetaLine, MoveLine, OutputLine, Ranges, SeenLine,
     kind_of, source_of,
 };
-use crate::load::{LoadError, Loaded};
 use crate::processor::Rest;
 use crate::state::counts::word_hash;
 use crate::state::position::Position;
@@ -27,6 +27,18 @@ const MAX_POSITION: u64 = 1 << 36;
 
 /// How much of a line is shown in an error.
 const SHOWN_CHARS: usize = 80;
+
+/// What was loaded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Loaded {
+    /// How many events were ever accepted.
+    pub positions: u64,
+    /// How many outputs have been released.
+    pub outputs: u64,
+    /// How many checkpoints there are.
+    pub checkpoints: u64,
+}
 
 /// Takes in a dump, line by line.
 pub(super) struct Loader {

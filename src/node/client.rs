@@ -15,7 +15,7 @@ use rustix::net::sockopt::{set_socket_send_buffer_size, socket_send_buffer_size}
 use tracing::warn;
 
 use crate::node::Stop;
-use crate::node::answered::WRITE_BYTES;
+use crate::node::lines::WRITE_BYTES;
 
 use crate::node::outbox::{Backlog, LOOK_EVERY, Outbox, Part};
 use crate::node::places::Place;

@@ -22,15 +22,15 @@ use tracing::{info, warn};
 use crate::driver::Outcome;
 use crate::engine::Handle;
 use crate::error::StorageError;
+use crate::node::apply::Decoded;
 use crate::node::client::{self, ClientStream};
-use crate::node::decoded::Decoded;
 use crate::node::outbox::Outbox;
 use crate::node::places::{Kind, Places};
 use crate::node::service::Service;
 use crate::node::{Monitor, Stop, Stoppable};
 use crate::protocol::{Batch, BatchReader, Body};
 use crate::store::FileIdentity;
-use crate::threads;
+use crate::store::threads;
 
 /// The name of the socket in the state directory.
 pub const CONTROL_SOCKET: &str = "control.sock";

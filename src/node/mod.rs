@@ -15,77 +15,49 @@
 //! on. It waits for no reader that leaves no room: what is not taken waits in an outbox of its own,
 //! and while much is in there, requests of that sender are not read.
 
-mod answered;
+mod apply;
 mod client;
 mod control;
-mod decoded;
+mod decode;
+mod deliver;
+mod error;
 mod ignored_signals;
+mod lines;
 mod monitor;
 mod outbox;
 mod output;
 mod places;
 mod priority;
-mod question;
+mod query;
 mod service;
-mod stages;
 mod stop;
+mod times;
 
-use std::io::{self, Read};
-use std::sync::Arc;
-use std::time::Instant;
+use std::io::Read;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::bounded;
 use parking_lot::Mutex;
-use thiserror::Error;
 use tracing::warn;
 
 use crate::driver::Pipeline;
 use crate::engine::Handle;
-use crate::error::StorageError;
 use crate::inspect::View;
-use crate::processor::Preparer;
-use crate::protocol::BatchReader;
-use crate::threads;
+use crate::store::threads;
+use apply::apply;
 pub use control::{CONTROL_SOCKET, ControlServer, ControlSocket, DEFAULT_MAX_CLIENTS, connect};
-use decoded::Decoded;
+use decode::{WAITING_BATCHES, decode};
+pub use error::NodeError;
 #[doc(hidden)]
 pub use ignored_signals::IgnoredSignals;
 pub use monitor::Monitor;
-use outbox::Outbox;
 use output::Output;
 pub use output::ReplyOutput;
 #[doc(hidden)]
 pub use priority::yield_to_others;
 use service::Service;
-pub use stages::StageTimes;
-use stages::TimedInput;
 use stop::StopAtEnd;
 pub use stop::{Stop, Stoppable};
-
-/// Decoded batches that may wait, a megabyte: the decoder runs ahead while the applier waits
-/// for a group, and no further.
-const WAITING_BATCHES: usize = 4;
-
-/// Why a node ended before its input did.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum NodeError {
-    /// The input could not be read. Everything read before was carried out and answered.
-    #[error("the input could not be read; what was read of it is carried out, so start it again")]
-    Input(#[source] io::Error),
-    /// The replies could not be written. What was applied is durable.
-    #[error("the replies could not be written; all is durable, so start again and send it again")]
-    Output(#[source] io::Error),
-    /// The storage failed. What was not answered may or may not have taken effect.
-    #[error(transparent)]
-    Storage(#[from] Arc<StorageError>),
-}
-
-impl From<StorageError> for NodeError {
-    fn from(error: StorageError) -> Self {
-        Self::Storage(Arc::new(error))
-    }
-}
+pub use times::StageTimes;
 
 /// Serves the protocol until the input ends or `stop` is requested, and lets go of the handle; to
 /// the clients of a control socket too, if there is one.
@@ -138,11 +110,10 @@ pub fn serve(
         }
         let (batches, decoded) = bounded(WAITING_BATCHES);
         let (clock, preparer) = (monitor.clock(), service.pipeline.preparer());
-        let input = TimedInput { input, clock };
         let decoding = threads::start_scoped(scope, "decode", move || {
             // Clients are not served any longer than the input.
             let _stop = StopAtEnd(stop);
-            decode(input, preparer, &batches, &outbox, stop)
+            decode(input, clock, preparer, &batches, &outbox, stop)
         })?;
         let applied = apply(&decoded, &service);
         // Where nothing is applied any more, the decoder must not wait to hand on what it has.
@@ -170,48 +141,4 @@ fn keep_last_state(pipeline: &Pipeline, monitor: &Monitor) {
             Err(error) => warn!("the last figures could not be read: {error}"),
         },
     );
-}
-
-/// Applies batches until no more come.
-fn apply(batches: &Receiver<Decoded>, service: &Service<'_>) -> Result<(), Arc<StorageError>> {
-    let _stop = StopAtEnd(service.stop);
-    let mut expected = None;
-    for decoded in batches {
-        let turn = expected.unwrap_or_else(|| service.pipeline.expect());
-        expected = decoded.apply(turn, service, || !batches.is_empty())?;
-    }
-    Ok(())
-}
-
-/// Reads and decodes until the input ends, a stop is requested or no batches are taken any more.
-fn decode(
-    input: TimedInput<'_, impl Read>,
-    preparer: Preparer,
-    batches: &Sender<Decoded>,
-    outbox: &Arc<Outbox>,
-    stop: &Stop,
-) -> Result<(), NodeError> {
-    let clock = input.clock;
-    let decoded = |batch| Decoded::new(batch, preparer, Arc::clone(outbox));
-    let mut reader = BatchReader::new(input);
-    while outbox.wait_until_taken(stop) {
-        let started = Instant::now();
-        match reader.read() {
-            Ok(Some(batch)) if batch.lines.is_empty() => clock.decoded(started),
-            Ok(Some(batch)) => {
-                let decoded = decoded(batch);
-                clock.decoded(started);
-                if batches.send(decoded).is_err() {
-                    return Ok(());
-                }
-            }
-            Ok(None) => break,
-            Err(error) => return Err(NodeError::Input(error)),
-        }
-    }
-    if !stop.is_requested() {
-        // Where nothing is applied any more, the pipeline has failed and says why.
-        batches.send(decoded(reader.finish())).unwrap_or_default();
-    }
-    Ok(())
 }

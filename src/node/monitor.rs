@@ -6,9 +6,9 @@ use std::sync::{Arc, OnceLock};
 use crate::driver::Figures;
 use crate::engine::Handle;
 use crate::inspect::{ProcessStats, Stats};
-use crate::node::stages::{StageClock, StageTimes};
+use crate::node::times::{StageClock, StageTimes};
+use crate::processor::statistics::Statistics;
 use crate::protocol::ErrorCounts;
-use crate::statistics::Statistics;
 
 /// What a node tells others of itself while it runs, and after it.
 #[derive(Debug, Clone)]

@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::driver::Place;
 use crate::node::Stop;
-use crate::node::answered::Lines;
+use crate::node::lines::Lines;
 use crate::store::DurableState;
 
 /// What a question that waits counts for.

@@ -21,10 +21,12 @@ use rustix::net::SendFlags;
 use tracing::warn;
 
 use crate::driver::Place;
+use crate::node::error::NodeError;
+use crate::node::monitor::Monitor;
 use crate::node::outbox::{Backlog, LOOK_EVERY, Outbox, Part};
-use crate::node::{Monitor, NodeError, Stop, StopAtEnd};
+use crate::node::stop::{Stop, StopAtEnd};
 use crate::protocol::ReplyWriter;
-use crate::threads;
+use crate::store::threads;
 
 /// The input is not read while more than this waits to be written.
 const ENOUGH_WAITING_BYTES: usize = 16 << 20;

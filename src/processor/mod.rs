@@ -11,34 +11,37 @@
 //! answer depends on them.
 
 mod changes;
+mod earlier;
 mod moves;
 mod prepared;
 mod rebuild;
 mod release;
+mod snapshots;
+pub(crate) mod statistics;
 mod twins;
 
 use crossbeam_channel::Receiver;
 use tracing::warn;
 
 use crate::error::StorageError;
+use crate::index::{Index, Loaded};
 use crate::journal::{Journal, walk_fingerprints};
-use crate::options::Options;
+use crate::processor::snapshots::Snapshots;
+use crate::processor::statistics::Statistics;
 use crate::request::{Answer, Outcome, Refusal, Reply, Request};
-use crate::seen::{Index, Loaded};
-use crate::snapshots::Snapshots;
 use crate::state::State;
 use crate::state::counts::{Counts, word_hash};
 use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
 use crate::state::timeline::Timeline;
-use crate::statistics::Statistics;
-use crate::store::entry::Entry;
+use crate::store::Options;
+use crate::store::bytes::entry::Entry;
 use crate::store::{Checkpoint, Group, LowSpace, Reader, Receipt, Scalars, SpaceFloor, Store};
 use changes::Changes;
+use earlier::{OtherWord, Replay};
 use prepared::Event;
 pub(crate) use prepared::{Preparation, Preparer};
 pub(crate) use rebuild::{Rebuild, Rest};
-use twins::{OtherWord, Replay};
 
 /// A transaction of more control requests than this would hold much of sled's garbage: it keeps
 /// about 1 KB a write until the commit ends.

@@ -12,7 +12,7 @@ use crate::request::{Answer, Reply};
 use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
 use crate::state::timeline::Timeline;
-use crate::store::entry::EventId;
+use crate::store::bytes::entry::EventId;
 use crate::store::{Checkpoint, Move, MoveRecord};
 
 impl Processor {

@@ -4,11 +4,11 @@
 use arrayvec::ArrayString;
 use uuid::Uuid;
 
-use crate::fingerprint::{Fingerprint, Fingerprints};
-use crate::limits::{MAX_EVENT_ID_BYTES, MAX_WORD_BYTES};
 use crate::request::Request;
 use crate::state::counts::{WordNumber, word_hash};
-use crate::store::entry::{EventId, UUID_BYTES};
+use crate::state::limits::{MAX_EVENT_ID_BYTES, MAX_WORD_BYTES};
+use crate::store::bytes::entry::{EventId, UUID_BYTES};
+use crate::store::bytes::fingerprint::{Fingerprint, Fingerprints};
 
 /// The longest word that a preparation holds.
 const SHORT_WORD_BYTES: usize = 16;

@@ -10,7 +10,7 @@ use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
 use crate::state::settled::Settled;
 use crate::state::timeline::Timeline;
-use crate::store::entry::{Entry, EventId};
+use crate::store::bytes::entry::{Entry, EventId};
 use crate::store::{Checkpoint, LowSpace, Move, Release};
 
 /// What a state has beside events, checkpoints, releases and moves.

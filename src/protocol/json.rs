@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 
-use crate::json_text::plain_bytes;
+use crate::inspect::json_text::plain_bytes;
 
 /// The most levels of arrays and objects, the outermost included.
 pub(super) const MAX_NESTING: usize = 128;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::StorageError;
 use crate::inspect::InspectError;
-use crate::json_text::{put_number, put_string};
+use crate::inspect::json_text::{put_number, put_string};
 use crate::protocol::line::Body;
 use crate::request::{Answer, Outcome, Refusal, Reply, Request};
 use crate::state::counts::WordCount;

@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use crate::json_text::plain_bytes;
+use crate::inspect::json_text::plain_bytes;
 
 /// A value that differs from line to line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::look_ahead::touch;
+use crate::state::look_ahead::touch;
 
 /// A word and how many events of the state carry it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,8 @@
 //! The present state, in memory and pure: no disk, no wire, no clock.
 
 pub(crate) mod counts;
+pub(crate) mod limits;
+pub(crate) mod look_ahead;
 pub(crate) mod position;
 pub(crate) mod position_set;
 pub(crate) mod settled;

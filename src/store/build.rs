@@ -5,13 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::OpenError;
-use crate::options::Options;
-use crate::storage_timeout::StorageTimeout;
 use crate::store::copy::RestingCopy;
+use crate::store::directory::files::create_directory;
+use crate::store::directory::leftover::{Leftover, naming};
+use crate::store::directory::place::check_place;
 use crate::store::directory::{Directory, RestingDirectory};
-use crate::store::files::create_directory;
-use crate::store::leftover::{Leftover, naming};
-use crate::store::place::check_place;
+use crate::store::options::Options;
+use crate::store::storage_timeout::StorageTimeout;
 use crate::store::watchdog::Watchdog;
 use crate::store::writer::Store;
 

@@ -12,21 +12,23 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Loss, OpenError, StorageError};
-use crate::fingerprint::Fingerprints;
-use crate::storage_timeout::StorageTimeout;
+use crate::store::bytes::FORMAT_4;
+use crate::store::bytes::fingerprint::Fingerprints;
+use crate::store::bytes::record::{Format, HeadRecord};
+use crate::store::database::Database;
+use crate::store::database::log::{DamagedPage, SledLog};
+use crate::store::database::trees::Trees;
+use crate::store::decode::{self, Stored, check_format};
+use crate::store::directory::files::unusable;
+use crate::store::directory::leftover::naming;
+use crate::store::directory::place::state_directory_around;
+use crate::store::directory::scratch::{Scratch, remove_dead};
+use crate::store::directory::watermark::{Mark, Watermark, find_loss};
 use crate::store::directory::{RestingDirectory, database_is_foreign};
-use crate::store::files::unusable;
-use crate::store::format4::{self, FORMAT_4};
-use crate::store::leftover::naming;
-use crate::store::load::{self, Stored, check_format};
-use crate::store::place::state_directory_around;
+use crate::store::format4;
 use crate::store::reader::{Durable, Reader};
-use crate::store::record::{Format, HeadRecord};
-use crate::store::scratch::{Scratch, remove_dead};
-use crate::store::sled_db::{Database, Trees};
-use crate::store::sled_log::{DamagedPage, SledLog};
+use crate::store::storage_timeout::StorageTimeout;
 use crate::store::watchdog::{Watchdog, time_to_read};
-use crate::store::watermark::{Mark, Watermark, find_loss};
 
 /// How often a directory without a lock file is copied again because a writer has come meanwhile.
 const TRIES: usize = 3;
@@ -98,7 +100,7 @@ impl RestingCopy {
         // What is read from now on is open.
         copy.remove();
         let trees = Trees::new(database);
-        let Some(format) = load::format(&trees)? else {
+        let Some(format) = decode::format(&trees)? else {
             return Err(database_is_foreign(path, &folder));
         };
         match format.format {

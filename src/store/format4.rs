@@ -8,19 +8,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::StorageError;
 use crate::state::position::Position;
-use crate::store::load::{check_digest, fits, load_set, parse_number};
-use crate::store::record::{
+use crate::store::bytes::record::{
     self, CheckpointRecord, Digests, Format, HeadRecord, JournalSize, MoveRecord, RunRecord,
     Scalars, SetRecord, SnapshotRecord, TreeDigest,
 };
+use crate::store::bytes::release_pack::{ReleasePack, StoredRelease};
+use crate::store::bytes::tree_name::TreeName;
+use crate::store::bytes::{FORMAT, FORMAT_4};
+use crate::store::database::failed;
+use crate::store::database::trees::Trees;
+use crate::store::database::view::KeyValue;
+use crate::store::decode::{check_digest, fits, load_set, parse_number};
 use crate::store::release::Commit;
-use crate::store::release_codec::{ReleasePack, StoredRelease};
-use crate::store::sentinel::FORMAT;
-use crate::store::sled_db::{TreeName, Trees, failed};
-use crate::store::tree::KeyValue;
-
-/// The format that this module reads.
-pub(super) const FORMAT_4: u32 = 4;
 
 const READING: &str = "reading a database of format 4";
 
@@ -107,7 +106,7 @@ pub(super) fn upgrade(trees: &Trees) -> Result<(), StorageError> {
 
 fn meta_record<T: for<'a> Deserialize<'a>>(trees: &Trees, key: &str) -> Result<T, StorageError> {
     let what = format!("the record of the {key}");
-    match trees.meta.get(key)? {
+    match trees[TreeName::Meta].get(key)? {
         Some(bytes) => record::decode_of(FORMAT_4 as u8, &bytes, &what),
         None => Err(StorageError::damaged(what, "a record", "nothing")),
     }
@@ -121,7 +120,7 @@ fn check_digests(trees: &Trees, digests: &Digests4) -> Result<(), StorageError> 
         (TreeName::Seen, &digests.seen),
         (TreeName::Moves, &digests.moves),
     ] {
-        check_digest(trees.get(name), digest)?;
+        check_digest(&trees[name], digest)?;
     }
     Ok(())
 }
@@ -146,7 +145,7 @@ fn write_again(trees: &Trees, digests: &Digests4, log: Log) -> Result<Digests, S
         (TreeName::Releases, log.packs, &mut new.releases),
     ] {
         insert(trees, name, entries)?;
-        for entry in trees.get(name).iter() {
+        for entry in trees[name].iter() {
             let (key, value) = entry?;
             digest.add(&key, &value);
         }
@@ -250,7 +249,7 @@ impl Log {
 }
 
 fn checkpoints(trees: &Trees, log: &Log) -> Result<Entries, StorageError> {
-    let entries = trees.checkpoints.iter().map(|entry| {
+    let entries = trees[TreeName::Checkpoints].iter().map(|entry| {
         let (key, bytes) = entry?;
         let old: CheckpointRecord4 = record::decode_of(FORMAT_4 as u8, &bytes, "a checkpoint")?;
         let new = CheckpointRecord {
@@ -274,7 +273,7 @@ fn records_again<T: Serialize + for<'a> Deserialize<'a>>(
     is_record: impl Fn(&[u8]) -> bool,
 ) -> Result<Entries, StorageError> {
     let mut entries = Entries::new();
-    for entry in trees.get(name).iter() {
+    for entry in trees[name].iter() {
         let (key, bytes) = entry?;
         if is_record(&key) {
             let record: T = record::decode_of(FORMAT_4 as u8, &bytes, name.name())?;
@@ -285,7 +284,7 @@ fn records_again<T: Serialize + for<'a> Deserialize<'a>>(
 }
 
 fn insert(trees: &Trees, name: TreeName, entries: Entries) -> Result<(), StorageError> {
-    let tree = trees.get(name);
+    let tree = &trees[name];
     let insert = |(key, value): (Vec<u8>, Vec<u8>)| tree.insert(READING, key, &value);
     entries.into_iter().try_for_each(insert)
 }

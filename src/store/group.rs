@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::fingerprint::Fingerprint;
 use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
-use crate::store::block::Block;
-use crate::store::counts_codec::CountsBlock;
-use crate::store::record::{MoveRecord, Scalars};
+use crate::store::bytes::block::Block;
+use crate::store::bytes::counts::CountsBlock;
+use crate::store::bytes::record::{MoveRecord, Scalars};
+use crate::store::bytes::run::{RunBlock, RunHeader, RunKey};
 use crate::store::release::Release;
-use crate::store::run_codec::{RunBlock, RunKey};
 
 /// A saved state.
 #[derive(Debug, Clone)]
@@ -63,31 +62,6 @@ impl SnapshotWrites {
             && self.finished.is_none()
             && self.removed.is_empty()
             && self.removed_blocks.is_empty()
-    }
-}
-
-/// The number of a run of the stored index, from 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct RunNumber(pub(crate) u32);
-
-/// What a stored run of the index covers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct RunHeader {
-    pub(crate) run: RunNumber,
-    /// The first of its positions, which follow one by one.
-    pub(crate) first: Position,
-    pub(crate) last: Position,
-    /// The first fingerprint of its first block.
-    pub(crate) first_fingerprint: Fingerprint,
-    pub(crate) blocks: u32,
-    /// XXH3 over the blocks' checksums.
-    pub(crate) digest: u64,
-}
-
-impl RunHeader {
-    /// The first position that runs, in order from the first on, do not cover.
-    pub(crate) fn next_position(runs: &[Self]) -> Position {
-        runs.last().map_or(Position::FIRST, |run| run.last.next())
     }
 }
 

@@ -5,13 +5,13 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use crate::error::OpenError;
-use crate::storage_timeout::StorageTimeout;
 use crate::store::build::BuildSite;
 use crate::store::copy::RestingCopy;
 use crate::store::directory::RestingDirectory;
-use crate::store::files::sync;
-use crate::store::leftover::naming;
-use crate::store::sentinel::check_present_format;
+use crate::store::directory::files::sync;
+use crate::store::directory::leftover::naming;
+use crate::store::directory::sentinel::check_present_format;
+use crate::store::storage_timeout::StorageTimeout;
 use crate::store::watchdog::Watchdog;
 
 /// A state directory at rest that no other process can read or write to for as long as this

@@ -15,81 +15,57 @@
 //! | `moves` | number of the restore or rollback, u64 big-endian | [`record::MoveRecord`] |
 //! | `seen` | run u32, big-endian; with fingerprint and position, a block | [`run_codec`] |
 
-pub(crate) mod block;
 mod build;
+pub(crate) mod bytes;
 mod copy;
-mod counts_codec;
+mod database;
+mod decode;
 mod directory;
-pub(crate) mod entry;
-pub(crate) mod files;
 mod format4;
-mod generation;
-#[cfg(test)]
-mod golden;
 mod group;
-mod handle;
 mod held;
-mod holder;
-mod identity;
-mod leftover;
-mod load;
-mod lock;
-mod place;
-mod readable;
+mod options;
 mod reader;
-mod record;
 mod release;
-mod release_codec;
 mod releases;
-mod run_codec;
 mod run_reader;
-mod scratch;
-mod sentinel;
-mod set_codec;
-mod sled_db;
-mod sled_log;
-mod sled_message;
-mod space;
+mod storage_timeout;
+pub(crate) mod threads;
 mod transaction;
-mod tree;
 mod unpersisted;
-pub(crate) mod varint;
-mod view;
 mod watchdog;
-mod watermark;
 mod writer;
 
 use std::path::Path;
 
 use crate::error::OpenError;
-use crate::options::Options;
 pub(crate) use build::BuildSite;
+pub(crate) use bytes::counts::{CountsBlock, encode_counts};
+pub(crate) use bytes::record::{HeadRecord, MoveRecord, Scalars, TreeDigest};
+pub(crate) use bytes::run::{RunBlock, RunHeader, RunKey, RunNumber, encode_run};
 pub(crate) use copy::RestingCopy;
-pub(crate) use counts_codec::{CountsBlock, encode_counts};
+#[cfg(feature = "cli")]
+pub use database::call::panic_becomes_error;
+pub(crate) use decode::{LiveSets, Stored};
+pub(crate) use directory::identity::FileIdentity;
+#[cfg(feature = "cli")]
+pub use directory::leftover::remove_leftovers;
+pub(crate) use directory::place::has_no_state;
+#[cfg(feature = "cli")]
+pub use directory::place::state_directory_around;
+#[cfg(feature = "cli")]
+pub use directory::scratch::Scratch;
+pub(crate) use directory::sentinel::check_present_format;
+pub(crate) use directory::space::{LowSpace, SpaceFloor};
 #[cfg(feature = "cli")]
 pub use directory::watermark_of;
-pub(crate) use group::{
-    Checkpoint, Group, Move, RunHeader, RunNumber, RunWrites, SnapshotHeader, SnapshotWrites,
-};
-#[cfg(feature = "cli")]
-pub use handle::panic_becomes_error;
+pub(crate) use group::{Checkpoint, Group, Move, RunWrites, SnapshotHeader, SnapshotWrites};
 pub use held::{HeldDirectory, Kept};
-pub(crate) use identity::FileIdentity;
-#[cfg(feature = "cli")]
-pub use leftover::remove_leftovers;
-pub(crate) use load::{DurableState, LiveSets, Stored};
-pub(crate) use place::has_no_state;
-#[cfg(feature = "cli")]
-pub use place::state_directory_around;
-pub(crate) use reader::{Durable, Reader};
-pub(crate) use record::{HeadRecord, MoveRecord, Scalars, TreeDigest};
+pub use options::Options;
+pub(crate) use reader::{Durable, DurableState, Reader};
 pub(crate) use release::{Commit, Release, ReleasedPositions};
 pub(crate) use releases::Releases;
-pub(crate) use run_codec::{RunBlock, RunKey, encode_run};
-#[cfg(feature = "cli")]
-pub use scratch::Scratch;
-pub(crate) use sentinel::check_present_format;
-pub(crate) use space::{LowSpace, SpaceFloor};
+pub use storage_timeout::{StorageTimeout, WhenStuck};
 pub(crate) use unpersisted::{Persisted, Receipt, Unpersisted};
 use watchdog::Watchdog;
 pub(crate) use writer::{Store, StoreTimes};
@@ -108,7 +84,7 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Store, OpenError> {
     let directory = {
         let _watched = watchdog.watch("locking the directory");
         if !options.must_exist {
-            place::check_place(path)?;
+            directory::place::check_place(path)?;
         }
         directory::Directory::lock(path, options.must_exist)?
     };

@@ -9,19 +9,20 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::error::StorageError;
 use crate::state::position::Position;
 use crate::state::position_set::PositionRange;
-use crate::store::block::{Block, walk_block};
-use crate::store::counts_codec::decode_counts;
-use crate::store::entry::Entry;
-use crate::store::group::{Checkpoint, Move, SnapshotHeader};
-use crate::store::load::{
-    self, FIRST_FREE_SET, LiveSets, counts_key, decode_block, fits, follows, gap, load_set,
+use crate::store::bytes::block::{Block, walk_block};
+use crate::store::bytes::counts::decode_counts;
+use crate::store::bytes::entry::Entry;
+use crate::store::bytes::record::{
+    self, CheckpointRecord, Digests, Format, HeadRecord, Scalars, SetRecord, SnapshotRecord,
+};
+use crate::store::bytes::release_pack::ReleasePack;
+use crate::store::bytes::tree_name::TreeName;
+use crate::store::database::trees::Trees;
+use crate::store::decode::{
+    self, FIRST_FREE_SET, LiveSets, Stored, counts_key, decode_block, fits, follows, gap, load_set,
     parse_counts_key, snapshot_record,
 };
-use crate::store::record::{
-    self, CheckpointRecord, Digests, HeadRecord, Scalars, SetRecord, SnapshotRecord,
-};
-use crate::store::release_codec::ReleasePack;
-use crate::store::sled_db::Trees;
+use crate::store::group::{Checkpoint, Move, SnapshotHeader};
 
 /// How far the store is durable, as it advances.
 #[derive(Debug, Clone, Default)]
@@ -47,6 +48,34 @@ impl Durable {
     pub(super) fn advance(&self, position: Position, group: u64) {
         self.0.position.store(position.0, Ordering::Release);
         self.0.group.store(group, Ordering::Release);
+    }
+}
+
+/// What was durable at one moment: the scalars, and a reader of the rest.
+pub(crate) struct DurableState {
+    pub(super) format: Format,
+    pub(super) record: HeadRecord,
+    pub(super) reader: Reader,
+}
+
+impl DurableState {
+    /// The source position of the state.
+    pub(crate) fn source(&self) -> Option<Vec<u8>> {
+        self.record.scalars.source.clone()
+    }
+
+    /// Reads the live sets too.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if a piece cannot be read.
+    pub(crate) fn read(self) -> Result<(Stored, Reader), StorageError> {
+        let stored = Stored {
+            format: self.format,
+            sets: self.reader.live_sets(&self.record.scalars)?,
+            record: self.record,
+        };
+        Ok((stored, self.reader))
     }
 }
 
@@ -82,7 +111,7 @@ impl Reader {
     ///
     /// [`StorageError`] if the block cannot be read, or there is none.
     pub(crate) fn block_at(&self, position: Position) -> Result<Block, StorageError> {
-        let found = self.trees.journal.last_up_to(position.0.to_be_bytes())?;
+        let found = self.trees[TreeName::Journal].last_up_to(position.0.to_be_bytes())?;
         let block = found.as_ref().map(decode_block).transpose()?;
         block
             .filter(|block| block.last() >= position)
@@ -99,11 +128,11 @@ impl Reader {
         &self,
         first: Position,
     ) -> Result<impl Iterator<Item = Result<Block, StorageError>> + '_, StorageError> {
-        let start = self.trees.journal.last_up_to(first.0.to_be_bytes())?;
+        let start = self.trees[TreeName::Journal].last_up_to(first.0.to_be_bytes())?;
         let start = start.as_ref().map(decode_block).transpose()?;
         let mut expected = start.map_or(first, |block| block.first);
         let mut previous = (expected == Position::FIRST).then_some(0);
-        let mut stored = Some(self.trees.journal.range(expected.0.to_be_bytes()..));
+        let mut stored = Some(self.trees[TreeName::Journal].range(expected.0.to_be_bytes()..));
         Ok(std::iter::from_fn(move || {
             let entry = stored.as_mut()?.next()?;
             let block = entry
@@ -177,7 +206,7 @@ impl Reader {
     ///
     /// [`StorageError`] if it cannot be read.
     pub(crate) fn checkpoint(&self, name: &str) -> Result<Option<Checkpoint>, StorageError> {
-        let Some(record) = load::checkpoint_record(&self.trees, name)? else {
+        let Some(record) = decode::checkpoint_record(&self.trees, name)? else {
             return Ok(None);
         };
         self.load_checkpoint(record).map(Some)
@@ -200,7 +229,7 @@ impl Reader {
     pub(crate) fn checkpoints(
         &self,
     ) -> impl Iterator<Item = Result<(String, Checkpoint), StorageError>> + '_ {
-        self.trees.checkpoints.iter().map(|stored| {
+        self.trees[TreeName::Checkpoints].iter().map(|stored| {
             let (name, bytes) = stored?;
             let name = String::from_utf8(name.to_vec()).map_err(|error| {
                 StorageError::damaged("a checkpoint's name", "UTF-8", error.to_string())
@@ -217,7 +246,7 @@ impl Reader {
     /// [`StorageError`] if one cannot be read.
     pub(crate) fn checkpoint_positions(&self) -> Result<Vec<Position>, StorageError> {
         let mut positions = Vec::new();
-        for stored in self.trees.checkpoints.iter() {
+        for stored in self.trees[TreeName::Checkpoints].iter() {
             let (_, bytes) = stored?;
             positions.push(record::decode::<CheckpointRecord>(&bytes, "a checkpoint")?.position);
         }
@@ -227,16 +256,19 @@ impl Reader {
 
     /// Every restore and rollback, in order and without a gap.
     pub(crate) fn moves(&self) -> impl Iterator<Item = Result<Move, StorageError>> + '_ {
-        self.trees.moves.iter().zip(1..).map(|(entry, number)| {
-            let (key, bytes) = entry?;
-            fits(
-                "the number of a move",
-                number,
-                load::parse_number("a move's key", &key)?,
-            )?;
-            let record = record::decode(&bytes, &format!("move {number}"))?;
-            Ok(Move { number, record })
-        })
+        self.trees[TreeName::Moves]
+            .iter()
+            .zip(1..)
+            .map(|(entry, number)| {
+                let (key, bytes) = entry?;
+                fits(
+                    "the number of a move",
+                    number,
+                    decode::parse_number("a move's key", &key)?,
+                )?;
+                let record = record::decode(&bytes, &format!("move {number}"))?;
+                Ok(Move { number, record })
+            })
     }
 
     /// How many bytes the database's file has.
@@ -246,7 +278,7 @@ impl Reader {
 
     /// The record of the head of a resting store, whose positions all count as durable then.
     pub(super) fn head(&self) -> Result<HeadRecord, StorageError> {
-        let record = load::head(&self.trees)?.record;
+        let record = decode::head(&self.trees)?.record;
         self.durable.advance(record.scalars.position, record.group);
         Ok(record)
     }
@@ -257,7 +289,7 @@ impl Reader {
     ///
     /// [`StorageError`] if a piece cannot be read.
     pub(crate) fn live_sets(&self, scalars: &Scalars) -> Result<LiveSets, StorageError> {
-        load::live_sets(&self.trees, scalars)
+        decode::live_sets(&self.trees, scalars)
     }
 
     pub(super) fn check_fit(
@@ -265,7 +297,7 @@ impl Reader {
         record: &HeadRecord,
         sets: &LiveSets,
     ) -> Result<(), StorageError> {
-        load::check_fit(&self.trees, record, sets).map(drop)
+        decode::check_fit(&self.trees, record, sets).map(drop)
     }
 
     /// Compares every tree with its digest.
@@ -276,7 +308,7 @@ impl Reader {
         digests
             .by_tree()
             .into_iter()
-            .map(|(name, digest)| load::check_digest(self.trees.get(name), &digest))
+            .map(|(name, digest)| decode::check_digest(&self.trees[name], &digest))
     }
 
     /// The numbers of the sets that have pieces and do not change, in order.
@@ -287,8 +319,11 @@ impl Reader {
     pub(crate) fn stored_sets(&self) -> Result<BTreeSet<u64>, StorageError> {
         let mut found = BTreeSet::new();
         let mut next = FIRST_FREE_SET;
-        while let Some(stored) = self.trees.sets.range(next.to_be_bytes()..).next() {
-            let set = load::parse_piece_key(&stored?.0)?.set;
+        while let Some(stored) = self.trees[TreeName::Sets]
+            .range(next.to_be_bytes()..)
+            .next()
+        {
+            let set = decode::parse_piece_key(&stored?.0)?.set;
             found.insert(set);
             next = set + 1;
         }
@@ -307,13 +342,13 @@ impl Reader {
                 found.insert(number);
             }
         };
-        for stored in self.trees.checkpoints.iter() {
+        for stored in self.trees[TreeName::Checkpoints].iter() {
             let record: CheckpointRecord = record::decode(&stored?.1, "a checkpoint")?;
             refer(record.timeline);
         }
-        for stored in self.trees.releases.iter() {
+        for stored in self.trees[TreeName::Releases].iter() {
             let (key, bytes) = stored?;
-            let first_output = load::parse_number("a key of the tree releases", &key)?;
+            let first_output = decode::parse_number("a key of the tree releases", &key)?;
             ReleasePack::read(first_output, &bytes, |release| refer(release.released))?;
         }
         for (snapshot, _) in self.snapshots()? {
@@ -329,7 +364,10 @@ impl Reader {
     pub(crate) fn snapshots(&self) -> Result<Vec<(u64, Option<SnapshotHeader>)>, StorageError> {
         let mut found = Vec::new();
         let mut next = 0_u64;
-        while let Some(stored) = self.trees.counts.range(counts_key(next, 0)..).next() {
+        while let Some(stored) = self.trees[TreeName::Counts]
+            .range(counts_key(next, 0)..)
+            .next()
+        {
             let (key, _) = stored?;
             let (snapshot, _) = parse_counts_key(&key)?;
             let record = snapshot_record(&self.trees, snapshot)?;
@@ -358,8 +396,7 @@ impl Reader {
     /// The block numbers that are stored of a snapshot, without its header's.
     pub(crate) fn snapshot_blocks(&self, snapshot: u64) -> Result<Vec<u32>, StorageError> {
         let blocks = counts_key(snapshot, 1)..=counts_key(snapshot, u32::MAX);
-        self.trees
-            .counts
+        self.trees[TreeName::Counts]
             .range(blocks)
             .map(|stored| Ok(parse_counts_key(&stored?.0)?.1))
             .collect()
@@ -383,7 +420,7 @@ impl Reader {
         };
         for number in 1..=header.blocks {
             let key = counts_key(header.snapshot, number);
-            let bytes = self.trees.counts.get(key)?;
+            let bytes = self.trees[TreeName::Counts].get(key)?;
             let bytes = bytes.ok_or_else(|| damaged(format!("block {number}"), "none".into()))?;
             let checksum = decode_counts(header.snapshot, number, &bytes, |word, count| {
                 words += 1;

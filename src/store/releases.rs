@@ -5,10 +5,12 @@ use std::vec;
 use crate::error::StorageError;
 use crate::state::position_set::PositionSet;
 use crate::state::settled::Released;
-use crate::store::load::{decode_releases, fits};
+use crate::store::bytes::tree_name::TreeName;
+use crate::store::database::tree::Entries;
+use crate::store::database::view::KeyValue;
+use crate::store::decode::{decode_releases, fits};
 use crate::store::reader::Reader;
 use crate::store::release::Release;
-use crate::store::tree::{Entries, KeyValue};
 
 /// The durable releases with outputs at an offset or later, in order and without a gap. The last is
 /// the open end of the released positions, if they have one; or an error.
@@ -43,7 +45,7 @@ impl Reader {
             first_output: outputs - range.len(),
             released: range.into(),
         });
-        let packs = &self.trees().releases;
+        let packs = &self.trees()[TreeName::Releases];
         let first = packs.last_up_to(from.to_be_bytes())?;
         let first = first.map_or_else(Vec::new, |(key, _)| key.to_vec());
         Ok(Releases {

@@ -5,13 +5,14 @@ use std::ops::Bound;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::error::StorageError;
-use crate::fingerprint::Fingerprint;
 use crate::state::position::Position;
-use crate::store::group::{RunHeader, RunNumber};
-use crate::store::load;
+use crate::store::bytes::fingerprint::Fingerprint;
+use crate::store::bytes::run::{RunHeader, RunNumber};
+use crate::store::bytes::run::{RunKey, decode_run_block};
+use crate::store::bytes::tree_name::TreeName;
+use crate::store::database::view::KeyValue;
+use crate::store::decode;
 use crate::store::reader::Reader;
-use crate::store::run_codec::{RunKey, decode_run_block};
-use crate::store::tree::KeyValue;
 
 impl Reader {
     /// The finished runs, in order and without a gap between their positions, and the keys of
@@ -24,15 +25,15 @@ impl Reader {
         let mut runs = Vec::new();
         let mut next = Position::FIRST;
         for number in 0..=u32::MAX {
-            let Some(header) = load::run_header(self.trees(), RunNumber(number))? else {
+            let Some(header) = decode::run_header(self.trees(), RunNumber(number))? else {
                 break;
             };
-            load::fits("the first position of a run", next.0, header.first.0)?;
+            decode::fits("the first position of a run", next.0, header.first.0)?;
             next = header.last.next();
             runs.push(header);
         }
-        let unfinished = load::run_key(RunNumber(runs.len() as u32));
-        let left = self.trees().seen.range(unfinished.as_slice()..);
+        let unfinished = decode::run_key(RunNumber(runs.len() as u32));
+        let left = self.trees()[TreeName::Seen].range(unfinished.as_slice()..);
         let left = left.map(|stored| parse(&stored?.0));
         Ok((runs, left.collect::<Result<_, _>>()?))
     }
@@ -94,7 +95,7 @@ impl Reader {
         mut on_entry: impl FnMut(Fingerprint, Position),
         mut on_block: impl FnMut(u64),
     ) -> Result<(), StorageError> {
-        let seen = &self.trees().seen;
+        let seen = &self.trees()[TreeName::Seen];
         let bound = |fingerprint| RunKey {
             run: run.run,
             fingerprint,

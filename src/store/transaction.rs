@@ -2,22 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use sled::Transactional;
 use sled::transaction::{ConflictableTransactionError, TransactionError};
+use sled::{IVec, Transactional};
 
 use crate::error::StorageError;
 use crate::state::position_set::{PositionRange, PositionSet};
-use crate::store::group::{Checkpoint, Group, SnapshotHeader};
-use crate::store::load::{self, ABSORBED_SET, CLOSED_SET, LiveSets, RELEASED_SET};
-use crate::store::record::{
+use crate::store::bytes::record::{
     self, CheckpointRecord, Format, HeadRecord, RunRecord, SetRecord, SnapshotRecord, TreeDigest,
 };
+use crate::store::bytes::release_pack::{ReleasePack, StoredRelease};
+use crate::store::bytes::set_piece::{self, PieceKey};
+use crate::store::bytes::tree_name::TreeName;
+use crate::store::database::failed;
+use crate::store::database::tree::Tree;
+use crate::store::database::trees::Trees;
+use crate::store::database::view::Views;
+use crate::store::decode::{self, ABSORBED_SET, CLOSED_SET, LiveSets, RELEASED_SET};
+use crate::store::group::{Checkpoint, Group, SnapshotHeader};
 use crate::store::release::{Release, ReleasedPositions};
-use crate::store::release_codec::{ReleasePack, StoredRelease};
-use crate::store::set_codec::{self, PieceKey};
-use crate::store::sled_db::{Trees, failed};
-use crate::store::tree::Tree;
-use crate::store::view::Views;
 
 /// A set of at most this many ranges is stored in its record: below 1.3 KB in the worst case.
 const MAX_INLINE_RANGES: usize = 64;
@@ -26,49 +28,36 @@ const MAX_INLINE_RANGES: usize = 64;
 /// readers waiting.
 #[derive(Debug, Default)]
 pub(super) struct Transaction {
-    meta: sled::Batch,
-    journal: sled::Batch,
-    sets: Writes,
-    counts: Writes,
-    checkpoints: Writes,
-    releases: Writes,
-    seen: Writes,
-    moves: Writes,
+    trees: [Writes; TreeName::ALL.len()],
 }
 
 /// What will be written to one tree: keys with their new values, or none for those that go.
 #[derive(Debug, Default)]
-struct Writes(BTreeMap<Vec<u8>, Option<Vec<u8>>>);
+struct Writes(BTreeMap<Vec<u8>, Option<IVec>>);
 
 impl Writes {
-    fn insert(&mut self, key: impl Into<Vec<u8>>, value: Vec<u8>) {
-        self.0.insert(key.into(), Some(value));
-    }
-
-    fn remove(&mut self, key: impl Into<Vec<u8>>) {
-        self.0.insert(key.into(), None);
-    }
-
-    /// Brings the digest of the tree forward, from what these replace to what they are; the views
-    /// keep what they replace.
-    fn digested(
+    /// The writes as sled takes them. They bring the digest of the tree, if it has one, forward
+    /// from what they replace to what they are; the views keep what they replace.
+    fn into_batch(
         self,
         tree: &Tree,
-        digest: &mut TreeDigest,
+        mut digest: Option<&mut TreeDigest>,
         views: &Views,
     ) -> Result<sled::Batch, StorageError> {
         let mut batch = sled::Batch::default();
         for (key, value) in self.0 {
-            let replaced = tree.get(&key)?;
-            views.keep(tree.name(), &key, replaced.as_ref());
-            if let Some(replaced) = replaced {
-                digest.remove(&key, &replaced);
+            if let Some(digest) = &mut digest {
+                let replaced = tree.get(&key)?;
+                views.keep(tree.name(), &key, replaced.as_ref());
+                if let Some(replaced) = replaced {
+                    digest.remove(&key, &replaced);
+                }
+                if let Some(value) = &value {
+                    digest.add(&key, value);
+                }
             }
             match value {
-                Some(value) => {
-                    digest.add(&key, &value);
-                    batch.insert(key, value);
-                }
+                Some(value) => batch.insert(key, value),
                 None => batch.remove(key),
             }
         }
@@ -79,7 +68,7 @@ impl Writes {
 impl Transaction {
     /// Takes in what is fixed when a database is created.
     pub(super) fn put_format(&mut self, format: &Format) {
-        self.meta.insert("format", record::encode(format));
+        self.insert(TreeName::Meta, "format", record::encode(format));
     }
 
     /// Takes in a group; `stored` are the live sets before it, and `pack` the last releases.
@@ -92,8 +81,11 @@ impl Transaction {
         record: &mut HeadRecord,
     ) -> Result<(), StorageError> {
         for block in &group.blocks {
-            self.journal
-                .insert(&block.first.0.to_be_bytes(), block.bytes.clone());
+            self.insert(
+                TreeName::Journal,
+                block.first.0.to_be_bytes(),
+                block.bytes.to_vec(),
+            );
         }
         for (set, stored, new) in [
             (CLOSED_SET, &stored.closed, &group.closed),
@@ -109,12 +101,12 @@ impl Transaction {
             }
         }
         for (name, checkpoint) in &group.checkpoints {
-            if let Some(old) = load::checkpoint_record(trees, name)? {
+            if let Some(old) = decode::checkpoint_record(trees, name)? {
                 self.remove_set(trees, &old.timeline)?;
             }
             match checkpoint {
                 Some(checkpoint) => self.put_checkpoint(name, checkpoint, record),
-                None => self.checkpoints.remove(name.as_str()),
+                None => self.remove(TreeName::Checkpoints, name.as_str()),
             }
         }
         for release in &group.releases {
@@ -122,7 +114,7 @@ impl Transaction {
         }
         for made in &group.moves {
             let key = made.number.to_be_bytes();
-            self.moves.insert(key, record::encode(&made.record));
+            self.insert(TreeName::Moves, key, record::encode(&made.record));
         }
         self.put_runs(group);
         self.put_snapshots(trees, group, record)
@@ -136,36 +128,20 @@ impl Transaction {
         record: &mut HeadRecord,
         action: &'static str,
     ) -> Result<(), StorageError> {
-        let digests = &mut record.digests;
-        let new_sets = self.sets.digested(&trees.sets, &mut digests.sets, views)?;
-        let new_counts = self
-            .counts
-            .digested(&trees.counts, &mut digests.counts, views)?;
-        let of_checkpoints = &mut digests.checkpoints;
-        let new_checkpoints =
-            self.checkpoints
-                .digested(&trees.checkpoints, of_checkpoints, views)?;
-        let new_releases = self
-            .releases
-            .digested(&trees.releases, &mut digests.releases, views)?;
-        let new_seen = self.seen.digested(&trees.seen, &mut digests.seen, views)?;
-        let new_moves = self
-            .moves
-            .digested(&trees.moves, &mut digests.moves, views)?;
-        self.meta.insert("head", record::encode(record));
+        let mut batches: [sled::Batch; TreeName::ALL.len()] = Default::default();
+        // The tree `meta` comes last: the head has the digests of the others.
+        for name in TreeName::ALL.into_iter().rev() {
+            if name == TreeName::Meta {
+                self.insert(TreeName::Meta, "head", record::encode(record));
+            }
+            let writes = std::mem::take(&mut self.trees[name as usize]);
+            let digest = record.digests.of_mut(name);
+            batches[name as usize] = writes.into_batch(&trees[name], digest, views)?;
+        }
         trees.database.call(action, |open| {
             open.trees
                 .transaction(|trees| {
-                    for (tree, batch) in trees.iter().zip([
-                        &self.meta,
-                        &self.journal,
-                        &new_sets,
-                        &new_counts,
-                        &new_checkpoints,
-                        &new_releases,
-                        &new_seen,
-                        &new_moves,
-                    ]) {
+                    for (tree, batch) in trees.iter().zip(&batches) {
                         tree.apply_batch(batch)?;
                     }
                     Ok::<(), ConflictableTransactionError<()>>(())
@@ -177,12 +153,21 @@ impl Transaction {
         })
     }
 
+    fn insert(&mut self, tree: TreeName, key: impl Into<Vec<u8>>, value: impl Into<IVec>) {
+        let writes = &mut self.trees[tree as usize];
+        writes.0.insert(key.into(), Some(value.into()));
+    }
+
+    fn remove(&mut self, tree: TreeName, key: impl Into<Vec<u8>>) {
+        self.trees[tree as usize].0.insert(key.into(), None);
+    }
+
     fn put_changed_pieces(&mut self, set: u64, stored: &PositionSet, new: &PositionSet) {
         for (piece, value) in new.pieces_changed_since(stored) {
             let key = PieceKey { set, piece };
-            match set_codec::encode(key, value) {
-                Some(bytes) => self.sets.insert(key.bytes(), bytes),
-                None => self.sets.remove(key.bytes()),
+            match set_piece::encode(key, value) {
+                Some(bytes) => self.insert(TreeName::Sets, key.bytes(), bytes),
+                None => self.remove(TreeName::Sets, key.bytes()),
             }
         }
     }
@@ -200,8 +185,8 @@ impl Transaction {
 
     fn remove_set(&mut self, trees: &Trees, set: &SetRecord) -> Result<(), StorageError> {
         if let SetRecord::Pieces(number) = set {
-            for entry in trees.sets.with_prefix(*number) {
-                self.sets.remove(&*entry?.0);
+            for entry in trees[TreeName::Sets].with_prefix(*number) {
+                self.remove(TreeName::Sets, &*entry?.0);
             }
         }
         Ok(())
@@ -217,7 +202,7 @@ impl Transaction {
             committed_source: checkpoint.committed_source.clone(),
             created_at_ms: checkpoint.created_at_ms,
         };
-        self.checkpoints.insert(name, record::encode(&stored));
+        self.insert(TreeName::Checkpoints, name, record::encode(&stored));
     }
 
     /// Adds a release to the last pack, or begins the next one with it.
@@ -240,16 +225,16 @@ impl Transaction {
             last: last.expect("a release has a position"),
             released,
         });
-        self.releases.insert(pack.key(), pack.bytes());
+        self.insert(TreeName::Releases, pack.key(), pack.bytes());
     }
 
     fn put_runs(&mut self, group: &Group) {
         let writes = &group.runs;
         for key in &writes.removed {
-            self.seen.remove(key.bytes());
+            self.remove(TreeName::Seen, key.bytes());
         }
         for block in &writes.blocks {
-            self.seen.insert(block.key.bytes(), block.bytes.clone());
+            self.insert(TreeName::Seen, block.key.bytes(), block.bytes.clone());
         }
         if let Some(header) = &writes.finished {
             let stored = RunRecord {
@@ -259,8 +244,11 @@ impl Transaction {
                 blocks: header.blocks,
                 digest: header.digest,
             };
-            self.seen
-                .insert(load::run_key(header.run), record::encode(&stored));
+            self.insert(
+                TreeName::Seen,
+                decode::run_key(header.run),
+                record::encode(&stored),
+            );
         }
     }
 
@@ -272,17 +260,17 @@ impl Transaction {
     ) -> Result<(), StorageError> {
         let writes = &group.snapshots;
         for (snapshot, block) in &writes.blocks {
-            let key = load::counts_key(*snapshot, block.number);
-            self.counts.insert(key, block.bytes.clone());
+            let key = decode::counts_key(*snapshot, block.number);
+            self.insert(TreeName::Counts, key, block.bytes.clone());
         }
         for &snapshot in &writes.removed {
-            if let Some(old) = load::snapshot_record(trees, snapshot)? {
+            if let Some(old) = decode::snapshot_record(trees, snapshot)? {
                 self.remove_set(trees, &old.timeline)?;
             }
-            self.counts.remove(load::counts_key(snapshot, 0));
+            self.remove(TreeName::Counts, decode::counts_key(snapshot, 0));
         }
         for &(snapshot, number) in &writes.removed_blocks {
-            self.counts.remove(load::counts_key(snapshot, number));
+            self.remove(TreeName::Counts, decode::counts_key(snapshot, number));
         }
         if let Some(header) = &writes.finished {
             self.put_snapshot_header(header, record);
@@ -298,8 +286,8 @@ impl Transaction {
             words: header.words,
             digest: header.digest,
         };
-        let key = load::counts_key(header.snapshot, 0);
-        self.counts.insert(key, record::encode(&stored));
+        let key = decode::counts_key(header.snapshot, 0);
+        self.insert(TreeName::Counts, key, record::encode(&stored));
     }
 }
 

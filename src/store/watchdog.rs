@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::error::StorageError;
-use crate::storage_timeout::StorageTimeout;
-use crate::threads;
+use crate::store::storage_timeout::StorageTimeout;
+use crate::store::threads;
 
 /// How often the watching thread looks. It counts its looks and reads no clock, so that a process
 /// that was stopped for an hour has not been stuck for one.
@@ -22,13 +22,13 @@ const TICK: Duration = Duration::from_millis(250);
 const BYTES_A_SECOND: u64 = 4_000_000;
 
 /// The longest that a healthy disk takes to read or write so many bytes.
-pub(super) fn time_to_read(bytes: u64) -> Duration {
+pub(crate) fn time_to_read(bytes: u64) -> Duration {
     Duration::from_secs(bytes / BYTES_A_SECOND)
 }
 
 /// Watches what is done to one directory.
 #[derive(Debug, Clone)]
-pub(super) struct Watchdog(Arc<Inner>);
+pub(crate) struct Watchdog(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -43,7 +43,7 @@ struct Inner {
 #[derive(Default)]
 struct Listeners(Mutex<Vec<Listener>>);
 
-pub(super) type Listener = Box<dyn Fn(&StorageError) + Send>;
+pub(crate) type Listener = Box<dyn Fn(&StorageError) + Send>;
 
 impl Listeners {
     fn tell(&self, stuck: &StorageError) {
@@ -80,7 +80,7 @@ impl Watchdog {
     /// # Errors
     ///
     /// [`StorageError::Thread`] if the thread cannot be started.
-    pub(super) fn start(timeout: &StorageTimeout) -> Result<Self, StorageError> {
+    pub(crate) fn start(timeout: &StorageTimeout) -> Result<Self, StorageError> {
         let calls = Arc::<Mutex<Calls>>::default();
         let (end, ended) = channel();
         let listeners = Arc::<Listeners>::default();
@@ -105,19 +105,19 @@ impl Watchdog {
     }
 
     /// Has a listener told of every call that does not return.
-    pub(super) fn tell(&self, listener: Listener) {
+    pub(crate) fn tell(&self, listener: Listener) {
         let listeners = &self.0.listeners.0;
         let mut listeners = listeners.lock().unwrap_or_else(PoisonError::into_inner);
         listeners.push(listener);
     }
 
     /// Watches what is done until the result is dropped.
-    pub(super) fn watch(&self, action: &'static str) -> Watched {
+    pub(crate) fn watch(&self, action: &'static str) -> Watched {
         self.watch_longer(action, Duration::ZERO)
     }
 
     /// As [`Watchdog::watch`], for something that may take this much longer.
-    pub(super) fn watch_longer(&self, action: &'static str, longer: Duration) -> Watched {
+    pub(crate) fn watch_longer(&self, action: &'static str, longer: Duration) -> Watched {
         let mut calls = locked(&self.0.calls);
         let number = calls.next;
         calls.next += 1;
@@ -157,7 +157,7 @@ fn locked(calls: &Mutex<Calls>) -> MutexGuard<'_, Calls> {
 
 /// Something that is watched until this is dropped.
 #[derive(Debug)]
-pub(super) struct Watched {
+pub(crate) struct Watched {
     calls: Arc<Mutex<Calls>>,
     number: u64,
 }

@@ -9,26 +9,28 @@ use parking_lot::Mutex;
 use tracing::info;
 
 use crate::error::{Loss, OpenError, StorageError};
-use crate::fingerprint::Fingerprints;
-use crate::options::Options;
 use crate::state::position::Position;
-use crate::store::block::Groups;
+use crate::store::bytes::FORMAT;
+use crate::store::bytes::block::Groups;
+use crate::store::bytes::fingerprint::Fingerprints;
+use crate::store::bytes::record::{Format, HeadRecord, Scalars};
+use crate::store::bytes::release_pack::ReleasePack;
+use crate::store::bytes::tree_name::TreeName;
+use crate::store::database::trees::Trees;
+use crate::store::database::view::Views;
+use crate::store::database::{Database, failed};
+use crate::store::decode::{self, FIRST_FREE_SET, LiveSets, StoredHead};
+use crate::store::directory::generation::DATABASE;
+use crate::store::directory::identity::leads_to;
+use crate::store::directory::space::SpaceFloor;
+use crate::store::directory::watermark::{Mark, Watermark, find_loss};
 use crate::store::directory::{Directory, database_is_foreign};
-use crate::store::generation::DATABASE;
 use crate::store::group::Group;
-use crate::store::identity::leads_to;
-use crate::store::load::{self, DurableState, FIRST_FREE_SET, LiveSets, StoredHead};
-use crate::store::reader::{Durable, Reader};
-use crate::store::record::{Format, HeadRecord, Scalars};
-use crate::store::release_codec::ReleasePack;
-use crate::store::sentinel::FORMAT;
-use crate::store::sled_db::{Database, TreeName, Trees, failed};
-use crate::store::space::SpaceFloor;
+use crate::store::options::Options;
+use crate::store::reader::{Durable, DurableState, Reader};
 use crate::store::transaction::Transaction;
 use crate::store::unpersisted::{Persisted, Receipt, Unpersisted};
-use crate::store::view::Views;
 use crate::store::watchdog::Watchdog;
-use crate::store::watermark::{Mark, Watermark, find_loss};
 
 /// At a clean end sled is opened again for the next start's sake if it has written this share of
 /// what makes it be opened again otherwise.
@@ -109,13 +111,13 @@ impl Store {
             let path = directory.path().to_owned();
             return Err(OpenError::EmptyPageDamaged { path });
         }
-        let format = match load::format(&trees)? {
+        let format = match decode::format(&trees)? {
             Some(format) => format,
             None if directory.is_new() => create(&trees, &file, options)?,
             None => return Err(database_is_foreign(directory.path(), &folder)),
         };
-        load::check_format(&format, directory.path())?;
-        let StoredHead { record, base } = load::head(&trees)?;
+        decode::check_format(&format, directory.path())?;
+        let StoredHead { record, base } = decode::head(&trees)?;
         {
             let _watched = watchdog.watch("creating the directory");
             directory.finish_creation(mark_of(&format, &record))?;
@@ -130,8 +132,8 @@ impl Store {
             let path = directory.path().to_owned();
             return Err(OpenError::AnsweredLost { path, loss });
         }
-        let stored = load::live_sets(&trees, &record.scalars)?;
-        let pack = load::check_fit(&trees, &record, &stored)?;
+        let stored = decode::live_sets(&trees, &record.scalars)?;
+        let pack = decode::check_fit(&trees, &record, &stored)?;
         let durable = Durable::default();
         durable.advance(record.scalars.position, record.group);
         let has_failed = false;
@@ -240,7 +242,10 @@ impl Store {
     /// [`StorageError`] if the database cannot be read.
     pub(crate) fn view(&self) -> Result<DurableState, StorageError> {
         self.check_running()?;
-        let view = self.views.lock().open(&self.trees, self.record.group)?;
+        let view = self
+            .views
+            .lock()
+            .open(self.record.group, || self.trees.last_keys())?;
         let durable = Durable::default();
         durable.advance(self.record.scalars.position, self.record.group);
         Ok(DurableState {
@@ -389,7 +394,7 @@ impl Store {
             // journal's end says where the head is.
             Some(block) => {
                 let key = block.first.0.to_be_bytes();
-                self.trees.journal.insert(PERSISTING, key, &block.bytes)?;
+                self.trees[TreeName::Journal].insert(PERSISTING, key, &block.bytes)?;
             }
             None => {
                 let mut transaction = Transaction::default();
@@ -431,7 +436,7 @@ impl Store {
         views.forget_closed();
         if let Some(first) = group.blocks.first().filter(|_| !views.is_empty()) {
             let key = first.first.0.to_be_bytes();
-            let replaced = self.trees.journal.get(key)?;
+            let replaced = self.trees[TreeName::Journal].get(key)?;
             views.keep(TreeName::Journal, &key, replaced.as_ref());
         }
         Ok(())

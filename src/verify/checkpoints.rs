@@ -12,28 +12,11 @@ use crate::state::settled::Settled;
 use crate::store::Checkpoint;
 use crate::verify::Verification;
 use crate::verify::findings::Class;
+use crate::verify::parts::{Checkpoints, Place};
 
 /// Pairs of twins are compared with the checkpoints as soon as there are this many: they take some
 /// 40 MB then.
 const MAX_PAIRS: usize = 1 << 19;
-
-/// Where a checkpoint stands in the history. One after the other they have nearly the same events.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    /// As many of the first outputs in the log are settled in it.
-    outputs: u64,
-    position: Position,
-    name: String,
-}
-
-/// The checkpoints that fit the journal.
-#[derive(Debug, Default)]
-pub(super) struct Checkpoints {
-    /// In the order of history.
-    places: Vec<Place>,
-    /// The positions that any of them has.
-    pub(super) held: PositionSet,
-}
 
 /// Pairs of positions whose events have one id, and that checkpoints may have.
 #[derive(Debug, Default)]
@@ -236,10 +219,10 @@ fn twins_of(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::Options;
     use crate::request::Request;
     use crate::state::position_set::PositionRange;
     use crate::store::Group;
+    use crate::store::Options;
     use crate::{Engine, verify};
 
     fn checkpoint(positions: [u64; 2], outputs: u64) -> Option<Checkpoint> {

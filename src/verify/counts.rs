@@ -4,24 +4,9 @@ use crate::error::StorageError;
 use crate::state::counts::Counts;
 use crate::state::position_set::PositionSet;
 use crate::store::SnapshotHeader;
+use crate::verify::Verification;
 use crate::verify::findings::Class;
-use crate::verify::{Parts, Verification};
-
-/// How many events have to be read to fold the snapshots and the state, each from the one before.
-pub(super) fn events_to_fold(parts: &Parts) -> u64 {
-    let mut from = &PositionSet::default();
-    let mut events = 0;
-    for to in timelines(parts) {
-        events += from.difference(to).len() + to.difference(from).len();
-        from = to;
-    }
-    events
-}
-
-fn timelines(parts: &Parts) -> impl Iterator<Item = &PositionSet> {
-    let snapshots = parts.snapshots.iter().map(|header| &header.timeline);
-    snapshots.chain([&parts.timeline])
-}
+use crate::verify::parts::Parts;
 
 impl Verification<'_> {
     /// Adds up the events of each snapshot and of the state, and compares.

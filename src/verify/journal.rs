@@ -2,14 +2,15 @@
 //! id is where it is already.
 
 use crate::error::StorageError;
+use crate::index::{ExactIndex, Positions};
 use crate::journal::walk_fingerprints;
-use crate::seen::{ExactIndex, Positions};
 use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
-use crate::store::block::Block;
+use crate::store::bytes::block::Block;
+use crate::verify::Verification;
 use crate::verify::checkpoints::Pairs;
 use crate::verify::findings::Class;
-use crate::verify::{Parts, Verification};
+use crate::verify::parts::Parts;
 
 /// What it takes to compare the events of one id.
 struct Ids {
@@ -19,15 +20,6 @@ struct Ids {
     pairs: Pairs,
     /// The block that was read last to look at an earlier event.
     read: Option<Block>,
-}
-
-impl Parts {
-    /// Every position that something has or knows of.
-    fn held(&self, head: Position) -> PositionSet {
-        let released = self.settled.released.up_to(head);
-        let settled = released.union(&self.settled.absorbed);
-        settled.union(&self.timeline).union(&self.checkpoints.held)
-    }
 }
 
 impl Verification<'_> {
@@ -180,8 +172,8 @@ impl Verification<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::Options;
     use crate::request::Request;
+    use crate::store::Options;
     use crate::store::{Group, RunHeader, RunNumber, RunWrites, encode_run};
     use crate::{Engine, verify};
 

@@ -8,6 +8,7 @@ mod checkpoints;
 mod counts;
 mod findings;
 mod journal;
+mod parts;
 
 use std::path::Path;
 
@@ -15,15 +16,15 @@ use serde::Serialize;
 
 use crate::error::{OpenError, StorageError};
 use crate::state::position_set::PositionSet;
-use crate::state::settled::{Released, Settled};
+use crate::state::settled::Released;
 use crate::state::timeline::Timeline;
-use crate::storage_timeout::StorageTimeout;
+use crate::store::StorageTimeout;
 use crate::store::{
     BuildSite, HeadRecord, LiveSets, Reader, RestingCopy, SnapshotHeader, check_present_format,
 };
-use checkpoints::Checkpoints;
 pub use findings::{Class, Finding};
 use findings::{Findings, with_sources};
+use parts::Parts;
 
 const CACHE_BYTES: u64 = 64 << 20;
 
@@ -175,14 +176,6 @@ struct Verification<'a> {
     on_progress: &'a mut dyn FnMut(Progress),
 }
 
-/// What the trees beside the journal hold.
-struct Parts {
-    timeline: PositionSet,
-    settled: Settled,
-    checkpoints: Checkpoints,
-    snapshots: Vec<SnapshotHeader>,
-}
-
 impl Verification<'_> {
     fn run(mut self) -> Result<Report, OpenError> {
         self.check_watermark()?;
@@ -190,7 +183,7 @@ impl Verification<'_> {
         self.check_references();
         let parts = self.parts();
         let head = self.record.scalars.position;
-        let folded = parts.as_ref().map_or(0, counts::events_to_fold);
+        let folded = parts.as_ref().map_or(0, Parts::events_to_fold);
         self.progress.total = 2 * head.0 + folded;
         if let Some(index) = self.check_journal()
             && let Some(parts) = parts

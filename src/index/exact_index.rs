@@ -1,0 +1,175 @@
+//! Consecutive positions whose fingerprints are held in memory, found exactly.
+//!
+//! A hash table of chains through the positions, the newest first: adding one touches the head of
+//! its chain and otherwise only the ends of lists, and few are ever looked for.
+
+use smallvec::SmallVec;
+
+use crate::state::position::Position;
+use crate::store::bytes::fingerprint::{FINGERPRINT_BITS, Fingerprint};
+
+/// A few positions: those that carry one event id. More than one is rare.
+pub(crate) type Positions = SmallVec<[Position; 2]>;
+
+/// The end of a chain.
+const NONE: u32 = u32::MAX;
+/// How many positions a chain has on average, when all are there.
+const CHAIN_POSITIONS: u64 = 2;
+
+/// How many positions can be put in the order of their fingerprints.
+pub(super) const MAX_SORTED: u64 = 1 << OFFSET_BITS;
+/// So many bits are left for an offset beside a fingerprint in a number of 64 bits.
+const OFFSET_BITS: u32 = u64::BITS - FINGERPRINT_BITS;
+
+/// A position in its chain. Its parts are read together, and so stand together.
+#[derive(Debug, Clone, Copy)]
+struct Link {
+    /// The low bits of its fingerprint.
+    low: u32,
+    /// The bits above those.
+    high: u16,
+    /// The position before in the chain, as an offset from the first.
+    earlier: u32,
+}
+
+const _: () = assert!(size_of::<Link>() == 12 && FINGERPRINT_BITS <= 48);
+
+impl Link {
+    fn new(fingerprint: Fingerprint, earlier: u32) -> Self {
+        Self {
+            low: fingerprint.0 as u32,
+            high: (fingerprint.0 >> 32) as u16,
+            earlier,
+        }
+    }
+
+    fn fingerprint(self) -> Fingerprint {
+        Fingerprint(u64::from(self.high) << 32 | u64::from(self.low))
+    }
+}
+
+/// At most 2^32 - 1 consecutive positions and their fingerprints.
+#[derive(Debug)]
+pub(crate) struct ExactIndex {
+    first: Position,
+    /// Of each position, from the first on.
+    links: Vec<Link>,
+    /// The last position of each chain.
+    heads: Vec<u32>,
+}
+
+impl ExactIndex {
+    /// No positions yet; the next one is `first`, and about so many are expected.
+    pub(crate) fn new(first: Position, expected: u64) -> Self {
+        let chains = (expected / CHAIN_POSITIONS).next_power_of_two();
+        let chains = chains.min(1 << FINGERPRINT_BITS.min(30)) as usize;
+        // Memory that is not used yet costs nothing, and lists that grow leave holes behind.
+        let room = usize::try_from(expected).unwrap_or_default();
+        Self {
+            first,
+            links: Vec::with_capacity(room),
+            heads: vec![NONE; chains],
+        }
+    }
+
+    /// The first position, also where there is none yet.
+    pub(crate) fn first(&self) -> Position {
+        self.first
+    }
+
+    /// The fingerprints of the positions, in order.
+    pub(crate) fn fingerprints(&self) -> impl ExactSizeIterator<Item = Fingerprint> {
+        self.links.iter().map(|link| link.fingerprint())
+    }
+
+    /// The fingerprint of a position; `None` if it is not among them.
+    pub(crate) fn fingerprint_of(&self, position: Position) -> Option<Fingerprint> {
+        let offset = position.0.checked_sub(self.first.0)?;
+        let link = self.links.get(usize::try_from(offset).ok()?)?;
+        Some(link.fingerprint())
+    }
+
+    /// Adds the next position.
+    pub(crate) fn push(&mut self, fingerprint: Fingerprint) {
+        let offset = self.links.len() as u32;
+        assert!(offset != NONE, "who pushes keeps to the limit");
+        let chain = self.chain(fingerprint);
+        let earlier = std::mem::replace(&mut self.heads[chain], offset);
+        self.links.push(Link::new(fingerprint, earlier));
+    }
+
+    /// The head of a fingerprint's chain, for those who want it in the CPU's cache.
+    pub(crate) fn head(&self, fingerprint: Fingerprint) -> &u32 {
+        &self.heads[self.chain(fingerprint)]
+    }
+
+    /// Adds the positions that have a fingerprint to those that were found, the last one first.
+    pub(crate) fn find(&self, fingerprint: Fingerprint, found: &mut Positions) {
+        let mut next = self.heads[self.chain(fingerprint)];
+        while next != NONE {
+            let link = self.links[next as usize];
+            if link.fingerprint() == fingerprint {
+                found.push(Position(self.first.0 + u64::from(next)));
+            }
+            next = link.earlier;
+        }
+    }
+
+    /// At most [`MAX_SORTED`] positions, in the order of their fingerprints, and of the positions
+    /// where these are equal.
+    pub(crate) fn sorted(&self) -> impl Iterator<Item = (Fingerprint, Position)> {
+        assert!(self.links.len() as u64 <= MAX_SORTED, "no offset is longer");
+        // Numbers take half of the time that pairs take to be sorted.
+        let fingerprints = self.fingerprints().zip(0..);
+        let numbers =
+            fingerprints.map(|(fingerprint, offset)| fingerprint.0 << OFFSET_BITS | offset);
+        let mut sorted: Vec<u64> = numbers.collect();
+        sorted.sort_unstable();
+        let first = self.first.0;
+        sorted.into_iter().map(move |number| {
+            let offset = number & (MAX_SORTED - 1);
+            (Fingerprint(number >> OFFSET_BITS), Position(first + offset))
+        })
+    }
+
+    fn chain(&self, fingerprint: Fingerprint) -> usize {
+        fingerprint.0 as usize & (self.heads.len() - 1)
+    }
+
+    /// Bytes of memory that the positions take.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.links.capacity() * size_of::<Link>() + self.heads.capacity() * size_of::<u32>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn positions_are_found_and_put_in_order_by_their_fingerprints(
+            fingerprints in prop::collection::vec(
+                prop_oneof![0..4_u64, 0..=Fingerprint::MAX.0].prop_map(Fingerprint),
+                0..200,
+            ),
+            first in 1..u64::MAX / 2,
+            expected in 0..300_u64,
+        ) {
+            let mut index = ExactIndex::new(Position(first), expected);
+            fingerprints.iter().for_each(|&fingerprint| index.push(fingerprint));
+            let positions = (first..).map(Position);
+            let mut pairs: Vec<_> = fingerprints.iter().copied().zip(positions).collect();
+            for &(wanted, _) in &pairs {
+                let mut found = Positions::new();
+                index.find(wanted, &mut found);
+                let alike = pairs.iter().rev().filter(|&&(fingerprint, _)| fingerprint == wanted);
+                prop_assert!(found.into_iter().eq(alike.map(|&(_, position)| position)));
+            }
+            pairs.sort();
+            prop_assert!(index.sorted().eq(pairs));
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! Counts snapshots: stored counts of one timeline, from which a restart or a restore starts
+//! counting instead of from nothing.
+//!
+//! A snapshot spans many blocks. A thread of its own sorts and encodes them, the groups that
+//! follow carry a few each, and the header comes last: without its header a snapshot does not
+//! exist. Kept are the latest two, and for each checkpoint the nearest one below it.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::error::StorageError;
+use crate::state::counts::WordCount;
+use crate::state::counts::sort_by_word;
+use crate::state::position::Position;
+use crate::state::position_set::PositionSet;
+use crate::store::threads::Aside;
+use crate::store::{
+    CountsBlock, Reader, SLED_BYTES_A_BYTE, SnapshotHeader, SnapshotWrites, SpaceFloor,
+    encode_counts,
+};
+
+/// Blocks that one group carries: 384 KB, a few milliseconds of a group's time.
+const BLOCKS_A_GROUP: usize = 64;
+
+/// A clean end takes a snapshot if the tail is longer than this, or than the interval: folding
+/// so few events takes no longer than reading a snapshot.
+const TAIL_WORTH_A_SNAPSHOT_EVENTS: u64 = 4_096;
+
+/// The snapshots of one directory.
+#[derive(Debug)]
+pub(crate) struct Snapshots {
+    reader: Reader,
+    interval_events: u64,
+    /// Finished snapshots, oldest first.
+    kept: Vec<Kept>,
+    next_snapshot: u64,
+    /// Where the last snapshot was given up for want of room.
+    last_tried: Position,
+    stage: Stage,
+    /// Blocks of snapshots that exist no longer.
+    leftovers: VecDeque<(u64, u32)>,
+}
+
+/// A finished snapshot.
+#[derive(Debug)]
+struct Kept {
+    header: SnapshotHeader,
+    /// The group that its header is written with; 0 if it was stored at the open.
+    group: u64,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Idle,
+    Encoding(Aside<Result<Encoded, StorageError>>),
+    Writing(Encoded),
+}
+
+/// A snapshot on its way to the store.
+#[derive(Debug)]
+struct Encoded {
+    header: SnapshotHeader,
+    blocks: VecDeque<CountsBlock>,
+    /// Where the checkpoints that were stored when it was encoded were saved.
+    checkpoint_positions: Vec<Position>,
+}
+
+impl Snapshots {
+    /// Finds the stored snapshots; what a crash left unfinished will be removed.
+    pub(crate) fn open(reader: Reader, interval_events: u64) -> Result<Self, StorageError> {
+        let mut snapshots = Self {
+            interval_events,
+            kept: Vec::new(),
+            next_snapshot: 1,
+            last_tried: Position::NONE,
+            stage: Stage::Idle,
+            leftovers: VecDeque::new(),
+            reader: reader.clone(),
+        };
+        for (snapshot, header) in reader.snapshots()? {
+            snapshots.next_snapshot = snapshot + 1;
+            match header {
+                Some(header) => snapshots.kept.push(Kept { header, group: 0 }),
+                None => {
+                    let blocks = reader.snapshot_blocks(snapshot)?.into_iter();
+                    snapshots
+                        .leftovers
+                        .extend(blocks.map(|number| (snapshot, number)));
+                }
+            }
+        }
+        Ok(snapshots)
+    }
+
+    /// The snapshots worth considering for a timeline that ends here, of those that are durable
+    /// with the group `durable_group`: the nearest one below it, and the latest two.
+    pub(crate) fn candidates(
+        &self,
+        position: Position,
+        durable_group: u64,
+    ) -> impl Iterator<Item = &SnapshotHeader> {
+        let durable = self.kept.iter().rev();
+        let durable = durable.filter(move |kept| kept.group <= durable_group);
+        let mut durable = durable.map(|kept| &kept.header);
+        let latest = durable.clone().take(2);
+        let below = durable.find(|header| header.position <= position);
+        below.into_iter().chain(latest)
+    }
+
+    /// Whether it is time for the next snapshot.
+    pub(crate) fn is_due(&self, position: Position, words: usize) -> bool {
+        let interval = self.interval_events.max(words as u64);
+        matches!(self.stage, Stage::Idle) && self.events_since(position) >= interval
+    }
+
+    /// Whether a clean end should take a last snapshot.
+    pub(crate) fn is_due_at_the_end(&self, position: Position) -> bool {
+        let worth = self.interval_events.min(TAIL_WORTH_A_SNAPSHOT_EVENTS);
+        matches!(self.stage, Stage::Idle) && self.events_since(position) >= worth
+    }
+
+    fn events_since(&self, position: Position) -> u64 {
+        let kept = self
+            .kept
+            .last()
+            .map_or(Position::NONE, |kept| kept.header.position);
+        position.0 - kept.max(self.last_tried).0
+    }
+
+    /// Whether there is nothing left to write.
+    pub(crate) fn is_idle(&self) -> bool {
+        matches!(self.stage, Stage::Idle) && self.leftovers.is_empty()
+    }
+
+    /// Starts a snapshot of a timeline and its counts.
+    pub(crate) fn begin(
+        &mut self,
+        timeline: PositionSet,
+        position: Position,
+        mut counts: Vec<WordCount>,
+    ) {
+        let snapshot = self.next_snapshot;
+        self.next_snapshot += 1;
+        let reader = self.reader.clone();
+        self.stage = Stage::Encoding(Aside::start("snapshot", move || {
+            sort_by_word(&mut counts);
+            let blocks = encode_counts(snapshot, &counts);
+            let mut digest = Xxh3::new();
+            blocks
+                .iter()
+                .for_each(|block| digest.update(&block.checksum().to_le_bytes()));
+            let header = SnapshotHeader {
+                snapshot,
+                timeline,
+                position,
+                blocks: blocks.len() as u32,
+                words: counts.len() as u64,
+                digest: digest.digest(),
+            };
+            let checkpoint_positions = reader.checkpoint_positions()?;
+            Ok(Encoded {
+                header,
+                blocks: blocks.into(),
+                checkpoint_positions,
+            })
+        }));
+    }
+
+    /// What the next group, of this number, carries of a snapshot in work.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if the encoding thread met one.
+    pub(crate) fn take_writes(
+        &mut self,
+        floor: &SpaceFloor,
+        group: u64,
+    ) -> Result<SnapshotWrites, StorageError> {
+        if matches!(&self.stage, Stage::Encoding(encoding) if encoding.is_finished()) {
+            self.wait()?;
+        }
+        self.give_up_without_room(floor)?;
+        let mut writes = SnapshotWrites::default();
+        let removed = self.leftovers.len().min(BLOCKS_A_GROUP);
+        writes
+            .removed_blocks
+            .extend(self.leftovers.drain(..removed));
+        if let Stage::Writing(encoded) = &mut self.stage {
+            let snapshot = encoded.header.snapshot;
+            let count = encoded.blocks.len().min(BLOCKS_A_GROUP);
+            writes
+                .blocks
+                .extend(encoded.blocks.drain(..count).map(|block| (snapshot, block)));
+            if encoded.blocks.is_empty() {
+                let header = encoded.header.clone();
+                let positions = std::mem::take(&mut encoded.checkpoint_positions);
+                self.stage = Stage::Idle;
+                self.kept.push(Kept {
+                    header: header.clone(),
+                    group,
+                });
+                writes.finished = Some(header);
+                writes.removed = self.drop_unneeded(&positions);
+            }
+        }
+        Ok(writes)
+    }
+
+    /// Gives a snapshot up if writing it would leave less room than requests need: it only saves
+    /// time. The blocks that were written already are removed.
+    fn give_up_without_room(&mut self, floor: &SpaceFloor) -> Result<(), StorageError> {
+        let Stage::Writing(encoded) = &self.stage else {
+            return Ok(());
+        };
+        let bytes: usize = encoded.blocks.iter().map(|block| block.bytes.len()).sum();
+        if floor
+            .check_room_for(SLED_BYTES_A_BYTE * bytes as u64)?
+            .is_some()
+        {
+            let SnapshotHeader {
+                snapshot,
+                position,
+                blocks,
+                ..
+            } = encoded.header;
+            let written = blocks - encoded.blocks.len() as u32;
+            self.leftovers
+                .extend((1..=written).map(|number| (snapshot, number)));
+            self.last_tried = position;
+            self.stage = Stage::Idle;
+        }
+        Ok(())
+    }
+
+    /// Waits until a snapshot in work is encoded.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if the encoding thread met one.
+    pub(crate) fn wait(&mut self) -> Result<(), StorageError> {
+        self.stage = match std::mem::replace(&mut self.stage, Stage::Idle) {
+            Stage::Encoding(encoding) => {
+                let encoded = encoding
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                Stage::Writing(encoded?)
+            }
+            stage => stage,
+        };
+        Ok(())
+    }
+
+    /// Forgets the snapshots that nothing needs, and returns their numbers.
+    fn drop_unneeded(&mut self, checkpoint_positions: &[Position]) -> Vec<u64> {
+        let latest = self.kept.iter().rev().take(2);
+        let mut needed: BTreeSet<u64> = latest.map(|kept| kept.header.snapshot).collect();
+        for &position in checkpoint_positions {
+            let is_below = |kept: &Kept| kept.header.position <= position;
+            let below = self.kept.partition_point(is_below).checked_sub(1);
+            needed.extend(below.map(|index| self.kept[index].header.snapshot));
+        }
+        let mut removed = Vec::new();
+        self.kept.retain(|Kept { header, .. }| {
+            let is_needed = needed.contains(&header.snapshot);
+            if !is_needed {
+                removed.push(header.snapshot);
+                self.leftovers
+                    .extend((1..=header.blocks).map(|number| (header.snapshot, number)));
+            }
+            is_needed
+        });
+        removed
+    }
+}
+
+impl Drop for Snapshots {
+    /// The encoding thread has a reader, and so keeps the database open.
+    fn drop(&mut self) {
+        if let Stage::Encoding(encoding) = std::mem::replace(&mut self.stage, Stage::Idle) {
+            // What it found or how it ended matters to nobody any more.
+            encoding.join().map(drop).unwrap_or_default();
+        }
+    }
+}

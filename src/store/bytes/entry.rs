@@ -1,0 +1,188 @@
+//! One event as a block of the journal has it.
+//!
+//! ```text
+//! entry = head   varint: twice the number of the word in its block, from 1, or 0 if the word is
+//!                spelled here and has the next number; plus 1 if the id is a UUID in lower-case
+//!                hyphenated text
+//!         id     the 16 bytes that the UUID spells, or varint length and UTF-8
+//!         word   if it is spelled here: varint length and UTF-8
+//!         count  varint: the count of the word that the event's reply gave
+//! ```
+
+use uuid::Uuid;
+
+use crate::error::StorageError;
+use crate::state::counts::Counts;
+use crate::state::limits::{MAX_EVENT_ID_BYTES, MAX_WORD_BYTES};
+use crate::state::position::Position;
+use crate::store::bytes::varint;
+
+/// The most bytes of an entry.
+pub(crate) const MAX_ENTRY_BYTES: usize =
+    MAX_EVENT_ID_BYTES + MAX_WORD_BYTES + 4 * varint::MAX_VARINT_BYTES;
+
+const IS_UUID: u64 = 1;
+/// The length of an id that spells a UUID.
+pub(crate) const UUID_BYTES: usize = 36;
+
+/// One event as the journal has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Entry<'a> {
+    pub(crate) event_id: EventId<'a>,
+    pub(crate) word: &'a str,
+    /// The count of the word that the event's reply gave.
+    pub(crate) count: u64,
+}
+
+/// Where a word is in a block.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum WordPlace {
+    /// It is spelled with this entry.
+    Here,
+    /// It was the word with this index, from 0, among those that were spelled.
+    Earlier(u16),
+}
+
+/// An entry as it was found in a block.
+pub(crate) struct Found<'a> {
+    pub(crate) entry: Entry<'a>,
+    /// Where the word is, if it is spelled with this entry.
+    pub(crate) spelled_at: Option<u16>,
+    /// Where the entry ends.
+    pub(crate) end: usize,
+}
+
+impl<'a> Entry<'a> {
+    /// Appends the bytes of the entry, and returns where its word begins if it is spelled.
+    pub(crate) fn put(&self, place: WordPlace, bytes: &mut Vec<u8>) -> Option<u16> {
+        let number = match place {
+            WordPlace::Here => 0,
+            WordPlace::Earlier(index) => u64::from(index) + 1,
+        };
+        match &self.event_id {
+            EventId::Text(text) => {
+                varint::put(bytes, 2 * number);
+                varint::put_bytes(bytes, text.as_bytes());
+            }
+            EventId::Uuid(uuid) => {
+                varint::put(bytes, 2 * number + IS_UUID);
+                bytes.extend_from_slice(uuid.as_bytes());
+            }
+        }
+        let spelled_at = (number == 0).then_some(bytes.len() as u16);
+        if spelled_at.is_some() {
+            varint::put_bytes(bytes, self.word.as_bytes());
+        }
+        varint::put(bytes, self.count);
+        spelled_at
+    }
+
+    /// Reads the entry at `at` of a block in which words have been spelled at these places; `None`
+    /// if there is none.
+    pub(crate) fn find(block: &'a [u8], at: usize, spelled: &[u16]) -> Option<Found<'a>> {
+        let mut rest = block.get(at..)?;
+        let head = varint::take(&mut rest)?;
+        let event_id = if head & IS_UUID == 0 {
+            EventId::Text(varint::take_str(&mut rest)?)
+        } else {
+            let (bytes, behind) = rest.split_first_chunk::<16>()?;
+            rest = behind;
+            EventId::Uuid(Uuid::from_bytes(*bytes))
+        };
+        let mut spelled_at = None;
+        let word = match (head / 2).checked_sub(1) {
+            None => {
+                spelled_at = Some((block.len() - rest.len()) as u16);
+                varint::take_str(&mut rest)?
+            }
+            Some(index) => word_at(block, *spelled.get(usize::try_from(index).ok()?)?)?,
+        };
+        let count = varint::take(&mut rest)?;
+        let entry = Entry {
+            event_id,
+            word,
+            count,
+        };
+        Some(Found {
+            entry,
+            spelled_at,
+            end: block.len() - rest.len(),
+        })
+    }
+
+    /// Where the entry at `at` of a block ends, and where its word is, if it is spelled with it.
+    pub(crate) fn skip(block: &[u8], at: usize) -> Option<(usize, Option<u16>)> {
+        let mut rest = block.get(at..)?;
+        let head = varint::take(&mut rest)?;
+        if head & IS_UUID == 0 {
+            varint::take_bytes(&mut rest)?;
+        } else {
+            rest = rest.get(16..)?;
+        }
+        let mut spelled_at = None;
+        if head / 2 == 0 {
+            spelled_at = Some((block.len() - rest.len()) as u16);
+            varint::take_bytes(&mut rest)?;
+        }
+        varint::take(&mut rest)?;
+        Some((block.len() - rest.len(), spelled_at))
+    }
+
+    /// Takes the event at a position back from counts that have it.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Damaged`] if they do not: they were read from something that does not fit
+    /// the journal.
+    pub(crate) fn take_back(
+        &self,
+        position: Position,
+        counts: &mut Counts,
+    ) -> Result<(), StorageError> {
+        if counts.remove(self.word) {
+            return Ok(());
+        }
+        let what = format!("the count of the event at position {position}");
+        Err(StorageError::damaged(what, "at least 1", "0"))
+    }
+}
+
+/// The word that is spelled at a place of a block.
+pub(crate) fn word_at(block: &[u8], place: u16) -> Option<&str> {
+    varint::take_str(&mut block.get(place.into()..)?)
+}
+
+/// An event id in its stored form. Each text has only one form, so equal forms are equal ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EventId<'a> {
+    Text(&'a str),
+    Uuid(Uuid),
+}
+
+impl<'a> EventId<'a> {
+    /// The stored form of an id.
+    pub(crate) fn new(text: &'a str) -> Self {
+        Self::of(text, Self::uuid_of(text))
+    }
+
+    /// The stored form of an id that spells this UUID, or none.
+    pub(crate) fn of(text: &'a str, uuid: Option<Uuid>) -> Self {
+        uuid.map_or(Self::Text(text), Self::Uuid)
+    }
+
+    /// The UUID that an id spells in lower-case hyphenated text, if it does.
+    pub(crate) fn uuid_of(text: &str) -> Option<Uuid> {
+        // Of all that a UUID may be spelled with, only upper-case letters are without this bit.
+        let is_lower_case = || text.bytes().fold(0x20, |bit, byte| bit & byte) != 0;
+        let is_hyphenated = text.len() == UUID_BYTES;
+        (is_hyphenated && is_lower_case()).then(|| Uuid::try_parse(text).ok())?
+    }
+
+    /// Calls `f` with the id as it came in.
+    pub(crate) fn with_text<R>(&self, f: impl FnOnce(&str) -> R) -> R {
+        match self {
+            Self::Text(text) => f(text),
+            Self::Uuid(uuid) => f(uuid.hyphenated().encode_lower(&mut Uuid::encode_buffer())),
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! The small records and their bytes: a version byte, the XXH3 of the rest, then bincode.
+//!
+//! bincode is only named here, so that another encoding would change this file and the version.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
+use crate::error::StorageError;
+use crate::state::position::Position;
+use crate::store::bytes::fingerprint::Fingerprints;
+use crate::store::bytes::tree_name::TreeName;
+
+const VERSION: u8 = 5;
+const CHECKSUM_BYTES: usize = 8;
+
+/// What is fixed when a directory is created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Format {
+    /// The format of everything in the database.
+    pub(crate) format: u32,
+    /// The seed of the event ids' fingerprints.
+    pub(crate) seed: u64,
+    /// How many bits of a fingerprint differ: all of them, except in tests of collisions.
+    pub(crate) fingerprint_bits: u32,
+}
+
+impl Format {
+    /// How event ids become fingerprints.
+    pub(crate) fn fingerprints(&self) -> Fingerprints {
+        Fingerprints::new(self.seed, self.fingerprint_bits)
+    }
+}
+
+/// The state's scalars.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Scalars {
+    /// The journal's last position.
+    pub(crate) position: Position,
+    /// The first position of the timeline's open end.
+    pub(crate) open_from: Position,
+    /// The number of the last commit; 0 if there is none.
+    pub(crate) last_commit: u64,
+    /// When it was made, in milliseconds since 1970; 0 if there is none.
+    pub(crate) last_committed_at_ms: u64,
+    /// How many outputs have been released.
+    pub(crate) outputs: u64,
+    /// Whether outputs are released as their events are accepted.
+    pub(crate) autocommit: bool,
+    /// The first position of the open end of the released positions, if they have one.
+    pub(crate) released_from: Option<Position>,
+    /// The source position of the state.
+    pub(crate) source: Option<Vec<u8>>,
+    /// The source position that the last commit of this timeline held.
+    pub(crate) committed_source: Option<Vec<u8>>,
+    /// The digest of the state's counts.
+    pub(crate) counts_digest: u64,
+    /// How many restores and rollbacks there have been.
+    pub(crate) moves: u64,
+}
+
+/// The record `head` of the tree `meta`: the state's scalars and the store's own, as of the last
+/// group that was more than a block of events.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HeadRecord {
+    /// How many groups have been committed.
+    pub(crate) group: u64,
+    /// The number that the next stored set gets.
+    pub(crate) next_set: u64,
+    pub(crate) scalars: Scalars,
+    pub(crate) digests: Digests,
+    pub(crate) journal: JournalSize,
+}
+
+/// How large the journal is, of which only the last block is ever replaced.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct JournalSize {
+    /// How many blocks there are before the last one.
+    pub(crate) blocks: u64,
+    /// How many bytes they have, with their keys.
+    pub(crate) bytes: u64,
+    /// The first position of the last block.
+    pub(crate) last: Position,
+    /// How many bytes that has, with its key; 0 if there is none.
+    pub(crate) last_bytes: u64,
+}
+
+impl JournalSize {
+    /// Takes in a block that is new, or replaces the last one.
+    pub(crate) fn add(&mut self, first: Position, bytes: u64) {
+        if self.last_bytes > 0 && self.last != first {
+            self.blocks += 1;
+            self.bytes += self.last_bytes;
+        }
+        self.last = first;
+        self.last_bytes = bytes;
+    }
+
+    /// How many blocks there are.
+    pub(crate) fn entries(&self) -> u64 {
+        self.blocks + u64::from(self.last_bytes > 0)
+    }
+
+    /// How many bytes they have, with their keys.
+    pub(crate) fn total_bytes(&self) -> u64 {
+        self.bytes + self.last_bytes
+    }
+}
+
+/// What the trees hold, in short. The released outputs are what `releases` and `sets` say of the
+/// journal.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Digests {
+    /// The checksum of the journal's last block; 0 if there is none.
+    pub(crate) journal: u64,
+    pub(crate) sets: TreeDigest,
+    pub(crate) counts: TreeDigest,
+    pub(crate) checkpoints: TreeDigest,
+    pub(crate) releases: TreeDigest,
+    pub(crate) seen: TreeDigest,
+    pub(crate) moves: TreeDigest,
+}
+
+impl Digests {
+    /// The digest of a tree; `None` of `meta`, which holds the digests, and of the journal, whose
+    /// blocks have checksums of their own.
+    pub(crate) fn of_mut(&mut self, tree: TreeName) -> Option<&mut TreeDigest> {
+        match tree {
+            TreeName::Meta | TreeName::Journal => None,
+            TreeName::Sets => Some(&mut self.sets),
+            TreeName::Counts => Some(&mut self.counts),
+            TreeName::Checkpoints => Some(&mut self.checkpoints),
+            TreeName::Releases => Some(&mut self.releases),
+            TreeName::Seen => Some(&mut self.seen),
+            TreeName::Moves => Some(&mut self.moves),
+        }
+    }
+
+    /// The digests of the trees that have one.
+    pub(crate) fn by_tree(&self) -> Vec<(TreeName, TreeDigest)> {
+        let mut digests = self.clone();
+        let digest = |name| digests.of_mut(name).map(|digest| (name, *digest));
+        TreeName::ALL.into_iter().filter_map(digest).collect()
+    }
+}
+
+/// How many entries a tree has, and the sum of their hashes modulo 2^64: an entry's is the XXH3
+/// of its value, seeded with that of its key.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TreeDigest {
+    pub(crate) entries: u64,
+    pub(crate) sum: u64,
+    /// How many bytes their keys and values have.
+    pub(crate) bytes: u64,
+}
+
+impl TreeDigest {
+    /// Takes an entry in.
+    pub(crate) fn add(&mut self, key: &[u8], value: &[u8]) {
+        self.entries = self.entries.wrapping_add(1);
+        self.sum = self.sum.wrapping_add(Self::hash(key, value));
+        self.bytes = self.bytes.wrapping_add((key.len() + value.len()) as u64);
+    }
+
+    /// Takes an entry out that was taken in before.
+    pub(crate) fn remove(&mut self, key: &[u8], value: &[u8]) {
+        self.entries = self.entries.wrapping_sub(1);
+        self.sum = self.sum.wrapping_sub(Self::hash(key, value));
+        self.bytes = self.bytes.wrapping_sub((key.len() + value.len()) as u64);
+    }
+
+    fn hash(key: &[u8], value: &[u8]) -> u64 {
+        xxh3_64_with_seed(value, xxh3_64(key))
+    }
+}
+
+impl fmt::Display for TreeDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} entries of digest {:016x}", self.entries, self.sum)
+    }
+}
+
+/// A stored position set that never changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum SetRecord {
+    /// A few ranges, (first, last).
+    Ranges(Vec<(Position, Position)>),
+    /// The pieces under this number in the tree `sets`.
+    Pieces(u64),
+}
+
+/// A checkpoint as it is stored under its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CheckpointRecord {
+    pub(crate) timeline: SetRecord,
+    /// How many events the timeline has.
+    pub(crate) events: u64,
+    /// The journal's last position when the checkpoint was saved.
+    pub(crate) position: Position,
+    /// As many of the first outputs in the output log are settled in the timeline.
+    pub(crate) outputs: u64,
+    pub(crate) source: Option<Vec<u8>>,
+    pub(crate) committed_source: Option<Vec<u8>>,
+    /// When it was saved, in milliseconds since 1970; it comes from the caller.
+    pub(crate) created_at_ms: u64,
+}
+
+/// A restore or a rollback as it is stored under its number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MoveRecord {
+    /// The checkpoint that was restored; `None` for a rollback.
+    pub(crate) checkpoint_id: Option<String>,
+    /// The journal's last position when it was made.
+    pub(crate) position: Position,
+    /// The last position of the state that it led to; 0 if that had no events.
+    pub(crate) reached: Position,
+    /// How many events left the state.
+    pub(crate) events_left: u64,
+    /// How many events came back into it.
+    pub(crate) events_back: u64,
+    /// The number of the last commit before it.
+    pub(crate) last_commit: u64,
+    /// When it was made, in milliseconds since 1970; it comes from the caller.
+    pub(crate) made_at_ms: u64,
+}
+
+/// The header of a counts snapshot, which exists only once this is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SnapshotRecord {
+    pub(crate) timeline: SetRecord,
+    /// The journal's last position when the snapshot was taken.
+    pub(crate) position: Position,
+    /// How many blocks of counts it has, numbered from 1.
+    pub(crate) blocks: u32,
+    /// How many words it has.
+    pub(crate) words: u64,
+    /// XXH3 over the blocks' checksums.
+    pub(crate) digest: u64,
+}
+
+/// The header of a run of the index, which exists only once this is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RunRecord {
+    /// The first of its positions, which follow one by one.
+    pub(crate) first: Position,
+    pub(crate) last: Position,
+    /// The first fingerprint of its first block.
+    pub(crate) first_fingerprint: u64,
+    /// How many blocks it has.
+    pub(crate) blocks: u32,
+    /// XXH3 over the blocks' checksums.
+    pub(crate) digest: u64,
+}
+
+/// The bytes of a record.
+pub(crate) fn encode<T: Serialize>(record: &T) -> Vec<u8> {
+    let mut bytes = vec![VERSION; 1 + CHECKSUM_BYTES];
+    bincode::serialize_into(&mut bytes, record).expect(
+        "records hold only numbers and byte strings, and a vector takes any number of bytes",
+    );
+    let (header, rest) = bytes.split_at_mut(1 + CHECKSUM_BYTES);
+    header[1..].copy_from_slice(&xxh3_64(rest).to_le_bytes());
+    bytes
+}
+
+/// Reads a record; `what` names it in an error.
+///
+/// # Errors
+///
+/// [`StorageError::Damaged`] if the bytes are not such a record.
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T, StorageError> {
+    decode_of(VERSION, bytes, what)
+}
+
+/// As [`decode`], of a record of this version.
+pub(crate) fn decode_of<T: DeserializeOwned>(
+    expected: u8,
+    bytes: &[u8],
+    what: &str,
+) -> Result<T, StorageError> {
+    let version = bytes.first();
+    if version != Some(&expected) {
+        let (expected, found) = (format!("version {expected}"), format!("{version:?}"));
+        return Err(StorageError::damaged(what, expected, found));
+    }
+    let Some((checksum, rest)) = bytes[1..].split_first_chunk::<CHECKSUM_BYTES>() else {
+        let found = format!("{} bytes", bytes.len());
+        return Err(StorageError::damaged(what, "a checksum", found));
+    };
+    let (stored, found) = (u64::from_le_bytes(*checksum), xxh3_64(rest));
+    if stored != found {
+        let (stored, found) = (format!("checksum {stored:016x}"), format!("{found:016x}"));
+        return Err(StorageError::damaged(what, stored, found));
+    }
+    bincode::deserialize(rest)
+        .map_err(|error| StorageError::damaged(what, "a record", error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_comes_back_and_a_damaged_one_does_not() {
+        let record = RunRecord {
+            first: Position(1),
+            last: Position(3),
+            first_fingerprint: 7,
+            blocks: 1,
+            digest: 9,
+        };
+        let mut bytes = encode(&record);
+        assert_eq!(
+            decode::<RunRecord>(&bytes, "a run").expect("it is one"),
+            record
+        );
+        for bit in 0..bytes.len() * 8 {
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert!(decode::<RunRecord>(&bytes, "a run").is_err());
+            bytes[bit / 8] ^= 1 << (bit % 8);
+        }
+        for cut in 0..bytes.len() {
+            assert!(decode::<RunRecord>(&bytes[..cut], "a run").is_err());
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Every call of sled goes through here: its panics become errors, and a [`Watchdog`] looks on.
+
+use std::cell::Cell;
+use std::ops::{Deref, DerefMut};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use tracing::debug;
+
+use crate::error::StorageError;
+use crate::store::watchdog::Watchdog;
+
+/// Why a handle can be used.
+const OPEN: &str = "only closing a handle takes its inside, and takes the handle too";
+
+thread_local! {
+    static IS_CALLING: Cell<bool> = const { Cell::new(false) };
+}
+
+#[cfg(feature = "cli")]
+/// Whether a panic of this thread becomes a [`StorageError::Panicked`], or is of a thread of sled,
+/// whose waiting callers get an error: a panic hook need not tell of it.
+#[must_use]
+pub fn panic_becomes_error() -> bool {
+    let thread = std::thread::current();
+    let is_of_sled = thread.name().is_some_and(|name| name.starts_with("sled-"));
+    is_of_sled || IS_CALLING.get()
+}
+
+/// Makes a call of sled, and turns a panic into an error.
+pub(crate) fn call<T>(
+    watchdog: &Watchdog,
+    action: &'static str,
+    f: impl FnOnce() -> Result<T, StorageError>,
+) -> Result<T, StorageError> {
+    let _watched = watchdog.watch(action);
+    contained(action, f)
+}
+
+/// Runs `f` and turns a panic into an error.
+pub(crate) fn contained<T>(
+    action: &'static str,
+    f: impl FnOnce() -> Result<T, StorageError>,
+) -> Result<T, StorageError> {
+    let was_calling = IS_CALLING.replace(true);
+    // Whoever gets the error stops using what the closure touched, so nothing half-done is seen.
+    let result = catch_unwind(AssertUnwindSafe(f));
+    IS_CALLING.set(was_calling);
+    result.unwrap_or_else(|panic| {
+        let message = panic.downcast_ref::<String>().map(String::as_str);
+        let message = message.or_else(|| panic.downcast_ref::<&str>().copied());
+        let message = message.unwrap_or("no message").to_owned();
+        Err(StorageError::Panicked { action, message })
+    })
+}
+
+/// A handle on the database. Whichever is dropped last closes the database, which may panic or
+/// get stuck as every other call may.
+#[derive(Debug)]
+pub(crate) struct Handle<T> {
+    /// There until it is closed.
+    inner: Option<T>,
+    watchdog: Watchdog,
+}
+
+impl<T> Handle<T> {
+    pub(crate) fn new(inner: T, watchdog: Watchdog) -> Self {
+        Self {
+            inner: Some(inner),
+            watchdog,
+        }
+    }
+
+    /// Drops the handle, and says how that went.
+    pub(crate) fn close(mut self) -> Result<(), StorageError> {
+        self.drop_inner()
+    }
+
+    fn drop_inner(&mut self) -> Result<(), StorageError> {
+        let inner = self.inner.take();
+        call(&self.watchdog, "closing", || {
+            drop(inner);
+            Ok(())
+        })
+    }
+}
+
+impl<T> Deref for Handle<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.inner.as_ref().expect(OPEN)
+    }
+}
+
+impl<T> DerefMut for Handle<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.inner.as_mut().expect(OPEN)
+    }
+}
+
+impl<T> Drop for Handle<T> {
+    fn drop(&mut self) {
+        if let Err(error) = self.drop_inner() {
+            // Whoever drops a handle has an error to tell already, or has only read.
+            debug!("{error}");
+        }
+    }
+}

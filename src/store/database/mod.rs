@@ -1,0 +1,295 @@
+//! The sled database itself: how it is opened, and opened again while it is in use.
+//!
+//! Every handle of sled's is held in one place, behind a lock: an open of sled reads the log that
+//! was written since the open before, so that a database that is never opened again would take
+//! ever longer to start. Opening it again waits for the readers, and they wait for it.
+
+pub(crate) mod call;
+pub(crate) mod log;
+mod message;
+mod readable;
+pub(crate) mod tree;
+pub(crate) mod trees;
+pub(crate) mod view;
+
+use std::error::Error;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::{ArcRwLockReadGuard, RawRwLock, RwLock};
+use rustix::io::Errno;
+
+use crate::error::StorageError;
+use crate::error::remedy::{errno_of, remedy};
+use crate::store::bytes::tree_name::TreeName;
+use crate::store::database::call::{Handle, call, contained};
+use crate::store::database::readable::check_readable;
+use crate::store::directory::generation::DATABASE;
+use crate::store::directory::leftover::naming;
+use crate::store::threads;
+use crate::store::watchdog::{Watchdog, time_to_read};
+
+const OPENING: &str = "opening";
+const READING: &str = "reading its log";
+
+/// What helps where sled finds its own file damaged.
+const DAMAGED: &str = "check the directory with `exactly-once verify`, which says what is damaged, \
+                       and restore it from a copy if something is";
+
+/// sled gives up its lock a moment after it is dropped (sled issue 1289), so a directory that
+/// was closed in this process is waited for this long.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+
+/// sled starts this many threads with its first open in a process, never again, and waits for ever
+/// where it could start none.
+const SLED_THREADS: usize = 7;
+static HAS_THREADS: AtomicBool = AtomicBool::new(false);
+
+/// sled's own handles.
+#[derive(Debug)]
+pub(crate) struct OpenDatabase {
+    pub(crate) db: sled::Db,
+    /// In the order of their names.
+    pub(crate) trees: [sled::Tree; TreeName::ALL.len()],
+}
+
+impl OpenDatabase {
+    fn open(path: &Path, cache_bytes: u64, is_copy: bool) -> Result<Self, StorageError> {
+        let deadline = Instant::now() + LOCK_PATIENCE;
+        let config = sled::Config::new()
+            .path(path)
+            // A copy need not survive anything, so sled syncs nothing of it.
+            .temporary(is_copy)
+            // The default is 1 GiB.
+            .cache_capacity(cache_bytes)
+            // With the flusher on, its garbage collection could push more than a segment of log
+            // between two of our syncs, and a power cut could then lose a transaction.
+            .flush_every_ms(None);
+        let db = loop {
+            match config.open() {
+                Err(sled::Error::Io(error))
+                    if is_still_locked(&error) && Instant::now() < deadline =>
+                {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                other => break other.map_err(failed_in(Some(path), OPENING))?,
+            }
+        };
+        let tree = |tree: TreeName| db.open_tree(tree.name()).map_err(failed(OPENING));
+        let trees: Result<Vec<_>, _> = TreeName::ALL.into_iter().map(tree).collect();
+        let trees = trees?.try_into();
+        Ok(Self {
+            trees: trees.expect("as many were opened as there are"),
+            db,
+        })
+    }
+}
+
+type Slot = Option<Handle<OpenDatabase>>;
+/// Keeps the database open for as long as it lives.
+pub(crate) type Held = ArcRwLockReadGuard<RawRwLock, Slot>;
+
+/// The database, for as long as it is open.
+#[derive(Debug, Clone)]
+pub(crate) struct Database(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    path: PathBuf,
+    cache_bytes: u64,
+    /// How many bytes the file has, if it is a copy, which may have no name.
+    copied_bytes: Option<u64>,
+    watchdog: Watchdog,
+    /// Empty once it is closed, or could not be opened again.
+    open: Arc<RwLock<Slot>>,
+}
+
+impl Database {
+    /// Opens the database in a directory that has been made ready for it.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`], also where sled panics or could not start its threads.
+    pub(crate) fn open(
+        path: &Path,
+        cache_bytes: u64,
+        watchdog: &Watchdog,
+    ) -> Result<Self, StorageError> {
+        Self::opened(path, cache_bytes, watchdog, None)
+    }
+
+    /// Opens a copy of a database, whose names may be removed from then on.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Database::open`].
+    pub(crate) fn open_copy(
+        path: &Path,
+        cache_bytes: u64,
+        watchdog: &Watchdog,
+    ) -> Result<Self, StorageError> {
+        let bytes = path.join(DATABASE).metadata().map_or(0, |file| file.len());
+        Self::opened(path, cache_bytes, watchdog, Some(bytes))
+    }
+
+    fn opened(
+        path: &Path,
+        cache_bytes: u64,
+        watchdog: &Watchdog,
+        copied_bytes: Option<u64>,
+    ) -> Result<Self, StorageError> {
+        if !HAS_THREADS.load(Ordering::Acquire) {
+            threads::check_room_for(SLED_THREADS)?;
+        }
+        let database = Self(Arc::new(Inner {
+            path: path.to_owned(),
+            cache_bytes,
+            copied_bytes,
+            watchdog: watchdog.clone(),
+            open: Arc::default(),
+        }));
+        database.fill(&mut database.0.open.write())?;
+        HAS_THREADS.store(true, Ordering::Release);
+        Ok(database)
+    }
+
+    fn fill(&self, slot: &mut Slot) -> Result<(), StorageError> {
+        let Inner {
+            path,
+            cache_bytes,
+            copied_bytes,
+            watchdog,
+            ..
+        } = &*self.0;
+        let bytes = self.file_bytes();
+        let _watched = watchdog.watch_longer(OPENING, time_to_read(bytes));
+        let is_copy = copied_bytes.is_some();
+        let _naming = naming();
+        check_readable(path).map_err(|error| failed_in(Some(path), READING)(error.into()))?;
+        let open = contained(OPENING, || OpenDatabase::open(path, *cache_bytes, is_copy))?;
+        let open = Handle::new(open, watchdog.clone());
+        if is_copy {
+            *slot = Some(open);
+            return Ok(());
+        }
+        // sled has just replaced its snapshot and syncs no directory. A power cut that brought the
+        // old one back behind later writes could leave a log that sled opens as an empty one.
+        let synced = File::open(path).and_then(|directory| directory.sync_all());
+        synced.map_err(StorageError::Sync)?;
+        *slot = Some(open);
+        Ok(())
+    }
+
+    /// Closes the database and opens it again, so that the next start has little to read.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if either fails; the database is closed then.
+    pub(crate) fn reopen(&self) -> Result<(), StorageError> {
+        let mut slot = self.0.open.write();
+        slot.take().map_or(Ok(()), Handle::close)?;
+        self.fill(&mut slot)
+    }
+
+    /// Closes the database. Whoever still uses it gets [`StorageError::Stopped`].
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if that fails; what was committed stays durable all the same.
+    pub(crate) fn close(&self) -> Result<(), StorageError> {
+        let handle = self.0.open.write().take();
+        handle.map_or(Ok(()), Handle::close)
+    }
+
+    /// Reads sled's own tree, in which nothing is stored, and says whether its pages are whole.
+    /// sled moves them like all others, and if it cannot read one while a group is committed, only
+    /// a part of that group becomes durable.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if they cannot be read for another reason.
+    pub(crate) fn own_tree_is_whole(&self) -> Result<bool, StorageError> {
+        self.call(OPENING, |open| match open.db.get([]) {
+            Ok(_) => Ok(true),
+            Err(sled::Error::Corruption { .. }) => Ok(false),
+            Err(error) => Err(failed(OPENING)(error)),
+        })
+    }
+
+    /// Keeps sled from being closed: that would flush it, which after an error in mid-commit could
+    /// make half a transaction durable.
+    pub(crate) fn never_close(&self) {
+        if let Some(open) = &*self.hold() {
+            std::mem::forget(open.db.clone());
+        }
+    }
+
+    /// Keeps the database open for as long as what is returned lives. A thread may do so again
+    /// while it does.
+    pub(crate) fn hold(&self) -> Held {
+        self.0.open.read_arc_recursive()
+    }
+
+    /// Makes a call of sled.
+    pub(crate) fn call<T>(
+        &self,
+        action: &'static str,
+        f: impl FnOnce(&OpenDatabase) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        let held = self.hold();
+        let open = held.as_ref().ok_or(StorageError::Stopped)?;
+        call(&self.0.watchdog, action, || f(open))
+    }
+
+    /// How many bytes the file has; 0 if it is gone.
+    pub(crate) fn file_bytes(&self) -> u64 {
+        let file = || self.0.path.join(DATABASE).metadata();
+        let copied = self.0.copied_bytes;
+        copied.unwrap_or_else(|| file().map_or(0, |file| file.len()))
+    }
+
+    pub(crate) fn watchdog(&self) -> &Watchdog {
+        &self.0.watchdog
+    }
+}
+
+/// Whether sled has not given its lock up yet, which it tells as text.
+fn is_still_locked(error: &io::Error) -> bool {
+    error.to_string().contains("could not acquire lock") && errno_of(error) == Some(Errno::AGAIN)
+}
+
+/// Names what was being done when sled reported an error.
+pub(crate) fn failed(action: &'static str) -> impl Fn(sled::Error) -> StorageError {
+    failed_in(None, action)
+}
+
+/// As [`failed`], in a directory that is looked at for what the error is about.
+fn failed_in(path: Option<&Path>, action: &'static str) -> impl Fn(sled::Error) -> StorageError {
+    move |error| {
+        let (remedy, source): (_, Box<dyn Error + Send + Sync>) = match error {
+            // Its own text has a pointer in it that tells a reader nothing.
+            sled::Error::Corruption { .. } => {
+                (DAMAGED.to_owned(), "a part of its file is damaged".into())
+            }
+            sled::Error::Io(error) => (remedy(path, &error), plain(error).into()),
+            other => (remedy(path, &other), other.into()),
+        };
+        StorageError::Database {
+            action,
+            remedy,
+            source,
+        }
+    }
+}
+
+/// The system's own error, of which sled may have only a text.
+fn plain(error: io::Error) -> io::Error {
+    let errno = error
+        .raw_os_error()
+        .map_or_else(|| errno_of(&error), |_| None);
+    errno.map_or(error, io::Error::from)
+}

@@ -1,0 +1,53 @@
+//! All trees of the database, by name.
+
+use std::ops::Index;
+use std::sync::Arc;
+
+use crate::error::StorageError;
+use crate::store::bytes::tree_name::TreeName;
+use crate::store::database::Database;
+use crate::store::database::tree::Tree;
+use crate::store::database::view::{LastKeys, View};
+
+/// Every tree of the database, as it is or as a view has it: `trees[TreeName::Journal]`.
+#[derive(Debug, Clone)]
+pub(crate) struct Trees {
+    pub(crate) database: Database,
+    trees: [Tree; TreeName::ALL.len()],
+}
+
+impl Trees {
+    /// The trees as they are.
+    pub(crate) fn new(database: Database) -> Self {
+        Self::viewed(database, None)
+    }
+
+    /// The trees as they were.
+    pub(crate) fn at(&self, view: Arc<View>) -> Self {
+        Self::viewed(self.database.clone(), Some(view))
+    }
+
+    fn viewed(database: Database, view: Option<Arc<View>>) -> Self {
+        Self {
+            trees: TreeName::ALL.map(|name| Tree::new(database.clone(), name, view.clone())),
+            database,
+        }
+    }
+
+    /// The last key of each tree.
+    pub(crate) fn last_keys(&self) -> Result<LastKeys, StorageError> {
+        let mut last_keys = [const { None }; TreeName::ALL.len()];
+        for (tree, last_key) in self.trees.iter().zip(&mut last_keys) {
+            *last_key = tree.last_key()?;
+        }
+        Ok(last_keys)
+    }
+}
+
+impl Index<TreeName> for Trees {
+    type Output = Tree;
+
+    fn index(&self, name: TreeName) -> &Tree {
+        &self.trees[name as usize]
+    }
+}

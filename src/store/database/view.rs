@@ -1,0 +1,226 @@
+//! Views: what the database held behind one group, read while later groups are committed.
+//!
+//! sled has no snapshots. So the one who commits keeps, for as long as anybody reads a view, what
+//! an entry was before it is changed. Most of what is written has keys beyond those that there
+//! were, and costs a view nothing: it just does not look there. The tree `meta`, which every group
+//! changes, is not read through a view: what it says is handed over with one.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+
+use parking_lot::RwLock;
+use sled::IVec;
+
+use crate::error::StorageError;
+use crate::store::bytes::tree_name::TreeName;
+
+/// Views that would take more memory than this are given up, the oldest first. At full speed what
+/// grows is the stored counts that are replaced, and that is after minutes.
+const MAX_BYTES: usize = 64 << 20;
+
+/// This many views may be open, more than there are clients: each has all that is changed kept once
+/// more.
+const MAX_VIEWS: usize = 2048;
+
+/// A key and its value.
+pub(crate) type KeyValue = (IVec, IVec);
+
+/// What an entry that is kept takes beside its key and its value, about.
+const ENTRY_BYTES: usize = 64;
+
+/// The last key of each tree, in the order of [`TreeName::ALL`].
+pub(crate) type LastKeys = [Option<IVec>; TreeName::ALL.len()];
+
+/// What the database held after one group.
+#[derive(Debug)]
+pub(crate) struct View {
+    group: u64,
+    trees: [Kept; TreeName::ALL.len()],
+    bytes: AtomicUsize,
+    is_given_up: AtomicBool,
+}
+
+/// What is kept of one tree.
+#[derive(Debug)]
+struct Kept {
+    /// The last key that there was; what is behind it is newer.
+    end: Option<IVec>,
+    /// Entries up to the end that have been changed since, as they were; `None` for those that
+    /// were not there.
+    changed: RwLock<BTreeMap<IVec, Option<IVec>>>,
+}
+
+impl View {
+    fn new(group: u64, last_keys: LastKeys) -> Self {
+        Self {
+            group,
+            trees: last_keys.map(|end| Kept {
+                end,
+                changed: RwLock::default(),
+            }),
+            bytes: AtomicUsize::new(0),
+            is_given_up: AtomicBool::new(false),
+        }
+    }
+
+    fn kept(&self, tree: TreeName) -> &Kept {
+        &self.trees[tree as usize]
+    }
+
+    /// The last key that a tree had.
+    pub(crate) fn end(&self, tree: TreeName) -> Option<&IVec> {
+        self.kept(tree).end.as_ref()
+    }
+
+    /// The value that a key had, if it is `now` and may have been changed since.
+    pub(crate) fn value(
+        &self,
+        tree: TreeName,
+        key: &[u8],
+        now: Option<IVec>,
+    ) -> Result<Option<IVec>, StorageError> {
+        let kept = self.kept(tree);
+        if kept.end.as_ref().is_none_or(|end| key > &**end) {
+            return Ok(None);
+        }
+        let value = kept.changed.read().get(key).cloned().unwrap_or(now);
+        self.check().map(|()| value)
+    }
+
+    /// The last of the changed entries within bounds, as it was.
+    pub(crate) fn last_changed(
+        &self,
+        tree: TreeName,
+        until: Bound<&[u8]>,
+    ) -> Result<Option<(IVec, Option<IVec>)>, StorageError> {
+        let changed = self.kept(tree).changed.read();
+        let found = changed
+            .range::<[u8], _>((Bound::Unbounded, until))
+            .next_back();
+        let found = found.map(|(key, value)| (key.clone(), value.clone()));
+        drop(changed);
+        self.check().map(|()| found)
+    }
+
+    /// Brings entries that were read in order, all there are within bounds now, back to what they
+    /// were.
+    pub(crate) fn entries(
+        &self,
+        tree: TreeName,
+        (from, until): (Bound<&[u8]>, Bound<&[u8]>),
+        now: Vec<KeyValue>,
+    ) -> Result<Vec<KeyValue>, StorageError> {
+        let changed = self.kept(tree).changed.read();
+        let mut changed_here = changed.range::<[u8], _>((from, until)).peekable();
+        if changed_here.peek().is_none() {
+            drop(changed);
+            return self.check().map(|()| now);
+        }
+        let mut entries: BTreeMap<IVec, IVec> = now.into_iter().collect();
+        for (key, value) in changed_here {
+            match value {
+                Some(value) => entries.insert(key.clone(), value.clone()),
+                None => entries.remove(key),
+            };
+        }
+        drop(changed);
+        self.check().map(|()| entries.into_iter().collect())
+    }
+
+    /// Keeps what an entry is, before it is changed for the first time.
+    fn keep(&self, tree: TreeName, key: &[u8], value: Option<&IVec>) {
+        let kept = self.kept(tree);
+        let is_newer = kept.end.as_ref().is_none_or(|end| key > &**end);
+        if is_newer || self.is_given_up.load(Ordering::Acquire) {
+            return;
+        }
+        let mut changed = kept.changed.write();
+        if changed.contains_key(key) {
+            return;
+        }
+        let bytes = ENTRY_BYTES + key.len() + value.map_or(0, |value| value.len());
+        changed.insert(key.into(), value.cloned());
+        drop(changed);
+        self.bytes.fetch_add(bytes, Ordering::AcqRel);
+    }
+
+    /// Bytes that are kept, about.
+    fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Acquire)
+    }
+
+    fn give_up(&self) {
+        // First said, then forgotten: whoever finds nothing changed is told not to trust it.
+        self.is_given_up.store(true, Ordering::Release);
+        for kept in &self.trees {
+            kept.changed.write().clear();
+        }
+        self.bytes.store(0, Ordering::Release);
+    }
+
+    fn check(&self) -> Result<(), StorageError> {
+        if self.is_given_up.load(Ordering::Acquire) {
+            return Err(StorageError::ViewGivenUp { bytes: MAX_BYTES });
+        }
+        Ok(())
+    }
+}
+
+/// The views that somebody may be reading, as the one who commits knows them, oldest first.
+#[derive(Debug, Default)]
+pub(crate) struct Views {
+    open: VecDeque<Weak<View>>,
+}
+
+impl Views {
+    /// A view of what the trees hold now, behind this group. Nobody may be changing them.
+    pub(crate) fn open(
+        &mut self,
+        group: u64,
+        last_keys: impl FnOnce() -> Result<LastKeys, StorageError>,
+    ) -> Result<Arc<View>, StorageError> {
+        self.forget_closed();
+        let newest = self.open.back().and_then(Weak::upgrade);
+        if let Some(view) = newest.filter(|view| view.group == group && view.check().is_ok()) {
+            return Ok(view);
+        }
+        if self.open.len() >= MAX_VIEWS {
+            self.give_up_oldest();
+        }
+        let view = Arc::new(View::new(group, last_keys()?));
+        self.open.push_back(Arc::downgrade(&view));
+        Ok(view)
+    }
+
+    /// Forgets those that nobody reads any more, and gives up what has grown too large.
+    pub(crate) fn forget_closed(&mut self) {
+        self.open.retain(|view| view.strong_count() > 0);
+        let bytes = |open: &VecDeque<Weak<View>>| -> usize {
+            let views = open.iter().filter_map(Weak::upgrade);
+            views.map(|view| view.bytes()).sum()
+        };
+        while bytes(&self.open) > MAX_BYTES {
+            self.give_up_oldest();
+        }
+    }
+
+    fn give_up_oldest(&mut self) {
+        if let Some(view) = self.open.pop_front().as_ref().and_then(Weak::upgrade) {
+            view.give_up();
+        }
+    }
+
+    /// Whether nobody reads a view.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Has every view keep what an entry is. To be called before it is changed.
+    pub(crate) fn keep(&self, tree: TreeName, key: &[u8], value: Option<&IVec>) {
+        for view in self.open.iter().filter_map(Weak::upgrade) {
+            view.keep(tree, key, value);
+        }
+    }
+}

@@ -1,0 +1,511 @@
+//! The state directory around the database: its lock, its sentinel, and what must be done to
+//! its files before sled may open them.
+//!
+//! ```text
+//! lock       who writes here; locked with flock
+//! sentinel   that it is ours, and which database is the present one; see [`super::sentinel`]
+//! the files of one database or more, see [`super::generation`]
+//! ```
+//!
+//! The sentinel is what tells an empty new directory from one whose database was lost: sled
+//! itself opens a missing or empty `db` as a fresh database, and every event would be counted
+//! a second time. Replacing the sentinel is also how a generation that has been built takes the
+//! place of the one before.
+
+pub(crate) mod files;
+pub(crate) mod generation;
+mod holder;
+pub(crate) mod identity;
+pub(crate) mod leftover;
+mod lock;
+pub(crate) mod place;
+pub(crate) mod scratch;
+pub(crate) mod sentinel;
+pub(crate) mod space;
+pub(crate) mod watermark;
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::{OpenError, StorageError};
+use crate::store::directory::files::{create_directory, sync, unusable};
+use crate::store::directory::generation::{
+    CONFIG, DATABASE, Generation, blob_files, finished_snapshots, remove_unfinished_snapshots,
+};
+use crate::store::directory::leftover::naming;
+use crate::store::directory::lock::{LOCK, Lock};
+use crate::store::directory::sentinel::{
+    NEW_SENTINEL, READY, SENTINEL, Sentinel, check_present_format, name_generation, read_sentinel,
+    write_sentinel,
+};
+use crate::store::directory::watermark::{Mark, Watermark};
+
+/// What is in a directory.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Contents {
+    /// Nothing, or what an unfinished first start or load has left.
+    Empty,
+    Ours(Generation),
+}
+
+/// A state directory that this process alone may write to, for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    path: PathBuf,
+    generation: Generation,
+    stage: Stage,
+    _lock: Arc<Lock>,
+}
+
+/// How far the life of a directory's database has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// It is about to be created, by a first start.
+    Creating,
+    /// It is being built, and the sentinel does not name it yet.
+    Building,
+    /// It is in use.
+    Ready,
+}
+
+/// A state directory that no process writes to, for as long as this lives.
+#[derive(Debug, Clone)]
+pub(crate) struct RestingDirectory {
+    path: PathBuf,
+    generation: Generation,
+    lock: Arc<Lock>,
+}
+
+impl Directory {
+    /// Locks a directory to write to it, and creates it if it does not exist, unless it must.
+    pub(crate) fn lock(path: &Path, must_exist: bool) -> Result<Self, OpenError> {
+        if must_exist {
+            check_state(path)?;
+        }
+        create_directory(path)?;
+        // Looked at before anything is created in it: a foreign directory stays as it is.
+        inspect(path)?;
+        check_present_format(path)?;
+        let lock = Arc::new(Lock::for_writing(path)?);
+        let (generation, stage) = match inspect(path)? {
+            Contents::Empty if must_exist => {
+                let path = path.to_owned();
+                return Err(OpenError::NoState { path });
+            }
+            Contents::Empty => {
+                write_sentinel(path, Sentinel::Creating)?;
+                (Generation::FIRST, Stage::Creating)
+            }
+            Contents::Ours(generation) => (generation, Stage::Ready),
+        };
+        if stage == Stage::Ready {
+            // Before anything is removed: it may be that an old sentinel names what is gone.
+            check_database(path, &generation.folder(path))?;
+        }
+        remove_unfinished_generations(path, generation)?;
+        if stage == Stage::Ready && read_sentinel(path)? == Some(Sentinel::Creating) {
+            name_generation(path, generation)?;
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            generation,
+            stage,
+            _lock: lock,
+        })
+    }
+
+    /// A generation of a locked directory that is to be built in the folder that was made for it.
+    pub(crate) fn to_build(resting: &RestingDirectory) -> Self {
+        Self {
+            path: resting.path.clone(),
+            generation: resting.generation,
+            stage: Stage::Building,
+            _lock: Arc::clone(&resting.lock),
+        }
+    }
+
+    /// The directory, as it was named.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the files of the database lie.
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.generation.folder(&self.path)
+    }
+
+    /// Whether the database has yet to be created.
+    pub(crate) fn is_new(&self) -> bool {
+        self.stage != Stage::Ready
+    }
+
+    /// Whether the database is being built: nothing is answered from it, and it has no watermark
+    /// before it is whole.
+    pub(crate) fn is_being_built(&self) -> bool {
+        self.stage == Stage::Building
+    }
+
+    /// Makes the directory's files safe for sled to open, and returns our own handle on the
+    /// database file.
+    ///
+    /// The handle is opened before sled's, so that an error of any later write-back is reported
+    /// to it, and kept for the life of the store, as every durability rests on syncing it. A
+    /// second handle is harmless: sled locks with flock, which knows handles and not processes.
+    pub(crate) fn prepare(&self) -> Result<File, OpenError> {
+        let folder = self.folder();
+        match self.stage {
+            // A start that was killed here has answered nothing, so its leftovers are nothing.
+            Stage::Creating => {
+                check_never_answered(&self.path)?;
+                Generation::FIRST.remove(&self.path)?;
+            }
+            Stage::Building => {}
+            Stage::Ready => check_database(&self.path, &folder)?,
+        }
+        remove_unfinished_snapshots(&folder)?;
+        let path = folder.join(DATABASE);
+        let mut options = File::options();
+        options.read(true).write(true).create(self.is_new());
+        let _naming = naming();
+        let file = options
+            .open(&path)
+            .map_err(unusable(&path, "opening it to write"))?;
+        // The pages of a killed process may be in the page cache only. sled's recovery writes a
+        // snapshot that refers to them, and our first reply may rest on them.
+        file.sync_data().map_err(StorageError::Sync)?;
+        Ok(file)
+    }
+
+    /// Marks the database as created by a first start, once it is durable with all that names it.
+    pub(crate) fn finish_creation(&mut self, mark: Mark) -> Result<(), OpenError> {
+        if self.stage != Stage::Creating {
+            return Ok(());
+        }
+        self.make_durable(mark)?;
+        write_sentinel(&self.path, READY)?;
+        self.stage = Stage::Ready;
+        Ok(())
+    }
+
+    /// Ends the building of a database that is closed: it gets its watermark, and can be looked at
+    /// and named by the sentinel from now on.
+    pub(crate) fn finish_building(&self, mark: Mark) -> Result<(), OpenError> {
+        self.make_durable(mark)?;
+        sync(&self.path)
+    }
+
+    /// Makes durable what sled never syncs. The names of its files must survive a power cut before
+    /// anything is answered, and the sentinel must not survive without them.
+    fn make_durable(&self, mark: Mark) -> Result<(), OpenError> {
+        let folder = self.folder();
+        Watermark::replace(&folder, mark)?;
+        sync(&folder.join(CONFIG))?;
+        sync(&folder)
+    }
+}
+
+impl RestingDirectory {
+    /// Locks an existing state directory against writers, without changing a byte of it.
+    pub(crate) fn lock(path: &Path) -> Result<Self, OpenError> {
+        Self::locked(path, Lock::for_reading)
+    }
+
+    /// Locks an existing state directory against every other process.
+    pub(crate) fn lock_alone(path: &Path) -> Result<Self, OpenError> {
+        let locked = Self::locked(path, Lock::for_writing)?;
+        remove_unfinished_generations(path, locked.generation)?;
+        Ok(locked)
+    }
+
+    /// Locks a directory without a state, which must exist, against every other process.
+    pub(crate) fn lock_empty(path: &Path) -> Result<Self, OpenError> {
+        let locked = Self {
+            path: path.to_owned(),
+            generation: Generation::FIRST,
+            lock: Arc::new(Lock::for_writing(path)?),
+        };
+        if let Contents::Ours(_) = inspect(path)? {
+            let found = "it holds a state already".to_owned();
+            return Err(OpenError::NotOurs {
+                path: path.to_owned(),
+                found,
+            });
+        }
+        let cleared = write_sentinel(path, Sentinel::Creating)
+            .and_then(|()| remove_unfinished_generations(path, Generation::FIRST))
+            .and_then(|()| Generation::FIRST.remove(path));
+        if cleared.is_err() {
+            locked.remove_names();
+        }
+        cleared.map(|()| locked)
+    }
+
+    fn locked(
+        path: &Path,
+        take: impl FnOnce(&Path) -> Result<Lock, OpenError>,
+    ) -> Result<Self, OpenError> {
+        check_state(path)?;
+        let no_state = || OpenError::NoState {
+            path: path.to_owned(),
+        };
+        let lock = Arc::new(take(path)?);
+        let Contents::Ours(generation) = inspect(path)? else {
+            return Err(no_state());
+        };
+        check_not_stale(path, generation)?;
+        let locked = Self {
+            path: path.to_owned(),
+            generation,
+            lock,
+        };
+        check_database(path, &locked.folder())?;
+        Ok(locked)
+    }
+
+    /// The same directory with its next generation, for which the folder is made.
+    pub(crate) fn make_next_generation(&self) -> Result<Self, OpenError> {
+        let generation = self.generation.next_free(&self.path)?;
+        generation.make_folder(&self.path)?;
+        Ok(Self {
+            generation,
+            ..self.clone()
+        })
+    }
+
+    /// Whether the sentinel certainly names another generation, or none.
+    pub(crate) fn is_not_named(&self) -> bool {
+        let named = read_sentinel(&self.path).map(|sentinel| match sentinel {
+            Some(Sentinel::Ready { generation, .. }) => Some(generation),
+            _ => None,
+        });
+        named.is_ok_and(|named| named != Some(self.generation))
+    }
+
+    /// The same directory with the latest generation before the present one, if it was kept.
+    pub(crate) fn with_kept_generation(&self) -> Result<Option<Self>, OpenError> {
+        let all = Generation::all(&self.path)?;
+        let kept = all.into_iter().rev().find(|kept| *kept < self.generation);
+        Ok(kept.map(|generation| Self {
+            generation,
+            ..self.clone()
+        }))
+    }
+
+    /// The directory, as it was named.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// Bytes that the files of the database have.
+    pub(crate) fn bytes(&self) -> Result<u64, OpenError> {
+        self.generation.bytes(&self.path)
+    }
+
+    /// Where the files of the database lie.
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.generation.folder(&self.path)
+    }
+
+    /// Has the sentinel name this generation, which is whole: from here on it is the present one.
+    pub(crate) fn make_present(&self) -> Result<(), OpenError> {
+        name_generation(&self.path, self.generation)
+    }
+
+    /// Whether nothing was carried out since the present generation was built.
+    pub(crate) fn is_as_built(&self) -> Result<bool, OpenError> {
+        let Some(Sentinel::Ready { built_at, .. }) = read_sentinel(&self.path)? else {
+            return Ok(false);
+        };
+        let mark = Watermark::read(&self.folder())?;
+        Ok(mark.is_some_and(|mark| mark.group == built_at))
+    }
+
+    /// Removes what an attempt to build has left in a directory that had no state before: the
+    /// sentinel and the lock.
+    pub(crate) fn remove_names(&self) {
+        for name in [SENTINEL, NEW_SENTINEL, LOCK] {
+            // What stays is removed by the next start or load.
+            fs::remove_file(self.path.join(name)).unwrap_or_default();
+        }
+    }
+
+    /// Whether no writer can have changed a file since the directory was locked.
+    pub(crate) fn is_still_locked(&self) -> bool {
+        self.lock.is_valid()
+    }
+
+    /// The files in sled's folder for what is too large for its log.
+    pub(crate) fn blob_files(&self) -> Result<Vec<OsString>, OpenError> {
+        blob_files(&self.folder())
+    }
+
+    /// The database's files, as they must be copied: `db`, `conf` and sled's finished snapshots.
+    pub(crate) fn database_files(&self) -> Result<Vec<PathBuf>, OpenError> {
+        let folder = self.folder();
+        let mut files = vec![folder.join(DATABASE)];
+        // sled makes it again where it is missing.
+        files.extend(Some(folder.join(CONFIG)).filter(|path| path.exists()));
+        files.extend(finished_snapshots(&folder)?);
+        Ok(files)
+    }
+}
+
+#[cfg(feature = "cli")]
+/// What changes with every group that is answered in a directory, and with every other change of
+/// it; `None` if it cannot be read.
+#[must_use]
+pub fn watermark_of(directory: &Path) -> Option<Vec<u8>> {
+    let Ok(Some(Sentinel::Ready { generation, .. })) = read_sentinel(directory) else {
+        return None;
+    };
+    let mut mark = fs::read(
+        generation
+            .folder(directory)
+            .join(crate::store::directory::watermark::WATERMARK),
+    )
+    .ok()?;
+    mark.extend(generation.0.to_le_bytes());
+    Some(mark)
+}
+
+/// Checks that a directory exists and has a state.
+fn check_state(path: &Path) -> Result<(), OpenError> {
+    let no_state = || OpenError::NoState {
+        path: path.to_owned(),
+    };
+    match inspect(path) {
+        Ok(Contents::Ours(_)) => Ok(()),
+        // A first start may be creating it just now.
+        Ok(Contents::Empty) if path.join(LOCK).exists() => Ok(()),
+        Ok(Contents::Empty) => Err(no_state()),
+        Err(OpenError::Unusable { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            Err(no_state())
+        }
+        Err(OpenError::NotOurs { path, found }) => Err(OpenError::NotAState { path, found }),
+        Err(error) => Err(error),
+    }
+}
+
+/// Finds out whose directory it is.
+pub(crate) fn inspect(path: &Path) -> Result<Contents, OpenError> {
+    match read_sentinel(path)? {
+        Some(Sentinel::Ready { generation, .. }) => Ok(Contents::Ours(generation)),
+        Some(Sentinel::Creating) => match loaded_generation(path)? {
+            Some(loaded) => Ok(Contents::Ours(loaded)),
+            None => match check_never_answered(path) {
+                // A first start has come to its end just now.
+                Err(_) if read_sentinel(path)? != Some(Sentinel::Creating) => inspect(path),
+                checked => checked.map(|()| Contents::Empty),
+            },
+        },
+        None => {
+            let reading = || unusable(path, "reading the directory");
+            for entry in fs::read_dir(path).map_err(reading())? {
+                let name = entry.map_err(reading())?.file_name();
+                if name == SENTINEL {
+                    // Another process has just made it.
+                    return inspect(path);
+                }
+                if name != LOCK && name != NEW_SENTINEL {
+                    let found = format!("it holds {name:?} and no file named {SENTINEL:?}");
+                    return Err(OpenError::NotOurs {
+                        path: path.to_owned(),
+                        found,
+                    });
+                }
+            }
+            Ok(Contents::Empty)
+        }
+    }
+}
+
+/// The generation that a load has built and not named any more, as it was killed just then: it is
+/// whole, and nothing else is there.
+fn loaded_generation(path: &Path) -> Result<Option<Generation>, OpenError> {
+    let all = Generation::all(path)?;
+    let loaded = Generation::FIRST.next();
+    let is_whole = all == [loaded] && Watermark::read(&loaded.folder(path))?.is_some();
+    Ok(is_whole.then_some(loaded))
+}
+
+/// An old sentinel may say of a directory in use that it is only being created.
+fn check_never_answered(path: &Path) -> Result<(), OpenError> {
+    for generation in Generation::all(path)? {
+        let is_whole = Watermark::read(&generation.folder(path))?.is_some();
+        let is_built = generation != Generation::FIRST && is_whole;
+        if is_built || !generation.was_never_used(path)? {
+            return Err(stale(path));
+        }
+    }
+    match Watermark::read(path)? {
+        Some(Mark { group: 1.., .. }) => Err(stale(path)),
+        _ => Ok(()),
+    }
+}
+
+/// An old sentinel may name a generation that another one has taken the place of.
+fn check_not_stale(path: &Path, present: Generation) -> Result<(), OpenError> {
+    for later in Generation::all(path)?.into_iter().filter(|g| *g > present) {
+        if !later.was_never_used(path)? {
+            return Err(stale(path));
+        }
+    }
+    Ok(())
+}
+
+fn stale(path: &Path) -> OpenError {
+    OpenError::SentinelStale {
+        path: path.to_owned(),
+    }
+}
+
+/// Removes the generations after the present one: what was not finished when a process that built
+/// it was killed.
+fn remove_unfinished_generations(path: &Path, present: Generation) -> Result<(), OpenError> {
+    check_not_stale(path, present)?;
+    let mut later = Generation::all(path)?;
+    later.retain(|generation| *generation > present);
+    if !later.is_empty() {
+        // What the sentinel says must outlive a power cut before anything that it may have named.
+        sync(path)?;
+    }
+    later.into_iter().try_for_each(|later| later.remove(path))?;
+    present.next().remove_empty_folder(path);
+    Ok(())
+}
+
+/// sled opens a missing or empty database as a fresh one.
+fn check_database(path: &Path, folder: &Path) -> Result<(), OpenError> {
+    let file = folder.join(DATABASE);
+    let found = match fs::metadata(&file) {
+        Ok(metadata) if metadata.len() > 0 => return Ok(()),
+        Ok(_) => "empty",
+        Err(error) if error.kind() == io::ErrorKind::NotFound => "missing",
+        Err(error) => return Err(unusable(&file, "reading its size")(error)),
+    };
+    let others = Generation::all(path)?.into_iter();
+    if others.filter(|other| other.folder(path) != folder).count() > 0 {
+        return Err(stale(path));
+    }
+    Err(OpenError::DatabaseGone {
+        path: path.to_owned(),
+        file,
+        found,
+    })
+}
+
+/// The error of a database that sled opens as an empty one.
+pub(crate) fn database_is_foreign(path: &Path, folder: &Path) -> OpenError {
+    OpenError::DatabaseGone {
+        path: path.to_owned(),
+        file: folder.join(DATABASE),
+        found: "not the one that was created",
+    }
+}

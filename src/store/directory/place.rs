@@ -1,0 +1,52 @@
+//! Where a state may be made: not inside another state, and only where nothing else is.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::error::OpenError;
+use crate::store::directory::sentinel::has_sentinel;
+use crate::store::directory::{Contents, inspect};
+
+/// The state directory that a path lies in, if any: its own files must not be mixed with others.
+#[must_use]
+pub fn state_directory_around(path: &Path) -> Option<PathBuf> {
+    // Of what does not exist yet, what is nearest above it.
+    let mut above = path.ancestors().skip(1).map(|above| match above {
+        relative if relative == Path::new("") => Path::new("."),
+        above => above,
+    });
+    let real = above.find_map(|above| fs::canonicalize(above).ok())?;
+    let mut above = real.ancestors();
+    above.find(|path| has_sentinel(path)).map(Path::to_owned)
+}
+
+/// Whether a directory can take a state: it does not exist, or holds nothing but what an unfinished
+/// first start or load has left.
+pub(crate) fn has_no_state(path: &Path) -> Result<bool, OpenError> {
+    match inspect(path) {
+        Ok(contents) => Ok(contents == Contents::Empty),
+        Err(OpenError::NotOurs { .. } | OpenError::UnknownFormat { .. }) => Ok(false),
+        Err(OpenError::Unusable { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            Ok(true)
+        }
+        Err(OpenError::Unusable { .. }) if path.is_file() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Checks that a directory that has no state yet is not inside one that has.
+pub(crate) fn check_place(path: &Path) -> Result<(), OpenError> {
+    // The path itself may be `.` or lead through links.
+    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    if matches!(inspect(path), Ok(Contents::Ours(_))) {
+        return Ok(());
+    }
+    match state_directory_around(&real) {
+        None => Ok(()),
+        Some(around) => Err(OpenError::InsideAnother {
+            path: path.to_owned(),
+            around,
+        }),
+    }
+}

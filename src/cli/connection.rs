@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-use super::exit::{STORAGE, USAGE};
-use super::say::say;
+use crate::cli::status::{STORAGE, USAGE};
+use crate::cli::streams::stderr::say;
 
 /// Reads at a time.
 const BUFFER_BYTES: usize = 1 << 16;
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// A refusal of a running process.
 #[derive(Debug, Error)]
 #[error("{text}")]
-pub(super) struct Refused {
+pub(crate) struct Refused {
     /// As the protocol has it.
     code: u64,
     text: String,
@@ -35,7 +35,7 @@ pub(super) struct Refused {
 
 impl Refused {
     /// The exit status of a command that is refused.
-    pub(super) fn status(&self) -> u8 {
+    pub(crate) fn status(&self) -> u8 {
         const CRASH: u64 = 13;
         if self.is_temporary() || self.code == CRASH {
             STORAGE
@@ -52,7 +52,7 @@ impl Refused {
 
 /// Whether it may go well with another connection: the process has ended, or says that it cannot
 /// answer now.
-pub(super) fn is_temporary(error: &anyhow::Error) -> bool {
+pub(crate) fn is_temporary(error: &anyhow::Error) -> bool {
     let refused = error.downcast_ref::<Refused>();
     matches!(error.downcast_ref(), Some(Broken::Ended))
         || refused.is_some_and(Refused::is_temporary)
@@ -73,7 +73,7 @@ enum Broken {
 }
 
 /// A connection.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     replies: BufReader<UnixStream>,
     requests: UnixStream,
     line: Vec<u8>,
@@ -107,7 +107,7 @@ struct Reply<'a> {
 
 impl Connection {
     /// Connects to the process that holds a directory.
-    pub(super) fn open(directory: &Path) -> io::Result<Self> {
+    pub(crate) fn open(directory: &Path) -> io::Result<Self> {
         let requests = node::connect(directory)?;
         requests.set_read_timeout(Some(TOLD_AFTER))?;
         Ok(Self {
@@ -119,24 +119,14 @@ impl Connection {
     }
 
     /// Asks a question: calls `sink` with each record of the answer, as JSON.
-    pub(super) fn ask(
+    pub(crate) fn ask(
         &mut self,
         query: &Query,
         mut sink: impl FnMut(&[u8]) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let begin = format!(
-            "{{\"type\": \"record\", \"in_reply_to\": {}, \"record\": ",
-            self.next_msg_id
-        );
         self.send(query)?;
         loop {
             self.read_line()?;
-            // Of a line that is written as they always are, nothing need be parsed.
-            let record = self.line.strip_prefix(begin.as_bytes());
-            if let Some(record) = record.and_then(|rest| rest.strip_suffix(b"}")) {
-                sink(record)?;
-                continue;
-            }
             let reply = self.reply()?;
             match (reply.kind, reply.record) {
                 ("record", Some(record)) => sink(record.get().as_bytes())?,
@@ -147,7 +137,7 @@ impl Connection {
     }
 
     /// Makes a request, and waits until it is carried out.
-    pub(super) fn request(&mut self, body: &impl Serialize) -> anyhow::Result<()> {
+    pub(crate) fn request(&mut self, body: &impl Serialize) -> anyhow::Result<()> {
         self.send(body)?;
         self.read_line()?;
         self.reply().map(drop)

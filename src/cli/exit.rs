@@ -1,44 +1,29 @@
-//! Exit statuses, and the one line on standard error that goes with each failure.
+//! How a command ends: one line on standard error for a failure, and its exit status.
 
 use std::io;
 use std::process::ExitCode;
 
+use crate::cli::commands::verify::Damaged;
+use crate::cli::connection::Refused;
+use crate::cli::owner::{NoChange, note_of_change};
+use crate::cli::state::NoAnswer;
+use crate::cli::status::{HELD, INPUT_OR_OUTPUT, STORAGE, UNUSABLE, USAGE, WrongArguments};
+use crate::cli::streams::stderr::say;
 use exactly_once::inspect::InspectError;
 use exactly_once::load::LoadError;
 use exactly_once::node::NodeError;
 use exactly_once::{OpenError, Refusal, StorageError};
-use thiserror::Error;
-
-use super::connection::Refused;
-use super::owner::{NoChange, note_of_change};
-use super::source::NoAnswer;
-use super::verify::Damaged;
-
-/// Arguments that are each well-formed and do not go together, or name what there is not.
-#[derive(Debug, Error)]
-#[error("{0}")]
-pub(super) struct WrongArguments(pub(super) String);
-
-/// What is told where a change is made, and only its result cannot be printed.
-pub(super) const DONE_BUT_UNTOLD: &str =
-    "all is done, and only the result could not be printed: do not run it again";
-
-const INPUT_OR_OUTPUT: u8 = 1;
-pub(super) const USAGE: u8 = 2;
-const UNUSABLE: u8 = 3;
-const HELD: u8 = 4;
-pub(super) const STORAGE: u8 = 5;
 
 /// Says on standard error what went wrong, and which status that is.
-pub(super) fn status(result: anyhow::Result<()>) -> ExitCode {
+pub(crate) fn report(result: anyhow::Result<()>) -> ExitCode {
     let Err(error) = result else {
         return ExitCode::SUCCESS;
     };
     if !is_closed_output(&error) && !error.is::<Damaged>() {
         let note = note_of_change().filter(|_| is_denied(&error));
         match note {
-            Some(note) => super::say::say(format_args!("{error:#}; {note}")),
-            None => super::say::say(format_args!("{error:#}")),
+            Some(note) => say(format_args!("{error:#}; {note}")),
+            None => say(format_args!("{error:#}")),
         }
     }
     code(&error).into()

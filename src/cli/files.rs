@@ -8,10 +8,10 @@ use std::path::Path;
 use anyhow::Context;
 use exactly_once::program::{Scratch, state_directory_around};
 
-use super::exit::WrongArguments;
+use crate::cli::status::WrongArguments;
 
 /// How many bytes the files of a directory have.
-pub(in crate::cli) fn size(directory: &Path) -> anyhow::Result<u64> {
+pub(crate) fn size(directory: &Path) -> anyhow::Result<u64> {
     let mut bytes = 0;
     for entry in fs::read_dir(directory)? {
         let metadata = entry?.metadata()?;
@@ -25,7 +25,7 @@ pub(in crate::cli) fn size(directory: &Path) -> anyhow::Result<u64> {
 }
 
 /// Refuses a file that would lie in a state directory, among its own.
-pub(super) fn refuse_inside_a_state(path: &Path) -> Result<(), WrongArguments> {
+pub(crate) fn refuse_inside_a_state(path: &Path) -> Result<(), WrongArguments> {
     match state_directory_around(path) {
         None => Ok(()),
         Some(around) => Err(WrongArguments(format!(
@@ -37,7 +37,7 @@ pub(super) fn refuse_inside_a_state(path: &Path) -> Result<(), WrongArguments> {
 }
 
 /// Puts a text in the place of a file, whole. A device or a pipe is written to.
-pub(super) fn replace_file(path: &Path, text: &[u8]) -> anyhow::Result<()> {
+pub(crate) fn replace_file(path: &Path, text: &[u8]) -> anyhow::Result<()> {
     refuse_inside_a_state(path)?;
     if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
         // A pipe that nobody reads is an error, and not waited for.

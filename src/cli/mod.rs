@@ -1,48 +1,36 @@
 //! The command line: one file a subcommand, and what they share.
 
-mod backup;
-mod bench;
-mod checkpoints;
-mod compact;
+mod cleanup;
+mod commands;
 mod connection;
-mod dump;
-mod ending;
-mod events;
 mod exit;
 mod files;
-mod floor;
-mod generated;
-mod get;
-mod graph;
-mod line;
-mod load;
-mod metrics;
-mod outputs;
+mod free_space;
 mod owner;
 mod pause;
-mod printable;
-mod progress;
-mod run;
-mod say;
-mod sheet;
-mod source;
-mod stats;
-mod stdin;
-mod stdout;
+mod state;
+mod status;
+mod streams;
 mod timeout;
-mod verify;
+mod verbosity;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use exactly_once::StorageError;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 
-use stdout::Stdout;
+use commands::{
+    backup, bench, checkpoints, compact, dump, events, generated, get, load, outputs, run, stats,
+    verify,
+};
+use streams::stdout::{self, Stdout};
+use streams::{printable, stderr};
+use verbosity::Verbosity;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -85,7 +73,7 @@ struct Cli {
     #[command(flatten)]
     run: run::RunArgs,
     #[command(flatten)]
-    talk: Talk,
+    verbosity: Verbosity,
 }
 
 #[derive(Debug, Subcommand)]
@@ -109,20 +97,9 @@ enum Command {
 /// Log lines that may wait to be written, a few megabytes.
 const WAITING_LOG_LINES: usize = 10_000;
 
-/// How much is said on standard error.
-#[derive(Debug, Clone, Copy, Args)]
-struct Talk {
-    /// Say nothing on standard error but errors
-    #[arg(long, short, global = true, conflicts_with = "verbose")]
-    quiet: bool,
-    /// Also say on standard error how a run begins and ends
-    #[arg(long, short, global = true)]
-    verbose: bool,
-}
-
 /// Parses the arguments, does the work, and says how it ended.
 pub(crate) fn main() -> ExitCode {
-    say::panics_too();
+    stderr::panics_too();
     fail_writes_at_a_size_limit();
     let parsed = Cli::command().try_get_matches();
     let parsed = parsed.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
@@ -131,7 +108,7 @@ pub(crate) fn main() -> ExitCode {
         Err(error) if error.use_stderr() => return refuse(&error),
         Err(help) => print_help(&help),
     };
-    exit::status(result)
+    exit::report(result)
 }
 
 /// Says why the arguments cannot be used.
@@ -143,7 +120,7 @@ fn refuse(error: &clap::Error) -> ExitCode {
     }
     // What is foreign in the arguments must not steer a terminal.
     lines.for_each(|line| eprintln!("{line}"));
-    exit::USAGE.into()
+    status::USAGE.into()
 }
 
 /// Prints what was asked for with `--help` or `--version`.
@@ -163,15 +140,15 @@ fn carry_out(cli: Cli) -> anyhow::Result<()> {
     // Before anything is changed whose outcome could not be told.
     stdout::check_open()?;
     // What was logged goes before how it ended.
-    let _log = start_log(cli.talk)?;
-    ending::clean_up_on_signals(match &cli.command {
+    let _log = start_log(cli.verbosity)?;
+    cleanup::clean_up_on_signals(match &cli.command {
         // The node ends in its own way.
         None | Some(Command::Run(_)) => &[SIGTERM, SIGINT, SIGHUP],
         Some(_) => &[],
     })?;
     match cli.command {
-        None => run::run(&cli.run, cli.talk),
-        Some(Command::Run(args)) => run::run(&args, cli.talk),
+        None => run::run(&cli.run, cli.verbosity),
+        Some(Command::Run(args)) => run::run(&args, cli.verbosity),
         Some(Command::Dump(args)) => dump::run(&args),
         Some(Command::Load(args)) => load::run(&args),
         Some(Command::Backup(args)) => backup::run(&args),
@@ -180,9 +157,9 @@ fn carry_out(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Outputs(args)) => outputs::run(&args),
         Some(Command::Get(args)) => get::run(&args),
         Some(Command::Stats(args)) => stats::run(&args),
-        Some(Command::Verify(args)) => verify::run(&args, cli.talk),
+        Some(Command::Verify(args)) => verify::run(&args, cli.verbosity),
         Some(Command::Events(args)) => events::run(&args),
-        Some(Command::Bench(args)) => bench::run(&args, cli.talk),
+        Some(Command::Bench(args)) => bench::run(&args, cli.verbosity),
         Some(Command::Completions(args)) => generated::completions(&args, Cli::command()),
         Some(Command::Man(args)) => generated::man(&args, Cli::command()),
     }
@@ -198,8 +175,8 @@ fn fail_writes_at_a_size_limit() {
 
 /// Starts logging to standard error, by a thread of its own: whoever does not read standard
 /// error, or has no room for it, misses lines, and holds up nothing.
-fn start_log(talk: Talk) -> Result<WorkerGuard, StorageError> {
-    let level = match (talk.quiet, talk.verbose) {
+fn start_log(verbosity: Verbosity) -> Result<WorkerGuard, StorageError> {
+    let level = match (verbosity.quiet, verbosity.verbose) {
         (true, _) => LevelFilter::ERROR,
         (false, false) => LevelFilter::WARN,
         (false, true) => LevelFilter::INFO,
@@ -222,8 +199,8 @@ fn start_log_thread() -> Result<(NonBlocking, WorkerGuard), StorageError> {
     let started = std::panic::catch_unwind(|| {
         NonBlockingBuilder::default()
             .buffered_lines_limit(WAITING_LOG_LINES)
-            .finish(say::log_output())
+            .finish(stderr::log_output())
     });
-    say::panics_too();
+    stderr::panics_too();
     started.map_err(|_| StorageError::Thread(io::ErrorKind::WouldBlock.into()))
 }

@@ -30,7 +30,7 @@ static WORKS_AS: OnceLock<Owner> = OnceLock::new();
      or give it the capabilities SETUID and SETGID",
     path.display()
 )]
-pub(super) struct NoChange {
+pub(crate) struct NoChange {
     path: PathBuf,
     user: u32,
     source: io::Error,
@@ -47,7 +47,7 @@ struct Owner {
 
 /// Makes root work as the owner of the directory that the arguments name. It must come before
 /// anything is opened and before any thread is started.
-pub(super) fn work_as_owner(matches: &ArgMatches) -> anyhow::Result<()> {
+pub(crate) fn work_as_owner(matches: &ArgMatches) -> anyhow::Result<()> {
     if !rustix::process::geteuid().is_root() {
         return Ok(());
     }
@@ -66,7 +66,7 @@ pub(super) fn work_as_owner(matches: &ArgMatches) -> anyhow::Result<()> {
 
 /// What is to be added to the error of a permission that is missing, if root works as another
 /// user.
-pub(super) fn note_of_change() -> Option<String> {
+pub(crate) fn note_of_change() -> Option<String> {
     let owner = WORKS_AS.get()?;
     Some(format!(
         "root started this, and it works as user {}, the owner of the files in {}",

@@ -8,7 +8,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// Pauses for this long; ends with [`ErrorKind::BrokenPipe`] as soon as standard output has no
 /// reader any more, as a command that has nothing to write would never notice.
-pub(super) fn pause(time: Duration) -> io::Result<()> {
+pub(crate) fn pause(time: Duration) -> io::Result<()> {
     let stdout = io::stdout();
     let timeout = Timespec {
         tv_sec: time.as_secs() as i64,

@@ -5,13 +5,13 @@ use std::time::Duration;
 use clap::Args;
 use exactly_once::{StorageTimeout, WhenStuck};
 
-use super::ending;
-use super::exit::STORAGE;
-use super::say::say;
+use crate::cli::cleanup;
+use crate::cli::status::STORAGE;
+use crate::cli::streams::stderr::say;
 
 /// How long a process waits for its storage.
 #[derive(Debug, Clone, Copy, Args)]
-pub(super) struct TimeoutArgs {
+pub(crate) struct TimeoutArgs {
     /// End the process when one write, sync or read of the storage takes longer than this; an open
     /// or a copy of the database may take a second more for each 4 MB
     #[arg(long, value_name = "SECONDS", default_value_t = StorageTimeout::default().limit.as_secs(),
@@ -21,12 +21,12 @@ pub(super) struct TimeoutArgs {
 
 impl TimeoutArgs {
     /// A storage that takes longer is told in a line, and ends the process.
-    pub(super) fn storage_timeout(self) -> StorageTimeout {
+    pub(crate) fn storage_timeout(self) -> StorageTimeout {
         StorageTimeout {
             limit: Duration::from_secs(self.storage_timeout),
             then: WhenStuck::new(|error| {
                 say(error);
-                ending::exit(STORAGE);
+                cleanup::exit(STORAGE);
             }),
         }
     }

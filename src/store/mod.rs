@@ -1,19 +1,9 @@
-//! The durable half: the only module that knows sled.
+//! The durable half: the only room that knows sled.
 //!
 //! A [`Store`] belongs to the one thread that persists groups; any number of [`Reader`]s read what
-//! is durable beside it. What sled guarantees and what it does not has shaped every step of
-//! opening ([`directory`]) and of persisting ([`writer`]).
-//!
-//! | tree | key | value |
-//! |---|---|---|
-//! | `meta` | name | [`record::Format`], [`record::HeadRecord`] |
-//! | `journal` | first position of the block, u64 big-endian | a block ([`block`]) |
-//! | `sets` | set, piece, each u64 big-endian | a piece of a position set ([`set_codec`]) |
-//! | `counts` | snapshot u64, block u32, both big-endian; 0 is the header | [`counts_codec`] |
-//! | `checkpoints` | checkpoint id | [`record::CheckpointRecord`] |
-//! | `releases` | offset of the first output, u64 big-endian | releases ([`release_codec`]) |
-//! | `moves` | number of the restore or rollback, u64 big-endian | [`record::MoveRecord`] |
-//! | `seen` | run u32, big-endian; with fingerprint and position, a block | [`run_codec`] |
+//! is durable beside it. It stands on three rooms: [`bytes`] is the disk format, [`database`]
+//! speaks to sled, and [`directory`] keeps the files around it. What sled guarantees and what it
+//! does not has shaped every step of opening and of persisting ([`writer`]).
 
 mod build;
 pub(crate) mod bytes;

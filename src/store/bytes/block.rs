@@ -1,18 +1,4 @@
-//! The format of a journal block: many events, packed, under one checksum.
-//!
-//! ```text
-//! block  = checksum  u64 little-endian, XXH3 of the rest seeded with the first position
-//!          version   u8, 3
-//!          entries   u16 little-endian, at least 1
-//!          group     u64 little-endian: the group that the block was last written with
-//!          base      u64 little-endian: the last group before it that was a transaction
-//!          previous  u64 little-endian: the checksum of the block before, 0 if there is none
-//!          counts    u64 little-endian: the digest of the state's counts with the last event
-//!          entry*, see [`entry`](super::entry)
-//! ```
-//!
-//! The first position of a block is its key; the others follow one by one. As each block holds the
-//! checksum of the one before, the checksum of the last one is a digest of the whole journal.
+//! A block of the journal: many events, packed, under one checksum.
 
 use hashbrown::{HashTable, hash_table};
 use sled::IVec;

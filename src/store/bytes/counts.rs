@@ -1,9 +1,4 @@
-//! The bytes of one block of a counts snapshot.
-//!
-//! ```text
-//! block = checksum u64 little-endian, XXH3 of the rest seeded with snapshot and block number
-//!         (word: varint length and UTF-8, count: varint)*, in byte order of the words
-//! ```
+//! One block of a counts snapshot.
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 

@@ -1,13 +1,4 @@
 //! One event as a block of the journal has it.
-//!
-//! ```text
-//! entry = head   varint: twice the number of the word in its block, from 1, or 0 if the word is
-//!                spelled here and has the next number; plus 1 if the id is a UUID in lower-case
-//!                hyphenated text
-//!         id     the 16 bytes that the UUID spells, or varint length and UTF-8
-//!         word   if it is spelled here: varint length and UTF-8
-//!         count  varint: the count of the word that the event's reply gave
-//! ```
 
 use uuid::Uuid;
 

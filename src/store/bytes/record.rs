@@ -1,6 +1,6 @@
-//! The small records and their bytes: a version byte, the XXH3 of the rest, then bincode.
+//! The small records: a version, a checksum, then the fields as bincode writes them.
 //!
-//! bincode is only named here, so that another encoding would change this file and the version.
+//! Only this file names bincode.
 
 use std::fmt;
 

@@ -1,24 +1,4 @@
-//! The format of a pack of releases: many of them, under one checksum.
-//!
-//! ```text
-//! pack    = checksum u64 little-endian, XXH3 of the rest seeded with the first offset
-//!           version  u8, 1
-//!           commits  varint: number of the last commit before the pack
-//!           release*
-//! release = head     varint: bit 0 it is a commit; bit 1 the commit has a position of its own;
-//!                    bit 2 its positions are the pieces of a set; the rest its number of ranges
-//!           ranges   of each in turn the gap from the end of the one before, and its length
-//!                    less 1, varints; the first gap is signed, and from the end of the release
-//!                    before
-//!           set      if it is pieces: varints, the set's number, its number of outputs, and its
-//!                    last position
-//!           time     if it is a commit: milliseconds since the commit before in the pack, or since
-//!                    1970, signed varint
-//!           position if it is of its own: the journal's last position when it was made, varint;
-//!                    else that is the last position of the release
-//! ```
-//!
-//! The first offset of a pack is its key. The others follow from the number of positions.
+//! A pack of releases: many of them, under one checksum.
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 

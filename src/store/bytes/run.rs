@@ -1,19 +1,4 @@
-//! The bytes of one block of a run: part of the stored index of event ids.
-//!
-//! A run covers consecutive positions of the journal. Its entries are (fingerprint, position),
-//! sorted, and cut into blocks.
-//!
-//! ```text
-//! key   = run u32, first fingerprint u64, first position u64, all big-endian
-//! block = checksum u64 little-endian, XXH3 of the rest seeded with that of the key
-//!         until    varint: the next block's first fingerprint less this one's first, plus 1;
-//!                  0 in the last block
-//!         entry*   varint: fingerprint less the one before, at first 0;
-//!                  varint: position less the run's first
-//! ```
-//!
-//! As each block says where the next one begins, whoever reads a part of a run knows that no block
-//! of the part is missing.
+//! One block of a run: a part of the stored index of event ids.
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 

@@ -1,11 +1,4 @@
-//! The bytes of one piece of a position set: whichever form is smallest.
-//!
-//! ```text
-//! piece  = form u8: 1 full, 2 ranges, 3 bitmap
-//!          form 2: varints, in turn the gap to the next range and its length less 1
-//!          form 3: 512 words, u64 little-endian
-//!          checksum u64 little-endian, XXH3 of the rest seeded with set and piece
-//! ```
+//! One piece of a position set, in whichever form is smallest.
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 

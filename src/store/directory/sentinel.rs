@@ -1,12 +1,6 @@
 //! The sentinel: a small file that says what stage a state directory is in, and which of its
-//! databases is the present one.
-//!
-//! ```text
-//! sentinel = "exactly-once FORMAT STAGE [GENERATION GROUP]"
-//! ```
-//!
-//! The stage is `creating` until the first database is durable, then `ready`. Without a generation
-//! the present one is 0; with one, the group is the last that was in it when it was built.
+//! databases is the present one. Without a generation in it that is 0; with one, the group is the
+//! last that was in the database when it was built.
 
 use std::fs;
 use std::io;

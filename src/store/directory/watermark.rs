@@ -1,15 +1,9 @@
-//! The watermark: how far answers have been given, in a small file of our own.
+//! The watermark: a small file of our own that says how far replies have been given.
 //!
 //! sled opens a file whose end is damaged as an older database, without a word. So the number of
-//! each group is written here after the group's fdatasync and before its answers. A database that
+//! each group is written here after the group's fdatasync and before its replies. A database that
 //! opens with a lower number has lost something that was answered, and is refused. The mark also
-//! says which database it is of, as one of another directory may have a higher number.
-//!
-//! ```text
-//! file = slot for even groups, slot for odd groups, each in 4 KiB of its own
-//! slot = magic "eo-mark2", database u64, group u64, position u64, checksum u64 (XXH3 of the
-//!        rest), all little-endian
-//! ```
+//! says which database it is of, as that of another directory may have a higher number.
 //!
 //! The file is created whole and synced, then overwritten in place, a mark within one sector of a
 //! disk: a power cut leaves the old mark or the new one in each slot. It is synced only now and

@@ -1,0 +1,98 @@
+//! `backup`: a copy of a state, also of one that a process is changing.
+
+use std::io::{self, BufReader, BufWriter, PipeReader, Write};
+use std::path::PathBuf;
+use std::thread;
+
+use anyhow::Context;
+use clap::Args;
+use exactly_once::inspect::{Filter, Query};
+use exactly_once::load::{Built, LoadError, build};
+use exactly_once::verify::Report;
+use exactly_once::{Options, StorageError};
+
+use crate::cli::commands::load::say;
+use crate::cli::free_space::FloorArgs;
+use crate::cli::state::{OpenState, StateArgs};
+use crate::cli::streams::json_lines::write_record;
+use crate::cli::timeout::TimeoutArgs;
+
+/// Make a copy of a state in a new directory
+///
+/// The copy is of one moment, with everything that was durable then; a process that holds the
+/// directory goes on meanwhile. It is opened and verified before it becomes a state; a command that
+/// does not come to its end leaves nothing.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  exactly-once backup copy --data-dir state")]
+pub(crate) struct BackupArgs {
+    /// The new directory; it must not exist, or be empty
+    #[arg(value_name = "DIR")]
+    copy: PathBuf,
+    #[command(flatten)]
+    floor: FloorArgs,
+    #[command(flatten)]
+    state: StateArgs,
+}
+
+/// Makes the copy, and prints what it holds.
+pub(crate) fn run(args: &BackupArgs) -> anyhow::Result<()> {
+    let timeout = args.state.timeout;
+    let mut state = args.state.open()?;
+    let built = copy_state(&mut state, args.floor, timeout, |dump, options| {
+        build(&args.copy, dump, options)
+    })?;
+    let report = built.verify(&timeout.storage_timeout(), |_| ())?;
+    anyhow::ensure!(
+        report.clean,
+        "the copy is not right, which is a bug, and was removed: {}",
+        told(&report)
+    );
+    say("backed_up", built.put_in_place()?)
+}
+
+/// Builds a copy of a state from a dump of it, while that is made.
+pub(crate) fn copy_state(
+    state: &mut OpenState,
+    floor: FloorArgs,
+    timeout: TimeoutArgs,
+    build: impl FnOnce(BufReader<PipeReader>, &Options) -> Result<Built, LoadError> + Send,
+) -> anyhow::Result<Built> {
+    const BUFFER_BYTES: usize = 1 << 16;
+    let query = Query::Dump(Filter {
+        incidentals: true,
+        ..Filter::default()
+    });
+    let mut options = Options::default();
+    options.min_free_bytes = floor.min_free_bytes;
+    options.storage_timeout = timeout.storage_timeout();
+    let (dump, dumping) = io::pipe().context("making a pipe")?;
+    let (dumped, built) = thread::scope(|scope| {
+        let building = thread::Builder::new().spawn_scoped(scope, || {
+            let dump = BufReader::with_capacity(BUFFER_BYTES, dump);
+            build(dump, &options)
+        });
+        let building = building.map_err(StorageError::Thread)?;
+        let mut output = BufWriter::with_capacity(BUFFER_BYTES, dumping);
+        let dumped = state.answer(&query, |record| Ok(write_record(&mut output, record)?));
+        let dumped = dumped.and_then(|()| Ok(output.flush()?));
+        drop(output);
+        let built = building.join();
+        let built = built.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Ok::<_, StorageError>((dumped, built))
+    })?;
+    // Where one of both fails, the other one finds the pipe closed, and knows no more than that.
+    match (dumped, built) {
+        (Ok(()), built) => Ok(built?),
+        (Err(error), Err(LoadError::CutOff { .. } | LoadError::Empty) | Ok(_)) => Err(error),
+        (Err(_), Err(error)) => Err(error.into()),
+    }
+}
+
+/// What is wrong with a copy, in a line.
+fn told(report: &Report) -> String {
+    let findings = report.findings.iter();
+    let told: Vec<&str> = findings.map(|finding| &*finding.text).collect();
+    told.join("; ")
+}

@@ -1,0 +1,359 @@
+//! `checkpoints`: what a directory has saved, and how to save, restore and delete.
+
+mod change;
+
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::time::SystemTime;
+
+use clap::{Args, Subcommand};
+use exactly_once::inspect::Query;
+use exactly_once::{Engine, Options, Request};
+use serde::{Deserialize, Serialize};
+
+use crate::cli::commands::graph::{self, GraphArgs};
+use crate::cli::free_space::FloorArgs;
+use crate::cli::state::{StateArgs, either};
+use crate::cli::status::WrongArguments;
+use crate::cli::streams::json_lines::{print_line, write_record};
+use crate::cli::streams::stdout;
+use crate::cli::streams::table::{Format, Kind, Sheet};
+use change::Change;
+
+/// Show the saved checkpoints, how they differ and what led to them; save, restore, delete them
+///
+/// Works on a directory at rest, and asks the process that holds it otherwise.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  exactly-once checkpoints list --data-dir state --format table
+  exactly-once checkpoints save before --data-dir state
+  exactly-once checkpoints show before --data-dir state
+  exactly-once checkpoints diff before --data-dir state
+  exactly-once checkpoints restore before --data-dir state --yes
+  exactly-once checkpoints delete before --data-dir state --dry-run
+  exactly-once checkpoints graph --data-dir state")]
+pub(crate) struct CheckpointsArgs {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    List(ListArgs),
+    Show(ShowArgs),
+    Diff(DiffArgs),
+    Save(SaveArgs),
+    Restore(RestoreArgs),
+    Delete(DeleteArgs),
+    Graph(GraphArgs),
+}
+
+/// List all of them: name, time, events, pending outputs and position
+///
+/// Pending are the outputs that would be pending after restoring it now.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  exactly-once checkpoints list --data-dir state --format table")]
+struct ListArgs {
+    #[command(flatten)]
+    look: LookArgs,
+}
+
+/// Show one of them, and the counts that it has
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  exactly-once checkpoints show before --data-dir state")]
+struct ShowArgs {
+    /// Its name
+    name: String,
+    #[command(flatten)]
+    look: LookArgs,
+}
+
+/// Show how one of them differs from another, or from the present state
+///
+/// First how many events only the first has, only the second and both; then each word whose
+/// counts differ.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  exactly-once checkpoints diff before --data-dir state
+  exactly-once checkpoints diff before after --data-dir state --format table")]
+struct DiffArgs {
+    /// The name of the first
+    first: String,
+    /// The name of the second; the present state if it is left out
+    second: Option<String>,
+    #[command(flatten)]
+    look: LookArgs,
+}
+
+/// Save the present state under a name, in place of a checkpoint that has it
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  exactly-once checkpoints save before --data-dir state --dry-run
+  exactly-once checkpoints save before --data-dir state")]
+struct SaveArgs {
+    /// The name
+    name: String,
+    /// Only show the checkpoint that would be replaced, if there is one
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    floor: FloorArgs,
+    #[command(flatten)]
+    state: StateArgs,
+}
+
+/// Make the state that of a checkpoint: seen ids, counts and pending outputs
+///
+/// What was released stays released, and other checkpoints stay. Asks before it does so; without a
+/// terminal it needs --yes.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  exactly-once checkpoints restore before --data-dir state --dry-run
+  exactly-once checkpoints restore before --data-dir state --yes")]
+struct RestoreArgs {
+    /// Its name
+    name: String,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+    /// Only show how the checkpoint differs from the present state
+    #[arg(long, conflicts_with = "yes")]
+    dry_run: bool,
+    #[command(flatten)]
+    floor: FloorArgs,
+    #[command(flatten)]
+    state: StateArgs,
+}
+
+/// Delete a checkpoint; the state stays as it is
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  exactly-once checkpoints delete before --data-dir state --dry-run
+  exactly-once checkpoints delete before --data-dir state")]
+struct DeleteArgs {
+    /// Its name
+    name: String,
+    /// Only show the checkpoint that would be deleted
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    floor: FloorArgs,
+    #[command(flatten)]
+    state: StateArgs,
+}
+
+/// What those take that only look.
+#[derive(Debug, Args)]
+struct LookArgs {
+    #[command(flatten)]
+    state: StateArgs,
+    /// JSON lines for machines, or tables for people
+    #[arg(long, default_value = "jsonl")]
+    format: Format,
+}
+
+impl LookArgs {
+    fn show(&self, query: &Query, kinds: &[Kind]) -> anyhow::Result<()> {
+        let mut sheet = Sheet::new(self.format, kinds)?;
+        self.state.answer(query, |record| sheet.add(record))?;
+        Ok(sheet.end()?)
+    }
+}
+
+const LISTED: &[Kind] = &[Kind::new("checkpoint", "checkpoints")];
+const SHOWN: &[Kind] = &[
+    Kind::new("checkpoint", "checkpoint"),
+    Kind::new("count", "counts"),
+];
+const DIFFERING: &[Kind] = &[
+    Kind::new("events", "events"),
+    Kind::new("count_differs", "counts that differ"),
+];
+
+/// What is done with a checkpoint.
+#[derive(Debug, Clone, Copy)]
+enum Verb {
+    Save,
+    Restore,
+    Delete,
+}
+
+impl Verb {
+    fn request(self, checkpoint_id: &str) -> Request<'_> {
+        match self {
+            Self::Save => Request::Checkpoint { checkpoint_id },
+            Self::Restore => Request::Restore { checkpoint_id },
+            Self::Delete => Request::DeleteCheckpoint { checkpoint_id },
+        }
+    }
+
+    /// The `type` of the request, as a running process takes it.
+    fn requested(self) -> &'static str {
+        match self {
+            Self::Save => "checkpoint",
+            Self::Restore => "restore",
+            Self::Delete => "delete_checkpoint",
+        }
+    }
+
+    /// The `type` of what is said when it is done.
+    fn done(self) -> &'static str {
+        match self {
+            Self::Save => "checkpoint_saved",
+            Self::Restore => "restored",
+            Self::Delete => "checkpoint_deleted",
+        }
+    }
+}
+
+/// A request to a running process, or what the command says when it is done.
+#[derive(Debug, Serialize)]
+struct Named<'a> {
+    r#type: &'a str,
+    checkpoint_id: &'a str,
+}
+
+/// Prints what was asked for, or what was done.
+pub(crate) fn run(args: &CheckpointsArgs) -> anyhow::Result<()> {
+    match &args.action {
+        Action::List(ListArgs { look }) => look.show(&Query::ListCheckpoints, LISTED),
+        Action::Show(ShowArgs { name, look }) => {
+            let checkpoint_id = name.clone();
+            look.show(&Query::ShowCheckpoint { checkpoint_id }, SHOWN)
+        }
+        Action::Diff(args) => {
+            let (first, second) = (args.first.clone(), args.second.clone());
+            let query = Query::DiffCheckpoints { first, second };
+            args.look.show(&query, DIFFERING)
+        }
+        Action::Save(args) => save(args),
+        Action::Restore(args) => restore(args),
+        Action::Delete(args) => delete(args),
+        Action::Graph(args) => graph::run(args),
+    }
+}
+
+fn save(args: &SaveArgs) -> anyhow::Result<()> {
+    let SaveArgs { name, state, .. } = args;
+    if args.dry_run {
+        // That it does not exist yet is no error.
+        return print_records(state, &Query::ListCheckpoints, |record| {
+            serde_json::from_slice(record)
+                .is_ok_and(|CheckpointName { name: listed }| listed == *name)
+        });
+    }
+    carry_out(state, args.floor, Verb::Save, name)
+}
+
+fn restore(args: &RestoreArgs) -> anyhow::Result<()> {
+    let RestoreArgs { name, state, .. } = args;
+    let difference = Query::DiffCheckpoints {
+        first: name.clone(),
+        second: None,
+    };
+    if args.dry_run {
+        return print_records(state, &difference, |_| true);
+    }
+    if !args.yes {
+        if !io::stdin().is_terminal() {
+            let why = "a restore without a terminal needs --yes; see --dry-run for what it changes";
+            return Err(WrongArguments(why.to_owned()).into());
+        }
+        let mut change = Change::default();
+        state.answer(&difference, |record| Ok(change.add(record)?))?;
+        if !is_confirmed(name, &change)? {
+            return Ok(());
+        }
+    }
+    carry_out(state, args.floor, Verb::Restore, name)
+}
+
+fn delete(args: &DeleteArgs) -> anyhow::Result<()> {
+    if args.dry_run {
+        let query = Query::ShowCheckpoint {
+            checkpoint_id: args.name.clone(),
+        };
+        let mut is_first = true;
+        return print_records(&args.state, &query, |_| std::mem::take(&mut is_first));
+    }
+    carry_out(&args.state, args.floor, Verb::Delete, &args.name)
+}
+
+fn is_confirmed(name: &str, change: &Change) -> anyhow::Result<bool> {
+    let mut stderr = io::stderr();
+    write!(
+        stderr,
+        "{change}\nMake the state that of checkpoint {name:?}? [y/N] "
+    )?;
+    stderr.flush()?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// Does something with a checkpoint, in the directory or by the process that holds it, and says so.
+fn carry_out(
+    state: &StateArgs,
+    floor: FloorArgs,
+    verb: Verb,
+    checkpoint_id: &str,
+) -> anyhow::Result<()> {
+    let request = verb.request(checkpoint_id);
+    request.check_lengths()?;
+    let mut options = Options::default();
+    options.must_exist = true;
+    options.min_free_bytes = floor.min_free_bytes;
+    options.storage_timeout = state.timeout.storage_timeout();
+    either(
+        &state.data_dir,
+        || {
+            let mut engine = Engine::open(&state.data_dir, &options)?;
+            let answers = engine.submit(&[request], SystemTime::now())?;
+            engine.close()?;
+            let refusal = answers.into_iter().find_map(Result::err);
+            Ok(refusal.map_or(Ok(()), Err)?)
+        },
+        |mut connection| {
+            let r#type = verb.requested();
+            connection.request(&Named {
+                r#type,
+                checkpoint_id,
+            })
+        },
+    )?;
+    let done = Named {
+        r#type: verb.done(),
+        checkpoint_id,
+    };
+    Ok(print_line(&done)?)
+}
+
+/// The name in the record of a checkpoint.
+#[derive(Deserialize)]
+struct CheckpointName {
+    name: String,
+}
+
+/// Prints the records of an answer that are wanted.
+fn print_records(
+    state: &StateArgs,
+    query: &Query,
+    mut is_wanted: impl FnMut(&[u8]) -> bool,
+) -> anyhow::Result<()> {
+    let mut output = stdout::json_lines()?;
+    state.answer(query, |record| {
+        if is_wanted(record) {
+            write_record(&mut output, record)?;
+        }
+        Ok(())
+    })?;
+    Ok(output.flush()?)
+}

@@ -1,0 +1,84 @@
+//! `dump`: shows what a directory holds.
+
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use exactly_once::inspect::{Filter, Query, Section};
+
+use crate::cli::state::StateArgs;
+use crate::cli::streams::table::{Format, Kind, Sheet};
+
+/// Show what a data directory holds, without changing a byte of it
+///
+/// Prints JSON lines or tables, sorted: the same state gives the same bytes. Of a directory at rest
+/// a copy is made, as sled cannot open a database without writing to it: beside the directory, or
+/// in the system's temporary directory (TMPDIR) if that cannot be. It is removed as soon as it is
+/// open. While a process holds the directory, that one is asked, and shows what was durable at one
+/// moment.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  exactly-once dump --data-dir state
+  exactly-once dump --data-dir state --only counts --format table
+  exactly-once dump --data-dir state --only counts --prefix th --limit 3
+  exactly-once dump --data-dir state --only outputs | jq -r .word")]
+pub(crate) struct DumpArgs {
+    #[command(flatten)]
+    state: StateArgs,
+    /// Show only this section
+    #[arg(long, value_name = "SECTION", value_parser = section_parser())]
+    only: Option<Section>,
+    /// JSON lines for machines, or tables for people
+    #[arg(long, default_value = "jsonl")]
+    format: Format,
+    /// Also show what differs between two runs of the same requests: times, the number of
+    /// groups, the seed of the fingerprints
+    #[arg(long)]
+    incidentals: bool,
+    /// Show only words, checkpoints and event ids that begin with this
+    #[arg(long, value_name = "TEXT")]
+    prefix: Option<String>,
+    /// Show at most so many of each section [default: all]
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+}
+
+fn section_parser() -> impl TypedValueParser<Value = Section> {
+    let names = PossibleValuesParser::new(Section::ALL.map(Section::name));
+    names.map(|name| Section::of_name(&name).expect("only names of sections are taken"))
+}
+
+/// What a dump shows, in this order.
+const KINDS: [Kind; 7] = [
+    Kind::new("meta", "meta"),
+    Kind::new("count", "counts"),
+    Kind {
+        optional: &["source", "committed_source"],
+        ..Kind::new("checkpoint", "checkpoints")
+    },
+    Kind::new("commit", "commits"),
+    Kind {
+        optional: &["checkpoint"],
+        ..Kind::new("move", "moves")
+    },
+    // Pending outputs have neither.
+    Kind {
+        optional: &["offset", "commit"],
+        ..Kind::new("output", "outputs")
+    },
+    Kind::new("seen", "seen"),
+];
+
+/// Prints the sections that were asked for.
+pub(crate) fn run(args: &DumpArgs) -> anyhow::Result<()> {
+    let query = Query::Dump(Filter {
+        only: args.only,
+        prefix: args.prefix.clone(),
+        limit: args.limit,
+        incidentals: args.incidentals,
+    });
+    let is_shown = |kind: &Kind| args.only.is_none_or(|only| only.name() == kind.title);
+    let kinds: Vec<Kind> = KINDS.into_iter().filter(is_shown).collect();
+    let mut sheet = Sheet::new(args.format, &kinds)?;
+    args.state.answer(&query, |record| sheet.add(record))?;
+    Ok(sheet.end()?)
+}

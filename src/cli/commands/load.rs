@@ -1,0 +1,91 @@
+//! `load`: builds a directory from a dump.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use exactly_once::Options;
+use exactly_once::load::{LoadError, Loaded, load};
+use exactly_once::program::remedy;
+use serde::Serialize;
+
+use crate::cli::free_space::FloorArgs;
+use crate::cli::status::DONE_BUT_NOT_PRINTED;
+use crate::cli::streams::json_lines::print_line;
+use crate::cli::streams::stdin;
+use crate::cli::timeout::TimeoutArgs;
+
+/// Build a new directory that has the state which a dump shows
+///
+/// Takes one whole dump in JSON lines; its digest must be right, and nothing may follow it: `dump |
+/// load | dump` is the identity. Times are kept if the dump was made with --incidentals, and are
+/// those of 1970 otherwise. What is built becomes a state when it is whole; a command that does not
+/// come to its end leaves nothing, and after SIGKILL the next one that names the directory removes
+/// the rest.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  exactly-once dump --data-dir state --incidentals | exactly-once load --data-dir copy
+  exactly-once load state.jsonl --data-dir other")]
+pub(crate) struct LoadArgs {
+    /// The dump; standard input if it is left out
+    #[arg(value_name = "FILE")]
+    dump: Option<PathBuf>,
+    /// The new directory; it must not exist, or be empty
+    #[arg(long, value_name = "DIR", env = "EXACTLY_ONCE_DATA_DIR")]
+    data_dir: PathBuf,
+    #[command(flatten)]
+    floor: FloorArgs,
+    #[command(flatten)]
+    timeout: TimeoutArgs,
+}
+
+/// What was loaded, as the command says it.
+#[derive(Debug, Serialize)]
+struct Shown {
+    r#type: &'static str,
+    positions: u64,
+    outputs: u64,
+    checkpoints: u64,
+}
+
+/// Says what a new directory holds, and how it came about.
+pub(crate) fn say(r#type: &'static str, loaded: Loaded) -> anyhow::Result<()> {
+    let shown = Shown {
+        r#type,
+        positions: loaded.positions,
+        outputs: loaded.outputs,
+        checkpoints: loaded.checkpoints,
+    };
+    print_line(&shown).context(DONE_BUT_NOT_PRINTED)
+}
+
+/// Builds the directory, and prints what it holds.
+pub(crate) fn run(args: &LoadArgs) -> anyhow::Result<()> {
+    const BUFFER_BYTES: usize = 1 << 20;
+    let input: Box<dyn BufRead> = match &args.dump {
+        None => Box::new(BufReader::with_capacity(BUFFER_BYTES, stdin::waiting()?)),
+        Some(path) => {
+            let file = File::open(path);
+            let file = file.map_err(|error| {
+                let cure = remedy(Some(path), &error);
+                anyhow::Error::new(error).context(format!("opening {}; {cure}", path.display()))
+            })?;
+            Box::new(BufReader::with_capacity(BUFFER_BYTES, file))
+        }
+    };
+    let mut options = Options::default();
+    options.min_free_bytes = args.floor.min_free_bytes;
+    options.storage_timeout = args.timeout.storage_timeout();
+    let loaded = load(&args.data_dir, input, &options).map_err(|error| match error {
+        LoadError::Input(source) => {
+            let input = args.dump.as_deref().unwrap_or(Path::new("standard input"));
+            let cure = remedy(Some(input), &source);
+            anyhow::Error::new(source).context(format!("the dump could not be read; {cure}"))
+        }
+        other => other.into(),
+    })?;
+    say("loaded", loaded)
+}

@@ -1,0 +1,98 @@
+//! A file of figures for Prometheus that is kept up to date while a node runs.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::Context;
+use exactly_once::StorageError;
+use exactly_once::inspect::Stats;
+use exactly_once::node::Monitor;
+use tracing::warn;
+
+use crate::cli::commands::{prometheus, stats};
+use crate::cli::connection::Connection;
+use crate::cli::files::replace_file;
+use crate::cli::state::OpenState;
+
+/// A file of figures, for node-exporter's textfile collector, that a thread writes again and again.
+pub(crate) struct MetricsFile {
+    path: PathBuf,
+    directory: PathBuf,
+    monitor: Monitor,
+    finished: Sender<()>,
+    /// Gives the last figures that it has asked for.
+    thread: JoinHandle<Option<Stats>>,
+}
+
+impl MetricsFile {
+    /// Starts to write the figures of the process that holds a directory: this one.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Thread`] if there is no room for its thread.
+    pub(crate) fn start(
+        path: &Path,
+        every: Duration,
+        directory: &Path,
+        monitor: &Monitor,
+    ) -> Result<Self, StorageError> {
+        monitor.keep_last_state();
+        let (finished, is_finished) = channel();
+        let (file, state) = (path.to_owned(), directory.to_owned());
+        let thread = std::thread::Builder::new().spawn(move || {
+            let mut last = None;
+            loop {
+                let written = ask(&state).and_then(|stats| {
+                    let stats = last.insert(stats);
+                    write(&file, stats, &state)
+                });
+                if is_finished.recv_timeout(every) != Err(RecvTimeoutError::Timeout) {
+                    // A process that is ending has answered no more.
+                    return last;
+                }
+                tell(&file, written);
+            }
+        });
+        let thread = thread.map_err(StorageError::Thread)?;
+        Ok(Self {
+            path: path.to_owned(),
+            directory: directory.to_owned(),
+            monitor: monitor.clone(),
+            finished,
+            thread,
+        })
+    }
+
+    /// Writes the last figures, once the node has ended. If it has failed, those of the state are
+    /// as they were asked for last.
+    pub(crate) fn finish(self) {
+        drop(self.finished);
+        // Metrics that panicked are no reason to fail.
+        let asked = self.thread.join().unwrap_or_default();
+        let asked = asked.map(|mut stats| {
+            stats.process = Some(self.monitor.process());
+            stats
+        });
+        if let Some(last) = self.monitor.last_stats().or(asked) {
+            tell(&self.path, write(&self.path, &last, &self.directory));
+        }
+    }
+}
+
+fn ask(directory: &Path) -> anyhow::Result<Stats> {
+    let connection = Connection::open(directory).context("connecting to the control socket")?;
+    stats::ask(&mut OpenState::Live(connection))
+}
+
+fn write(path: &Path, stats: &Stats, directory: &Path) -> anyhow::Result<()> {
+    replace_file(path, prometheus::text(stats, directory)?.as_bytes())
+}
+
+fn tell(path: &Path, written: anyhow::Result<()>) {
+    if let Err(error) = written {
+        let path = path.display();
+        warn!("the metrics in {path} are not up to date: {error:#}");
+    }
+}

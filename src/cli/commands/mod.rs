@@ -1,0 +1,18 @@
+//! The subcommands, a file or a folder each.
+
+pub(crate) mod backup;
+pub(crate) mod bench;
+pub(crate) mod checkpoints;
+pub(crate) mod compact;
+pub(crate) mod dump;
+pub(crate) mod events;
+pub(crate) mod generated;
+pub(crate) mod get;
+mod graph;
+pub(crate) mod load;
+mod metrics_file;
+pub(crate) mod outputs;
+mod prometheus;
+pub(crate) mod run;
+pub(crate) mod stats;
+pub(crate) mod verify;

@@ -1,0 +1,223 @@
+//! `outputs`: shows the released outputs of a directory.
+
+use std::ffi::OsString;
+use std::fs::{File, Metadata};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use clap::Args;
+use exactly_once::inspect::{LastOutput, Query};
+use exactly_once::program::watermark_of;
+use exactly_once::program::yield_to_others;
+use rustix::fs::{OFlags, fcntl_getfl};
+use serde::Deserialize;
+
+use crate::cli::connection::is_temporary;
+use crate::cli::pause::pause;
+use crate::cli::state::{OpenState, StateArgs, is_held};
+use crate::cli::status::WrongArguments;
+use crate::cli::streams::json_lines::write_record;
+use crate::cli::streams::stdout::{self, Stdout};
+
+/// Time between two looks for new outputs.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Show the outputs that commits have released, in order, from any one on
+///
+/// Prints a JSON line for each: offset, commit, event id, word and the count that the event's reply
+/// gave. Offsets begin at 0, are dense and never change, across restores too. A consumer that
+/// stores the last line with what it did, and asks for those --after it, reads each output exactly
+/// once, and is told if the directory was put back from a copy that has other outputs. Pending
+/// outputs are never shown. Reads a copy of a directory at rest, and asks the process that holds it
+/// otherwise.
+#[derive(Debug, Args)]
+#[command(after_help = r#"Examples:
+  exactly-once outputs --data-dir state
+  exactly-once outputs --data-dir state --from 100 --limit 10
+  exactly-once outputs --data-dir state --after "$(tail -n 1 seen.jsonl)"
+  exactly-once outputs --data-dir state --after "$(tail -n 1 seen.jsonl)" --follow >> seen.jsonl
+  exactly-once outputs --data-dir state | jq -r .word"#)]
+pub(crate) struct OutputsArgs {
+    #[command(flatten)]
+    state: StateArgs,
+    /// Show the outputs after this one: the last line that the consumer has got, as it was printed.
+    /// An empty one means from the first on
+    ///
+    /// Its offset, event id, word and count are compared with what the log has there. If the log is
+    /// shorter or has another output, nothing is shown, and the exit status is 2.
+    #[arg(long, value_name = "LINE", conflicts_with = "from")]
+    after: Option<OsString>,
+    /// The offset of the first output to show: one more than the last that was read
+    ///
+    /// Whether the outputs before it are those that were read is not checked: see --after.
+    #[arg(long, value_name = "OFFSET", default_value_t = 0)]
+    from: u64,
+    /// Show at most this many [default: all]
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+    /// Go on showing outputs as they are released, until the limit or a signal
+    ///
+    /// Processes that hold the directory may come and go. The log is compared with the last output
+    /// that was shown each time.
+    #[arg(long, short)]
+    follow: bool,
+}
+
+/// Prints the outputs that were asked for.
+pub(crate) fn run(args: &OutputsArgs) -> anyhow::Result<()> {
+    let mut reader = OutputsReader {
+        from: args.from,
+        last: last_line(args.after.as_ref())?,
+        left: args.limit.unwrap_or(u64::MAX),
+        has_shown: false,
+        output: stdout::json_lines()?,
+    };
+    if args.follow {
+        // A follower is as quick as the process that it follows leaves it time to be.
+        yield_to_others();
+    }
+    let mut mark = watermark_of(&args.state.data_dir);
+    let mut state = args.state.open()?;
+    let mut left_before = reader.left;
+    let mut read = reader.read(&mut state);
+    while reader.left > 0 {
+        let has_ended = match &read {
+            Ok(()) if !args.follow => break,
+            Ok(()) => matches!(state, OpenState::Resting(_)),
+            // An answer that was cut goes on where it was.
+            Err(error) if is_temporary(error) && (args.follow || reader.left < left_before) => true,
+            Err(_) => return read,
+        };
+        pause(LOOK_EVERY)?;
+        if has_ended {
+            // A copy takes room on the disk for as long as it is open.
+            drop(state);
+            if read.is_ok() {
+                // Only a process changes a directory that was at rest when it was read.
+                wait_until_not(&mark, &args.state.data_dir)?;
+            }
+            mark = watermark_of(&args.state.data_dir);
+            state = reopen(&args.state)?;
+        }
+        left_before = reader.left;
+        read = reader.read(&mut state);
+    }
+    read
+}
+
+/// The line of the last output that a consumer has got; empty if it has got none.
+fn last_line(after: Option<&OsString>) -> Result<Vec<u8>, WrongArguments> {
+    let line = after.map_or(&b""[..], |line| line.as_bytes().trim_ascii());
+    if line.is_empty() {
+        return Ok(Vec::new());
+    }
+    match serde_json::from_slice::<LastOutput>(line) {
+        Ok(_) => Ok(line.to_owned()),
+        Err(error) if error.is_eof() => Err(WrongArguments(
+            "the line of --after is cut off: its consumer was stopped while it wrote it; remove \
+             that line (sed -i '$d' FILE), and go on after the one before it"
+                .to_owned(),
+        )),
+        Err(error) => Err(WrongArguments(format!(
+            "the line of --after is no output ({error}); give the last line that `outputs` has \
+             printed, or an empty one for all outputs"
+        ))),
+    }
+}
+
+/// Shows outputs, each after the one before it.
+struct OutputsReader {
+    /// The offset of the first, where there is no last one.
+    from: u64,
+    /// The last output, as it was printed; empty if there is none.
+    last: Vec<u8>,
+    left: u64,
+    has_shown: bool,
+    output: BufWriter<Stdout>,
+}
+
+impl OutputsReader {
+    /// Shows what there is, each output whole, and none twice whatever happens.
+    fn read(&mut self, state: &mut OpenState) -> anyhow::Result<()> {
+        let (query, next) = self.query()?;
+        let mut is_first = true;
+        let read = state.answer(&query, |record| {
+            ensure!(
+                !std::mem::take(&mut is_first) || offset_of(record) == Some(next),
+                "the process that holds the directory gave another output than number {next}; is \
+                 it of the same version as this command?"
+            );
+            if !std::mem::replace(&mut self.has_shown, true) && is_within_a_line() {
+                self.output.write_all(b"\n")?;
+            }
+            write_record(&mut self.output, record)?;
+            self.last.clear();
+            self.last.extend_from_slice(record);
+            self.left -= 1;
+            Ok(())
+        });
+        self.output.flush()?;
+        read
+    }
+
+    /// Asks for what comes next, and says which offset that has.
+    fn query(&self) -> anyhow::Result<(Query, u64)> {
+        let limit = Some(self.left);
+        let (from, after, next) = if self.last.is_empty() {
+            (Some(self.from), None, self.from)
+        } else {
+            let last: LastOutput = serde_json::from_slice(&self.last)
+                .context("the process that holds the directory gave a line that is no output")?;
+            let next = last.offset.saturating_add(1);
+            (None, Some(last), next)
+        };
+        Ok((Query::Outputs { from, after, limit }, next))
+    }
+}
+
+/// The offset of an output.
+fn offset_of(record: &[u8]) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Output {
+        offset: u64,
+    }
+    let output: Output = serde_json::from_slice(record).ok()?;
+    Some(output.offset)
+}
+
+/// Whether standard output appends to a file whose last line lacks its newline, because the
+/// consumer was killed, or the disk was full, just then.
+fn is_within_a_line() -> bool {
+    let flags = fcntl_getfl(io::stdout()).unwrap_or(OFlags::empty());
+    let last_byte = || {
+        let file = File::open("/proc/self/fd/1").ok()?;
+        let metadata = file.metadata().ok().filter(Metadata::is_file)?;
+        let mut byte = [0];
+        let at = metadata.len().checked_sub(1)?;
+        file.read_exact_at(&mut byte, at).ok().map(|()| byte)
+    };
+    flags.contains(OFlags::APPEND) && last_byte().is_some_and(|byte| byte != [b'\n'])
+}
+
+/// Opens the directory again, at rest or held.
+fn reopen(state: &StateArgs) -> anyhow::Result<OpenState> {
+    loop {
+        match state.open() {
+            // A start may take long.
+            Err(error) if is_held(&error) => {}
+            opened => return opened,
+        }
+    }
+}
+
+/// Waits until a process has answered something after a mark.
+fn wait_until_not(mark: &Option<Vec<u8>>, directory: &Path) -> io::Result<()> {
+    while watermark_of(directory) == *mark {
+        pause(LOOK_EVERY)?;
+    }
+    Ok(())
+}

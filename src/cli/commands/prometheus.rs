@@ -1,0 +1,193 @@
+//! Figures in the text format of Prometheus.
+
+use std::collections::HashMap;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use anyhow::Context;
+use exactly_once::inspect::{ProcessStats, Stats, TreeStats};
+use prometheus::{Counter, Gauge, GaugeVec, IntCounterVec, Opts, Registry, TextEncoder};
+
+/// Figures as Prometheus reads them, each with the directory that they are of as a label.
+pub(crate) fn text(stats: &Stats, directory: &Path) -> anyhow::Result<String> {
+    let labels = HashMap::from([("data_dir".to_owned(), label_of(directory))]);
+    let registry = Registry::new_custom(Some("exactly_once".to_owned()), Some(labels))?;
+    let process = stats.process.iter();
+    let free_bytes = free_bytes(directory)?;
+    let of_disk = "Bytes that are free on the disk of the directory.";
+    let gauges = gauges(stats)
+        .into_iter()
+        .chain([("free_bytes", of_disk, free_bytes as f64)])
+        .chain(last_commit(stats));
+    for (name, help, value) in gauges.chain(process.clone().flat_map(gauges_of_process)) {
+        let gauge = Gauge::new(name, help)?;
+        gauge.set(value);
+        registry.register(Box::new(gauge))?;
+    }
+    let counters = counters(stats).into_iter();
+    for (name, help, value) in counters.chain(process.clone().flat_map(counters_of_process)) {
+        let counter = Counter::new(name, help)?;
+        counter.inc_by(value);
+        registry.register(Box::new(counter))?;
+    }
+    add_trees(&registry, &stats.trees)?;
+    add_build(&registry, stats)?;
+    process
+        .take(1)
+        .try_for_each(|process| add_errors(&registry, process))?;
+    Ok(TextEncoder::new().encode_to_string(&registry.gather())?)
+}
+
+/// The whole path, as two processes may be given the same short one. Bytes that are no text are
+/// written as in a string of C.
+fn label_of(directory: &Path) -> String {
+    let whole = directory.canonicalize();
+    let whole = whole.unwrap_or_else(|_| directory.to_owned());
+    let mut label = String::new();
+    for chunk in whole.as_os_str().as_bytes().utf8_chunks() {
+        label.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            label.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    label
+}
+
+fn free_bytes(directory: &Path) -> anyhow::Result<u64> {
+    let disk = rustix::fs::statvfs(directory).context("reading the free space of the disk")?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+fn add_trees(registry: &Registry, trees: &[TreeStats]) -> anyhow::Result<()> {
+    let of_trees: [Metric<OfTree>; 2] = [
+        (
+            "tree_entries",
+            "Entries of a tree of the database.",
+            |tree| tree.entries,
+        ),
+        ("tree_bytes", "Bytes of a tree's keys and values.", |tree| {
+            tree.bytes
+        }),
+    ];
+    for (name, help, value) in of_trees {
+        let gauges = GaugeVec::new(Opts::new(name, help), &["tree"])?;
+        for tree in trees {
+            let gauge = gauges.with_label_values(&[&tree.name]);
+            gauge.set(value(tree) as f64);
+        }
+        registry.register(Box::new(gauges))?;
+    }
+    Ok(())
+}
+
+/// Says which program and which format it is.
+fn add_build(registry: &Registry, stats: &Stats) -> anyhow::Result<()> {
+    let help = "1, with the version of the program and the format of the directory.";
+    let build = GaugeVec::new(Opts::new("build_info", help), &["version", "format"])?;
+    let process = stats.process.as_ref();
+    let version = process.map_or(env!("CARGO_PKG_VERSION"), |process| &process.version);
+    let format = stats.format.to_string();
+    build.with_label_values(&[version, &format]).set(1.0);
+    registry.register(Box::new(build))?;
+    Ok(())
+}
+
+fn add_errors(registry: &Registry, process: &ProcessStats) -> anyhow::Result<()> {
+    let help = "Errors answered since the start; those of code 11 may go well later.";
+    let errors = IntCounterVec::new(Opts::new("errors_total", help), &["code"])?;
+    for (code, count) in &process.errors {
+        errors
+            .with_label_values(&[&code.to_string()])
+            .inc_by(*count);
+    }
+    registry.register(Box::new(errors))?;
+    Ok(())
+}
+
+/// A name, what it is of, and the value.
+type Metric<T> = (&'static str, &'static str, T);
+
+/// What one of them is of a tree.
+type OfTree = fn(&TreeStats) -> u64;
+
+fn gauges(stats: &Stats) -> [Metric<f64>; 4] {
+    [
+        ("events", "Events in the state.", stats.events as f64),
+        (
+            "pending_outputs",
+            "Outputs that wait for a commit.",
+            stats.pending as f64,
+        ),
+        (
+            "checkpoints",
+            "Checkpoints that there are.",
+            stats.checkpoints as f64,
+        ),
+        (
+            "disk_bytes",
+            "Bytes of the database's file.",
+            stats.disk_bytes as f64,
+        ),
+    ]
+}
+
+fn last_commit(stats: &Stats) -> Option<Metric<f64>> {
+    let help = "When the last commit was made that released something, in seconds since 1970.";
+    let at_ms = stats.last_commit_ms?;
+    Some(("last_commit_timestamp_seconds", help, at_ms as f64 / 1000.0))
+}
+
+fn gauges_of_process(process: &ProcessStats) -> [Metric<f64>; 4] {
+    let rate = "Events a second, over the last seconds.";
+    let index = "Bytes of memory that the index of event ids takes.";
+    let clients = "Clients of the control socket.";
+    [
+        (
+            "uptime_seconds",
+            "How long the process has run.",
+            process.uptime_seconds,
+        ),
+        ("events_per_second", rate, process.events_per_second),
+        ("index_bytes", index, process.index_bytes as f64),
+        ("clients", clients, process.clients as f64),
+    ]
+}
+
+fn counters(stats: &Stats) -> [Metric<f64>; 4] {
+    let position = "Events that were ever accepted, and are durable.";
+    [
+        (
+            "committed_outputs_total",
+            "Outputs that were released.",
+            stats.committed as f64,
+        ),
+        (
+            "commits_total",
+            "Commits that released something.",
+            stats.commits as f64,
+        ),
+        ("moves_total", "Restores and rollbacks.", stats.moves as f64),
+        ("position_total", position, stats.position as f64),
+    ]
+}
+
+fn counters_of_process(process: &ProcessStats) -> [Metric<f64>; 5] {
+    let conflicts = "Events that came with another word since the start.";
+    let syncs = "Waits until a group was on stable storage, since the start.";
+    let sync_seconds = "Seconds that these waits took in all.";
+    [
+        (
+            "accepted_total",
+            "Events accepted since the start.",
+            process.accepted as f64,
+        ),
+        (
+            "duplicates_total",
+            "Events found again since the start.",
+            process.duplicates as f64,
+        ),
+        ("conflicts_total", conflicts, process.conflicts as f64),
+        ("syncs_total", syncs, process.syncs as f64),
+        ("sync_seconds_total", sync_seconds, process.sync_seconds),
+    ]
+}

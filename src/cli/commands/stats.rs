@@ -1,0 +1,184 @@
+//! `stats`: figures of a state, and of the process that holds it.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use clap::Args;
+use comfy_table::Table;
+use console::Term;
+use exactly_once::inspect::{ProcessStats, Query, Stats};
+use exactly_once::node;
+use exactly_once::program::watermark_of;
+use exactly_once::program::yield_to_others;
+use indicatif::{HumanBytes, HumanCount, HumanDuration};
+
+use crate::cli::commands::prometheus;
+use crate::cli::connection::is_temporary;
+use crate::cli::pause::pause;
+use crate::cli::state::{OpenState, StateArgs};
+use crate::cli::streams::json_lines::print_line;
+use crate::cli::streams::stdout::{self, Stdout};
+use crate::cli::streams::table::Format;
+
+/// How long a process that cannot answer now is left alone.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Show figures: events, outputs, checkpoints, disk use by tree; of a running process its rate too
+///
+/// Reads a copy of a directory at rest, and asks the process that holds it otherwise. Everything is
+/// durable, and of one moment. Accepted, duplicates and conflicts count from the start of the
+/// process.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  exactly-once stats --data-dir state
+  exactly-once stats --data-dir state --format table
+  exactly-once stats --data-dir state --prometheus
+  exactly-once stats --data-dir state --watch --every 2")]
+pub(crate) struct StatsArgs {
+    #[command(flatten)]
+    state: StateArgs,
+    /// A JSON line for machines, or tables for people
+    #[arg(long, default_value = "jsonl", conflicts_with = "prometheus")]
+    format: Format,
+    /// Show them in the text format of Prometheus
+    #[arg(long)]
+    prometheus: bool,
+    /// Show them again and again: on a terminal as tables in the same place, elsewhere as JSON
+    /// lines
+    #[arg(long, conflicts_with_all = ["prometheus", "format"])]
+    watch: bool,
+    /// How many seconds lie between
+    #[arg(long, value_name = "SECONDS", default_value_t = 1, requires = "watch",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    every: u64,
+}
+
+/// Prints the figures, once or until the command is stopped.
+pub(crate) fn run(args: &StatsArgs) -> anyhow::Result<()> {
+    if args.watch {
+        return watch(&args.state, Duration::from_secs(args.every));
+    }
+    let stats = ask(&mut args.state.open()?)?;
+    let text = match args.format {
+        _ if args.prometheus => prometheus::text(&stats, &args.state.data_dir)?,
+        Format::Table => tables(&stats) + "\n",
+        Format::Jsonl => return Ok(print_line(&stats)?),
+    };
+    let mut output = stdout::text()?;
+    output.write_all(text.as_bytes())?;
+    Ok(output.flush()?)
+}
+
+/// The figures of a state.
+pub(crate) fn ask(state: &mut OpenState) -> anyhow::Result<Stats> {
+    let mut found = None;
+    state.answer(&Query::Stats, |record| {
+        found = Some(serde_json::from_slice(record)?);
+        Ok(())
+    })?;
+    found.ok_or_else(|| anyhow::anyhow!("there were no figures in the answer"))
+}
+
+/// Shows the figures until somebody stops the command, or no longer reads what it says. The
+/// process may end and another one begin meanwhile.
+fn watch(state: &StateArgs, every: Duration) -> anyhow::Result<()> {
+    yield_to_others();
+    let terminal = Term::read_write_pair(io::stdin(), Stdout::of_text()?);
+    let mut shown_lines = 0;
+    // What a directory at rest held, which only a process changes: it need not be copied again.
+    let mut resting: Option<(Option<Vec<u8>>, Stats)> = None;
+    loop {
+        let mark = watermark_of(&state.data_dir);
+        let is_live = node::connect(&state.data_dir).is_ok();
+        let stats = match resting
+            .take()
+            .filter(|(before, _)| !is_live && *before == mark)
+        {
+            Some((_, stats)) => stats,
+            None => match state.open().and_then(|mut state| ask(&mut state)) {
+                Err(error) if is_temporary(&error) => {
+                    pause(PAUSE)?;
+                    continue;
+                }
+                asked => asked?,
+            },
+        };
+        if stats.process.is_none() {
+            resting = Some((mark, stats.clone()));
+        }
+        if io::stdout().is_terminal() {
+            let text = tables(&stats);
+            // More lines than the terminal has could not be drawn over again.
+            let rows = terminal
+                .size_checked()
+                .map_or(usize::MAX, |(rows, _)| rows.into());
+            let lines: Vec<&str> = text.lines().take(rows.saturating_sub(1)).collect();
+            terminal.clear_last_lines(shown_lines)?;
+            terminal.write_line(&lines.join("\n"))?;
+            shown_lines = lines.len();
+        } else {
+            print_line(&stats)?;
+        }
+        pause(every)?;
+    }
+}
+
+/// The figures as tables.
+fn tables(stats: &Stats) -> String {
+    let count = |count: u64| HumanCount(count).to_string();
+    let mut state = new_table();
+    for (name, value) in [
+        ("events in the state", count(stats.events)),
+        ("durable position", count(stats.position)),
+        ("pending outputs", count(stats.pending)),
+        ("committed outputs", count(stats.committed)),
+        ("commits", count(stats.commits)),
+        (
+            "autocommit",
+            if stats.autocommit { "on" } else { "off" }.to_owned(),
+        ),
+        ("checkpoints", count(stats.checkpoints)),
+        ("restores and rollbacks", count(stats.moves)),
+        ("disk", HumanBytes(stats.disk_bytes).to_string()),
+    ] {
+        state.add_row([name, &value]);
+    }
+    if let Some(process) = &stats.process {
+        add_process(&mut state, process);
+    }
+    let mut trees = new_table();
+    trees.set_header(["tree", "entries", "bytes"]);
+    for tree in &stats.trees {
+        let bytes = HumanBytes(tree.bytes).to_string();
+        trees.add_row([&*tree.name, &count(tree.entries), &bytes]);
+    }
+    format!("{state}\n\n{trees}")
+}
+
+fn add_process(table: &mut Table, process: &ProcessStats) {
+    let count = |count: u64| HumanCount(count).to_string();
+    let uptime = Duration::try_from_secs_f64(process.uptime_seconds).unwrap_or_default();
+    for (name, value) in [
+        ("process", process.pid.to_string()),
+        ("running for", HumanDuration(uptime).to_string()),
+        ("events a second", count(process.events_per_second as u64)),
+        ("accepted since its start", count(process.accepted)),
+        ("duplicates since then", count(process.duplicates)),
+        ("conflicts since then", count(process.conflicts)),
+        (
+            "index in memory",
+            HumanBytes(process.index_bytes).to_string(),
+        ),
+        ("clients", count(process.clients)),
+    ] {
+        table.add_row([name, &value]);
+    }
+}
+
+/// A table without lines, so that both fit on a small terminal.
+fn new_table() -> Table {
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table
+}

@@ -1,0 +1,187 @@
+//! Where a state is looked at: in a resting directory, or by asking the process that holds it.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use exactly_once::inspect::{Query, View};
+use exactly_once::node::CONTROL_SOCKET;
+use exactly_once::program::remedy;
+use exactly_once::{Holder, OpenError};
+use thiserror::Error;
+
+use crate::cli::connection::Connection;
+use crate::cli::timeout::TimeoutArgs;
+
+/// How long a process that holds the directory may take to answer on its socket, which it does not
+/// before it has opened the directory; and how often it is tried.
+const PATIENCE: Duration = Duration::from_secs(10);
+const TRY_EVERY: Duration = Duration::from_millis(20);
+
+/// A directory to look into.
+#[derive(Debug, Args)]
+pub(crate) struct StateArgs {
+    /// Where the state lives
+    #[arg(long, value_name = "DIR", env = "EXACTLY_ONCE_DATA_DIR")]
+    pub(crate) data_dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) timeout: TimeoutArgs,
+}
+
+impl StateArgs {
+    /// Opens a copy of the directory, or connects to the process that holds it.
+    pub(crate) fn open(&self) -> anyhow::Result<OpenState> {
+        either(
+            &self.data_dir,
+            || {
+                let timeout = self.timeout.storage_timeout();
+                let view = View::open_within(&self.data_dir, &timeout)?;
+                Ok(OpenState::Resting(Box::new(view)))
+            },
+            |connection| Ok(OpenState::Live(connection)),
+        )
+    }
+
+    /// Answers one question: calls `sink` with each record as JSON.
+    pub(crate) fn answer(
+        &self,
+        query: &Query,
+        sink: impl FnMut(&[u8]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        self.open()?.answer(query, sink)
+    }
+}
+
+/// Does something with a directory itself, or, if a process holds it, with a connection to that
+/// process.
+pub(crate) fn either<T>(
+    directory: &Path,
+    mut resting: impl FnMut() -> anyhow::Result<T>,
+    live: impl FnOnce(Connection) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let held = match resting() {
+            Err(error) if is_held(&error) => error,
+            result => return result,
+        };
+        match Connection::open(directory) {
+            Ok(connection) => return live(connection),
+            Err(why) => {
+                let no_answer = NoAnswer::of(directory, &held, why);
+                if !no_answer.may_pass() || Instant::now() > deadline {
+                    return Err(no_answer.into());
+                }
+                sleep(TRY_EVERY);
+            }
+        }
+    }
+}
+
+/// Whether another process holds the directory, and may answer later.
+pub(crate) fn is_held(error: &anyhow::Error) -> bool {
+    match error.downcast_ref::<NoAnswer>() {
+        Some(no_answer) => no_answer.may_pass(),
+        None => holder(error).is_some(),
+    }
+}
+
+fn holder(error: &anyhow::Error) -> Option<&Holder> {
+    match error.downcast_ref() {
+        Some(OpenError::HeldByWriter { holder, .. }) => Some(holder),
+        _ => None,
+    }
+}
+
+/// A process holds the directory and cannot be asked.
+#[derive(Debug, Error)]
+pub(crate) enum NoAnswer {
+    /// It is another user's.
+    #[error(
+        "{directory} is held by {holder} of user {user}, and only that user can ask it; run this \
+         command as user {user}"
+    )]
+    OfAnotherUser {
+        directory: String,
+        holder: String,
+        user: u32,
+        source: io::Error,
+    },
+    /// It does not listen: it is starting or ending, or it is no node.
+    #[error(
+        "{directory} is held by {holder}, and nothing answers on its control socket \
+         {CONTROL_SOCKET}; wait until that process has started or ended, or stop it"
+    )]
+    NotListening {
+        directory: String,
+        holder: String,
+        source: io::Error,
+    },
+    /// This process cannot ask anything.
+    #[error("{directory} is held by {holder}, which cannot be asked; {remedy}")]
+    Unable {
+        directory: String,
+        holder: String,
+        remedy: String,
+        source: io::Error,
+    },
+}
+
+impl NoAnswer {
+    fn of(directory: &Path, held: &anyhow::Error, source: io::Error) -> Self {
+        use io::ErrorKind::{ConnectionRefused, NotFound, PermissionDenied, WouldBlock};
+        let socket = directory.join(CONTROL_SOCKET);
+        let owner = fs::metadata(&socket).map(|socket| socket.uid());
+        let remedy = || remedy(Some(&socket), &source);
+        let holder = holder(held).map_or_else(String::new, Holder::to_string);
+        let directory = directory.display().to_string();
+        match (source.kind(), owner) {
+            (PermissionDenied, Ok(user)) => Self::OfAnotherUser {
+                directory,
+                holder,
+                user,
+                source,
+            },
+            (NotFound | ConnectionRefused | WouldBlock, _) => Self::NotListening {
+                directory,
+                holder,
+                source,
+            },
+            _ => Self::Unable {
+                directory,
+                holder,
+                remedy: remedy(),
+                source,
+            },
+        }
+    }
+
+    /// Whether it may be otherwise a moment later.
+    fn may_pass(&self) -> bool {
+        matches!(self, Self::NotListening { .. })
+    }
+}
+
+/// A state to be looked at.
+pub(crate) enum OpenState {
+    Resting(Box<View>),
+    Live(Connection),
+}
+
+impl OpenState {
+    /// Answers a question: calls `sink` with each record as JSON.
+    pub(crate) fn answer(
+        &mut self,
+        query: &Query,
+        sink: impl FnMut(&[u8]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        match self {
+            Self::Resting(view) => view.answer(query, sink),
+            Self::Live(connection) => connection.ask(query, sink),
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Saying something to people on standard error, without ever waiting for them.
+//!
+//! Standard error may be a full disk, or a pipe that nobody reads. Neither may keep a process from
+//! answering, or from ending after its storage has failed.
+
+use std::fmt::Display;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tracing::info;
+
+use crate::cli::streams::printable::{printable, printable_log};
+
+/// How long a line waits for room in a pipe.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A line is cut to what a pipe that has room takes at once (`PIPE_BUF` of Linux).
+const MAX_LINE_BYTES: usize = 4096;
+
+/// Writes a line, unless there is no room for it.
+pub(crate) fn say(line: impl Display) {
+    let mut text = printable(&format!("exactly-once: {line}").replace('\n', " "));
+    text.truncate(text.floor_char_boundary(MAX_LINE_BYTES - 1));
+    text.push('\n');
+    let stderr = io::stderr();
+    let mut wanted = [PollFd::new(&stderr, PollFlags::OUT)];
+    let patience = Timespec {
+        tv_sec: PATIENCE.as_secs() as i64,
+        tv_nsec: 0,
+    };
+    if matches!(poll(&mut wanted, Some(&patience)), Ok(1..)) {
+        // Nobody there to read it is no failure.
+        own_stderr().write_all(text.as_bytes()).unwrap_or_default();
+    }
+}
+
+/// Standard error without the lock of the standard library, which somebody who waits for room
+/// may hold.
+fn own_stderr() -> Box<dyn Write + Send> {
+    match io::stderr().as_fd().try_clone_to_owned() {
+        Ok(descriptor) => Box::new(File::from(descriptor)),
+        Err(_) => Box::new(io::sink()),
+    }
+}
+
+/// Standard error for a log, whose lines are made printable.
+pub(crate) fn log_output() -> LogOutput {
+    LogOutput(own_stderr())
+}
+
+/// See [`log_output`].
+pub(crate) struct LogOutput(Box<dyn Write + Send>);
+
+impl Write for LogOutput {
+    /// Takes whole lines, as that is what is logged at a time.
+    fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+        let shown = printable_log(&String::from_utf8_lossy(lines));
+        self.0.write_all(shown.as_bytes())?;
+        Ok(lines.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// Has panics said in the same way: a line, and no waiting. Those of sled become errors, which are
+/// said in their place.
+pub(crate) fn panics_too() {
+    std::panic::set_hook(Box::new(|panic| {
+        if exactly_once::program::panic_becomes_error() {
+            info!("{panic}");
+        } else {
+            say(format_args!("a bug: {panic}"));
+        }
+    }));
+}

@@ -18,9 +18,8 @@ mod stats;
 use std::fmt;
 use std::path::Path;
 
-use tracing::warn;
-
 use crate::error::{OpenError, StorageError};
+use crate::journal::fold::{fold, fold_from_nearest};
 use crate::state::counts::{Counts, WordCount};
 use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
@@ -28,8 +27,7 @@ use crate::state::timeline::Timeline;
 use crate::store::StorageTimeout;
 use crate::store::bytes::entry::Entry;
 use crate::store::{
-    BuildSite, DurableState, HeldDirectory, Kept, Move, Reader, RestingCopy, SnapshotHeader,
-    Stored, TreeDigest,
+    BuildSite, DurableState, HeldDirectory, Kept, Move, Reader, RestingCopy, Stored, TreeDigest,
 };
 pub use checkpoints::{CheckpointSummary, EventsDifference, WordDifference, time_of};
 pub use digest::Digest;
@@ -222,7 +220,12 @@ impl View {
 
     fn count_records<E: From<StorageError>>(&self, sink: Sink<'_, E>) -> Result<(), E> {
         let mut counts = Counts::default();
-        self.add_to(&mut counts, &self.timeline)?;
+        fold(
+            &self.reader,
+            &mut counts,
+            &PositionSet::default(),
+            &self.timeline,
+        )?;
         counts.into_sorted().iter().try_for_each(|c| {
             sink(&Record::Count {
                 word: &c.word,
@@ -293,45 +296,18 @@ impl View {
     /// The counts of a timeline, in byte order of the words: from the nearest stored ones, over
     /// the difference.
     fn counts_of(&self, timeline: &PositionSet) -> Result<Vec<WordCount>, StorageError> {
-        let distance = |header: &SnapshotHeader| {
-            let from = &header.timeline;
-            let events = from.difference(timeline).len() + timeline.difference(from).len();
-            events + header.words
-        };
         let stored = self.reader.snapshots()?;
-        let nearest = stored
-            .into_iter()
-            .filter_map(|(_, header)| header)
-            .min_by_key(distance)
-            .filter(|header| distance(header) < timeline.len());
+        let finished = stored.iter().filter_map(|(_, header)| header.as_ref());
+        let nothing = PositionSet::default();
         let mut counts = Counts::default();
-        let mut from = PositionSet::default();
-        if let Some(header) = nearest {
-            let loaded = self.reader.load_snapshot(&header, |word, count| {
-                counts.add(word, count);
-            });
-            match loaded {
-                Ok(()) => from = header.timeline,
-                Err(error) => {
-                    // It only saves time. What counts is the journal.
-                    warn!("{error}; counting every event instead");
-                    counts = Counts::default();
-                }
-            }
-        }
-        self.walk(&from.difference(timeline), |position, entry| {
-            entry.take_back(position, &mut counts)
-        })?;
-        self.add_to(&mut counts, &timeline.difference(&from))?;
+        fold_from_nearest(
+            &self.reader,
+            &mut counts,
+            &nothing,
+            timeline,
+            (&self.reader, finished),
+        )?;
         Ok(counts.into_sorted())
-    }
-
-    /// Counts the events at positions.
-    fn add_to(&self, counts: &mut Counts, positions: &PositionSet) -> Result<(), StorageError> {
-        self.walk(positions, |_, entry| {
-            counts.add(entry.word, 1);
-            Ok(())
-        })
     }
 
     fn commits<E: From<StorageError>>(

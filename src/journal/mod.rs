@@ -5,6 +5,7 @@
 //! memory (those that are not durable yet among them), and the stored ones. It knows blocks and
 //! positions; what an event means is the processor's business.
 
+pub(crate) mod fold;
 mod recent;
 
 use crate::error::StorageError;

@@ -4,9 +4,8 @@
 //! commits from the store. A rollback needs none of these: what it takes back is in the journal,
 //! durable or not, and it starts from no snapshot that is not durable.
 
-use tracing::warn;
-
 use crate::error::StorageError;
+use crate::journal::fold::fold_from_nearest;
 use crate::processor::{Processor, unknown_checkpoint};
 use crate::request::{Answer, Reply};
 use crate::state::position::Position;
@@ -156,44 +155,16 @@ impl Processor {
         present: &PositionSet,
         target: &PositionSet,
     ) -> Result<(), StorageError> {
-        let distance =
-            |from: &PositionSet| from.difference(target).len() + target.difference(from).len();
         let end = target.last().unwrap_or(Position::NONE);
-        let nearest = self
-            .snapshots
-            .candidates(end, self.reader.durable_group())
-            // Reading a word of a snapshot takes about as long as folding an event.
-            .map(|snapshot| (distance(&snapshot.timeline) + snapshot.words, snapshot))
-            .min_by_key(|(distance, _)| *distance)
-            .filter(|(snapshot_distance, _)| *snapshot_distance < distance(present));
-        let counts = &mut self.state.counts;
-        let nothing = &PositionSet::default();
-        let from = match nearest {
-            None => present,
-            Some((_, snapshot)) => {
-                counts.clear();
-                let loaded = self.reader.load_snapshot(snapshot, |word, count| {
-                    counts.add(word, count);
-                });
-                match loaded {
-                    Ok(()) => &snapshot.timeline,
-                    Err(error) => {
-                        // It only saves time. What counts is the journal.
-                        warn!("{error}; counting every event instead");
-                        counts.clear();
-                        nothing
-                    }
-                }
-            }
-        };
-        self.journal
-            .walk(&from.difference(target), |position, entry| {
-                entry.take_back(position, counts)
-            })?;
-        self.journal.walk(&target.difference(from), |_, entry| {
-            counts.add(entry.word, 1);
-            Ok(())
-        })
+        let snapshots = self.snapshots.candidates(end, self.reader.durable_group());
+        let snapshots = (&self.reader, snapshots);
+        fold_from_nearest(
+            &self.journal,
+            &mut self.state.counts,
+            present,
+            target,
+            snapshots,
+        )
     }
 
     /// Compares the counts of the state with the digest that is stored with it.

@@ -1,6 +1,7 @@
 //! The counts: that each snapshot, and the state, has what its events add up to.
 
 use crate::error::StorageError;
+use crate::journal::fold::{Events, OnEvent, fold};
 use crate::state::counts::Counts;
 use crate::state::position_set::PositionSet;
 use crate::store::SnapshotHeader;
@@ -35,25 +36,14 @@ impl Verification<'_> {
         }
     }
 
+    /// Folds from one timeline to another, and notes which events have been read.
     fn fold(
         &mut self,
         counts: &mut Counts,
         from: &PositionSet,
         to: &PositionSet,
     ) -> Result<(), StorageError> {
-        let (left, entered) = (from.difference(to), to.difference(from));
-        self.reader.walk(left.ranges(), |position, entry| {
-            entry.take_back(position, counts)
-        })?;
-        self.progress(left.len());
-        for range in entered.ranges() {
-            self.reader.walk([range], |_, entry| {
-                counts.add(entry.word, 1);
-                Ok::<(), StorageError>(())
-            })?;
-            self.progress(range.last.0 - range.first.0 + 1);
-        }
-        Ok(())
+        fold(Noted(self), counts, from, to)
     }
 
     fn compare_snapshot(&mut self, header: &SnapshotHeader, folded: &Counts) {
@@ -72,5 +62,18 @@ impl Verification<'_> {
             );
             self.findings.add(Class::Snapshots, text);
         }
+    }
+}
+
+/// The stored events; each range of them is noted once it has been read.
+struct Noted<'v, 'a>(&'v mut Verification<'a>);
+
+impl Events for Noted<'_, '_> {
+    fn walk(&mut self, positions: &PositionSet, f: OnEvent<'_>) -> Result<(), StorageError> {
+        for range in positions.ranges() {
+            self.0.reader.walk([range], &mut *f)?;
+            self.0.progress(range.len());
+        }
+        Ok(())
     }
 }

@@ -8,7 +8,6 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
-use super::EventsArgs;
 use crate::cli::streams::json_lines::write_line;
 
 /// A redelivery comes at most this many events after the first delivery.
@@ -50,12 +49,14 @@ struct Body<'a> {
 }
 
 impl<W: Write> Channel<W> {
-    pub(super) fn new(args: &EventsArgs, output: W) -> Self {
+    /// A channel that sends each event again with the chance `redeliver`; `shuffle` holds all
+    /// events until the end, and sends them in random order.
+    pub(super) fn new(redeliver: f64, shuffle: bool, seed: u64, output: W) -> Self {
         Self {
             output,
-            random: ChaCha8Rng::seed_from_u64(args.seed),
-            redeliver: args.redeliver,
-            held: args.shuffle.then(Vec::new),
+            random: ChaCha8Rng::seed_from_u64(seed),
+            redeliver,
+            held: shuffle.then(Vec::new),
             again: BTreeMap::new(),
             first_deliveries: 0,
             msg_id: 0,

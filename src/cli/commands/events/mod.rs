@@ -55,7 +55,12 @@ pub(crate) fn run(args: &EventsArgs) -> anyhow::Result<()> {
         &args.files
     };
     let names = id_names(files, args)?;
-    let mut channel = Channel::new(args, stdout::json_lines()?);
+    let mut channel = Channel::new(
+        args.redeliver,
+        args.shuffle,
+        args.seed,
+        stdout::json_lines()?,
+    );
     for (file, name) in files.iter().zip(names) {
         let mut words = Words::new(open(file)?);
         let reading = || format!("reading {}", file.display());

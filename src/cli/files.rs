@@ -1,4 +1,4 @@
-//! Files that are replaced whole, where none may lie, and what directories take.
+//! Files that are replaced whole, and where none may lie.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -9,20 +9,6 @@ use anyhow::Context;
 use exactly_once::program::{Scratch, state_directory_around};
 
 use crate::cli::status::WrongArguments;
-
-/// How many bytes the files of a directory have.
-pub(crate) fn size(directory: &Path) -> anyhow::Result<u64> {
-    let mut bytes = 0;
-    for entry in fs::read_dir(directory)? {
-        let metadata = entry?.metadata()?;
-        bytes += if metadata.is_file() {
-            metadata.len()
-        } else {
-            0
-        };
-    }
-    Ok(bytes)
-}
 
 /// Refuses a file that would lie in a state directory, among its own.
 pub(crate) fn refuse_inside_a_state(path: &Path) -> Result<(), WrongArguments> {

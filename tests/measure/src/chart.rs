@@ -1,18 +1,153 @@
 //! Pictures as SVG, drawn without a font: text stays text, and the viewer brings the font.
 
-mod bars;
-mod curves;
-
-pub use bars::{Bar, bars};
-pub use curves::{Curve, Panel, panels};
-
-use plotters::prelude::RGBColor;
+use plotters::coord::Shift;
+use plotters::prelude::*;
 
 /// A picture lies on white, so that it can be read on any page.
 const INK: RGBColor = RGBColor(0x33, 0x33, 0x33);
 const GRID: RGBColor = RGBColor(0xdd, 0xdd, 0xdd);
 const EMPHASIS: RGBColor = RGBColor(0xc2, 0x41, 0x0c);
 const PLAIN: RGBColor = RGBColor(0x4b, 0x6a, 0x88);
+
+const BARS_PX: u32 = 860;
+const BAR_PX: u32 = 46;
+const FRAME_PX: u32 = 120;
+const PANELS_PX: (u32, u32) = (1040, 760);
+
+/// A named line through points (x, y), x above 0.
+pub type Curve = (&'static str, Vec<(f64, f64)>);
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+
+/// A picture of two by two panels, each with a title and at most two curves, over the same
+/// logarithmic axis, whose name is given. Each starts at 0 vertically.
+pub fn panels(axis: &str, panels: &[(&str, Vec<Curve>); 4]) -> anyhow::Result<String> {
+    let draw = |root: &Area<'_>| {
+        let areas = root.split_evenly((2, 2));
+        let mut both = areas.iter().zip(panels);
+        both.try_for_each(|(area, (title, curves))| panel(area, axis, title, curves))
+    };
+    picture(PANELS_PX, draw)
+}
+
+/// A picture of horizontal bars with values above 0 on a logarithmic scale, the last one on top.
+/// The one of the name `subject` stands out.
+pub fn bars(
+    title: &str,
+    axis: &str,
+    bars: &[(String, f64)],
+    subject: &str,
+) -> anyhow::Result<String> {
+    // The powers of ten around all values, the lower one so far below that no bar vanishes.
+    let least = bars.iter().map(|bar| bar.1).fold(1e9, f64::min);
+    let most = bars.iter().map(|bar| bar.1).fold(1.0, f64::max);
+    let low = (least / 1.5).log10().floor() as i32;
+    let high = (most.log10().ceil() as i32).max(low + 1);
+    let marks = (low..=high).map(|power| 10_f64.powi(power)).collect();
+    // Room for a label to the right of the longest bar.
+    let values = 10_f64.powi(low)..10_f64.powi(high) * 2.0;
+    let name = |place: &SegmentValue<usize>| match place {
+        SegmentValue::CenterOf(place) => bars.get(*place).cloned().unwrap_or_default().0,
+        _ => String::new(),
+    };
+    let size = (BARS_PX, FRAME_PX + BAR_PX * bars.len() as u32);
+    picture(size, |root| {
+        let mut chart = ChartBuilder::on(root)
+            .caption(title, text(20))
+            .margin(12)
+            .margin_right(70)
+            .x_label_area_size(46)
+            .y_label_area_size(200)
+            .build_cartesian_2d(
+                values.log_scale().with_key_points(marks),
+                // A range of segments has its end in it.
+                (0..bars.len().saturating_sub(1)).into_segmented(),
+            )?;
+        chart
+            .configure_mesh()
+            .disable_y_mesh()
+            .bold_line_style(GRID)
+            .axis_style(INK)
+            .label_style(text(14))
+            .x_desc(axis)
+            .x_label_formatter(&|value| short(*value))
+            .y_label_formatter(&name)
+            .y_labels(bars.len().max(1))
+            .draw()?;
+        for (place, (name, value)) in bars.iter().enumerate().rev() {
+            let from = (10_f64.powi(low), SegmentValue::Exact(place));
+            let to = (*value, SegmentValue::Exact(place + 1));
+            let color = if name == subject { EMPHASIS } else { PLAIN };
+            let mut rectangle = Rectangle::new([from, to], color.filled());
+            rectangle.set_margin(8, 8, 0, 0);
+            chart.draw_series([rectangle])?;
+            let end = EmptyElement::at((*value, SegmentValue::CenterOf(place)));
+            chart.draw_series([end + Text::new(grouped(*value), (6, -7), text(14))])?;
+        }
+        Ok(())
+    })
+}
+
+fn picture(
+    size: (u32, u32),
+    draw: impl FnOnce(&Area<'_>) -> anyhow::Result<()>,
+) -> anyhow::Result<String> {
+    let mut svg = String::new();
+    {
+        let root = SVGBackend::with_string(&mut svg, size).into_drawing_area();
+        root.fill(&WHITE)?;
+        draw(&root)?;
+        root.present()?;
+    }
+    Ok(svg)
+}
+
+fn text(size: i32) -> TextStyle<'static> {
+    ("sans-serif", size).into_font().color(&INK)
+}
+
+fn panel(area: &Area<'_>, axis: &str, title: &str, curves: &[Curve]) -> anyhow::Result<()> {
+    let points = || curves.iter().flat_map(|(_, points)| points);
+    let mut marks: Vec<f64> = points().map(|point| point.0).collect();
+    marks.sort_by(f64::total_cmp);
+    marks.dedup();
+    let (first, last) = (marks.first().unwrap_or(&1.0), marks.last().unwrap_or(&10.0));
+    let width = first / 1.4..last * 1.4;
+    // Room for the legend above the highest point.
+    let height = points().map(|point| point.1 * 1.3).fold(1e-9, f64::max);
+    let mut chart = ChartBuilder::on(area)
+        .caption(title, text(17))
+        .margin(14)
+        .x_label_area_size(44)
+        .y_label_area_size(58)
+        .build_cartesian_2d(width.log_scale().with_key_points(marks), 0.0..height)?;
+    chart
+        .configure_mesh()
+        .light_line_style(WHITE)
+        .bold_line_style(GRID)
+        .axis_style(INK)
+        .label_style(text(13))
+        .x_desc(axis)
+        .x_label_formatter(&|value| short(*value))
+        .y_label_formatter(&|value| short(*value))
+        .y_labels(6)
+        .draw()?;
+    for ((name, points), color) in curves.iter().zip([EMPHASIS, PLAIN]) {
+        let line = LineSeries::new(points.iter().copied(), color.stroke_width(2));
+        let sample = move |(x, y)| PathElement::new([(x, y), (x + 18, y)], color.stroke_width(2));
+        chart.draw_series(line)?.label(*name).legend(sample);
+        let dot = |point: &(f64, f64)| Circle::new(*point, 3, color.filled());
+        chart.draw_series(points.iter().map(dot))?;
+    }
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperLeft)
+        .background_style(WHITE.mix(0.8))
+        .border_style(GRID)
+        .label_font(text(13))
+        .draw()?;
+    Ok(())
+}
 
 /// A number in few characters: 30000000 is `30M`.
 fn short(value: f64) -> String {
@@ -28,6 +163,19 @@ fn short(value: f64) -> String {
     format!("{digits}{unit}")
 }
 
+/// A whole number with commas between its thousands.
+pub(crate) fn grouped(value: f64) -> String {
+    let digits = format!("{value:.0}");
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,5 +184,18 @@ mod tests {
     fn numbers_are_short_and_keep_their_value() {
         let numbers = [0.0, 0.25, 10.0, 1500.0, 30_000_000.0, 2e9].map(short);
         assert_eq!(numbers, ["0", "0.25", "10", "1.5k", "30M", "2G"]);
+        assert_eq!(
+            [7.0, 123_456.0, 1e6].map(grouped),
+            ["7", "123,456", "1,000,000"]
+        );
+    }
+
+    #[test]
+    fn a_picture_of_nothing_is_a_picture() -> anyhow::Result<()> {
+        assert!(bars("title", "axis", &[], "")?.contains("</svg>"));
+        let empty = || ("a panel", vec![("a curve", Vec::new())]);
+        let svg = panels("axis", &[empty(), empty(), empty(), empty()])?;
+        assert_eq!(svg.matches("a panel").count(), 4);
+        Ok(())
     }
 }

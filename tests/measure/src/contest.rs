@@ -1,275 +1,324 @@
 //! One job, done by exactly-once and by its peers: which batch suits a peer best, and how fast it
 //! then is. All replies are held against those of a plain fold.
 
-mod node;
-
-use std::path::Path;
+use std::cmp::Ordering;
+use std::fs::{File, Metadata};
+use std::io::{self, BufRead, BufReader};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use clap::Args;
 use serde::Serialize;
+use tempfile::TempDir;
 
-use crate::disk;
-use crate::event::{Decoded, Event};
+use crate::conversation::Conversation;
+use crate::harness::latency::{BareFile, Percentiles};
+use crate::harness::workload::{Event, numbers, write};
+use crate::harness::{bytes, rank};
 use crate::node::Binary;
-use crate::peer::{Peer, Store};
-use crate::quantile::median_by_key;
+use crate::peer::Store;
 use crate::reply::{self, Reply};
+use crate::{WORDS, directory_in};
 
-/// What everyone has to do, and how it is measured.
-#[derive(Debug, Clone, Copy)]
-pub struct Contest<'a> {
-    /// All events in the order in which they come, at least as many as anyone gets.
-    pub events: &'a [Event],
-    /// The same as texts.
-    pub decoded: &'a [Decoded<'a>],
-    /// What each of them must be answered.
-    pub expected: &'a [Reply],
-    /// Where databases are put, each in a directory of its own, removed afterwards.
-    pub directory: &'a Path,
-    /// The sizes of batches to try, in events.
-    pub batches: &'a [usize],
-    /// How many events each size is tried with.
-    pub trial_events: usize,
-    /// How often it is measured.
-    pub runs: u32,
-    /// How many events exactly-once gets.
-    pub node_events: usize,
-    /// How many events a peer gets.
-    pub peer_events: usize,
-    /// A peer takes no further batch when it has worked for so long.
-    pub peer_time: Duration,
-    /// The cache of a peer.
-    pub cache_bytes: u64,
+/// The share of events that repeat an earlier one.
+const DUPLICATES: f64 = 0.02;
+
+/// The sizes of batches that are tried, in events.
+pub(crate) const BATCHES: [usize; 4] = [100, 1_000, 10_000, 100_000];
+
+const BARE_WRITES: u64 = 1_000;
+
+/// The cache of each peer for its pages or blocks.
+const CACHE_MIB: u64 = 256;
+
+/// How much is done.
+#[derive(Debug, Clone, Args)]
+pub struct Plan {
+    /// Events for exactly-once
+    #[arg(long, default_value_t = 5_000_000)]
+    events: usize,
+    /// Events for each of the others: the same, from the first
+    #[arg(long, default_value_t = 5_000_000)]
+    peer_events: usize,
+    /// Another stops after the batch in which this much time has passed; its rate is that of the
+    /// events it did
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    peer_seconds: u64,
+    /// Events with which each size of batches is tried
+    #[arg(long, value_name = "EVENTS", default_value_t = 300_000)]
+    trial_events: usize,
+    /// How often each is measured, in rounds; the run with the median rate counts
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
+}
+
+impl Plan {
+    /// What is to be answered, in two lines.
+    #[must_use]
+    pub fn job(&self) -> String {
+        let duplicates = DUPLICATES * 100.0;
+        format!(
+            "{} events for exactly-once; for the others {} or {} s of them, whichever is less, and \
+             a cache of {CACHE_MIB} MiB\nids of 36 bytes, {duplicates} % duplicates, {WORDS} \
+             words; the median of {} rounds; {} events for each size of batches that was tried",
+            self.events, self.peer_events, self.peer_seconds, self.runs, self.trial_events,
+        )
+    }
+}
+
+/// One that takes part.
+#[derive(Debug, Clone)]
+pub enum System {
+    /// exactly-once.
+    Node(Binary),
+    /// Another store.
+    Peer(Store),
 }
 
 /// How a system did.
-#[derive(Debug, Clone)]
-pub struct Score {
-    /// The best size of batches, in events; none if it has no such choice.
-    pub batch: Option<usize>,
-    /// Every size that was tried.
-    pub trials: Vec<Trial>,
-    /// Every run with the best size.
+#[derive(Debug, Clone, Serialize)]
+pub struct Standing {
+    /// Its name and version.
+    pub system: String,
+    /// A run with fewer events for each size of batches.
+    pub trials: Vec<Run>,
+    /// Every run with all events and the best size, the slowest first.
     pub runs: Vec<Run>,
 }
 
-impl Score {
-    /// The run with the median rate.
-    ///
-    /// # Errors
-    ///
-    /// If there was none.
-    pub fn median(&self) -> anyhow::Result<Run> {
-        let run = median_by_key(&self.runs, |run| run.rate);
-        run.copied().context("nothing was run; ask for more --runs")
+impl Standing {
+    /// The run with the median rate, of at least one.
+    pub fn median(&self) -> Run {
+        self.runs[rank(self.runs.len(), 0.5)]
     }
-
-    /// Tells of the last run.
-    fn say(&self, name: &str, number: u32) {
-        if let Some(Run { events, rate, .. }) = self.runs.last() {
-            eprintln!("{name}, run {number}: {events} events, {rate:.0} events/s");
-        }
-    }
-}
-
-/// A size of batches that was tried.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct Trial {
-    /// Events in a transaction.
-    pub batch: usize,
-    /// How many events were answered.
-    pub events: u64,
-    /// Events a second.
-    pub rate: f64,
 }
 
 /// Events that were answered, from before the database was opened until it was closed.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Run {
+    /// Events in a batch; none where the node groups them by itself.
+    pub batch: Option<usize>,
     /// How many events were answered.
-    pub events: u64,
+    pub events: usize,
     /// Events a second.
     pub rate: f64,
     /// What the closed database takes of the disk.
     pub disk_bytes: u64,
 }
 
-impl Contest<'_> {
-    /// Tries all sizes of batches with everyone, then has everyone answer all its events with the
-    /// best of them, in rounds: whatever slows the machine down for a while slows down all. Returns
-    /// how exactly-once did, and each of the stores.
-    ///
-    /// # Errors
-    ///
-    /// If the node or a store fails, or has answered or counted wrong.
-    pub fn measure(
-        &self,
-        binary: &Binary,
-        stores: &[Store],
-    ) -> anyhow::Result<(Score, Vec<(Store, Score)>)> {
-        let mut node = self.try_node(binary)?;
-        let peers = stores
-            .iter()
-            .map(|&store| Ok((store, self.try_peer(store)?)));
-        let mut peers = peers.collect::<anyhow::Result<Vec<_>>>()?;
-        let requests = self.write_requests()?;
-        for number in 1..=self.runs {
-            node.runs.push(self.run_node(binary, &requests)?);
-            node.say("exactly-once", number);
-            for (store, score) in &mut peers {
-                let batch = score.batch.context("a peer has a best size of batches")?;
-                score.runs.push(self.run(*store, self.peer_events, batch)?);
-                score.say(&store.name(), number);
-            }
-        }
-        Ok((node, peers))
+impl Run {
+    fn new(
+        batch: Option<usize>,
+        events: usize,
+        elapsed: Duration,
+        state: &Path,
+    ) -> anyhow::Result<Self> {
+        // A file that is longer than what was written to it takes less than its size. The unit of
+        // `blocks` is 512 bytes, whatever the file system's own is.
+        let disk_bytes = bytes(state, |file: &Metadata| file.blocks() * 512)?;
+        let rate = events as f64 / elapsed.as_secs_f64();
+        eprintln!("  {events} events, {rate:.0} events/s");
+        Ok(Self {
+            batch,
+            events,
+            rate,
+            disk_bytes,
+        })
     }
+}
 
-    /// How a peer does with each size of batches.
-    fn try_peer(&self, store: Store) -> anyhow::Result<Score> {
-        let trials = self.trials(store)?;
-        let best = trials
-            .iter()
-            .max_by(|one, other| one.rate.total_cmp(&other.rate))
-            .context("no size of batches to try; name some with --batches")?;
-        Ok(Score {
-            batch: Some(best.batch),
-            runs: Vec::new(),
-            trials,
+fn by_rate(one: &Run, other: &Run) -> Ordering {
+    one.rate.total_cmp(&other.rate)
+}
+
+/// The events, and what each of them must be answered.
+pub struct Contest {
+    plan: Plan,
+    events: Vec<Event>,
+    expected: Vec<Reply>,
+    /// For databases, requests and replies.
+    directory: TempDir,
+}
+
+impl Contest {
+    /// Makes the events, and a directory in another one.
+    pub fn new(plan: Plan, parent: &Path) -> anyhow::Result<Self> {
+        let most = plan.events.max(plan.peer_events).max(plan.trial_events);
+        let numbers = numbers(DUPLICATES).take(most);
+        let events: Vec<_> = numbers.map(|number| Event::new(number, WORDS)).collect();
+        Ok(Self {
+            plan,
+            expected: reply::fold(&events),
+            events,
+            directory: directory_in(parent, "peers-")?,
         })
     }
 
-    fn trials(&self, store: Store) -> anyhow::Result<Vec<Trial>> {
-        let mut trials = Vec::new();
-        for &batch in self.batches {
-            let Run { events, rate, .. } = self.run(store, self.trial_events, batch)?;
-            eprintln!("{store:?}, batches of {batch}: {events} events, {rate:.0} events/s");
-            trials.push(Trial {
-                batch,
-                events,
-                rate,
+    /// The median of bare writes of 4 KiB with fdatasync, in microseconds.
+    pub fn bare_p50_us(&self) -> anyhow::Result<f64> {
+        let file = BareFile::new(&self.directory.path().join("bare"), BARE_WRITES)?;
+        let writes = (0..BARE_WRITES).map(|place| file.write(place));
+        let writes = Percentiles::of(writes.collect::<io::Result<_>>()?);
+        Ok(writes.context("nothing was written")?.p50_us)
+    }
+
+    /// Tries all sizes of batches with each system, then has each answer all its events with the
+    /// best of them, in rounds: what slows the machine down for a while slows down all.
+    pub fn measure(&self, systems: &[System]) -> anyhow::Result<Vec<Standing>> {
+        let lines = self.lines(self.plan.events);
+        write(&self.requests(), lines).context("writing the requests")?;
+        let standings = systems.iter().map(|system| self.try_batches(system));
+        let mut standings = standings.collect::<anyhow::Result<Vec<_>>>()?;
+        for number in 1..=self.plan.runs {
+            for (system, standing) in systems.iter().zip(&mut standings) {
+                eprintln!("{}, run {number}", standing.system);
+                standing.runs.push(match system {
+                    System::Node(binary) => self.run_node(binary)?,
+                    System::Peer(store) => {
+                        let best = standing.trials.iter().max_by(|one, two| by_rate(one, two));
+                        let batch = best.and_then(|best| best.batch).unwrap_or(1);
+                        self.run_peer(*store, self.plan.peer_events, batch)?
+                    }
+                });
+                standing.runs.sort_by(by_rate);
+            }
+        }
+        Ok(standings)
+    }
+
+    fn requests(&self) -> PathBuf {
+        self.directory.path().join("requests.jsonl")
+    }
+
+    /// Requests for the first events.
+    fn lines(&self, count: usize) -> impl Iterator<Item = String> {
+        let numbered = self.events[..count].iter().zip(1..);
+        numbered.map(|(event, msg_id)| event.request(msg_id))
+    }
+
+    /// How a system does with each size of batches.
+    fn try_batches(&self, system: &System) -> anyhow::Result<Standing> {
+        let name = match system {
+            System::Node(binary) => binary.version()?,
+            System::Peer(store) => store.name(),
+        };
+        let (mut trials, runs) = (Vec::new(), Vec::new());
+        for batch in BATCHES {
+            eprintln!("{name}, batches of {batch}");
+            trials.push(match system {
+                System::Node(binary) => self.try_node(binary, batch)?,
+                System::Peer(store) => self.run_peer(*store, self.plan.trial_events, batch)?,
             });
         }
-        Ok(trials)
+        Ok(Standing {
+            system: name,
+            trials,
+            runs,
+        })
+    }
+
+    /// Has a client send a batch of requests on a pipe and wait for all their replies before it
+    /// sends more; how they are grouped into transactions is up to the node.
+    fn try_node(&self, binary: &Binary, batch: usize) -> anyhow::Result<Run> {
+        let directory = directory_in(self.directory.path(), "state-")?;
+        let count = self.plan.trial_events;
+        let requests: Vec<_> = self.lines(count).collect();
+        let mut replies = String::new();
+        let started = Instant::now();
+        let mut node = Conversation::start(binary, directory.path())?;
+        for batch in requests.chunks(batch) {
+            replies += &node.stream(batch)?;
+        }
+        node.close()?;
+        let run = Run::new(Some(batch), count, started.elapsed(), directory.path())?;
+        self.check_node(replies.lines().map(str::to_owned), count)?;
+        Ok(run)
+    }
+
+    /// Has exactly-once answer all its events from a file to a file.
+    fn run_node(&self, binary: &Binary) -> anyhow::Result<Run> {
+        let directory = directory_in(self.directory.path(), "state-")?;
+        let [output, state] = ["replies.jsonl", "state"].map(|name| directory.path().join(name));
+        let elapsed = binary.answer(&state, &self.requests(), &output)?.elapsed;
+        let run = Run::new(None, self.plan.events, elapsed, &state)?;
+        let replies = BufReader::new(File::open(&output).context("opening the replies")?);
+        self.check_node(replies.lines().map_while(Result::ok), run.events)?;
+        Ok(run)
+    }
+
+    fn check_node(&self, lines: impl Iterator<Item = String>, count: usize) -> anyhow::Result<()> {
+        let expected = reply::lines(&self.events[..count], &self.expected);
+        reply::check("exactly-once", lines, expected)
     }
 
     /// Has a peer with a new database answer that many events, or as many as it can in its time,
     /// which is looked at after each batch. All replies are checked, and whether the counts are
     /// there when the database is opened again.
-    fn run(&self, store: Store, events: usize, batch: usize) -> anyhow::Result<Run> {
-        let directory = tempfile::tempdir_in(self.directory).context("making a directory")?;
-        let events = &self.decoded[..events.min(self.decoded.len())];
-        let mut replies = Vec::with_capacity(events.len());
+    fn run_peer(&self, store: Store, events: usize, batch: usize) -> anyhow::Result<Run> {
+        let directory = directory_in(self.directory.path(), "state-")?;
+        let mut replies = Vec::with_capacity(events);
+        let open = || store.open(directory.path(), CACHE_MIB << 20);
         let started = Instant::now();
-        let mut peer = store.open(directory.path(), self.cache_bytes)?;
-        let done = self.answer(peer.as_mut(), events, batch, &mut replies)?;
+        let (mut peer, mut done) = (open()?, 0);
+        for batch in self.events[..events].chunks(batch) {
+            peer.apply(batch, &mut replies)?;
+            done += batch.len();
+            if started.elapsed() >= Duration::from_secs(self.plan.peer_seconds) {
+                break;
+            }
+        }
         drop(peer);
-        let seconds = started.elapsed().as_secs_f64();
-        let disk_bytes = disk::allocated_bytes(directory.path())?;
-        let expected = &self.expected[..done];
-        reply::check(&store.name(), &replies, expected)?;
-        let total = store.open(directory.path(), self.cache_bytes)?.total()?;
-        let counted = reply::counted(expected);
+        let run = Run::new(Some(batch), done, started.elapsed(), directory.path())?;
+        reply::check(&store.name(), &replies, &self.expected[..done])?;
+        let (total, counted) = (open()?.total()?, reply::counted(&self.expected[..done]));
         ensure!(
             total == counted,
             "{store:?} had counts of {total} events when it was opened again, not {counted}; its \
              figures are worth nothing until that is mended"
         );
-        Ok(Run {
-            events: done as u64,
-            rate: done as f64 / seconds,
-            disk_bytes,
-        })
-    }
-
-    /// Tells how many events were given to the peer.
-    fn answer(
-        &self,
-        peer: &mut dyn Peer,
-        events: &[Decoded<'_>],
-        batch: usize,
-        replies: &mut Vec<Reply>,
-    ) -> anyhow::Result<usize> {
-        let (started, mut done) = (Instant::now(), 0);
-        for batch in events.chunks(batch.max(1)) {
-            peer.apply(batch, replies)?;
-            done += batch.len();
-            if started.elapsed() >= self.peer_time {
-                break;
-            }
-        }
-        Ok(done)
+        Ok(run)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Mixture, words};
 
-    fn with_contest(
-        test: impl FnOnce(Contest<'_>) -> anyhow::Result<()>,
-        peer_time: Duration,
-    ) -> anyhow::Result<()> {
-        let directory = tempfile::tempdir()?;
-        let words = words(10);
-        let events: Vec<Event> = Mixture::new(0.2, 10).take(2000).collect();
-        let decoded: Vec<_> = events.iter().map(|event| event.decoded(&words)).collect();
-        test(Contest {
-            events: &events,
-            decoded: &decoded,
-            expected: &reply::fold(&decoded),
-            directory: directory.path(),
-            batches: &[100, 1000],
-            trial_events: 1000,
-            runs: 2,
-            node_events: 2000,
+    fn contest(peer_seconds: u64) -> anyhow::Result<Contest> {
+        let plan = Plan {
+            events: 0,
             peer_events: 1990,
-            peer_time,
-            cache_bytes: 16 << 20,
-        })
+            peer_seconds,
+            trial_events: 1000,
+            runs: 1,
+        };
+        Contest::new(plan, &std::env::temp_dir())
     }
 
     #[test]
-    fn the_best_of_two_batches_answers_all_events() -> anyhow::Result<()> {
-        let test = |contest: Contest<'_>| {
-            let score = contest.try_peer(Store::Redb)?;
-            let batch = score.batch.context("one is best")?;
-            assert!([100, 1000].contains(&batch));
-            assert!(score.trials.iter().all(|trial| trial.events == 1000));
-            let run = contest.run(Store::Redb, contest.peer_events, batch)?;
-            assert_eq!(run.events, 1990);
-            assert!(run.disk_bytes > 0);
-            Ok(())
-        };
-        with_contest(test, Duration::from_secs(60))
+    fn a_peer_answers_all_its_events_with_the_best_of_all_batches() -> anyhow::Result<()> {
+        let standings = contest(60)?.measure(&[System::Peer(Store::Redb)])?;
+        let Standing { trials, runs, .. } = standings.first().context("there is one")?;
+        assert!(trials.iter().all(|trial| trial.events == 1000));
+        assert!(BATCHES.map(Some).contains(&runs[0].batch));
+        assert!(runs[0].events == 1990 && runs[0].disk_bytes > 0);
+        Ok(())
     }
 
     #[test]
     fn a_peer_stops_after_the_batch_in_which_its_time_is_over() -> anyhow::Result<()> {
-        let test = |contest: Contest<'_>| {
-            let run = contest.run(Store::Redb, 2000, 300)?;
-            assert_eq!(run.events, 300);
-            assert!(run.rate > 0.0);
-            Ok(())
-        };
-        with_contest(test, Duration::ZERO)
+        assert_eq!(contest(0)?.run_peer(Store::Redb, 1990, 300)?.events, 300);
+        Ok(())
     }
 
     #[test]
     fn a_wrong_reply_is_an_error() -> anyhow::Result<()> {
-        let test = |contest: Contest<'_>| {
-            let mut expected = contest.expected.to_vec();
-            expected[1999].count += 1;
-            let contest = Contest {
-                expected: &expected,
-                ..contest
-            };
-            assert!(contest.run(Store::Redb, 1999, 300).is_ok());
-            assert!(contest.run(Store::Redb, 2000, 300).is_err());
-            Ok(())
-        };
-        with_contest(test, Duration::from_secs(60))
+        let mut contest = contest(60)?;
+        contest.expected[1900].count += 1;
+        assert!(contest.run_peer(Store::Redb, 1900, 300).is_ok());
+        assert!(contest.run_peer(Store::Redb, 1901, 300).is_err());
+        Ok(())
     }
 }

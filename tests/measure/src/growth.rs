@@ -1,104 +1,359 @@
 //! One state directory that grows, and at each size what an open, a replay, a lone request, a
 //! checkpoint and a byte of it cost.
 //!
-//! Phases use a process each, so that each has its own peak of memory. What is sent beside the
-//! main ids is accounted for in the [`Ledger`], against which the counts of a restore are held.
+//! Phases use a process each, so that each has its own peak of memory. All replies are checked. An
+//! event is a number: main ones count up from 0, and those that are sent beside them count down
+//! from the largest number.
 
-mod checkpoints;
-mod files;
-mod ledger;
-mod lone;
-mod openings;
-mod picture;
-mod size;
+use std::fs::{self, File, Metadata};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
 
-use std::path::PathBuf;
+use anyhow::{Context, ensure};
+use clap::Args;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::{Value, json};
 
-use crate::disk;
+use crate::WORDS;
+use crate::conversation::Conversation;
+use crate::harness::bytes;
+use crate::harness::latency::{NEW, Percentiles};
+use crate::harness::workload::{Event, write};
 use crate::machine::Machine;
 use crate::node::Binary;
-pub use ledger::Ledger;
-pub use picture::picture;
-pub use size::{Answering, Checkpoints, Lone, Opening, Restore, Size};
+
+/// Events around a SIGKILL: more than pipes and buffers hold, so that the node still works then.
+const SENT: usize = 50_000;
+
+/// Some groups are durable when this many of them are answered.
+const ANSWERED: usize = 5_000;
+
+const SAVES: u64 = 200;
+
+/// As many checkpoints are kept at a time.
+const NAMES: u64 = 4;
 
 /// How much is done at each size.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Args)]
 pub struct Plan {
-    /// At most so many events are prepared in a file at a time.
-    pub slice: u64,
-    /// How many old ids are sent again in any order.
-    pub random: u64,
-    /// How many requests are sent one at a time.
-    pub lone: u64,
-    /// How many events a restore goes back, at most half of the size.
-    pub restore_back: u64,
-    /// How many different words there are.
-    pub words: u32,
+    /// Prepare at most this many events in a file at a time (150 bytes each), and replay as many
+    #[arg(long, default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    slice: u64,
+    /// Old ids to send again in any order
+    #[arg(long, default_value_t = 200_000)]
+    random: u64,
+    /// Requests to send one at a time
+    #[arg(long, default_value_t = 2_000)]
+    lone: usize,
+    /// Restore to before this many events, or half of the size if that is less
+    #[arg(long, default_value_t = 1_000_000, value_name = "EVENTS")]
+    restore_back: u64,
 }
 
-/// A state directory and what was sent to it.
-#[derive(Debug)]
+/// A state directory, and how many events of both kinds were sent to it.
 pub struct Growth {
     binary: Binary,
     /// For the state and, one at a time, the files of requests and replies.
     directory: PathBuf,
     plan: Plan,
-    ledger: Ledger,
+    main: u64,
+    beside: u64,
 }
 
 impl Growth {
     /// A directory that is empty, to begin with.
     #[must_use]
-    pub fn new(binary: Binary, directory: PathBuf, plan: Plan) -> Self {
+    pub fn new(binary: Binary, directory: &Path, plan: Plan) -> Self {
         Self {
             binary,
-            directory,
+            directory: directory.to_owned(),
             plan,
-            ledger: Ledger::default(),
+            main: 0,
+            beside: 0,
         }
     }
 
-    /// Lets the directory grow to `ids` main ids, and measures all there.
-    ///
-    /// # Errors
-    ///
-    /// If a file or the node fails, or a reply is not what it must be.
-    pub fn measure(&mut self, ids: u64) -> anyhow::Result<Size> {
+    /// Lets the directory grow to this many main ids, measures all there, and returns one record.
+    pub fn measure(&mut self, ids: u64) -> anyhow::Result<Value> {
         let ingest = self.ingest(ids)?;
-        let ids_ingested = self.ledger.ids();
-        let disk_bytes_ingested = disk::apparent_bytes(&self.state())?;
+        let ids_ingested = self.ids();
+        let disk_bytes_ingested = self.disk_bytes()?;
         let [after_kill, after_clean_end] = self.openings()?;
-        let replay = self.replay()?;
-        let random = self.random()?;
+        let count = self.plan.slice.min(self.main);
+        let replay = self.answer(self.main - count..self.main, true, "replay")?;
+        let mut random = ChaCha8Rng::seed_from_u64(self.main);
+        let old = (0..self.plan.random).map(|_| random.random_range(0..self.main));
+        let random = self.answer(old, true, "random duplicates")?;
         let lone = self.lone()?;
         let checkpoints = self.checkpoints()?;
-        let size = Size {
-            ids,
-            ids_ingested,
-            disk_bytes_ingested,
-            bytes_an_id: disk_bytes_ingested as f64 / ids_ingested as f64,
-            ingest,
-            after_kill,
-            after_clean_end,
-            replay,
-            random,
-            lone,
-            checkpoints,
-            ids_at_end: self.ledger.ids(),
-            disk_bytes_at_end: disk::apparent_bytes(&self.state())?,
-            peak_memory_bytes: 0,
-            version: self.binary.version()?,
-            machine: Machine::of(&self.directory),
-        };
-        Ok(size.with_peak())
+        let openings = [&after_kill, &after_clean_end];
+        let phases = [&ingest, &replay, &random, &lone, &checkpoints];
+        let phases = phases.into_iter().chain(openings);
+        let peaks = phases.filter_map(|phase| phase["peak_memory_bytes"].as_u64());
+        let peak_memory_bytes = peaks.max();
+        Ok(json!({
+            "ids": ids,
+            "ids_ingested": ids_ingested,
+            "disk_bytes_ingested": disk_bytes_ingested,
+            "bytes_an_id": disk_bytes_ingested as f64 / ids_ingested as f64,
+            "ingest": ingest,
+            "after_kill": after_kill,
+            "after_clean_end": after_clean_end,
+            "replay": replay,
+            "random": random,
+            "lone": lone,
+            "checkpoints": checkpoints,
+            "ids_at_end": self.ids(),
+            "disk_bytes_at_end": self.disk_bytes()?,
+            "peak_memory_bytes": peak_memory_bytes,
+            "version": self.binary.version()?,
+            "machine": Machine::of(&self.directory),
+        }))
     }
 
-    fn state(&self) -> PathBuf {
-        self.directory.join("state")
+    /// Sends new events until there are this many main ids. The figures are those of the last
+    /// slice, but the peak of memory that of all. The first slice takes the odd rest, so that the
+    /// last one is as large as it can be.
+    fn ingest(&mut self, ids: u64) -> anyhow::Result<Value> {
+        let (mut peak, slice) = (None, self.plan.slice);
+        let mut last = None;
+        while self.main < ids {
+            let rest = (ids - self.main) % slice;
+            let to = self.main + if rest > 0 { rest } else { slice };
+            let mut answering = self.answer(self.main..to, false, "ingest")?;
+            self.main = to;
+            peak = answering["peak_memory_bytes"].as_u64().max(peak);
+            answering["peak_memory_bytes"] = json!(peak);
+            last = Some(answering);
+        }
+        last.context("each of the --ids must be larger than the one before")
+    }
+
+    /// Has a node answer main events from a file to a file.
+    fn answer(
+        &self,
+        numbers: impl Iterator<Item = u64>,
+        are_duplicates: bool,
+        phase: &str,
+    ) -> anyhow::Result<Value> {
+        let [input, output] = ["requests.jsonl", "replies.jsonl"].map(|name| self.path(name));
+        let mut count = 0;
+        let numbers = numbers.inspect(|_| count += 1).zip(1..);
+        let lines = numbers.map(|(number, msg_id)| Event::new(number, WORDS).request(msg_id));
+        write(&input, lines).context("writing the requests")?;
+        self.say(&format!("{phase} of {count} events"));
+        let answered = self.binary.answer(&self.path("state"), &input, &output)?;
+        let replies = BufReader::new(File::open(&output).context("opening the replies")?);
+        let expected = if are_duplicates { count } else { 0 };
+        expect(replies, count, Some(expected), phase)?;
+        for file in [&input, &output] {
+            fs::remove_file(file).context("removing requests and replies")?;
+        }
+        let shares = answered.shares_a_second;
+        Ok(json!({
+            "events": count,
+            // From the first reply to the last; none if all came at once.
+            "rate": shares.map(|shares| shares * count as f64),
+            "start_seconds": answered.start.as_secs_f64(),
+            "end_seconds": answered.end.as_secs_f64(),
+            "peak_memory_bytes": answered.peak_memory_bytes,
+        }))
+    }
+
+    /// Opens after a kill, then after a clean end. All that was sent to the killed process is
+    /// sent again to the next, which must have what had been answered; so the state has all of it
+    /// afterwards.
+    fn openings(&mut self) -> anyhow::Result<[Value; 2]> {
+        self.say("SIGKILL in the middle of work");
+        let lines = self.lines_beside(SENT as u64);
+        let (replies, peak_of_killed) = self.start()?.kill(&lines, ANSWERED)?;
+        let answered = replies.lines().count();
+        expect(replies.as_bytes(), answered, Some(0), "before the kill")?;
+        ensure!(answered < SENT, "all was answered before the kill");
+        self.say("first reply after SIGKILL");
+        let (mut node, first_reply_seconds) = self.open()?;
+        let (had, rest) = lines.split_at(answered);
+        stream(
+            &mut node,
+            had,
+            Some(answered),
+            "what was answered before a kill",
+        )?;
+        let survived = stream(&mut node, rest, None, "what was not")?;
+        let after_kill = json!({
+            "first_reply_seconds": first_reply_seconds,
+            "unanswered": rest.len(),
+            "survived": survived,
+            "peak_memory_bytes": node.close()?.max(peak_of_killed),
+        });
+        self.say("first reply after a clean end");
+        let (node, first_reply_seconds) = self.open()?;
+        let after_clean_end = json!({
+            "first_reply_seconds": first_reply_seconds,
+            "peak_memory_bytes": node.close()?,
+        });
+        Ok([after_kill, after_clean_end])
+    }
+
+    /// Starts a node with one new event; how many seconds it took until its reply.
+    fn open(&mut self) -> anyhow::Result<(Conversation, f64)> {
+        let mut node = self.start()?;
+        self.ask_new(&mut node)?;
+        let seconds = node.age().as_secs_f64();
+        Ok((node, seconds))
+    }
+
+    /// Times lone requests, and bare writes between them.
+    fn lone(&mut self) -> anyhow::Result<Value> {
+        self.say(&format!("{} lone requests", self.plan.lone));
+        // The open is no part of a request's latency.
+        let (mut node, _) = self.open()?;
+        let events = self.beside(self.plan.lone as u64);
+        let [lone, bare] = node.lone(events.into_iter(), &self.path("bare"))?;
+        let bare_p50_us = bare.map(|bare| bare.p50_us);
+        let ratio = lone.zip(bare_p50_us).map(|(lone, bare)| lone.p50_us / bare);
+        Ok(json!({
+            "latency": lone,
+            "bare_p50_us": bare_p50_us,
+            "ratio": ratio,
+            "peak_memory_bytes": node.close()?,
+        }))
+    }
+
+    /// Times checkpoints, each of which has an event to save that the one before had not, and a
+    /// restore.
+    fn checkpoints(&mut self) -> anyhow::Result<Value> {
+        self.say(&format!("{SAVES} checkpoints"));
+        let mut node = self.start()?;
+        let mut saves = Vec::new();
+        for number in 0..SAVES {
+            self.ask_new(&mut node)?;
+            let save = with_checkpoint("checkpoint", &format!("checkpoint-{}", number % NAMES));
+            saves.push(node.ask(&save, "checkpoint_saved")?.1);
+        }
+        Ok(json!({
+            "latency": Percentiles::of(saves),
+            "restore": self.restore(&mut node)?,
+            "peak_memory_bytes": node.close()?,
+        }))
+    }
+
+    /// Saves, sends new events, goes back to before them, and sends them again, which must be new
+    /// again. The counts that come back must be those of all that was in the state.
+    fn restore(&mut self, node: &mut Conversation) -> anyhow::Result<Value> {
+        let (count, before) = (self.plan.restore_back.min(self.main / 2), self.ids());
+        self.say(&format!("restore to before {count} events"));
+        node.ask(&with_checkpoint("checkpoint", "back"), "checkpoint_saved")?;
+        let lines = self.lines_beside(count);
+        stream(node, &lines, Some(0), "after a checkpoint")?;
+        let (reply, elapsed) = node.ask(&with_checkpoint("restore", "back"), "restored")?;
+        let restored: Value = serde_json::from_str(&reply).context("reading all counts")?;
+        let counts = restored["counts"].as_object();
+        let counts = counts.context("there are no counts")?;
+        let total: u64 = counts.values().filter_map(Value::as_u64).sum();
+        ensure!(total == before, "of {before} events, {total} are restored");
+        stream(node, &lines, Some(0), "after a restore")?;
+        Ok(json!({"events_back": count, "seconds": elapsed.as_secs_f64()}))
+    }
+
+    fn start(&self) -> anyhow::Result<Conversation> {
+        Conversation::start(&self.binary, &self.path("state"))
+    }
+
+    /// Sends one new event and waits for its reply.
+    fn ask_new(&mut self, node: &mut Conversation) -> anyhow::Result<()> {
+        node.ask(&self.lines_beside(1).concat(), NEW).map(drop)
+    }
+
+    /// Requests for new events beside the main ones.
+    fn lines_beside(&mut self, count: u64) -> Vec<String> {
+        let numbered = self.beside(count).into_iter().zip(1..);
+        let lines = numbered.map(|(event, msg_id)| event.request(msg_id));
+        lines.collect()
+    }
+
+    fn beside(&mut self, count: u64) -> Vec<Event> {
+        let numbers = self.beside..self.beside + count;
+        self.beside += count;
+        numbers.map(|number| Event::new(!number, WORDS)).collect()
+    }
+
+    /// All ids in the state, if all that was sent is there.
+    fn ids(&self) -> u64 {
+        self.main + self.beside
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    fn disk_bytes(&self) -> anyhow::Result<u64> {
+        bytes(&self.path("state"), Metadata::len).context("measuring the state")
     }
 
     /// Progress goes to standard error.
     fn say(&self, what: &str) {
-        eprintln!("{} ids: {what}", self.ledger.ids());
+        eprintln!("{} ids: {what}", self.ids());
+    }
+}
+
+/// The line of a request of this type that names a checkpoint.
+fn with_checkpoint(kind: &str, name: &str) -> String {
+    let body = json!({"type": kind, "msg_id": 1, "checkpoint_id": name});
+    json!({ "body": body }).to_string() + "\n"
+}
+
+/// Sends requests as a stream, and counts the duplicates as [`expect`] does.
+fn stream(
+    node: &mut Conversation,
+    lines: &[String],
+    duplicates: Option<usize>,
+    phase: &str,
+) -> anyhow::Result<usize> {
+    let replies = node.stream(lines)?;
+    expect(replies.as_bytes(), lines.len(), duplicates, phase)
+}
+
+/// Counts the replies that call their event a duplicate. There must be `count` replies, each of
+/// which calls its event that or new, and this many duplicates, if that is known.
+fn expect(
+    replies: impl BufRead,
+    count: usize,
+    duplicates: Option<usize>,
+    phase: &str,
+) -> anyhow::Result<usize> {
+    let (mut new, mut again) = (0, 0);
+    for line in replies.lines() {
+        let line = line.context("reading the replies")?;
+        let is_new = line.contains(NEW);
+        let is_reply = is_new || line.contains(r#""was_duplicate": true"#);
+        ensure!(is_reply, "{phase}: an event was answered with {line}");
+        new += usize::from(is_new);
+        again += usize::from(!is_new);
+    }
+    ensure!(
+        new + again == count && duplicates.is_none_or(|duplicates| duplicates == again),
+        "{phase}: {new} events were new and {again} were not, but of {count} {duplicates:?} should \
+         not be; a figure of wrong replies is worth nothing"
+    );
+    Ok(again)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replies_are_held_against_what_was_sent() {
+        let new = format!("{{{NEW}}}\n");
+        let lines = format!("{new}{{\"was_duplicate\": true}}\n{new}");
+        let found = |count, duplicates| expect(lines.as_bytes(), count, duplicates, "a phase").ok();
+        assert_eq!(found(3, None), Some(1));
+        assert_eq!(found(3, Some(1)), Some(1));
+        assert_eq!(found(3, Some(0)), None);
+        assert_eq!(found(2, Some(1)), None);
+        let error = lines.clone() + "{\"type\": \"error\"}\n";
+        assert!(expect(error.as_bytes(), 4, None, "a phase").is_err());
     }
 }

@@ -1,31 +1,39 @@
 //! What the programs `peers` and `scale` share.
 //!
 //! ```text
-//! event, request   what is sent, from a counter and without memory of what was sent before
-//! node             the real binary as a process: from a file to a file
-//! conversation     the same on pipes: lone requests, streams, and an end by SIGKILL
-//! tally            what came back
-//! memory, disk, machine, quantile        what is read off beside it
-//! reply                                  what each event must be answered, and what it was
-//! peer, contest, standings               the same job by other stores: `peers`
-//! growth                                 the same directory at growing sizes: `scale`
-//! chart                                  pictures of either; knows nothing of what is measured
+//! harness                     what the main program's `bench` measures with, taken from its source
+//! node, conversation          the real binary as a process: from a file to a file, or on pipes
+//! machine, chart              what it ran on, and pictures
+//! contest, peer, reply        the same job by other stores: `peers`
+//! standings                   what came of that
+//! growth                      the same directory at growing sizes: `scale`
 //! ```
 //!
-//! Nothing here knows the source of the main package: its binary is measured from outside.
+//! exactly-once itself is measured from outside, as a process.
 
 pub mod chart;
 pub mod contest;
-pub mod conversation;
-pub mod disk;
-pub mod event;
+mod conversation;
 pub mod growth;
+#[path = "../../../src/cli/commands/bench/harness/mod.rs"]
+mod harness;
 pub mod machine;
-pub mod memory;
 pub mod node;
 pub mod peer;
-pub mod quantile;
-pub mod reply;
-pub mod request;
+mod reply;
 pub mod standings;
-pub mod tally;
+
+use std::path::Path;
+
+use anyhow::Context;
+use tempfile::TempDir;
+
+/// How many different words the events have.
+const WORDS: u64 = 10_000;
+
+/// A directory in another one, removed with all in it when this is dropped.
+pub fn directory_in(parent: &Path, prefix: &str) -> anyhow::Result<TempDir> {
+    std::fs::create_dir_all(parent).context("making the --directory")?;
+    let directory = tempfile::Builder::new().prefix(prefix).tempdir_in(parent);
+    directory.context("making a directory; choose another place with --directory")
+}

@@ -3,37 +3,44 @@
 use std::fmt;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use time::OffsetDateTime;
 
 /// A machine, as far as figures depend on it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Machine {
-    /// The model that the processor gives itself.
-    pub processor: String,
-    /// Processors that this process may use.
-    pub cores: usize,
-    /// All of its memory.
-    pub memory_bytes: u64,
+    processor: String,
+    cores: usize,
+    memory_bytes: u64,
     /// The version of Linux, without what a distribution or provider adds to it.
-    pub kernel: String,
+    kernel: String,
     /// The type of the file system that is measured, such as `ext4`.
-    pub file_system: String,
+    file_system: String,
     /// The day in UTC, as YYYY-MM-DD.
-    pub date: String,
+    pub(crate) date: String,
 }
 
 impl Machine {
-    /// This machine today, and the file system of a directory.
-    #[must_use]
+    /// This machine today, and the file system of a directory; a word that is unknown is empty.
     pub fn of(directory: &Path) -> Self {
+        let memory = field("/proc/meminfo", "MemTotal");
+        let kilobytes: Option<u64> = memory.trim_end_matches(" kB").parse().ok();
+        let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        let mut df = Command::new("df");
+        let df = df.arg("--output=fstype").arg(directory).output();
+        let types = df.map(|output| output.stdout).unwrap_or_default();
         Self {
-            processor: field("/proc/cpuinfo", "model name").unwrap_or_else(unknown),
+            processor: field("/proc/cpuinfo", "model name"),
             cores: std::thread::available_parallelism().map_or(0, usize::from),
-            memory_bytes: memory_bytes().unwrap_or_default(),
-            kernel: kernel().unwrap_or_else(unknown),
-            file_system: file_system(directory).unwrap_or_else(unknown),
+            memory_bytes: kilobytes.unwrap_or_default() * 1024,
+            kernel: release.trim().split('-').next().unwrap_or_default().into(),
+            file_system: String::from_utf8_lossy(&types)
+                .lines()
+                .nth(1)
+                .unwrap_or_default()
+                .into(),
             date: OffsetDateTime::now_utc().date().to_string(),
         }
     }
@@ -50,56 +57,10 @@ impl fmt::Display for Machine {
     }
 }
 
-fn unknown() -> String {
-    "unknown".to_owned()
-}
-
 /// The first value of a name in a file of `name : value` lines.
-fn field(path: &str, name: &str) -> Option<String> {
-    let text = fs::read_to_string(path).ok()?;
-    let value = text
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix(':'))?;
-    Some(value.trim().to_owned())
-}
-
-fn memory_bytes() -> Option<u64> {
-    let total = field("/proc/meminfo", "MemTotal")?;
-    let kilobytes: u64 = total.strip_suffix(" kB")?.parse().ok()?;
-    Some(kilobytes * 1024)
-}
-
-fn kernel() -> Option<String> {
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").ok()?;
-    Some(release.trim().split('-').next()?.to_owned())
-}
-
-/// The type of the mount with the longest path above the directory; of two at one path, the later
-/// one hides the other.
-fn file_system(directory: &Path) -> Option<String> {
-    let directory = fs::canonicalize(directory).ok()?;
-    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
-    let mount = |line: &str| {
-        let mut words = line.split(' ').skip(1);
-        Some((words.next()?.to_owned(), words.next()?.to_owned()))
-    };
-    mounts
-        .lines()
-        .filter_map(mount)
-        .filter(|(path, _)| directory.starts_with(path))
-        .max_by_key(|(path, _)| path.len())
-        .map(|(_, kind)| kind)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn this_machine_is_known() {
-        let machine = Machine::of(Path::new("."));
-        assert!(machine.cores > 0 && machine.memory_bytes > 1 << 20);
-        assert_ne!(machine.file_system, "unknown");
-        assert_eq!(machine.date.len(), 10);
-    }
+fn field(path: &str, name: &str) -> String {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let mut lines = text.lines();
+    let value = lines.find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix(':'));
+    value.unwrap_or_default().trim().to_owned()
 }

@@ -1,16 +1,20 @@
 //! The real binary as a process, measured from outside.
 
-use std::fs::{self, File};
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 
-use crate::memory::MemoryWatch;
+use crate::harness::peak_memory_bytes;
 
-/// How often the size of the replies is looked at: the uncertainty of when a reply was there.
+/// How often a process is looked at: the uncertainty of when a reply was there.
 const PAUSE: Duration = Duration::from_millis(2);
+
+/// The replies of a group are written piece by piece, within this time.
+const GROUP_TIME: Duration = Duration::from_millis(100);
 
 /// Where a release build of the main package puts its binary.
 const DEFAULT_BINARY: &str = concat!(
@@ -27,12 +31,8 @@ pub struct Binary {
 
 impl Binary {
     /// The binary at a path, or else where the main package has its release build.
-    ///
-    /// # Errors
-    ///
-    /// If there is no such file.
-    pub fn new(path: Option<&Path>, arguments: Vec<String>) -> anyhow::Result<Self> {
-        let path = path.unwrap_or(Path::new(DEFAULT_BINARY)).to_owned();
+    pub fn new(path: Option<PathBuf>, arguments: Vec<String>) -> anyhow::Result<Self> {
+        let path = path.unwrap_or(DEFAULT_BINARY.into());
         ensure!(
             path.is_file(),
             "no binary at {}: run `cargo build --release` in the main package, or name one with \
@@ -43,159 +43,128 @@ impl Binary {
     }
 
     /// What the binary says its version is, such as `exactly-once 0.1.0`.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be run.
-    pub fn version(&self) -> anyhow::Result<String> {
+    pub(crate) fn version(&self) -> anyhow::Result<String> {
         let output = Command::new(&self.path).arg("--version").output();
-        let output = output.with_context(|| format!("running {}", self.path.display()))?;
+        let output = output.context("running the binary")?;
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 
     /// Starts a node on a directory.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be run.
-    pub fn spawn(&self, state: &Path, input: Stdio, output: Stdio) -> anyhow::Result<Child> {
+    pub(crate) fn spawn(
+        &self,
+        state: &Path,
+        input: impl Into<Stdio>,
+        output: impl Into<Stdio>,
+    ) -> anyhow::Result<Child> {
         let mut command = Command::new(&self.path);
         command.args(["run", "--quiet", "--data-dir"]).arg(state);
         let command = command.args(&self.arguments).stdin(input).stdout(output);
-        let child = command.spawn();
-        child.with_context(|| format!("running {}", self.path.display()))
+        command.spawn().context("running the binary")
     }
 
     /// Has a node answer a file of requests into a file of replies, from its start to its end.
-    ///
-    /// # Errors
-    ///
-    /// If a file cannot be used, or the node fails.
-    pub fn answer(&self, state: &Path, input: &Path, output: &Path) -> anyhow::Result<Answered> {
+    pub(crate) fn answer(
+        &self,
+        state: &Path,
+        input: &Path,
+        output: &Path,
+    ) -> anyhow::Result<Answered> {
         let input = File::open(input).context("opening the requests")?;
-        let replies = File::create(output).context("creating the file of replies")?;
+        let output = File::create(output).context("making the file of replies")?;
+        let replies = output.try_clone()?;
+        let mut looks = Vec::new();
         let started = Instant::now();
-        let mut child = self.spawn(state, input.into(), replies.into())?;
-        let watch = MemoryWatch::start(child.id());
-        let mut growth = Growth::default();
-        let status = loop {
-            let status = child.try_wait().context("waiting for the node")?;
-            growth.look(fs::metadata(output)?.len(), started.elapsed());
-            match status {
-                Some(status) => break status,
-                None => std::thread::sleep(PAUSE),
-            }
-        };
-        let elapsed = started.elapsed();
-        let peak_memory_bytes = watch.stop();
-        check_status(status)?;
-        Ok(growth.answered(elapsed, peak_memory_bytes))
+        let mut child = self.spawn(state, input, output)?;
+        let peak_memory_bytes = wait(&mut child, || {
+            looks.push((started.elapsed(), replies.metadata()?.len()));
+            Ok(())
+        })?;
+        Ok(Answered::new(&looks, peak_memory_bytes))
     }
 }
 
-/// A node must end well wherever nobody kills it.
-pub(crate) fn check_status(status: ExitStatus) -> anyhow::Result<()> {
-    ensure!(
-        status.success(),
-        "the node failed ({status}); it says why on standard error above"
-    );
-    Ok(())
-}
-
-/// The replies of a group are written piece by piece, within so much time.
-const GROUP_TIME: Duration = Duration::from_millis(100);
-
-/// When a file of replies grew.
-#[derive(Debug, Default)]
-struct Growth {
-    bytes: u64,
-    first: Option<Duration>,
-    /// When the replies of the first group were there, and how many bytes.
-    first_group: Option<(Duration, u64)>,
-    last: Duration,
-}
-
-impl Growth {
-    fn look(&mut self, bytes: u64, now: Duration) {
-        if bytes > self.bytes {
-            let first = *self.first.get_or_insert(now);
-            if now - first <= GROUP_TIME {
-                self.first_group = Some((now, bytes));
-            }
-            self.last = now;
+/// Waits until a node has ended well, and looks on meanwhile. Returns the most memory that it had,
+/// in bytes; what was added in the last pause is missed.
+pub(crate) fn wait(
+    child: &mut Child,
+    mut look: impl FnMut() -> io::Result<()>,
+) -> anyhow::Result<u64> {
+    let mut peak = 0;
+    loop {
+        let status = child.try_wait().context("waiting for the node")?;
+        peak = peak_memory_bytes(child.id()).unwrap_or(peak);
+        look().context("looking at the replies")?;
+        if let Some(status) = status {
+            let cause = "it says why on standard error above";
+            ensure!(status.success(), "the node failed ({status}); {cause}");
+            return Ok(peak);
         }
-        self.bytes = bytes;
-    }
-
-    fn answered(&self, elapsed: Duration, peak_memory_bytes: u64) -> Answered {
-        let (from, first_bytes) = self.first_group.unwrap_or((elapsed, self.bytes));
-        let later_share = 1.0 - first_bytes as f64 / self.bytes.max(1) as f64;
-        let seconds = self.last.saturating_sub(from).as_secs_f64();
-        Answered {
-            elapsed,
-            start: self.first.unwrap_or(elapsed),
-            end: elapsed.saturating_sub(self.last),
-            shares_a_second: (seconds > 0.0).then(|| later_share / seconds),
-            peak_memory_bytes,
-        }
+        std::thread::sleep(PAUSE);
     }
 }
 
 /// How a file was answered.
 #[derive(Debug, Clone, Copy)]
-pub struct Answered {
+pub(crate) struct Answered {
     /// From before the process was started until it had ended.
-    pub elapsed: Duration,
+    pub(crate) elapsed: Duration,
     /// Until the first replies were in the file.
-    pub start: Duration,
+    pub(crate) start: Duration,
     /// From the last reply to the end of the process.
-    pub end: Duration,
-    /// Which share of all replies came in a second, from the first to the last; those of the
+    pub(crate) end: Duration,
+    /// Which share of all replies came in a second, from the first to the last. The replies of the
     /// first group are left out, as is the time until then. None if all came at once.
-    pub shares_a_second: Option<f64>,
+    pub(crate) shares_a_second: Option<f64>,
     /// The most memory of the process.
-    pub peak_memory_bytes: u64,
+    pub(crate) peak_memory_bytes: u64,
+}
+
+impl Answered {
+    /// What follows from when the file of replies had how many bytes.
+    fn new(looks: &[(Duration, u64)], peak_memory_bytes: u64) -> Self {
+        let (elapsed, all) = looks.last().copied().unwrap_or_default();
+        let reached = |bytes| looks.iter().find(|look| look.1 >= bytes);
+        let reached = |bytes| reached(bytes).map_or(elapsed, |look| look.0);
+        let (start, last) = (reached(1), reached(all));
+        let in_group = looks.iter().rfind(|look| look.0 <= start + GROUP_TIME);
+        let group = in_group.map_or(all, |look| look.1);
+        let seconds = last.saturating_sub(reached(group)).as_secs_f64();
+        Self {
+            elapsed,
+            start,
+            end: elapsed - last,
+            shares_a_second: (seconds > 0.0).then(|| (1.0 - group as f64 / all as f64) / seconds),
+            peak_memory_bytes,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// What four seconds were like in which a file had so many bytes after so many milliseconds.
+    /// Four seconds in which a file had this many bytes after this many milliseconds.
     fn answered(looks: &[(u64, u64)]) -> Answered {
-        let mut growth = Growth::default();
-        for &(ms, bytes) in looks {
-            growth.look(bytes, Duration::from_millis(ms));
-        }
-        growth.answered(Duration::from_secs(4), 0)
+        let looks = looks.iter().chain([looks.last().expect("there are some")]);
+        let mut looks: Vec<_> = looks
+            .map(|&(ms, bytes)| (Duration::from_millis(ms), bytes))
+            .collect();
+        looks.last_mut().expect("there are some").0 = Duration::from_secs(4);
+        Answered::new(&looks, 0)
     }
 
     #[test]
-    fn start_and_end_are_no_part_of_the_rate() -> anyhow::Result<()> {
-        let answered = answered(&[(0, 0), (500, 100), (700, 500), (1500, 900), (1600, 900)]);
-        assert_eq!(answered.start, Duration::from_millis(500));
-        assert_eq!(answered.end, Duration::from_millis(2500));
-        let share = answered.shares_a_second.context("there is no rate")?;
-        assert!((share - 8.0 / 9.0).abs() < 1e-9, "{share}");
-        Ok(())
-    }
-
-    #[test]
-    fn the_first_group_is_no_part_of_the_rate_though_it_comes_in_pieces() -> anyhow::Result<()> {
+    fn neither_start_nor_end_nor_the_first_group_is_part_of_the_rate() {
         let answered = answered(&[(0, 0), (500, 100), (510, 200), (550, 300), (1550, 900)]);
         assert_eq!(answered.start, Duration::from_millis(500));
-        let share = answered.shares_a_second.context("there is no rate")?;
+        assert_eq!(answered.end, Duration::from_millis(2450));
+        let share = answered.shares_a_second.expect("there is a rate");
         assert!((share - 6.0 / 9.0).abs() < 1e-9, "{share}");
-        Ok(())
     }
 
     #[test]
     fn replies_that_all_come_at_once_have_no_rate() {
-        let mut growth = Growth::default();
-        growth.look(900, Duration::from_millis(5));
-        assert_eq!(
-            growth.answered(Duration::from_secs(1), 0).shares_a_second,
-            None
-        );
+        assert_eq!(answered(&[(5, 900)]).shares_a_second, None);
+        assert_eq!(answered(&[(5, 0)]).shares_a_second, None);
     }
 }

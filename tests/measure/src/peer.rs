@@ -25,24 +25,16 @@ use std::path::Path;
 
 use clap::ValueEnum;
 
-use crate::event::Decoded;
+use crate::harness::workload::Event;
 use crate::reply::Reply;
 
 /// A database that counts each event once.
-pub trait Peer {
+pub(crate) trait Peer {
     /// Takes a batch of events in one transaction, which is on stable storage when this returns,
     /// and appends the reply to each, in their order.
-    ///
-    /// # Errors
-    ///
-    /// What the store says.
-    fn apply(&mut self, events: &[Decoded<'_>], replies: &mut Vec<Reply>) -> anyhow::Result<()>;
+    fn apply(&mut self, events: &[Event], replies: &mut Vec<Reply>) -> anyhow::Result<()>;
 
     /// The sum of all counts, as the database has them.
-    ///
-    /// # Errors
-    ///
-    /// What the store says.
     fn total(&mut self) -> anyhow::Result<u64>;
 }
 
@@ -66,8 +58,7 @@ pub enum Store {
 
 impl Store {
     /// Its name and version.
-    #[must_use]
-    pub fn name(self) -> String {
+    pub(crate) fn name(self) -> String {
         match self {
             Self::Sqlite => format!("SQLite {}", sqlite::version()),
             Self::SqliteAsItComes => format!("SQLite {}, own cache", sqlite::version()),
@@ -81,11 +72,7 @@ impl Store {
 
     /// Opens its database in a directory, or creates it, with that much cache for pages or blocks.
     /// Buffers of writes come on top, as large as the store makes them by itself.
-    ///
-    /// # Errors
-    ///
-    /// What the store says.
-    pub fn open(self, directory: &Path, cache_bytes: u64) -> anyhow::Result<Box<dyn Peer>> {
+    pub(crate) fn open(self, directory: &Path, cache_bytes: u64) -> anyhow::Result<Box<dyn Peer>> {
         Ok(match self {
             Self::Sqlite => Box::new(sqlite::Sqlite::open_tuned(directory, cache_bytes)?),
             Self::SqliteAsItComes => Box::new(sqlite::Sqlite::open(directory)?),
@@ -109,15 +96,10 @@ fn versioned(name: &str) -> String {
     format!("{name} {}", version.unwrap_or_default().trim_matches('"'))
 }
 
-/// What the stores of bytes keep for a count.
-fn decode_count(bytes: &[u8]) -> anyhow::Result<u64> {
-    Ok(u64::from_be_bytes(bytes.try_into()?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Event, Mixture, words};
+    use crate::harness::workload::numbers;
     use crate::reply::{counted, fold};
 
     const CACHE_BYTES: u64 = 16 << 20;
@@ -126,9 +108,8 @@ mod tests {
     /// answer as a plain fold does, across an end and an open as well.
     #[test]
     fn every_store_answers_every_event_as_a_fold_does() -> anyhow::Result<()> {
-        let words = words(10);
-        let events: Vec<Event> = Mixture::new(0.5, 10).take(1000).collect();
-        let mut events: Vec<Decoded> = events.iter().map(|event| event.decoded(&words)).collect();
+        let numbers = numbers(0.5).take(1000);
+        let mut events: Vec<_> = numbers.map(|number| Event::new(number, 10)).collect();
         // Ids need not be UUIDs, nor as long as others.
         let ids = [
             "",

@@ -1,15 +1,15 @@
 //! All requests at once, from a file to a file.
 
-use std::fs::{self, File};
+use std::fs::{File, Metadata};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use exactly_once::Statistics;
 use exactly_once::node::{self, ControlSocket, Monitor, StageTimes, Stop};
 
-use super::BenchDirectory;
+use super::directory::BenchDirectory;
+use super::harness::{bytes, peak_memory_bytes};
 use super::watchers::Watchers;
-use crate::cli::files::size;
 
 /// What answering all requests took.
 pub(super) struct Throughput {
@@ -25,8 +25,8 @@ pub(super) struct Throughput {
 
 /// Has a node answer the file of requests, perhaps while others look on.
 pub(super) fn answer(home: &BenchDirectory, is_watched: bool) -> anyhow::Result<Throughput> {
-    let input = File::open(home.requests()).context("reading the requests")?;
-    let output = File::create(home.replies()).context("writing the replies")?;
+    let input = File::open(home.path("requests.jsonl")).context("reading the requests")?;
+    let output = File::create(home.path("replies.jsonl")).context("writing the replies")?;
     // Whatever was written before shall not be on its way to the disk meanwhile.
     rustix::fs::sync();
     let started = Instant::now();
@@ -46,16 +46,7 @@ pub(super) fn answer(home: &BenchDirectory, is_watched: bool) -> anyhow::Result<
         elapsed,
         stages: monitor.stage_times(),
         statistics: monitor.statistics(),
-        disk_bytes: size(&home.state())?,
-        peak_memory_bytes: peak_memory_bytes(),
+        disk_bytes: bytes(&home.state(), Metadata::len)?,
+        peak_memory_bytes: peak_memory_bytes("self"),
     })
-}
-
-fn peak_memory_bytes() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let peak = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kilobytes: u64 = peak.trim().strip_suffix(" kB")?.parse().ok()?;
-    Some(kilobytes * 1024)
 }

@@ -1,13 +1,16 @@
 //! `scale`: how cost grows with the number of ids in one state directory.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use clap::Parser;
-use exactly_once_measure::growth::{Growth, Plan, Size, picture};
+use exactly_once_measure::chart::{Curve, panels};
+use exactly_once_measure::directory_in;
+use exactly_once_measure::growth::{Growth, Plan};
 use exactly_once_measure::node::Binary;
+use serde_json::Value;
 
 const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target");
 
@@ -19,7 +22,7 @@ const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target");
 /// progress goes to standard error. All replies are checked.
 ///
 /// A size of 100,000,000 takes some ten gigabytes of disk and as much memory as the node needs
-/// for its ids. A campaign that is killed leaves a directory `scale-…` behind.
+/// for its ids. A campaign that is killed leaves its directory `scale-…`.
 #[derive(Debug, Parser)]
 #[command(after_help = "\
 Examples:
@@ -34,21 +37,8 @@ struct Args {
         default_value = "1000000,3000000,10000000,30000000,100000000"
     )]
     ids: Vec<u64>,
-    /// Prepare at most so many events in a file at a time (150 bytes each), and replay as many
-    #[arg(long, default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(1..))]
-    slice: u64,
-    /// Old ids to send again in any order
-    #[arg(long, default_value_t = 200_000)]
-    random: u64,
-    /// Requests to send one at a time
-    #[arg(long, default_value_t = 2_000)]
-    lone: u64,
-    /// Restore behind so many events, or half of the size if that is less
-    #[arg(long, default_value_t = 1_000_000, value_name = "EVENTS")]
-    restore_back: u64,
-    /// How many different words there are
-    #[arg(long, default_value_t = 10_000)]
-    words: u32,
+    #[command(flatten)]
+    plan: Plan,
     /// The release build of exactly-once, if not where the main package has it
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
@@ -74,25 +64,23 @@ fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     match (&args.plot, &args.svg) {
         (Some(results), Some(svg)) => plot(results, svg),
-        _ => measure(&args),
+        _ => measure(args),
     }
 }
 
-fn measure(args: &Args) -> anyhow::Result<()> {
+fn measure(args: Args) -> anyhow::Result<()> {
     ensure!(
         args.ids.is_sorted_by(|one, next| one < next) && args.ids.first() > Some(&0),
         "each of the --ids must be larger than the one before, and than 0"
     );
-    let binary = Binary::new(args.binary.as_deref(), args.node_arg.clone())?;
-    let mut record = args.record.as_deref().map(open_record).transpose()?;
-    fs::create_dir_all(&args.directory).context("making the --directory")?;
-    let directory = tempfile::Builder::new()
-        .prefix("scale-")
-        .tempdir_in(&args.directory)
-        .context("making a directory; choose another with --directory")?;
-    let mut growth = Growth::new(binary, directory.path().to_owned(), plan(args));
+    let binary = Binary::new(args.binary, args.node_arg)?;
+    let open = |path| OpenOptions::new().create(true).append(true).open(path);
+    let record = args.record.map(open).transpose();
+    let mut record = record.context("opening the --record")?;
+    let directory = directory_in(&args.directory, "scale-")?;
+    let mut growth = Growth::new(binary, directory.path(), args.plan);
     for &ids in &args.ids {
-        let line = serde_json::to_string(&growth.measure(ids)?)?;
+        let line = growth.measure(ids)?;
         println!("{line}");
         if let Some(record) = &mut record {
             writeln!(record, "{line}").context("writing the --record")?;
@@ -101,32 +89,46 @@ fn measure(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn plan(args: &Args) -> Plan {
-    Plan {
-        slice: args.slice,
-        random: args.random,
-        lone: args.lone,
-        restore_back: args.restore_back,
-        words: args.words,
-    }
-}
-
-fn open_record(path: &Path) -> anyhow::Result<File> {
-    let file = OpenOptions::new().create(true).append(true).open(path);
-    file.context("opening the --record")
-}
-
+/// Draws recorded sizes as four panels over the number of ids.
 fn plot(results: &Path, svg: &Path) -> anyhow::Result<()> {
     let text = fs::read_to_string(results).context("reading the recorded results")?;
-    let mut sizes = Vec::new();
-    for (line, number) in text.lines().zip(1..) {
-        let size: Size = serde_json::from_str(line)
-            .with_context(|| format!("line {number} is not a result of this program"))?;
-        sizes.push(size);
-    }
-    ensure!(
-        !sizes.is_empty(),
-        "there are no results in the file; --record makes some"
-    );
-    fs::write(svg, picture(&sizes)?).context("writing the --svg")
+    let sizes = text.lines().map(serde_json::from_str);
+    let sizes = sizes.collect::<Result<Vec<Value>, _>>();
+    fs::write(
+        svg,
+        picture(&sizes.context("reading the recorded results")?)?,
+    )
+    .context("writing the --svg")
+}
+
+fn picture(sizes: &[Value]) -> anyhow::Result<String> {
+    let curve = |name, figure: &str| -> Curve {
+        let point = |size: &Value| Some((size["ids"].as_f64()?, size.pointer(figure)?.as_f64()?));
+        (name, sizes.iter().filter_map(point).collect())
+    };
+    let memory = vec![
+        curve("highest of all phases", "/peak_memory_bytes"),
+        curve(
+            "first request after a clean end",
+            "/after_clean_end/peak_memory_bytes",
+        ),
+    ];
+    let seconds = vec![
+        curve("after SIGKILL", "/after_kill/first_reply_seconds"),
+        curve("after a clean end", "/after_clean_end/first_reply_seconds"),
+    ];
+    let rates = vec![
+        curve("new", "/ingest/rate"),
+        curve("replayed", "/replay/rate"),
+    ];
+    let bytes = vec![curve("after the ingest", "/bytes_an_id")];
+    panels(
+        "ids, logarithmic",
+        &[
+            ("events a second", rates),
+            ("peak memory, bytes", memory),
+            ("seconds to the first reply", seconds),
+            ("bytes on disk an id", bytes),
+        ],
+    )
 }

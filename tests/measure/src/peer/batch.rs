@@ -1,6 +1,6 @@
 //! What a user of a store of keys and values keeps in memory for one batch.
 
-use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
+use foldhash::{HashMap, HashMapExt};
 
 use crate::reply::Reply;
 
@@ -62,52 +62,7 @@ impl<'e> Counts<'e> {
     }
 }
 
-/// The ids of a batch, where the batch does not show what was put into it.
-pub(super) struct Ids<'e>(HashSet<&'e str>);
-
-impl<'e> Ids<'e> {
-    pub(super) fn new(events: usize) -> Self {
-        Self(HashSet::with_capacity(events))
-    }
-
-    /// Whether an id is new to the batch and to the store, which `stored` asks.
-    pub(super) fn is_new(
-        &mut self,
-        id: &'e str,
-        stored: impl FnOnce() -> anyhow::Result<bool>,
-    ) -> anyhow::Result<bool> {
-        Ok(self.0.insert(id) && !stored()?)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_count_is_read_once_and_put_only_if_it_changed() -> anyhow::Result<()> {
-        let mut counts = Counts::new();
-        let mut reads = 0;
-        for (is_new, count) in [(false, 7), (true, 8), (true, 9), (false, 9)] {
-            let reply = counts.reply("word", is_new, || {
-                reads += 1;
-                Ok(Some(7))
-            })?;
-            assert_eq!((reply.count, reply.was_duplicate), (count, !is_new));
-        }
-        counts.reply("other", false, || Ok(Some(5)))?;
-        assert_eq!(reads, 1);
-        assert_eq!(counts.changed().collect::<Vec<_>>(), [("word", 9)]);
-        Ok(())
-    }
-
-    #[test]
-    fn an_id_is_new_once_and_only_if_the_store_has_it_not() -> anyhow::Result<()> {
-        let mut ids = Ids::new(3);
-        assert!(ids.is_new("a", || Ok(false))?);
-        assert!(!ids.is_new("a", || Ok(false))?);
-        assert!(!ids.is_new("b", || Ok(true))?);
-        assert!(!ids.is_new("b", || anyhow::bail!("not asked again"))?);
-        Ok(())
-    }
+/// What the stores of bytes keep for a count.
+pub(super) fn decode_count(bytes: &[u8]) -> anyhow::Result<u64> {
+    Ok(u64::from_be_bytes(bytes.try_into()?))
 }

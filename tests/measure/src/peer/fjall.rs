@@ -4,10 +4,11 @@
 use std::path::Path;
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use foldhash::{HashSet, HashSetExt};
 
-use super::batch::{Counts, Ids};
-use super::{Peer, decode_count};
-use crate::event::Decoded;
+use super::Peer;
+use super::batch::{Counts, decode_count};
+use crate::harness::workload::Event;
 use crate::reply::Reply;
 
 /// Two keyspaces of one database, which a batch changes together.
@@ -36,15 +37,16 @@ impl Fjall {
 }
 
 impl Peer for Fjall {
-    fn apply(&mut self, events: &[Decoded<'_>], replies: &mut Vec<Reply>) -> anyhow::Result<()> {
+    fn apply(&mut self, events: &[Event], replies: &mut Vec<Reply>) -> anyhow::Result<()> {
         let mut batch = self.database.batch().durability(Some(PersistMode::SyncAll));
-        let (mut ids, mut counts) = (Ids::new(events.len()), Counts::new());
+        let mut ids = HashSet::with_capacity(events.len());
+        let mut counts = Counts::new();
         for event in events {
-            let is_new = ids.is_new(&event.id, || Ok(self.seen.contains_key(&event.id)?))?;
+            let is_new = ids.insert(&event.id) && !self.seen.contains_key(&event.id)?;
             if is_new {
                 batch.insert(&self.seen, event.id.as_str(), []);
             }
-            replies.push(counts.reply(event.word, is_new, || self.count(event.word))?);
+            replies.push(counts.reply(&event.word, is_new, || self.count(&event.word))?);
         }
         for (word, count) in counts.changed() {
             batch.insert(&self.counts, word, count.to_be_bytes());

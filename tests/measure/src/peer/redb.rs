@@ -6,7 +6,7 @@ use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinitio
 
 use super::Peer;
 use super::batch::Counts;
-use crate::event::Decoded;
+use crate::harness::workload::Event;
 use crate::reply::Reply;
 
 const SEEN: TableDefinition<&str, ()> = TableDefinition::new("seen");
@@ -24,7 +24,7 @@ impl Redb {
 }
 
 impl Peer for Redb {
-    fn apply(&mut self, events: &[Decoded<'_>], replies: &mut Vec<Reply>) -> anyhow::Result<()> {
+    fn apply(&mut self, events: &[Event], replies: &mut Vec<Reply>) -> anyhow::Result<()> {
         let mut transaction = self.0.begin_write()?;
         transaction.set_durability(Durability::Immediate)?;
         let mut seen = transaction.open_table(SEEN)?;
@@ -34,8 +34,8 @@ impl Peer for Redb {
             // An insert tells whether the id was there, in one descent instead of two; that it puts
             // a duplicate once more makes no difference to what is stored.
             let is_new = seen.insert(event.id.as_str(), ())?.is_none();
-            let read = || Ok(stored.get(event.word)?.map(|count| count.value()));
-            replies.push(counts.reply(event.word, is_new, read)?);
+            let read = || Ok(stored.get(event.word.as_str())?.map(|count| count.value()));
+            replies.push(counts.reply(&event.word, is_new, read)?);
         }
         for (word, count) in counts.changed() {
             stored.insert(word, count)?;

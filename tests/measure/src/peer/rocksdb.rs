@@ -3,13 +3,14 @@
 
 use std::path::Path;
 
+use foldhash::{HashSet, HashSetExt};
 use rocksdb::{
     BlockBasedOptions, Cache, DB, Direction, IteratorMode, Options, WriteBatch, WriteOptions,
 };
 
-use super::batch::{COUNT, Counts, Ids, SEEN, write_key};
-use super::{Peer, decode_count};
-use crate::event::Decoded;
+use super::Peer;
+use super::batch::{COUNT, Counts, SEEN, decode_count, write_key};
+use crate::harness::workload::Event;
 use crate::reply::Reply;
 
 /// The usual size of a Bloom filter, with one false positive in a hundred.
@@ -38,22 +39,23 @@ impl Rocksdb {
 }
 
 impl Peer for Rocksdb {
-    fn apply(&mut self, events: &[Decoded<'_>], replies: &mut Vec<Reply>) -> anyhow::Result<()> {
+    fn apply(&mut self, events: &[Event], replies: &mut Vec<Reply>) -> anyhow::Result<()> {
         let Self { database, key } = self;
         let mut batch = WriteBatch::default();
-        let (mut ids, mut counts) = (Ids::new(events.len()), Counts::new());
+        let mut ids = HashSet::with_capacity(events.len());
+        let mut counts = Counts::new();
         for event in events {
             write_key(key, SEEN, &event.id);
-            let is_new = ids.is_new(&event.id, || Ok(database.get_pinned(&key)?.is_some()))?;
+            let is_new = ids.insert(&event.id) && database.get_pinned(&key)?.is_none();
             if is_new {
                 batch.put(&key, []);
             }
             let read = || {
-                write_key(key, COUNT, event.word);
+                write_key(key, COUNT, &event.word);
                 let count = database.get_pinned(&key)?;
                 count.map(|count| decode_count(&count)).transpose()
             };
-            replies.push(counts.reply(event.word, is_new, read)?);
+            replies.push(counts.reply(&event.word, is_new, read)?);
         }
         for (word, count) in counts.changed() {
             write_key(key, COUNT, word);

@@ -1,4 +1,4 @@
-//! sled as anybody would use it: one key an id, one a word. What exactly-once makes of the same
+//! sled as it is used by itself: one key an id, one a word. What exactly-once makes of the same
 //! store is the difference between the two. A batch is not seen before it is applied, so its own
 //! ids are kept in a set.
 
@@ -6,11 +6,12 @@ use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use foldhash::{HashSet, HashSetExt};
 use sled::{Batch, Db};
 
-use super::batch::{COUNT, Counts, Ids, SEEN, write_key};
-use super::{Peer, decode_count};
-use crate::event::Decoded;
+use super::Peer;
+use super::batch::{COUNT, Counts, SEEN, decode_count, write_key};
+use crate::harness::workload::Event;
 use crate::reply::Reply;
 
 /// sled gives up its lock a moment after it is dropped (sled issue 1289).
@@ -53,26 +54,27 @@ fn open_patiently(config: &sled::Config) -> sled::Result<Db> {
 }
 
 impl Peer for Sled {
-    fn apply(&mut self, events: &[Decoded<'_>], replies: &mut Vec<Reply>) -> anyhow::Result<()> {
+    fn apply(&mut self, events: &[Event], replies: &mut Vec<Reply>) -> anyhow::Result<()> {
         let Self {
             database,
             file,
             key,
         } = self;
         let mut batch = Batch::default();
-        let (mut ids, mut counts) = (Ids::new(events.len()), Counts::new());
+        let mut ids = HashSet::with_capacity(events.len());
+        let mut counts = Counts::new();
         for event in events {
             write_key(key, SEEN, &event.id);
-            let is_new = ids.is_new(&event.id, || Ok(database.contains_key(&key)?))?;
+            let is_new = ids.insert(&event.id) && !database.contains_key(&key)?;
             if is_new {
                 batch.insert(key.as_slice(), &[]);
             }
             let read = || {
-                write_key(key, COUNT, event.word);
+                write_key(key, COUNT, &event.word);
                 let count = database.get(&key)?;
                 count.map(|count| decode_count(&count)).transpose()
             };
-            replies.push(counts.reply(event.word, is_new, read)?);
+            replies.push(counts.reply(&event.word, is_new, read)?);
         }
         for (word, count) in counts.changed() {
             write_key(key, COUNT, word);

@@ -6,7 +6,7 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::Peer;
-use crate::event::Decoded;
+use crate::harness::workload::Event;
 use crate::reply::Reply;
 
 /// No other process reads, so the lock is kept and the index of the log stays in memory. The log
@@ -59,15 +59,15 @@ impl Sqlite {
 }
 
 impl Peer for Sqlite {
-    fn apply(&mut self, events: &[Decoded<'_>], replies: &mut Vec<Reply>) -> anyhow::Result<()> {
+    fn apply(&mut self, events: &[Event], replies: &mut Vec<Reply>) -> anyhow::Result<()> {
         let transaction = self.0.transaction()?;
         let mut see = transaction.prepare_cached(SEE)?;
         let mut add = transaction.prepare_cached(ADD)?;
         let mut look = transaction.prepare_cached(LOOK)?;
         for event in events {
-            let is_new = see.execute([event.id.as_str()])? > 0;
+            let is_new = see.execute([&event.id])? > 0;
             let count = if is_new { &mut add } else { &mut look };
-            let count: i64 = count.query_row([event.word], |row| row.get(0))?;
+            let count: i64 = count.query_row([&event.word], |row| row.get(0))?;
             replies.push(Reply {
                 count: u64::try_from(count)?,
                 was_duplicate: !is_new,

@@ -1,0 +1,56 @@
+//! What `bench` measures with, and the programs in `tests/measure` too. They include these files by
+//! their path, so nothing here refers to the rest of the program.
+
+pub mod latency;
+pub mod workload;
+
+use std::fmt::Display;
+use std::fs::{self, Metadata};
+use std::io;
+use std::path::Path;
+
+use comfy_table::{Cell, CellAlignment, Table, presets};
+
+/// The place of an item in a sorted list, by nearest rank: this share of the list, from 0 to 1,
+/// ends with it.
+pub fn rank(length: usize, share: f64) -> usize {
+    ((share * length as f64).ceil() as usize).max(1) - 1
+}
+
+/// The most memory that a running process has had, in bytes, if the system tells. The process is
+/// named by its number, or as `self`.
+pub fn peak_memory_bytes(process: impl Display) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let mut lines = status.lines();
+    let peak = lines.find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes: u64 = peak.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kilobytes * 1024)
+}
+
+/// The sizes of all files in a directory and in those below it, together.
+pub fn bytes(directory: &Path, size: fn(&Metadata) -> u64) -> io::Result<u64> {
+    let mut sum = 0;
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        sum += match metadata.is_dir() {
+            true => bytes(&entry.path(), size)?,
+            false if metadata.is_file() => size(&metadata),
+            false => 0,
+        };
+    }
+    Ok(sum)
+}
+
+/// An empty table, with figures to the right of the first column; an empty header is left out.
+pub fn table<T: Into<Cell>>(header: Vec<T>) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    if !header.is_empty() {
+        table.set_header(header);
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}

@@ -1,0 +1,66 @@
+//! Events, the same each time, and the requests that bring them.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use uuid::Builder;
+
+const SEED: u64 = 1;
+
+/// An event, as a request brings it.
+#[derive(Debug)]
+pub struct Event {
+    /// What tells it from all others.
+    pub id: String,
+    /// What is counted.
+    pub word: String,
+}
+
+impl Event {
+    /// The event of a number, with a random UUID and one of this many words. Both are made of the
+    /// number, so that none need be remembered.
+    pub fn new(number: u64, words: u64) -> Self {
+        let mut bytes = [0; 16];
+        ChaCha8Rng::seed_from_u64(number).fill_bytes(&mut bytes);
+        let word = ChaCha8Rng::seed_from_u64(!number).random_range(0..words);
+        Self {
+            id: Builder::from_random_bytes(bytes).into_uuid().to_string(),
+            word: format!("word{word}"),
+        }
+    }
+
+    /// The line of its `process` request, with its end.
+    pub fn request(&self, msg_id: u64) -> String {
+        let Self { id, word } = self;
+        format!(
+            "{{\"src\":\"stream\",\"dest\":\"processor\",\"body\":{{\"type\":\"process\",\
+             \"msg_id\":{msg_id},\"event_id\":\"{id}\",\"word\":\"{word}\"}}}}\n"
+        )
+    }
+}
+
+/// The numbers of events, without end. This share of them repeats an earlier one, chosen evenly
+/// from all before it.
+pub fn numbers(duplicates: f64) -> impl Iterator<Item = u64> {
+    let mut random = ChaCha8Rng::seed_from_u64(SEED);
+    let mut distinct = 0;
+    std::iter::repeat_with(move || {
+        if distinct > 0 && random.random_bool(duplicates) {
+            return random.random_range(0..distinct);
+        }
+        distinct += 1;
+        distinct - 1
+    })
+}
+
+/// Writes lines to a file, and waits until the disk has them.
+pub fn write(path: &Path, lines: impl Iterator<Item = String>) -> io::Result<()> {
+    let mut output = BufWriter::with_capacity(1 << 20, File::create(path)?);
+    for line in lines {
+        output.write_all(line.as_bytes())?;
+    }
+    output.into_inner()?.sync_all()
+}

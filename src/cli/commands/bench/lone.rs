@@ -1,0 +1,39 @@
+//! Requests one at a time, to a node of this process.
+
+use std::io::{self, BufReader};
+
+use anyhow::Context;
+use exactly_once::StorageError;
+use exactly_once::node::{self, Monitor, Stop};
+
+use super::directory::BenchDirectory;
+use super::harness::latency::{Percentiles, lone_and_bare};
+use super::harness::workload::Event;
+
+/// What lone requests for new events take, and bare writes.
+pub(super) fn measure(
+    home: &BenchDirectory,
+    requests: u32,
+    words: u64,
+) -> anyhow::Result<[Option<Percentiles>; 2]> {
+    let handle = home.open()?;
+    let monitor = Monitor::new(&handle);
+    let stop = Stop::new().context("making a pipe")?;
+    let (input, to_node) = io::pipe().context("making a pipe")?;
+    let (from_node, output) = io::pipe().context("making a pipe")?;
+    // The requests before were made of the numbers from 0 on.
+    let events = (0..requests).map(|number| Event::new(!u64::from(number), words));
+    std::thread::scope(|scope| {
+        let serve = || node::serve(handle, input, output, None, &stop, &monitor);
+        let serving = std::thread::Builder::new().spawn_scoped(scope, serve);
+        let serving = serving.map_err(StorageError::Thread)?;
+        let replies = BufReader::new(from_node);
+        let measured = lone_and_bare(events, to_node, replies, &home.path("bare"));
+        let served = serving
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        // Why the node failed also says why it answered no more.
+        served?;
+        measured
+    })
+}

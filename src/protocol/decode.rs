@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::inspect::Query;
-use crate::protocol::json::{Excess, Reader, SyntaxError, Value};
+use crate::protocol::json::{excess, is_array_of_strings, kind_of};
 use crate::protocol::line::{Body, Line, Span, Strings, malformed};
 use crate::protocol::members::{Member, Members, read_members};
 use crate::protocol::question::read_question;
@@ -20,44 +20,29 @@ pub(super) enum Channel {
 }
 
 /// Decodes a line member by member, and returns them too.
-pub(super) fn decode_in_full(
-    strings: &mut Strings<'_>,
+pub(super) fn decode_in_full<'a>(
+    strings: &mut Strings<'a>,
     range: Range<usize>,
     number: u64,
     channel: Channel,
-) -> (Line, Members) {
-    let whole = |reason: std::fmt::Arguments<'_>| (malformed(number, reason), Members::default());
-    let line = &strings.text[range.clone()];
-    if line.starts_with('\u{feff}') {
-        return whole(format_args!(
-            "it begins with a byte order mark; send UTF-8 without one"
-        ));
-    }
-    let mut reader = Reader::new(line);
-    let members = match read_members(&mut reader, line) {
+) -> (Line, Members<'a>) {
+    let line = &strings.text[range];
+    let members = match read_members(line) {
         Ok(members) => members,
-        Err(SyntaxError { expected, at }) => {
-            return whole(format_args!(
-                "not JSON: expected {expected} at byte {}; send one JSON object a line",
-                at + 1
-            ));
-        }
+        Err(why) => return (malformed(number, why), Members::default()),
     };
-    let src = match &members.src {
-        Member::Found(Value::String(src)) if !src.has_lone_surrogate => {
-            Some(strings.span(&range, src))
-        }
+    let src = match members.src {
+        Member::Found(src) => strings.span(src),
         _ => None,
     };
-    let msg_id = read_msg_id(&members, line);
-    let body = check_excess(&members, reader.excess)
+    let msg_id = read_msg_id(&members);
+    let body = check_excess(&members, line)
         .and(msg_id)
-        .and_then(|_| read_body(&members, strings, &range))
+        .and_then(|_| read_body(&members, strings))
         .map_err(|reason| reason.to_string())
         .and_then(|body| match body {
             Body::Unknown { kind } if channel == Channel::Control => {
-                let line = &strings.text[range.clone()];
-                read_control(kind, &members, strings, &range, line)
+                read_control(kind, &members, strings, line)
             }
             body => Ok(body),
         })
@@ -71,24 +56,20 @@ pub(super) fn decode_in_full(
     (line, members)
 }
 
-fn read_msg_id(members: &Members, line: &str) -> Result<Option<u64>, Reason> {
-    let found = match &members.msg_id {
+fn read_msg_id(members: &Members<'_>) -> Result<Option<u64>, Reason> {
+    let problem = match members.msg_id {
         Member::Absent => return Ok(None),
-        Member::Found(Value::Number(range)) => match line[range.clone()].parse() {
+        Member::Found(value) => match value.parse() {
             Ok(msg_id) => return Ok(Some(msg_id)),
-            Err(_) => "another number",
+            Err(_) => Problem::WrongType {
+                expected: NUMBER,
+                found: match kind_of(value) {
+                    "a number" => "another number",
+                    kind => kind,
+                },
+            },
         },
-        Member::Found(value) => kind_of(value),
-        Member::Repeated => {
-            return Err(Reason {
-                member: "msg_id",
-                problem: Problem::Repeated,
-            });
-        }
-    };
-    let problem = Problem::WrongType {
-        expected: NUMBER,
-        found,
+        Member::Repeated => Problem::Repeated,
     };
     Err(Reason {
         member: "msg_id",
@@ -96,60 +77,42 @@ fn read_msg_id(members: &Members, line: &str) -> Result<Option<u64>, Reason> {
     })
 }
 
-fn check_excess(members: &Members, excess: Excess) -> Result<(), Reason> {
+/// Checks that a line has nothing that JSON allows and the protocol does not.
+fn check_excess(members: &Members<'_>, line: &str) -> Result<(), Reason> {
     if let Some(member) = members.repeated {
-        return Err(Reason {
-            member,
-            problem: Problem::Repeated,
-        });
+        let problem = Problem::Repeated;
+        return Err(Reason { member, problem });
     }
-    if excess.lone_surrogate {
-        return Err(Reason {
-            member: "the line",
-            problem: Problem::LoneSurrogate,
-        });
-    }
-    if excess.nesting {
-        return Err(Reason {
-            member: "the line",
-            problem: Problem::Nesting,
-        });
-    }
-    Ok(())
+    excess(line).map_or(Ok(()), |problem| {
+        let member = "the line";
+        Err(Reason { member, problem })
+    })
 }
 
 /// Reads the members that a request of its type needs.
-fn read_body(
-    members: &Members,
-    strings: &mut Strings<'_>,
-    line: &Range<usize>,
-) -> Result<Body, Reason> {
-    match &members.body {
-        Member::Found(Value::Object) => {}
+fn read_body(members: &Members<'_>, strings: &mut Strings<'_>) -> Result<Body, Reason> {
+    match members.body {
+        Member::Found(body) if body.starts_with('{') => {}
         member => return Err(wrong("body", member, "an object")),
     }
-    let kind = read_name("type", &members.kind, strings, line)?;
-    let checkpoint_id = |strings: &mut Strings<'_>| {
-        let member = &members.checkpoint_id;
-        read_text("checkpoint_id", member, strings, line)
-    };
+    let kind = read_name("type", members.kind, strings)?;
     Ok(match strings.get(kind) {
         "process" => Body::Process {
-            event_id: read_text("event_id", &members.event_id, strings, line)?,
-            word: read_text("word", &members.word, strings, line)?,
+            event_id: read_text("event_id", members.event_id, strings)?,
+            word: read_text("word", members.word, strings)?,
         },
         "checkpoint" => Body::Checkpoint {
-            checkpoint_id: checkpoint_id(strings)?,
+            checkpoint_id: read_text("checkpoint_id", members.checkpoint_id, strings)?,
         },
         "restore" => Body::Restore {
-            checkpoint_id: checkpoint_id(strings)?,
+            checkpoint_id: read_text("checkpoint_id", members.checkpoint_id, strings)?,
         },
         "commit" => Body::Commit,
         "rollback" => Body::Rollback,
         "init" => {
-            let node_id = read_name("node_id", &members.node_id, strings, line)?;
-            match &members.node_ids {
-                Member::Found(Value::Array { of_strings: true }) => Body::Init { node_id },
+            let node_id = read_name("node_id", members.node_id, strings)?;
+            match members.node_ids {
+                Member::Found(ids) if is_array_of_strings(ids) => Body::Init { node_id },
                 member => return Err(wrong("node_ids", member, "an array of at least one string")),
             }
         }
@@ -160,14 +123,13 @@ fn read_body(
 /// Reads a request that only clients of the control socket may make.
 fn read_control(
     kind: Span,
-    members: &Members,
+    members: &Members<'_>,
     strings: &mut Strings<'_>,
-    range: &Range<usize>,
     line: &str,
 ) -> Result<Body, String> {
     match strings.get(kind) {
         "delete_checkpoint" => {
-            let id = read_text("checkpoint_id", &members.checkpoint_id, strings, range);
+            let id = read_text("checkpoint_id", members.checkpoint_id, strings);
             let checkpoint_id = id.map_err(|reason| reason.to_string())?;
             Ok(Body::DeleteCheckpoint { checkpoint_id })
         }
@@ -178,27 +140,26 @@ fn read_control(
     }
 }
 
-/// A member that must be a string; how long it may be is checked with the request.
+/// Reads a member that must be a string; how long it may be is checked with the request.
 fn read_text(
     name: &'static str,
-    member: &Member,
+    member: Member<'_>,
     strings: &mut Strings<'_>,
-    line: &Range<usize>,
 ) -> Result<Span, Reason> {
-    match member {
-        Member::Found(Value::String(string)) => Ok(strings.span(line, string)),
-        _ => Err(wrong(name, member, "a string")),
-    }
+    let span = match member {
+        Member::Found(value) => strings.span(value),
+        _ => None,
+    };
+    span.ok_or_else(|| wrong(name, member, "a string"))
 }
 
-/// A member that must be a string and not empty, and is in no request to the processor.
+/// Reads a member that must be a string and not empty, and is in no request to the processor.
 fn read_name(
     name: &'static str,
-    member: &Member,
+    member: Member<'_>,
     strings: &mut Strings<'_>,
-    line: &Range<usize>,
 ) -> Result<Span, Reason> {
-    let span = read_text(name, member, strings, line)?;
+    let span = read_text(name, member, strings)?;
     match strings.get(span) {
         "" => Err(Reason {
             member: name,
@@ -217,7 +178,7 @@ fn check_lengths(body: Body, strings: &Strings<'_>) -> Result<Body, String> {
 }
 
 /// Why a member that is not of the expected type is wrong.
-fn wrong(name: &'static str, member: &Member, expected: &'static str) -> Reason {
+fn wrong(name: &'static str, member: Member<'_>, expected: &'static str) -> Reason {
     let problem = match member {
         Member::Absent => Problem::Missing,
         Member::Found(value) => Problem::WrongType {
@@ -229,18 +190,6 @@ fn wrong(name: &'static str, member: &Member, expected: &'static str) -> Reason 
     Reason {
         member: name,
         problem,
-    }
-}
-
-fn kind_of(value: &Value) -> &'static str {
-    match value {
-        Value::String(_) => "a string",
-        Value::Number(_) => "a number",
-        Value::Bool => "true or false",
-        Value::Null => "null",
-        Value::Array { of_strings: true } => "an array of strings",
-        Value::Array { of_strings: false } => "an array, but not of strings",
-        Value::Object => "an object",
     }
 }
 

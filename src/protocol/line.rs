@@ -1,10 +1,10 @@
 //! A line as it is decoded: spans of its batch's text, and what they ask for.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::inspect::Query;
-use crate::protocol::json::RawString;
-use crate::protocol::unescape::unescape;
+use crate::protocol::json::{place, text_of};
 use crate::request::Request;
 
 /// The most bytes of a line, its end not included.
@@ -21,6 +21,15 @@ impl Span {
     /// The text of the span, in the batch that it came from.
     pub(crate) fn of(self, text: &str) -> &str {
         &text[self.start as usize..self.end as usize]
+    }
+}
+
+impl From<Range<usize>> for Span {
+    fn from(Range { start, end }: Range<usize>) -> Self {
+        Self {
+            start: start as u32,
+            end: end as u32,
+        }
     }
 }
 
@@ -113,24 +122,17 @@ pub(super) struct Strings<'a> {
 }
 
 impl Strings<'_> {
-    pub(super) fn span(&mut self, line: &Range<usize>, string: &RawString) -> Span {
-        let (start, end) = (
-            line.start + string.inside.start,
-            line.start + string.inside.end,
-        );
-        if !string.has_escapes {
-            return Span {
-                start: start as u32,
-                end: end as u32,
-            };
-        }
-        let from = self.side.len();
-        unescape(&self.text[start..end], self.side);
-        let base = self.text.len();
-        Span {
-            start: (base + from) as u32,
-            end: (base + self.side.len()) as u32,
-        }
+    /// Where the text stands that a JSON string of the batch spells; `None` if the value is no
+    /// string, or has a lone surrogate.
+    pub(super) fn span(&mut self, value: &str) -> Option<Span> {
+        Some(match text_of(value)? {
+            Cow::Borrowed(plain) => place(self.text, plain).into(),
+            Cow::Owned(unescaped) => {
+                let start = self.text.len() + self.side.len();
+                self.side.push_str(&unescaped);
+                (start..start + unescaped.len()).into()
+            }
+        })
     }
 
     pub(super) fn get(&self, span: Span) -> &str {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::protocol::decode::{Channel, decode_in_full};
-use crate::protocol::json::Value;
+use crate::protocol::json::{place, plain};
 use crate::protocol::line::{Body, Line, Span, Strings};
 use crate::protocol::members::{Member, Members};
 use crate::protocol::shape::{Field, Shape};
@@ -55,10 +55,7 @@ impl LineDecoder {
 /// Decodes a line that has the shape.
 fn decode_alike(shape: &Shape, strings: &Strings<'_>, line: &Range<usize>) -> Option<Line> {
     let fields = shape.fields(&strings.text[line.clone()])?;
-    let span = |range: &Range<usize>| Span {
-        start: (line.start + range.start) as u32,
-        end: (line.start + range.end) as u32,
-    };
+    let span = |range: &Range<usize>| Span::from(line.start + range.start..line.start + range.end);
     let body = Body::Process {
         event_id: span(&fields.event_id),
         word: span(&fields.word),
@@ -74,22 +71,22 @@ fn decode_alike(shape: &Shape, strings: &Strings<'_>, line: &Range<usize>) -> Op
 
 /// The shape of a line that was a `process` request, if it has all fields and they need no
 /// unescaping.
-fn shape_of(line: &str, members: &Members) -> Option<Shape> {
-    let plain = |member: &Member| match member {
-        Member::Found(Value::String(string)) if !string.has_escapes => Some(string.inside.clone()),
+fn shape_of(line: &str, members: &Members<'_>) -> Option<Shape> {
+    let place_of = |member| match member {
+        Member::Found(value) => Some(place(line, plain(value)?)),
         _ => None,
     };
-    let src = match &members.src {
+    let src = match members.src {
         Member::Absent => None,
-        member => Some(plain(member)?),
+        member => Some(place_of(member)?),
     };
-    let Member::Found(Value::Number(msg_id)) = &members.msg_id else {
+    let Member::Found(msg_id) = members.msg_id else {
         return None;
     };
     let places = [
-        (msg_id.clone(), Field::MsgId),
-        (plain(&members.event_id)?, Field::EventId),
-        (plain(&members.word)?, Field::Word),
+        (place(line, msg_id), Field::MsgId),
+        (place_of(members.event_id)?, Field::EventId),
+        (place_of(members.word)?, Field::Word),
     ];
     Shape::of(line, places, src)
 }

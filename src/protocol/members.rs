@@ -1,37 +1,42 @@
 //! The members of a line that the protocol knows, as they are met.
 
-use crate::protocol::json::{RawString, Reader, SyntaxError, Value};
-use crate::protocol::unescape::unescape;
+use std::fmt;
 
-/// A member as it was met.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) enum Member {
+use serde::Deserializer;
+use serde::de::{MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::protocol::json::text_of;
+
+/// A member as it was met, with its value as JSON.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) enum Member<'a> {
     #[default]
     Absent,
-    Found(Value),
+    Found(&'a str),
     Repeated,
 }
 
 /// The members that the protocol knows, of a line's envelope and its body.
 #[derive(Debug, Default)]
-pub(super) struct Members {
-    pub(super) src: Member,
-    pub(super) dest: Member,
-    pub(super) body: Member,
-    pub(super) kind: Member,
-    pub(super) msg_id: Member,
-    pub(super) event_id: Member,
-    pub(super) word: Member,
-    pub(super) checkpoint_id: Member,
-    pub(super) node_id: Member,
-    pub(super) node_ids: Member,
-    /// A known member that came again.
+pub(super) struct Members<'a> {
+    pub(super) src: Member<'a>,
+    pub(super) dest: Member<'a>,
+    pub(super) body: Member<'a>,
+    pub(super) kind: Member<'a>,
+    pub(super) msg_id: Member<'a>,
+    pub(super) event_id: Member<'a>,
+    pub(super) word: Member<'a>,
+    pub(super) checkpoint_id: Member<'a>,
+    pub(super) node_id: Member<'a>,
+    pub(super) node_ids: Member<'a>,
+    /// The first known member that came again.
     pub(super) repeated: Option<&'static str>,
 }
 
-impl Members {
+impl<'a> Members<'a> {
     /// Where a member of the body, or of the envelope, is kept.
-    fn known(&mut self, name: &str, in_body: bool) -> Option<(&'static str, &mut Member)> {
+    fn known(&mut self, name: &str, in_body: bool) -> Option<(&'static str, &mut Member<'a>)> {
         Some(match (in_body, name) {
             (true, "type") => ("type", &mut self.kind),
             (true, "msg_id") => ("msg_id", &mut self.msg_id),
@@ -47,11 +52,11 @@ impl Members {
         })
     }
 
-    fn put(&mut self, name: &str, in_body: bool, value: Value) {
+    fn put(&mut self, name: &str, in_body: bool, value: &'a str) {
         let Some((name, member)) = self.known(name, in_body) else {
             return;
         };
-        if *member == Member::Absent {
+        if let Member::Absent = member {
             *member = Member::Found(value);
         } else {
             *member = Member::Repeated;
@@ -61,50 +66,65 @@ impl Members {
 }
 
 /// Reads the members of a line.
-pub(super) fn read_members(reader: &mut Reader<'_>, line: &str) -> Result<Members, SyntaxError> {
+///
+/// # Errors
+///
+/// Why the line is not a JSON object, in words for people.
+pub(super) fn read_members(line: &str) -> Result<Members<'_>, String> {
+    if line.starts_with('\u{feff}') {
+        return Err("it begins with a byte order mark; send UTF-8 without one".to_owned());
+    }
+    let not_json = |reason: &str, column: usize| {
+        format!("not JSON: {reason} at byte {column}; send one JSON object a line")
+    };
+    let start = line.len() - line.trim_ascii_start().len();
+    if !line[start..].starts_with('{') {
+        return Err(not_json("expected an object", start + 1));
+    }
     let mut members = Members::default();
-    let mut name = String::new();
-    reader.open_object()?;
-    let mut is_first = true;
-    while let Some(key) = reader.next_key(is_first)? {
-        is_first = false;
-        let key = key_text(&key, line, &mut name);
-        let is_first_body = key == "body" && members.body == Member::Absent;
-        let value = if is_first_body && reader.peek() == Some(b'{') {
-            read_body_members(reader, line, &mut members)?;
-            Value::Object
-        } else {
-            reader.value()?
-        };
-        members.put(key, false, value);
-    }
-    reader.end()?;
-    Ok(members)
+    let read = read_object(line, &mut members, false);
+    read.map(|()| members).map_err(|error| {
+        let reason = error.to_string();
+        let reason = reason.split_once(" at line ");
+        not_json(reason.map_or("", |(reason, _)| reason), error.column())
+    })
 }
 
-fn read_body_members(
-    reader: &mut Reader<'_>,
-    line: &str,
-    members: &mut Members,
-) -> Result<(), SyntaxError> {
-    let mut name = String::new();
-    reader.open_object()?;
-    let mut is_first = true;
-    while let Some(key) = reader.next_key(is_first)? {
-        is_first = false;
-        let value = reader.value()?;
-        members.put(key_text(&key, line, &mut name), true, value);
-    }
-    Ok(())
+fn read_object<'a>(
+    json: &'a str,
+    members: &mut Members<'a>,
+    in_body: bool,
+) -> serde_json::Result<()> {
+    let mut reader = serde_json::Deserializer::from_str(json);
+    reader.deserialize_map(ObjectVisitor { members, in_body })?;
+    reader.end()
 }
 
-/// The name of a member, unescaped into `buffer` if need be.
-fn key_text<'a>(key: &RawString, line: &'a str, buffer: &'a mut String) -> &'a str {
-    let inside = &line[key.inside.clone()];
-    if !key.has_escapes || key.has_lone_surrogate {
-        return inside;
+/// Puts the members of an object where they are kept.
+struct ObjectVisitor<'m, 'a> {
+    members: &'m mut Members<'a>,
+    in_body: bool,
+}
+
+impl<'a> Visitor<'a> for ObjectVisitor<'_, 'a> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
     }
-    buffer.clear();
-    unescape(inside, buffer);
-    buffer
+
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
+        let Self { members, in_body } = self;
+        while let Some((name, value)) = map.next_entry::<&RawValue, &RawValue>()? {
+            let (name, value) = (text_of(name.get()), value.get());
+            // A name with a lone surrogate is none that the protocol knows.
+            let Some(name) = name else { continue };
+            let is_body = !in_body && name == "body" && value.starts_with('{');
+            if is_body && matches!(members.body, Member::Absent) {
+                read_object(value, members, true).map_err(serde::de::Error::custom)?;
+            }
+            members.put(&name, in_body, value);
+        }
+        Ok(())
+    }
 }

@@ -13,7 +13,6 @@ mod question;
 mod reason;
 mod reply;
 mod shape;
-mod unescape;
 
 pub(crate) use batch::{Batch, BatchReader};
 pub(crate) use line::{Body, Line};

@@ -1,4 +1,4 @@
-//! Framing: from the bytes of a channel to batches of decoded lines, in bounded memory.
+//! Cuts the bytes of an input into lines and decodes these in batches, in bounded memory.
 
 use std::io::{self, Read};
 
@@ -7,15 +7,15 @@ use memchr::{memchr, memrchr};
 use crate::protocol::line::{Line, MAX_LINE_BYTES, Strings, malformed};
 use crate::protocol::line_decoder::LineDecoder;
 
-/// Bytes asked for in one read: a few thousand requests, so that what a read costs is shared by
-/// many, and few enough to stay in the CPU's cache until they are applied.
+/// How many bytes one read asks for: enough for more than a thousand requests, which share the
+/// cost of the read, and few enough to stay in the CPU's cache until the requests are applied.
 const READ_BYTES: usize = 128 << 10;
 
-/// Bytes asked for in one read of a client of the control socket: what these ask for may be
-/// answered before more is read.
+/// How many bytes one read of the control socket asks for: fewer, because the requests that one
+/// read brings may get their replies before the next read.
 const CONTROL_READ_BYTES: usize = 16 << 10;
 
-/// Lines that were read together, with the text that they refer to.
+/// Lines that one read completed, with the text that they refer to.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub(crate) text: String,
@@ -27,21 +27,22 @@ pub(crate) struct Batch {
 pub(crate) struct BatchReader<R> {
     input: R,
     buffer: Box<[u8]>,
-    /// The begin of a line whose end has not been read.
+    /// The beginning of a line whose end has not been read.
     unfinished: Vec<u8>,
-    /// Whether the unfinished line is over the limit, so that the rest of it is dropped.
+    /// Whether the unfinished line is over the limit, so that the reader drops the rest of it.
     is_skipping: bool,
     lines_read: u64,
     decoder: LineDecoder,
 }
 
 impl<R: Read> BatchReader<R> {
-    /// A reader of the stream of events.
+    /// Makes a reader of the stream of events.
     pub(crate) fn new(input: R) -> Self {
         Self::reading(input, READ_BYTES, LineDecoder::default())
     }
 
-    /// A reader of a client of the control socket, who may ask for more.
+    /// Makes a reader of a client of the control socket, which may also send the requests that
+    /// [`LineDecoder::for_control`] decodes.
     pub(crate) fn for_control(input: R) -> Self {
         Self::reading(input, CONTROL_READ_BYTES, LineDecoder::for_control())
     }
@@ -57,11 +58,12 @@ impl<R: Read> BatchReader<R> {
         }
     }
 
-    /// The lines that are completed by the next read, perhaps none; `None` at the end of input.
+    /// Reads once, and returns the lines that this completes, perhaps none; `None` at the end of
+    /// input.
     ///
     /// # Errors
     ///
-    /// What the input returns, except interruptions.
+    /// Every error of the input except an interruption.
     pub(crate) fn read(&mut self) -> io::Result<Option<Batch>> {
         let count = loop {
             match self.input.read(&mut self.buffer) {
@@ -72,7 +74,7 @@ impl<R: Read> BatchReader<R> {
         Ok((count > 0).then(|| self.complete(count)))
     }
 
-    /// The last line, if it did not end with a newline. To be called at the end of input.
+    /// Returns the last line if it does not end with a newline. Call this at the end of input.
     pub(crate) fn finish(mut self) -> Batch {
         let rest = std::mem::take(&mut self.unfinished);
         if self.is_skipping || !rest.is_empty() {
@@ -96,8 +98,8 @@ impl<R: Read> BatchReader<R> {
         self.decode(bytes)
     }
 
-    /// Keeps no more of a line that is over the limit. A line may have `MAX_LINE_BYTES` bytes
-    /// and a carriage return.
+    /// Drops what was read of a line that is over the limit. A line may have `MAX_LINE_BYTES`
+    /// bytes and a carriage return.
     fn drop_excess(&mut self) {
         if self.is_skipping || self.unfinished.len() > MAX_LINE_BYTES + 1 {
             self.is_skipping = true;
@@ -105,7 +107,7 @@ impl<R: Read> BatchReader<R> {
         }
     }
 
-    /// Decodes lines, given without the newline of the last one.
+    /// Decodes lines; the last one comes without its newline.
     fn decode(&mut self, bytes: Vec<u8>) -> Batch {
         match String::from_utf8(bytes) {
             Ok(text) => self.decode_text(text),
@@ -138,7 +140,7 @@ impl<R: Read> BatchReader<R> {
         Batch { text, lines }
     }
 
-    /// Decodes lines of which at least one is not UTF-8: each for itself.
+    /// Decodes lines one by one; at least one of them is not UTF-8.
     fn decode_bytes(&mut self, bytes: &[u8]) -> Batch {
         let mut text = String::with_capacity(bytes.len());
         let mut ends = Vec::new();
@@ -155,7 +157,7 @@ impl<R: Read> BatchReader<R> {
         };
         let mut start = 0;
         for (end, is_utf8, length) in ends {
-            // That a line is too long is said first, as of one whose bytes were dropped.
+            // A line that is also too long is refused for that, as one is whose bytes were dropped.
             self.is_skipping |= length > MAX_LINE_BYTES + 1;
             lines.extend(if is_utf8 || self.is_skipping {
                 self.decode_one(&mut strings, start, end)

@@ -1,4 +1,4 @@
-//! Decoding a line member by member, and what is wrong with one.
+//! Decodes a line member by member, or says what is wrong with it.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use crate::inspect::Query;
 use crate::protocol::json::{excess, is_array_of_strings, kind_of};
 use crate::protocol::line::{Body, Line, Span, Strings, malformed};
 use crate::protocol::members::{Member, Members, read_members};
-use crate::protocol::question::read_question;
+use crate::protocol::query::read_query;
 use crate::protocol::reason::{NUMBER, Problem, Reason};
 
 /// Where a line comes from.
@@ -15,11 +15,11 @@ pub(super) enum Channel {
     /// The stream of events.
     #[default]
     Stream,
-    /// A client of the control socket, who may also ask questions and delete checkpoints.
+    /// A client of the control socket, which may also send queries and delete checkpoints.
     Control,
 }
 
-/// Decodes a line member by member, and returns them too.
+/// Decodes a line member by member, and returns its members too.
 pub(super) fn decode_in_full<'a>(
     strings: &mut Strings<'a>,
     range: Range<usize>,
@@ -56,6 +56,7 @@ pub(super) fn decode_in_full<'a>(
     (line, members)
 }
 
+/// Reads the number of the request, if it has one.
 fn read_msg_id(members: &Members<'_>) -> Result<Option<u64>, Reason> {
     let problem = match members.msg_id {
         Member::Absent => return Ok(None),
@@ -89,7 +90,7 @@ fn check_excess(members: &Members<'_>, line: &str) -> Result<(), Reason> {
     })
 }
 
-/// Reads the members that a request of its type needs.
+/// Reads the members that a request of the body's type needs.
 fn read_body(members: &Members<'_>, strings: &mut Strings<'_>) -> Result<Body, Reason> {
     match members.body {
         Member::Found(body) if body.starts_with('{') => {}
@@ -120,7 +121,7 @@ fn read_body(members: &Members<'_>, strings: &mut Strings<'_>) -> Result<Body, R
     })
 }
 
-/// Reads a request that only clients of the control socket may make.
+/// Reads a request that only a client of the control socket may send.
 fn read_control(
     kind: Span,
     members: &Members<'_>,
@@ -133,14 +134,12 @@ fn read_control(
             let checkpoint_id = id.map_err(|reason| reason.to_string())?;
             Ok(Body::DeleteCheckpoint { checkpoint_id })
         }
-        name if Query::NAMES.contains(&name) => {
-            Ok(Body::Query(Box::new(read_question(name, line)?)))
-        }
+        name if Query::NAMES.contains(&name) => Ok(Body::Query(Box::new(read_query(name, line)?))),
         _ => Ok(Body::Unknown { kind }),
     }
 }
 
-/// Reads a member that must be a string; how long it may be is checked with the request.
+/// Reads a member that must be a string; [`check_lengths`] checks its length later.
 fn read_text(
     name: &'static str,
     member: Member<'_>,
@@ -153,7 +152,7 @@ fn read_text(
     span.ok_or_else(|| wrong(name, member, "a string"))
 }
 
-/// Reads a member that must be a string and not empty, and is in no request to the processor.
+/// Reads a member that must be a string and not empty, and that the processor never gets.
 fn read_name(
     name: &'static str,
     member: Member<'_>,
@@ -169,6 +168,7 @@ fn read_name(
     }
 }
 
+/// Checks the lengths of the strings that the processor gets.
 fn check_lengths(body: Body, strings: &Strings<'_>) -> Result<Body, String> {
     let request = body.request_from(|span| strings.get(span));
     match request.map_or(Ok(()), |request| request.check_lengths()) {
@@ -177,7 +177,7 @@ fn check_lengths(body: Body, strings: &Strings<'_>) -> Result<Body, String> {
     }
 }
 
-/// Why a member that is not of the expected type is wrong.
+/// Says why a member that is not of the expected type is wrong.
 fn wrong(name: &'static str, member: Member<'_>, expected: &'static str) -> Reason {
     let problem = match member {
         Member::Absent => Problem::Missing,

@@ -1,8 +1,8 @@
-//! What the protocol asks of a JSON text beyond what serde_json checks.
+//! Checks what the protocol demands of a JSON text and serde_json does not check.
 //!
-//! A line is first read as raw values, whose grammar is that of RFC 8259 and no more: serde_json
-//! bounds neither their nesting nor their numbers, and lets lone surrogates pass. So a reply to a
-//! line that has one of these can still name its request.
+//! [`members`](super::members) reads a line as raw values. For these serde_json checks the grammar
+//! of RFC 8259 and no more: it bounds neither nesting nor numbers, and lets lone surrogates pass.
+//! So a reply can name its request even if the line has one of these.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -11,10 +11,10 @@ use serde_json::Deserializer;
 
 use crate::protocol::reason::Problem;
 
-/// The most levels of arrays and objects, the outermost included.
+/// The most levels of arrays and objects that a line may have, with the outermost one.
 pub(super) const MAX_NESTING: usize = 128;
 
-/// Finds what JSON allows and the protocol does not, in a line that is JSON.
+/// Finds in a line, which must be JSON, what JSON allows and the protocol does not.
 pub(super) fn excess(line: &str) -> Option<Problem> {
     let mut depth = 0;
     let mut is_deep = false;
@@ -41,7 +41,8 @@ pub(super) fn excess(line: &str) -> Option<Problem> {
     is_deep.then_some(Problem::Nesting)
 }
 
-/// The text that a JSON string spells; `None` if the value is no string, or has a lone surrogate.
+/// Returns the text that a JSON string spells; `None` if the value is no string, or has a lone
+/// surrogate.
 pub(super) fn text_of(value: &str) -> Option<Cow<'_, str>> {
     match plain(value) {
         Some(text) => Some(Cow::Borrowed(text)),
@@ -49,18 +50,19 @@ pub(super) fn text_of(value: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-/// What stands between the quotes of a JSON string without escapes.
+/// Returns what stands between the quotes of a JSON string; `None` if the value is no string, or
+/// has escapes.
 pub(super) fn plain(value: &str) -> Option<&str> {
     let inside = value.strip_prefix('"')?.strip_suffix('"')?;
     (!inside.contains('\\')).then_some(inside)
 }
 
-/// Whether a value is an array that has at least one element, and only strings.
+/// Tells whether a value is an array that has at least one element, and only strings.
 pub(super) fn is_array_of_strings(value: &str) -> bool {
     serde_json::from_str(value).is_ok_and(|strings: Vec<String>| !strings.is_empty())
 }
 
-/// The kind of a value, in words for people.
+/// Names the kind of a value, in words for people.
 pub(super) fn kind_of(value: &str) -> &'static str {
     match value.as_bytes() {
         [b'"', ..] => "a string",
@@ -73,7 +75,7 @@ pub(super) fn kind_of(value: &str) -> &'static str {
     }
 }
 
-/// Where a part of a text stands in it.
+/// Returns where a part of a text stands in that text.
 pub(super) fn place(text: &str, part: &str) -> Range<usize> {
     let start = part.as_ptr().addr() - text.as_ptr().addr();
     start..start + part.len()

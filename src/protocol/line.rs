@@ -1,4 +1,4 @@
-//! A line as it is decoded: spans of its batch's text, and what they ask for.
+//! A decoded line: what it asks for, and where its strings stand in its batch's text.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -7,10 +7,10 @@ use crate::inspect::Query;
 use crate::protocol::json::{place, text_of};
 use crate::request::Request;
 
-/// The most bytes of a line, its end not included.
+/// The most bytes that a line may have, without its newline.
 pub(super) const MAX_LINE_BYTES: usize = 1 << 20;
 
-/// A piece of a batch's text, which is far below 4 GiB: a read and a line.
+/// A piece of a batch's text, which has far less than 4 GiB: one read and one line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span {
     pub(super) start: u32,
@@ -18,7 +18,7 @@ pub(crate) struct Span {
 }
 
 impl Span {
-    /// The text of the span, in the batch that it came from.
+    /// Returns the piece of `text`, which must be the text of the span's batch.
     pub(crate) fn of(self, text: &str) -> &str {
         &text[self.start as usize..self.end as usize]
     }
@@ -61,7 +61,7 @@ pub(crate) enum Body {
     },
     Commit,
     Rollback,
-    /// A question of a client of the control socket.
+    /// A query of a client of the control socket.
     Query(Box<Query>),
     Init {
         node_id: Span,
@@ -70,16 +70,17 @@ pub(crate) enum Body {
     Unknown {
         kind: Span,
     },
-    /// Not a request: why, in words for people.
+    /// No request; the string says why, in words for people.
     Malformed(Box<str>),
 }
 
 impl Body {
-    /// The request for the processor; `None` if the line is answered without it.
+    /// Returns the request for the processor; `None` if the reply needs no processor.
     pub(crate) fn request<'a>(&self, text: &'a str) -> Option<Request<'a>> {
         self.request_from(|span| span.of(text))
     }
 
+    /// Returns the same as [`request`](Self::request), with the text of a span by `text`.
     pub(super) fn request_from<'a>(&self, text: impl Fn(Span) -> &'a str) -> Option<Request<'a>> {
         Some(match *self {
             Self::Process { event_id, word } => Request::Process {
@@ -104,7 +105,7 @@ impl Body {
     }
 }
 
-/// A line that is malformed as a whole.
+/// Makes a line of which nothing can be read.
 pub(super) fn malformed(number: u64, reason: impl std::fmt::Display) -> Line {
     let body = Body::Malformed(format!("line {number}: {reason}").into());
     Line {
@@ -114,16 +115,16 @@ pub(super) fn malformed(number: u64, reason: impl std::fmt::Display) -> Line {
     }
 }
 
-/// Where the strings of a batch are kept: those without escapes where they stand in the text,
-/// the others unescaped in `side`, which will be appended to the text.
+/// The strings of a batch. A string without escapes stays where it is in `text`; any other one
+/// is unescaped into `side`, which will be appended to the text.
 pub(super) struct Strings<'a> {
     pub(super) text: &'a str,
     pub(super) side: &'a mut String,
 }
 
 impl Strings<'_> {
-    /// Where the text stands that a JSON string of the batch spells; `None` if the value is no
-    /// string, or has a lone surrogate.
+    /// Returns where the text stands that a JSON string of the batch spells, and unescapes it if
+    /// need be; `None` if the value is no string, or has a lone surrogate.
     pub(super) fn span(&mut self, value: &str) -> Option<Span> {
         Some(match text_of(value)? {
             Cow::Borrowed(plain) => place(self.text, plain).into(),
@@ -135,6 +136,7 @@ impl Strings<'_> {
         })
     }
 
+    /// Returns the text of a span.
     pub(super) fn get(&self, span: Span) -> &str {
         let (start, end) = (span.start as usize, span.end as usize);
         match start.checked_sub(self.text.len()) {

@@ -1,4 +1,5 @@
-//! Decoding lines one after the other: one like the line before as a whole, others in full.
+//! Decodes lines one after the other: quickly if a line looks like the ones before it, and
+//! otherwise member by member.
 
 use std::ops::Range;
 
@@ -8,10 +9,10 @@ use crate::protocol::line::{Body, Line, Span, Strings};
 use crate::protocol::members::{Member, Members};
 use crate::protocol::shape::{Field, Shape};
 
-/// So many lines of another shape in a row make theirs the one that is expected.
+/// After this many lines in a row that do not have the expected shape, a new one is expected.
 const MISSES: u32 = 8;
 
-/// Decodes lines, the sooner the more they are alike.
+/// Decodes lines, and does so faster if they are alike.
 #[derive(Debug, Default)]
 pub(super) struct LineDecoder {
     shape: Option<Shape>,
@@ -20,7 +21,8 @@ pub(super) struct LineDecoder {
 }
 
 impl LineDecoder {
-    /// A decoder of what a client of the control socket may ask for.
+    /// Makes a decoder that also takes the requests that only a client of the control socket may
+    /// send.
     pub(super) fn for_control() -> Self {
         Self {
             channel: Channel::Control,
@@ -28,7 +30,7 @@ impl LineDecoder {
         }
     }
 
-    /// Decodes the line that stands at `range` of the text, the `number`th of the input.
+    /// Decodes the line that stands at `range` of the text, and is line `number` of the input.
     pub(super) fn decode(
         &mut self,
         strings: &mut Strings<'_>,
@@ -52,7 +54,7 @@ impl LineDecoder {
     }
 }
 
-/// Decodes a line that has the shape.
+/// Decodes a line that has the expected shape; `None` if it has another one.
 fn decode_alike(shape: &Shape, strings: &Strings<'_>, line: &Range<usize>) -> Option<Line> {
     let fields = shape.fields(&strings.text[line.clone()])?;
     let span = |range: &Range<usize>| Span::from(line.start + range.start..line.start + range.end);
@@ -69,8 +71,8 @@ fn decode_alike(shape: &Shape, strings: &Strings<'_>, line: &Range<usize>) -> Op
     })
 }
 
-/// The shape of a line that was a `process` request, if it has all fields and they need no
-/// unescaping.
+/// Returns the shape of a line that is a `process` request, if it has all fields and none of
+/// them has escapes.
 fn shape_of(line: &str, members: &Members<'_>) -> Option<Shape> {
     let place_of = |member| match member {
         Member::Found(value) => Some(place(line, plain(value)?)),
@@ -97,18 +99,21 @@ mod tests {
 
     use super::*;
 
-    /// One of three ways to write a request.
+    /// Writes a request in one of three ways.
     fn alike(order: usize, msg_id: u32, id: &str, word: &str) -> String {
         match order {
-            0 => format!(
-                r#"{{"src":"s","body":{{"type":"process","msg_id":{msg_id},"event_id":"{id}","word":"{word}"}}}}"#
-            ),
-            1 => format!(
-                r#"{{"body": {{"word": "{word}", "event_id": "{id}", "msg_id": {msg_id}, "type": "process"}}, "src": "s"}}"#
-            ),
-            _ => format!(
-                r#"{{"x":[1],"body":{{"event_id":"{id}","msg_id":{msg_id},"word":"{word}","type":"process"}} }}"#
-            ),
+            0 => {
+                let fields = format!(r#""msg_id":{msg_id},"event_id":"{id}","word":"{word}""#);
+                format!(r#"{{"src":"s","body":{{"type":"process",{fields}}}}}"#)
+            }
+            1 => {
+                let fields = format!(r#""word": "{word}", "event_id": "{id}", "msg_id": {msg_id}"#);
+                format!(r#"{{"body": {{{fields}, "type": "process"}}, "src": "s"}}"#)
+            }
+            _ => {
+                let fields = format!(r#""event_id":"{id}","msg_id":{msg_id},"word":"{word}""#);
+                format!(r#"{{"x":[1],"body":{{{fields},"type":"process"}} }}"#)
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-//! The members of a line that the protocol knows, as they are met.
+//! Finds the members of a line that the protocol knows.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::protocol::json::text_of;
 
-/// A member as it was met, with its value as JSON.
+/// What a line has of a member, with its value as JSON.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) enum Member<'a> {
     #[default]
@@ -17,7 +17,7 @@ pub(super) enum Member<'a> {
     Repeated,
 }
 
-/// The members that the protocol knows, of a line's envelope and its body.
+/// The members of a line's envelope and body that the protocol knows.
 #[derive(Debug, Default)]
 pub(super) struct Members<'a> {
     pub(super) src: Member<'a>,
@@ -30,12 +30,12 @@ pub(super) struct Members<'a> {
     pub(super) checkpoint_id: Member<'a>,
     pub(super) node_id: Member<'a>,
     pub(super) node_ids: Member<'a>,
-    /// The first known member that came again.
+    /// The first of these members that came a second time.
     pub(super) repeated: Option<&'static str>,
 }
 
 impl<'a> Members<'a> {
-    /// Where a member of the body, or of the envelope, is kept.
+    /// Returns where a member of the body, or of the envelope, is kept.
     fn known(&mut self, name: &str, in_body: bool) -> Option<(&'static str, &mut Member<'a>)> {
         Some(match (in_body, name) {
             (true, "type") => ("type", &mut self.kind),
@@ -52,6 +52,7 @@ impl<'a> Members<'a> {
         })
     }
 
+    /// Keeps a member if the protocol knows it.
     fn put(&mut self, name: &str, in_body: bool, value: &'a str) {
         let Some((name, member)) = self.known(name, in_body) else {
             return;
@@ -90,6 +91,7 @@ pub(super) fn read_members(line: &str) -> Result<Members<'_>, String> {
     })
 }
 
+/// Reads the members of a JSON object, which is a line or its body.
 fn read_object<'a>(
     json: &'a str,
     members: &mut Members<'a>,
@@ -100,7 +102,7 @@ fn read_object<'a>(
     reader.end()
 }
 
-/// Puts the members of an object where they are kept.
+/// Keeps the members of an object that the protocol knows.
 struct ObjectVisitor<'m, 'a> {
     members: &'m mut Members<'a>,
     in_body: bool,

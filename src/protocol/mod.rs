@@ -1,7 +1,12 @@
-//! The wire: one JSON object a line, in both directions. The only module that knows JSON there.
+//! The wire: one JSON object a line, in both directions. No other module knows JSON there.
 //!
-//! Requests are decoded in batches, on another thread than the one that applies them, into spans
-//! of the batch's own text: an event costs no allocation.
+//! A *request* changes the state, a *query* is a request that changes nothing, and a *reply*
+//! answers a request. A *line* is one line of input.
+//!
+//! One thread decodes lines in batches, and another one applies the requests. A decoded line
+//! refers to its batch's text by spans, so that an event costs no allocation as long as its line
+//! looks like the line before it; [`shape`] decodes those. Any other line costs a few allocations:
+//! serde_json reads it, and [`members`] and [`json`] add what the protocol demands beyond JSON.
 
 mod batch;
 mod decode;
@@ -9,7 +14,7 @@ mod json;
 mod line;
 mod line_decoder;
 mod members;
-mod question;
+mod query;
 mod reason;
 mod reply;
 mod shape;

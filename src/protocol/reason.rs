@@ -1,17 +1,18 @@
-//! Why a line that is JSON is no request, in words for people.
+//! Says why a line that is JSON is no request, in words for people.
 
 use crate::protocol::json::MAX_NESTING;
 
-/// What a member that is a number must be.
+/// What a member must be that is a number.
 pub(super) const NUMBER: &str = "an integer from 0 to 18446744073709551615";
 
-/// Why a line is malformed: a member and what is wrong with it.
+/// The reason why a line is malformed: a member, and what is wrong with it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reason {
     pub(super) member: &'static str,
     pub(super) problem: Problem,
 }
 
+/// What is wrong with a member.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Problem {
     Missing,

@@ -1,4 +1,4 @@
-//! Encoding: replies as lines, in exactly the style that the protocol prescribes.
+//! Writes replies, in exactly the style that the protocol prescribes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,38 +10,38 @@ use crate::protocol::line::Body;
 use crate::request::{Answer, Outcome, Refusal, Reply, Request};
 use crate::state::counts::WordCount;
 
-/// What stands in front of the value of a member that is not the first.
+/// What stands before the value of a member that is not the first.
 macro_rules! name {
     ($name:literal) => {
         concat!(", \"", $name, "\": ").as_bytes()
     };
 }
 
-/// How the body of a reply begins.
+/// The beginning of the body of a reply.
 macro_rules! kind {
     ($kind:literal) => {
         concat!("{\"type\": \"", $kind, "\"").as_bytes()
     };
 }
 
-/// Every `type` of a request, as it is told to people.
+/// Every `type` of a request, in words for people.
 const REQUEST_TYPES: &str = "process, checkpoint, restore, commit, rollback and init";
 
-/// The same for a client of the control socket.
+/// Every `type` of a request of a client of the control socket, in words for people.
 const CONTROL_TYPES: &str = "process, checkpoint, restore, commit, rollback, init, \
      delete_checkpoint, stats, counts, list_checkpoints, show_checkpoint, diff_checkpoints, \
      outputs, get_event, get_word, history and dump";
 
-/// How much of an unknown type is shown to its sender.
+/// How many characters of an unknown type a reply shows.
 const MAX_SHOWN_CHARS: usize = 64;
 
-/// Codes of error replies; they follow Maelstrom's.
+/// The codes of error replies, which follow Maelstrom's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ErrorCode {
     NotSupported = 10,
     TemporarilyUnavailable = 11,
     MalformedRequest = 12,
-    /// Of questions: what is stored cannot be read, and asking again does not help.
+    /// Of queries: the node cannot read what is stored, and another try does not help.
     Crash = 13,
     KeyDoesNotExist = 20,
 }
@@ -56,7 +56,7 @@ impl ErrorCode {
     ];
 }
 
-/// Counts the errors that were answered, by code.
+/// Counts the error replies by their code.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ErrorCounts(Arc<[AtomicU64; ErrorCode::ALL.len()]>);
 
@@ -68,7 +68,7 @@ impl ErrorCounts {
         }
     }
 
-    /// Each code, and how many errors had it.
+    /// Returns each code, and how many error replies had it.
     pub(crate) fn by_code(&self) -> impl Iterator<Item = (u64, u64)> {
         let counts = ErrorCode::ALL.iter().zip(&*self.0);
         counts.map(|(code, count)| (*code as u64, count.load(Ordering::Relaxed)))
@@ -84,11 +84,11 @@ pub(crate) struct Addressee<'a> {
     pub(crate) msg_id: Option<u64>,
 }
 
-/// Writes replies, and remembers how: bare, or wrapped once a node id is known.
+/// Writes replies: bare, or wrapped after an `init` has given a node id.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ReplyWriter {
     node: Option<Node>,
-    /// Whether it writes to a client of the control socket, which may ask for more.
+    /// Whether it writes to a client of the control socket, which may send more types of requests.
     is_control: bool,
     errors: ErrorCounts,
 }
@@ -100,7 +100,7 @@ struct Node {
 }
 
 impl ReplyWriter {
-    /// A writer to a client of the control socket.
+    /// Makes a writer to a client of the control socket.
     pub(crate) fn for_control(errors: ErrorCounts) -> Self {
         Self {
             is_control: true,
@@ -108,7 +108,7 @@ impl ReplyWriter {
         }
     }
 
-    /// A writer to the output. The errors that it writes are counted.
+    /// Makes a writer to the output, which counts the errors that it writes.
     pub(crate) fn for_output(errors: ErrorCounts) -> Self {
         Self {
             errors,
@@ -116,7 +116,7 @@ impl ReplyWriter {
         }
     }
 
-    /// Takes the id of an `init` request: from here on replies are wrapped.
+    /// Takes the id of an `init` request: after this, replies are wrapped.
     fn set_node_id(&mut self, id: &str) {
         let next_msg_id = self.node.as_ref().map_or(0, |node| node.next_msg_id);
         self.node = Some(Node {
@@ -125,8 +125,8 @@ impl ReplyWriter {
         });
     }
 
-    /// Writes the reply to a request that the processor answered. A request without a number
-    /// gets one only if it was refused.
+    /// Writes the reply to a request that the processor has carried out or refused. A request
+    /// without a number gets a reply only if it was refused.
     pub(crate) fn answer(
         &mut self,
         out: &mut Vec<u8>,
@@ -141,6 +141,7 @@ impl ReplyWriter {
         }
     }
 
+    /// Writes the reply to a request that the processor has carried out.
     fn reply(
         &mut self,
         out: &mut Vec<u8>,
@@ -181,12 +182,12 @@ impl ReplyWriter {
                 self.begin(out, to, kind!("rolled_back"));
                 number_member(out, name!("discarded_count"), *discarded_count);
             }
-            (reply, request) => unreachable!("{reply:?} never answers {request:?} on the wire"),
+            (reply, request) => unreachable!("{reply:?} is never the reply to {request:?}"),
         }
         self.end(out);
     }
 
-    /// Writes the reply to a line that is no request to the processor.
+    /// Writes the reply to a line that asks nothing of the processor.
     pub(crate) fn answer_line(
         &mut self,
         out: &mut Vec<u8>,
@@ -217,27 +218,27 @@ impl ReplyWriter {
         }
     }
 
-    /// What will write the lines that answer a question; they share one number of the node.
+    /// Makes the writer of the replies to one query, which share one number of the node.
     pub(crate) fn answer_later(&mut self, src: Option<&str>, in_reply_to: u64) -> AnswerWriter {
-        let mut answer = AnswerWriter {
+        let mut replies = AnswerWriter {
             writer: self.clone(),
             src: src.map(str::to_owned),
             in_reply_to,
             before_record: Vec::new(),
-            behind_record: Vec::new(),
+            after_record: Vec::new(),
         };
         if let Some(node) = &mut self.node {
             node.next_msg_id += 1;
         }
         let mut before = Vec::new();
-        answer.begin(&mut before, kind!("record"));
+        replies.begin(&mut before, kind!("record"));
         before.extend_from_slice(name!("record"));
-        answer.before_record = before;
-        self.end(&mut answer.behind_record);
-        answer
+        replies.before_record = before;
+        self.end(&mut replies.after_record);
+        replies
     }
 
-    /// Writes, as the answer to no request, why a client is not served any further.
+    /// Writes why a client is not served any longer, which is the reply to no request.
     pub(crate) fn unavailable(&mut self, out: &mut Vec<u8>, why: &str) {
         let to = Addressee {
             src: None,
@@ -246,7 +247,7 @@ impl ReplyWriter {
         self.error(out, to, ErrorCode::TemporarilyUnavailable, why);
     }
 
-    /// Writes an error reply, whether or not the request has a number.
+    /// Writes an error reply, also to a request without a number.
     fn error(&mut self, out: &mut Vec<u8>, to: Addressee<'_>, code: ErrorCode, text: &str) {
         self.errors.count(code);
         self.begin(out, to, kind!("error"));
@@ -281,30 +282,30 @@ impl ReplyWriter {
     }
 }
 
-/// Writes the lines that answer one question.
+/// Writes the replies to one query: one for each record, and a last one.
 #[derive(Debug)]
 pub(crate) struct AnswerWriter {
     writer: ReplyWriter,
     src: Option<String>,
     in_reply_to: u64,
     before_record: Vec<u8>,
-    behind_record: Vec<u8>,
+    after_record: Vec<u8>,
 }
 
 impl AnswerWriter {
-    /// The line of a record, which is given as JSON, in parts that follow each other.
+    /// Returns the parts of the reply that has a record, which is given as JSON.
     pub(crate) fn record<'a>(&'a self, record: &'a [u8]) -> [&'a [u8]; 3] {
-        [&self.before_record, record, &self.behind_record]
+        [&self.before_record, record, &self.after_record]
     }
 
-    /// Writes the last line: how many records there were.
+    /// Writes the last reply, with the number of records.
     pub(crate) fn end(&self, out: &mut Vec<u8>, records: u64) {
         self.line(out, kind!("end"), |out| {
             number_member(out, name!("records"), records)
         });
     }
 
-    /// Writes why there are no more records.
+    /// Writes the error that ends the records.
     pub(crate) fn error(&self, out: &mut Vec<u8>, error: &InspectError) {
         let code = match error {
             InspectError::UnknownCheckpoint { .. }
@@ -323,7 +324,7 @@ impl AnswerWriter {
         self.refuse(out, code, &error.to_string());
     }
 
-    /// Writes that there are no more records now.
+    /// Writes why there are no more records now.
     pub(crate) fn unavailable(&self, out: &mut Vec<u8>, why: &str) {
         self.refuse(out, ErrorCode::TemporarilyUnavailable, why);
     }
@@ -355,7 +356,7 @@ fn code_of(refusal: &Refusal) -> ErrorCode {
     match refusal {
         Refusal::Empty { .. } | Refusal::TooLong { .. } => ErrorCode::MalformedRequest,
         Refusal::UnknownCheckpoint { .. } => ErrorCode::KeyDoesNotExist,
-        // The second is of requests that have no line.
+        // Only a call of the library is refused with `AfterRefused`, and never a line.
         Refusal::LowDisk { .. } | Refusal::AfterRefused => ErrorCode::TemporarilyUnavailable,
     }
 }

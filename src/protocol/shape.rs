@@ -1,9 +1,10 @@
-//! The shape of the line before: most senders write all their requests alike.
+//! Decodes a line quickly that has the shape of an earlier one: most senders write all their
+//! requests alike.
 //!
-//! A line that was decoded as a `process` request is cut at its three values that differ from
-//! event to event. If the next line has the same text around its own values, it is the same
-//! request with these, and need not be read member by member. Whatever differs, down to a blank,
-//! is read in full, so that nothing depends on this but speed.
+//! A `process` request is cut at the three values that differ from event to event. If a later
+//! line has the same text around its own values, it is the same request with those values, and
+//! need not be read member by member. A line that differs by as little as a blank is read in
+//! full, so that only the speed depends on this.
 
 use std::ops::Range;
 
@@ -25,27 +26,27 @@ pub(super) struct Fields {
     pub(super) word: Range<usize>,
 }
 
-/// What stands before, between and behind the fields of a line.
+/// The text before, between and after the fields of a line.
 #[derive(Debug)]
 pub(super) struct Shape {
-    /// Each field, with the text in front of it.
+    /// Each field, with the text before it.
     fields: [(Box<str>, Field); 3],
     end: Box<str>,
-    /// Where the sender is named, which is in front of all fields.
+    /// Where the sender is named, which is before all fields.
     src: Option<Range<usize>>,
 }
 
 impl Shape {
-    /// The shape of a line whose fields stand at these places. `None` if the sender is not named
-    /// in front of them, or not plainly.
+    /// Returns the shape of a line whose fields stand at these places; `None` if the sender is
+    /// named after one of them.
     pub(super) fn of(
         line: &str,
         mut places: [(Range<usize>, Field); 3],
         src: Option<Range<usize>>,
     ) -> Option<Self> {
         places.sort_by_key(|(place, _)| place.start);
-        let is_in_front = |src: &Range<usize>| src.end <= places[0].0.start;
-        if !src.as_ref().is_none_or(is_in_front) {
+        let is_before = |src: &Range<usize>| src.end <= places[0].0.start;
+        if !src.as_ref().is_none_or(is_before) {
             return None;
         }
         let mut from = 0;
@@ -61,12 +62,12 @@ impl Shape {
         })
     }
 
-    /// Where the sender is named.
+    /// Returns where the sender is named.
     pub(super) fn src(&self) -> Option<&Range<usize>> {
         self.src.as_ref()
     }
 
-    /// The fields of a line that has this shape.
+    /// Returns the fields of a line that has this shape; `None` if it has another one.
     pub(super) fn fields(&self, line: &str) -> Option<Fields> {
         let mut fields = Fields::default();
         let mut at = 0;
@@ -88,13 +89,14 @@ impl Shape {
     }
 }
 
+/// Moves `at` by this many bytes, and returns where they stand.
 fn take(at: &mut usize, bytes: usize) -> Range<usize> {
     let start = *at;
     *at += bytes;
     start..*at
 }
 
-/// The number that a text begins with, as JSON writes it, and how many digits it has.
+/// Reads the number that a text begins with, as JSON writes it, and counts its digits.
 fn number(text: &[u8]) -> Option<(u64, usize)> {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let mut number = 0_u64;

@@ -1,4 +1,4 @@
-//! Reading a question of a client of the control socket.
+//! Reads a query of a client of the control socket.
 
 use std::fmt;
 
@@ -9,12 +9,12 @@ use serde_json::Value;
 use crate::inspect::Query;
 use crate::protocol::reason::{NUMBER, Problem, Reason};
 
-/// Reads the question of this name that is the body of a line.
-pub(super) fn read_question(name: &str, line: &str) -> Result<Query, String> {
-    let of_question = |error: serde_json::Error| format!("the members of {name}: {error}");
+/// Reads the query of this name that is the body of a line.
+pub(super) fn read_query(name: &str, line: &str) -> Result<Query, String> {
+    let in_members = |error: serde_json::Error| format!("the members of {name}: {error}");
     let Envelope {
         body: Members(members),
-    } = serde_json::from_str(line).map_err(of_question)?;
+    } = serde_json::from_str(line).map_err(in_members)?;
     let names = members.iter().map(|(member, _)| member);
     let again = names.enumerate().find_map(|(index, member)| {
         let mut before = members[..index].iter();
@@ -34,27 +34,29 @@ pub(super) fn read_question(name: &str, line: &str) -> Result<Query, String> {
                 _ => wrong,
             }
         });
-        wrong.map_or_else(|| of_question(error), |reason| reason.to_string())
+        wrong.map_or_else(|| in_members(error), |reason| reason.to_string())
     })
 }
 
+/// The envelope of a query.
 #[derive(Deserialize)]
 struct Envelope {
     body: Members,
 }
 
-/// The members of an object in their order, also those that come again.
+/// The members of an object in their order, with all that come more than once.
 struct Members(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Members {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(OfMembers)
+        deserializer.deserialize_map(MembersVisitor)
     }
 }
 
-struct OfMembers;
+/// Reads the members of an object.
+struct MembersVisitor;
 
-impl<'de> Visitor<'de> for OfMembers {
+impl<'de> Visitor<'de> for MembersVisitor {
     type Value = Members;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -70,7 +72,7 @@ impl<'de> Visitor<'de> for OfMembers {
     }
 }
 
-/// What a member of questions must be.
+/// What a member of a query must be.
 #[derive(Debug, Clone, Copy)]
 struct Kind {
     member: &'static str,
@@ -78,7 +80,7 @@ struct Kind {
     is_met_by: fn(&Value) -> bool,
 }
 
-/// The member that is an output.
+/// The name of the member that is an output.
 const AFTER: &str = "after";
 
 const KINDS: [Kind; 11] = [
@@ -95,7 +97,8 @@ const KINDS: [Kind; 11] = [
     Kind::new("incidentals", "true or false", Value::is_boolean),
 ];
 
-/// What an output must have, each under the name that is told.
+/// What an output must have: the name of each member, and its kind under the name that a reply
+/// gives it.
 const OF_AN_OUTPUT: [(&str, Kind); 4] = [
     ("offset", Kind::new("after.offset", NUMBER, Value::is_u64)),
     ("event_id", Kind::of_strings("after.event_id")),
@@ -103,7 +106,7 @@ const OF_AN_OUTPUT: [(&str, Kind); 4] = [
     ("count", Kind::new("after.count", NUMBER, Value::is_u64)),
 ];
 
-/// Why a value is no output.
+/// Says why a value is no output; `None` if it is one.
 fn wrong_in_output(value: &Value) -> Option<Reason> {
     OF_AN_OUTPUT.into_iter().find_map(|(member, kind)| {
         let problem = Problem::Missing;
@@ -130,11 +133,12 @@ impl Kind {
         Self::new(member, "a string", Value::is_string)
     }
 
+    /// Returns the kind of a member.
     fn of(member: &str) -> Option<Self> {
         KINDS.into_iter().find(|kind| kind.member == member)
     }
 
-    /// Why a value of the member is none.
+    /// Says why a value is not of this kind; `None` if it is.
     fn wrong(self, value: &Value) -> Option<Reason> {
         let Self {
             member,

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use serde::de::IgnoredAny;
 use serde_json::Deserializer;
 
 use crate::protocol::reason::Problem;
@@ -22,11 +23,13 @@ pub(super) fn excess(line: &str) -> Option<Problem> {
     while let Some(byte) = line.as_bytes().get(at) {
         match byte {
             b'"' => {
-                let mut strings = Deserializer::from_str(&line[at..]).into_iter::<String>();
-                let Some(Ok(_)) = strings.next() else {
+                let mut values = Deserializer::from_str(&line[at..]).into_iter::<IgnoredAny>();
+                values.next();
+                let end = at + values.byte_offset();
+                if text_of(&line[at..end]).is_none() {
                     return Some(Problem::LoneSurrogate);
-                };
-                at += strings.byte_offset();
+                }
+                at = end;
                 continue;
             }
             b'[' | b'{' => {

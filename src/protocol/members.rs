@@ -86,8 +86,9 @@ pub(super) fn read_members(line: &str) -> Result<Members<'_>, String> {
     let read = read_object(line, &mut members, false);
     read.map(|()| members).map_err(|error| {
         let reason = error.to_string();
-        let reason = reason.split_once(" at line ");
-        not_json(reason.map_or("", |(reason, _)| reason), error.column())
+        // serde_json takes every line for line 1, which would mislead the sender.
+        let reason = reason.split(" at line ").next().unwrap_or_default();
+        not_json(reason, error.column())
     })
 }
 
@@ -128,5 +129,27 @@ impl<'a> Visitor<'a> for ObjectVisitor<'_, 'a> {
             members.put(&name, in_body, value);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_json_is_told_with_its_place() {
+        for (line, expected) in [
+            (" not JSON", "expected an object at byte 2"),
+            (r#"{"a":1 "b":2}"#, "expected `,` or `}` at byte 8"),
+            (r#"{"a":[01]}"#, "invalid number at byte 8"),
+            (r#"{"a":1}x"#, "trailing characters at byte 8"),
+            (r#"{"body":{"a":"#, "EOF while parsing a value at byte 13"),
+        ] {
+            let why = read_members(line).expect_err(line);
+            assert_eq!(
+                why,
+                format!("not JSON: {expected}; send one JSON object a line")
+            );
+        }
     }
 }

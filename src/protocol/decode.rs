@@ -42,7 +42,7 @@ pub(super) fn decode_in_full<'a>(
         .map_err(|reason| reason.to_string())
         .and_then(|body| match body {
             Body::Unknown { kind } if channel == Channel::Control => {
-                read_control(kind, &members, strings, line)
+                read_control(kind, &members, strings)
             }
             body => Ok(body),
         })
@@ -126,7 +126,6 @@ fn read_control(
     kind: Span,
     members: &Members<'_>,
     strings: &mut Strings<'_>,
-    line: &str,
 ) -> Result<Body, String> {
     match strings.get(kind) {
         "delete_checkpoint" => {
@@ -134,7 +133,10 @@ fn read_control(
             let checkpoint_id = id.map_err(|reason| reason.to_string())?;
             Ok(Body::DeleteCheckpoint { checkpoint_id })
         }
-        name if Query::NAMES.contains(&name) => Ok(Body::Query(Box::new(read_query(name, line)?))),
+        name if Query::NAMES.contains(&name) => match members.body {
+            Member::Found(body) => Ok(Body::Query(Box::new(read_query(name, body)?))),
+            Member::Absent | Member::Repeated => Ok(Body::Unknown { kind }),
+        },
         _ => Ok(Body::Unknown { kind }),
     }
 }

@@ -3,33 +3,26 @@
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde_json::Value;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::{Map, Value};
 
 use crate::inspect::Query;
 use crate::protocol::reason::{NUMBER, Problem, Reason};
 
-/// Reads the query of this name that is the body of a line.
-pub(super) fn read_query(name: &str, line: &str) -> Result<Query, String> {
+/// Reads the query of this name, which is the body of a line.
+pub(super) fn read_query(name: &str, body: &str) -> Result<Query, String> {
     let in_members = |error: serde_json::Error| format!("the members of {name}: {error}");
-    let Envelope {
-        body: Members(members),
-    } = serde_json::from_str(line).map_err(in_members)?;
-    let names = members.iter().map(|(member, _)| member);
-    let again = names.enumerate().find_map(|(index, member)| {
-        let mut before = members[..index].iter();
-        Kind::of(member).filter(|_| before.any(|(before, _)| before == member))
-    });
-    if let Some(Kind { member, .. }) = again {
+    let Members { members, repeated } = serde_json::from_str(body).map_err(in_members)?;
+    if let Some(member) = repeated {
         let problem = Problem::Repeated;
         return Err(Reason { member, problem }.to_string());
     }
-    let body = Value::Object(members.iter().cloned().collect());
-    Query::deserialize(body).map_err(|error| {
-        let mut members = members.iter();
-        let wrong = members.find_map(|(member, value)| {
-            let wrong = Kind::of(member)?.wrong(value);
-            match member.as_str() {
+    let members = Value::Object(members);
+    Query::deserialize(&members).map_err(|error| {
+        let wrong = KINDS.into_iter().find_map(|kind| {
+            let value = members.get(kind.member)?;
+            let wrong = kind.wrong(value);
+            match kind.member {
                 AFTER => wrong.or_else(|| wrong_in_output(value)),
                 _ => wrong,
             }
@@ -38,14 +31,12 @@ pub(super) fn read_query(name: &str, line: &str) -> Result<Query, String> {
     })
 }
 
-/// The envelope of a query.
-#[derive(Deserialize)]
-struct Envelope {
-    body: Members,
+/// The members of a body that a query may have, and its type.
+struct Members {
+    members: Map<String, Value>,
+    /// The first of them that came a second time.
+    repeated: Option<&'static str>,
 }
-
-/// The members of an object in their order, with all that come more than once.
-struct Members(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Members {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -53,7 +44,7 @@ impl<'de> Deserialize<'de> for Members {
     }
 }
 
-/// Reads the members of an object.
+/// Reads the members of an object that a query may have.
 struct MembersVisitor;
 
 impl<'de> Visitor<'de> for MembersVisitor {
@@ -64,11 +55,17 @@ impl<'de> Visitor<'de> for MembersVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
-        let mut members = Vec::new();
-        while let Some(member) = map.next_entry()? {
-            members.push(member);
+        let mut members = Map::new();
+        let mut repeated = None;
+        while let Some(member) = map.next_key::<String>()? {
+            let kind = Kind::of(&member);
+            if kind.is_none() && member != "type" {
+                map.next_value::<IgnoredAny>()?;
+            } else if members.insert(member, map.next_value()?).is_some() {
+                repeated = repeated.or(kind.map(|kind| kind.member));
+            }
         }
-        Ok(Members(members))
+        Ok(Members { members, repeated })
     }
 }
 

@@ -8,7 +8,8 @@ use humantime::format_rfc3339_millis;
 use serde::Serialize;
 
 use crate::error::StorageError;
-use crate::inspect::{InspectError, Record, Sink, Source, View, ranges};
+use crate::inspect::record::{self, Record, Source};
+use crate::inspect::{InspectError, Sink, View, ranges};
 use crate::state::counts::WordCount;
 use crate::state::position_set::PositionSet;
 use crate::store::Checkpoint;
@@ -152,17 +153,18 @@ impl View {
         let absorbed = self.absorbed_by_restores()?;
         for stored in self.reader.checkpoints() {
             let (name, checkpoint) = stored?;
-            sink(&Record::Checkpoint {
-                name: &name,
+            sink(&Record::Checkpoint(record::Checkpoint {
+                name: name.into(),
                 events: checkpoint.timeline.len(),
                 pending: self.pending_of(&checkpoint, &absorbed),
                 position: checkpoint.position.0,
-                outputs: checkpoint.outputs,
+                outputs: Some(checkpoint.outputs),
+                last_commit: None,
                 source: checkpoint.source.as_deref().map(Source::of),
                 committed_source: checkpoint.committed_source.as_deref().map(Source::of),
                 timeline: ranges(&checkpoint.timeline),
                 created_at_ms: with_incidentals.then_some(checkpoint.created_at_ms),
-            })?;
+            }))?;
         }
         Ok(())
     }

@@ -5,7 +5,6 @@ use xxhash_rust::xxh3::Xxh3;
 
 /// The last line of a dump that is whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename = "digest")]
 pub struct Digest {
     /// How many lines are before it.
     pub records: u64,

@@ -12,7 +12,7 @@ pub(crate) mod json_text;
 mod output;
 mod outputs;
 mod query;
-mod record;
+pub mod record;
 mod stats;
 
 use std::fmt;
@@ -36,7 +36,7 @@ pub use error::InspectError;
 pub use event::FoundEvent;
 pub use output::{CommittedOutput, LastOutput};
 pub use query::{Filter, Milestone, Query};
-pub use record::{MoveKind, OutputStatus, Record, Section, Source};
+pub use record::{OutputStatus, Record, Section, Source, SwitchKind};
 pub use stats::{ProcessStats, Stats, TreeStats};
 
 /// What sled may cache of a copy.
@@ -170,9 +170,9 @@ impl View {
             Section::Counts => self.count_records(&mut sink),
             Section::Checkpoints => self.checkpoint_records(with_incidentals, &mut sink),
             Section::Commits => self.commits(with_incidentals, &mut sink),
-            Section::Moves => self.moves(with_incidentals, &mut sink),
+            Section::Switches => self.switches(with_incidentals, &mut sink),
             Section::Outputs => self.all_outputs(&mut sink),
-            Section::Seen => self.seen(&mut sink),
+            Section::Events => self.events(&mut sink),
         }
     }
 
@@ -195,7 +195,7 @@ impl View {
             ),
             ("outputs", scalars.outputs.into()),
             ("last_commit", scalars.last_commit.into()),
-            ("moves", scalars.moves.into()),
+            ("switches", scalars.moves.into()),
             ("autocommit", scalars.autocommit.into()),
             ("source", source(&scalars.source)),
             ("committed_source", source(&scalars.committed_source)),
@@ -213,9 +213,10 @@ impl View {
             values.push(("groups", self.stored.record.group.into()));
             values.push(("fingerprint_seed", self.stored.format.seed.into()));
         }
-        values
-            .into_iter()
-            .try_for_each(|(name, value)| sink(&Record::Meta { name, value }))
+        values.into_iter().try_for_each(|(name, value)| {
+            let name = name.into();
+            sink(&Record::Meta(record::Meta { name, value }))
+        })
     }
 
     fn count_records<E: From<StorageError>>(&self, sink: Sink<'_, E>) -> Result<(), E> {
@@ -227,10 +228,10 @@ impl View {
             &self.timeline,
         )?;
         counts.into_sorted().iter().try_for_each(|c| {
-            sink(&Record::Count {
-                word: &c.word,
+            sink(&Record::Count(record::Count {
+                word: (&*c.word).into(),
                 count: c.count,
-            })
+            }))
         })
     }
 
@@ -318,58 +319,61 @@ impl View {
         for release in self.releases(0)? {
             let release = release?;
             if let Some(commit) = release.commit {
-                sink(&Record::Commit {
+                sink(&Record::Commit(record::Commit {
                     commit: commit.number,
                     first_offset: release.first_output,
                     outputs: release.released.len(),
                     position: commit.position.0,
                     committed_at_ms: with_incidentals.then_some(commit.committed_at_ms),
-                })?;
+                }))?;
             }
         }
         Ok(())
     }
 
-    fn moves<E: From<StorageError>>(
+    fn switches<E: From<StorageError>>(
         &self,
         with_incidentals: bool,
         sink: Sink<'_, E>,
     ) -> Result<(), E> {
         for made in self.reader.moves() {
-            let Move { number, record } = made?;
-            let kind = match record.checkpoint_id {
-                Some(_) => MoveKind::Restore,
-                None => MoveKind::Rollback,
+            let Move {
+                number,
+                record: made,
+            } = made?;
+            let kind = match made.checkpoint_id {
+                Some(_) => SwitchKind::Restore,
+                None => SwitchKind::Rollback,
             };
-            sink(&Record::Move {
+            sink(&Record::Switch(record::Switch {
                 number,
                 kind,
-                checkpoint: record.checkpoint_id.as_deref(),
-                position: record.position.0,
-                reached: record.reached.0,
-                events_left: record.events_left,
-                events_back: record.events_back,
-                last_commit: record.last_commit,
-                made_at_ms: with_incidentals.then_some(record.made_at_ms),
-            })?;
+                checkpoint: made.checkpoint_id.as_deref().map(Into::into),
+                position: made.position.0,
+                reached: made.reached.0,
+                events_left: made.events_left,
+                events_back: made.events_back,
+                last_commit: made.last_commit,
+                made_at_ms: with_incidentals.then_some(made.made_at_ms),
+            }))?;
         }
         Ok(())
     }
 
-    fn seen<E: From<StorageError>>(&self, sink: Sink<'_, E>) -> Result<(), E> {
+    fn events<E: From<StorageError>>(&self, sink: Sink<'_, E>) -> Result<(), E> {
         let sets = &self.stored.sets;
         for block in self.reader.blocks_from(Position::FIRST)? {
             let mut cursor = block?.cursor();
             while let Some((position, entry)) = cursor.next()? {
                 entry.event_id.with_text(|event_id| {
-                    sink(&Record::Seen {
+                    sink(&Record::Event(record::Event {
                         position: position.0,
-                        event_id,
-                        word: entry.word,
+                        event_id: event_id.into(),
+                        word: entry.word.into(),
                         count: entry.count,
                         in_state: self.timeline.contains(position),
                         settled: sets.settled.contains(position),
-                    })
+                    }))
                 })?;
             }
         }

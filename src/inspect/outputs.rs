@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use crate::error::StorageError;
 use crate::inspect::output::{CommittedOutput, LastOutput};
-use crate::inspect::{InspectError, OutputStatus, Record, Sink, View};
+use crate::inspect::record::{Output, OutputStatus, Record};
+use crate::inspect::{InspectError, Sink, View};
 use crate::state::position::Position;
 use crate::state::position_set::slice;
 use crate::store::bytes::entry::Entry;
@@ -140,15 +141,15 @@ fn output<E>(
     sink: Sink<'_, E>,
 ) -> Result<(), E> {
     entry.event_id.with_text(|event_id| {
-        sink(&Record::Output {
-            status: place.map_or(OutputStatus::Pending, |_| OutputStatus::Committed),
+        sink(&Record::Output(Output {
+            status: place.map_or(OutputStatus::Pending, |_| OutputStatus::Released),
             offset: place.map(|place| place.offset),
             commit: place.and_then(|place| place.commit),
             position: position.0,
-            event_id,
-            word: entry.word,
+            event_id: event_id.into(),
+            word: entry.word.into(),
             count: entry.count,
-        })
+        }))
     })
 }
 

@@ -5,9 +5,8 @@ use std::io::Write;
 use serde::{Deserialize, Serialize};
 
 use crate::error::StorageError;
-use crate::inspect::{
-    CommittedOutput, DumpDigest, InspectError, LastOutput, Record, Section, View,
-};
+use crate::inspect::record::{Count, Record, Section};
+use crate::inspect::{CommittedOutput, DumpDigest, InspectError, LastOutput, View};
 use crate::state::counts::WordCount;
 use crate::state::position_set::PositionSet;
 use crate::store::Move;
@@ -113,10 +112,13 @@ impl Filter {
             return true;
         };
         let name = match record {
-            Record::Count { word, .. } => word,
-            Record::Checkpoint { name, .. } => name,
-            Record::Output { event_id, .. } | Record::Seen { event_id, .. } => event_id,
-            Record::Meta { .. } | Record::Commit { .. } | Record::Move { .. } => return false,
+            Record::Count(count) => &count.word,
+            Record::Checkpoint(checkpoint) => &checkpoint.name,
+            Record::Output(output) => &output.event_id,
+            Record::Event(event) => &event.event_id,
+            Record::Meta(_) | Record::Commit(_) | Record::Switch(_) | Record::Digest(_) => {
+                return false;
+            }
         };
         name.starts_with(&**prefix)
     }
@@ -298,9 +300,8 @@ impl View {
                 if !filter.is_whole() {
                     return Ok(());
                 }
-                let digest = digest.line();
-                let digest = serde_json::to_vec(&digest).map_err(InspectError::Unspeakable)?;
-                sink(&digest)
+                let digest = serde_json::to_vec(&Record::Digest(digest.line()));
+                sink(&digest.map_err(InspectError::Unspeakable)?)
             }
         }
     }
@@ -352,10 +353,10 @@ impl View {
         F: FnMut(&[u8]) -> Result<(), E>,
     {
         counts.iter().try_for_each(|WordCount { word, count }| {
-            lines.add(&Record::Count {
-                word,
+            lines.add(&Record::Count(Count {
+                word: (&**word).into(),
                 count: *count,
-            })
+            }))
         })
     }
 

@@ -1,17 +1,17 @@
 //! Taking in a dump, line by line.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::BufRead;
+
+use serde::Deserialize;
 
 use crate::Request;
 use crate::driver::{self, Applier};
 use crate::engine::Engine;
-use crate::inspect::{DumpDigest, MoveKind, OutputStatus};
+use crate::inspect::record::{self, OutputStatus, Ranges, Record, Source, SwitchKind};
+use crate::inspect::{Digest, DumpDigest};
 use crate::load::error::LoadError;
-use crate::load::lines::{
-    CheckpointLine, CommitLine, CountLine, MetaLine, MoveLine, OutputLine, Ranges, SeenLine,
-    kind_of, source_of,
-};
 use crate::processor::Rest;
 use crate::state::counts::word_hash;
 use crate::state::position::Position;
@@ -49,7 +49,7 @@ pub(super) struct Loader {
     said: BTreeMap<&'static str, u64>,
     counts_digest: u64,
     /// The commits whose outputs have not all come.
-    commits: VecDeque<CommitLine>,
+    commits: VecDeque<record::Commit>,
     /// The offset after the last output of each commit.
     commit_ends: Vec<u64>,
     /// Checkpoints of a dump of format 4, each with the number of its last commit.
@@ -59,25 +59,6 @@ pub(super) struct Loader {
     /// The position of the last output, and its commit.
     last_output: (Position, Option<u64>),
     loaded: Loaded,
-}
-
-/// Why a line is none of a dump.
-enum Wrong {
-    Json(serde_json::Error),
-    Kind,
-    Load(LoadError),
-}
-
-impl From<serde_json::Error> for Wrong {
-    fn from(error: serde_json::Error) -> Self {
-        Self::Json(error)
-    }
-}
-
-impl From<LoadError> for Wrong {
-    fn from(error: LoadError) -> Self {
-        Self::Load(error)
-    }
 }
 
 impl Loader {
@@ -102,34 +83,26 @@ impl Loader {
     pub(super) fn load(mut self, mut input: impl BufRead) -> Result<Loaded, LoadError> {
         let mut digest = DumpDigest::default();
         let mut line = Vec::new();
-        let stored = loop {
+        let stored: Digest = loop {
             line.clear();
             input
                 .read_until(b'\n', &mut line)
                 .map_err(LoadError::Input)?;
             let lines = digest.records();
+            if line.is_empty() && lines == 0 {
+                return Err(LoadError::Empty);
+            }
             let (text, is_whole) = match line.strip_suffix(b"\n") {
                 Some(text) => (text, true),
                 None => (&*line, false),
             };
-            if kind_of(text) == Some(b"digest") {
-                match serde_json::from_slice(text) {
-                    Ok(stored) => break stored,
-                    Err(_) if !is_whole => return Err(LoadError::CutOff { lines }),
-                    Err(error) => return Err(wrong_line(lines + 1, text, &error.to_string())),
-                }
-            }
-            if line.is_empty() && lines == 0 {
-                return Err(LoadError::Empty);
-            }
-            if !is_whole {
-                return Err(LoadError::CutOff { lines });
-            }
-            self.take(text).map_err(|wrong| match wrong {
-                Wrong::Json(error) => wrong_line(lines + 1, text, &error.to_string()),
-                Wrong::Kind => wrong_line(lines + 1, text, "its type is unknown"),
-                Wrong::Load(error) => error,
-            })?;
+            let record = match serde_json::from_slice(text) {
+                Ok(Record::Digest(stored)) => break stored,
+                _ if !is_whole => return Err(LoadError::CutOff { lines }),
+                Ok(record) => record,
+                Err(error) => return Err(wrong_line(lines + 1, text, &error)),
+            };
+            self.take(record, (lines + 1, text))?;
             digest.add(text);
             if lines.is_multiple_of(LINES_A_LOOK) {
                 self.look_for_room()?;
@@ -145,59 +118,77 @@ impl Loader {
         self.finish()
     }
 
-    fn take(&mut self, text: &[u8]) -> Result<(), Wrong> {
-        let kind = kind_of(text).ok_or(Wrong::Kind)?;
-        if kind != b"meta" && self.said.is_empty() {
-            return Err(LoadError::Partial.into());
+    /// Takes in a record, which is this line of the dump.
+    fn take(&mut self, record: Record<'_>, (line, text): (u64, &[u8])) -> Result<(), LoadError> {
+        if !matches!(record, Record::Meta(_)) && self.said.is_empty() {
+            return Err(LoadError::Partial);
         }
-        if !matches!(kind, b"meta" | b"count" | b"checkpoint" | b"commit") {
+        if matches!(
+            record,
+            Record::Switch(_) | Record::Output(_) | Record::Event(_)
+        ) {
             self.take_old_checkpoints()?;
         }
-        match kind {
-            b"seen" => self.take_seen(&serde_json::from_slice(text)?)?,
-            b"output" => self.take_output(&serde_json::from_slice(text)?)?,
-            b"count" => {
-                let CountLine { word, count } = serde_json::from_slice(text)?;
+        match record {
+            Record::Event(event) => self.take_event(&event)?,
+            Record::Output(output) => self.take_output(&output)?,
+            Record::Count(record::Count { word, count }) => {
                 let digest = word_hash(&word).wrapping_mul(count);
                 self.counts_digest = self.counts_digest.wrapping_add(digest);
             }
-            b"meta" => self.take_meta(&serde_json::from_slice(text)?)?,
-            b"checkpoint" => self.take_checkpoint(serde_json::from_slice(text)?)?,
-            b"commit" => self.take_commit(serde_json::from_slice(text)?)?,
-            b"move" => self.take_move(serde_json::from_slice(text)?),
-            _ => return Err(Wrong::Kind),
+            Record::Meta(meta) => self
+                .take_meta(meta)?
+                .map_err(|error| wrong_line(line, text, &error))?,
+            Record::Checkpoint(checkpoint) => self.take_checkpoint(checkpoint)?,
+            Record::Commit(commit) => self.take_commit(commit)?,
+            Record::Switch(switch) => self.take_switch(switch),
+            Record::Digest(_) => unreachable!("a digest ends the dump"),
         }
         Ok(())
     }
 
-    fn take_meta(&mut self, line: &MetaLine<'_>) -> Result<(), Wrong> {
+    /// Takes in a scalar or a set; the inner error says that its value is of another type.
+    fn take_meta(
+        &mut self,
+        record::Meta { name, value }: record::Meta<'_>,
+    ) -> Result<Result<(), serde_json::Error>, LoadError> {
+        // A set is read before it is known whether it is true.
+        let set = match &*name {
+            "timeline" | "released" | "absorbed" => match Ranges::deserialize(&value) {
+                Ok(ranges) => self.set_of(&ranges)?,
+                Err(error) => return Ok(Err(error)),
+            },
+            _ => PositionSet::default(),
+        };
+        Ok(self.take_value(&name, &value, set))
+    }
+
+    fn take_value(
+        &mut self,
+        name: &str,
+        value: &serde_json::Value,
+        set: PositionSet,
+    ) -> Result<(), serde_json::Error> {
         const NUMBERS: [&str; 6] = [
             "position",
             "events",
             "pending",
             "outputs",
             "last_commit",
-            "moves",
+            "switches",
         ];
-        let value = line.value.get();
-        match &*line.name {
-            "timeline" => self.rest.timeline = self.set_of(&serde_json::from_str(value)?)?,
-            "released" => {
-                let released = self.set_of(&serde_json::from_str(value)?)?;
-                self.rest.settled.released = Released::new(released, None);
-            }
-            "autocommit" => self.rest.autocommit = serde_json::from_str(value)?,
-            "absorbed" => {
-                self.rest.settled.absorbed = self.set_of(&serde_json::from_str(value)?)?;
-            }
-            "source" => self.rest.source = source_of(serde_json::from_str(value)?),
-            "committed_source" => {
-                self.rest.committed_source = source_of(serde_json::from_str(value)?);
-            }
+        let source = || Ok(Option::deserialize(value)?.map(Source::into_bytes));
+        match name {
+            "timeline" => self.rest.timeline = set,
+            "released" => self.rest.settled.released = Released::new(set, None),
+            "absorbed" => self.rest.settled.absorbed = set,
+            "autocommit" => self.rest.autocommit = bool::deserialize(value)?,
+            "source" => self.rest.source = source()?,
+            "committed_source" => self.rest.committed_source = source()?,
             name => {
                 // What else there may be is of the old directory alone.
                 if let Some(name) = NUMBERS.into_iter().find(|known| *known == name) {
-                    self.said.insert(name, serde_json::from_str(value)?);
+                    self.said.insert(name, u64::deserialize(value)?);
                 }
             }
         }
@@ -227,22 +218,22 @@ impl Loader {
         self.said.get(name).copied().unwrap_or_default()
     }
 
-    fn take_checkpoint(&mut self, line: CheckpointLine<'_>) -> Result<(), LoadError> {
+    fn take_checkpoint(&mut self, record: record::Checkpoint<'_>) -> Result<(), LoadError> {
         let checkpoint = Checkpoint {
-            timeline: self.set_of(&line.timeline)?,
-            position: Position(line.position),
-            outputs: line.outputs.unwrap_or_default(),
-            source: source_of(line.source),
-            committed_source: source_of(line.committed_source),
-            created_at_ms: line.created_at_ms,
+            timeline: self.set_of(&record.timeline)?,
+            position: Position(record.position),
+            outputs: record.outputs.unwrap_or_default(),
+            source: record.source.map(Source::into_bytes),
+            committed_source: record.committed_source.map(Source::into_bytes),
+            created_at_ms: record.created_at_ms.unwrap_or_default(),
         };
+        let name = record.name.into_owned();
         self.loaded.checkpoints += 1;
-        match (line.outputs, line.last_commit) {
+        match (record.outputs, record.last_commit) {
             (None, Some(last_commit)) => {
-                self.old_checkpoints
-                    .push((line.name, checkpoint, last_commit));
+                self.old_checkpoints.push((name, checkpoint, last_commit));
             }
-            _ => self.applier.rebuild().checkpoint(line.name, checkpoint),
+            _ => self.applier.rebuild().checkpoint(name, checkpoint),
         }
         Ok(())
     }
@@ -263,7 +254,7 @@ impl Loader {
         Ok(())
     }
 
-    fn take_commit(&mut self, line: CommitLine) -> Result<(), LoadError> {
+    fn take_commit(&mut self, line: record::Commit) -> Result<(), LoadError> {
         let number = self.commit_ends.len() as u64 + 1;
         agree("commits go on at number", number, line.commit)?;
         self.commit_ends
@@ -272,23 +263,23 @@ impl Loader {
         Ok(())
     }
 
-    fn take_move(&mut self, line: MoveLine) {
-        let checkpoint_id = line.checkpoint.filter(|_| line.kind == MoveKind::Restore);
+    fn take_switch(&mut self, record: record::Switch<'_>) {
+        let checkpoint_id = record.checkpoint.map(Cow::into_owned);
         self.applier.rebuild().a_move(Move {
-            number: line.number,
+            number: record.number,
             record: MoveRecord {
-                checkpoint_id,
-                position: Position(line.position),
-                reached: Position(line.reached),
-                events_left: line.events_left,
-                events_back: line.events_back,
-                last_commit: line.last_commit,
-                made_at_ms: line.made_at_ms,
+                checkpoint_id: checkpoint_id.filter(|_| record.kind == SwitchKind::Restore),
+                position: Position(record.position),
+                reached: Position(record.reached),
+                events_left: record.events_left,
+                events_back: record.events_back,
+                last_commit: record.last_commit,
+                made_at_ms: record.made_at_ms.unwrap_or_default(),
             },
         });
     }
 
-    fn take_output(&mut self, line: &OutputLine) -> Result<(), LoadError> {
+    fn take_output(&mut self, line: &record::Output<'_>) -> Result<(), LoadError> {
         if line.status == OutputStatus::Pending {
             // Pending outputs are what the timeline has and the log has not.
             return Ok(());
@@ -330,13 +321,13 @@ impl Loader {
     }
 
     /// Takes in what a commit released, all of which has come.
-    fn take_released_by(&mut self, line: &CommitLine) -> Result<(), LoadError> {
+    fn take_released_by(&mut self, line: &record::Commit) -> Result<(), LoadError> {
         let first_output = self.loaded.outputs - line.outputs;
         agree("a commit begins at offset", first_output, line.first_offset)?;
         let commit = Commit {
             number: line.commit,
             position: Position(line.position),
-            committed_at_ms: line.committed_at_ms,
+            committed_at_ms: line.committed_at_ms.unwrap_or_default(),
         };
         self.take_release(Some(commit));
         Ok(())
@@ -358,7 +349,7 @@ impl Loader {
         });
     }
 
-    fn take_seen(&mut self, line: &SeenLine<'_>) -> Result<(), LoadError> {
+    fn take_event(&mut self, line: &record::Event<'_>) -> Result<(), LoadError> {
         let is_in_state = self.rest.timeline.contains(Position(line.position));
         agree("an event is in the state as", is_in_state, line.in_state)?;
         let (event_id, word) = (&*line.event_id, &*line.word);
@@ -465,10 +456,10 @@ fn contradiction(what: &'static str, expected: String, found: String) -> LoadErr
     }
 }
 
-fn wrong_line(line: u64, text: &[u8], reason: &str) -> LoadError {
+fn wrong_line(line: u64, text: &[u8], error: &serde_json::Error) -> LoadError {
     LoadError::Line {
         line,
-        reason: reason.to_owned(),
+        reason: error.to_string(),
         text: shown(text),
     }
 }

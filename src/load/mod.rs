@@ -4,7 +4,6 @@
 //! whole and closed, so that one which was not finished is never taken for a state.
 
 mod error;
-mod lines;
 mod loader;
 
 use std::io::BufRead;

@@ -58,14 +58,14 @@ const KINDS: [Kind; 7] = [
     Kind::new("commit", "commits"),
     Kind {
         optional: &["checkpoint"],
-        ..Kind::new("move", "moves")
+        ..Kind::new("switch", "switches")
     },
     // Pending outputs have neither.
     Kind {
         optional: &["offset", "commit"],
         ..Kind::new("output", "outputs")
     },
-    Kind::new("seen", "seen"),
+    Kind::new("event", "events"),
 ];
 
 /// Prints the sections that were asked for.

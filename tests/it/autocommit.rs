@@ -4,24 +4,16 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::client::{dump, run_with, scratch_dir};
-use crate::command::{dump_of, on_directory, run, verified};
+use crate::kit::{
+    checkpoint, digest_line, dump, dump_of, event, exit, home_and_data_dir, numbered_input,
+    on_directory, restore, run, run_node, run_on, scratch_dir, stats_of, verified,
+};
 use crate::oracle::{Oracle, Request};
-
-fn event(id: &str, word: &str) -> Request {
-    Request::Process {
-        event_id: id.to_owned(),
-        word: word.to_owned(),
-    }
-}
 
 /// Has a process carry requests out; the replies are held against the oracle.
 fn send(data_dir: &Path, arguments: &[&str], oracle: &mut Oracle, requests: &[Request]) {
-    let lines = (1..).zip(requests);
-    let input: String = lines.map(|(n, request)| request.line(n) + "\n").collect();
-    let (replies, stderr, status) = run_with(data_dir, arguments, input.as_bytes());
-    assert!(status.success(), "{stderr}");
-    let replies = String::from_utf8(replies).expect("it is text");
+    let input = numbered_input(1, requests);
+    let replies = run_node(data_dir, arguments, input).expect_success();
     assert_eq!(replies.lines().count(), requests.len());
     for ((reply, request), msg_id) in replies.lines().zip(requests).zip(1..) {
         let expected = oracle.apply(request).body(msg_id);
@@ -30,22 +22,12 @@ fn send(data_dir: &Path, arguments: &[&str], oracle: &mut Oracle, requests: &[Re
 }
 
 fn outputs(data_dir: &Path) -> Vec<Value> {
-    let shown = run(&mut on_directory("outputs", data_dir, &[]), "").expect_quiet_success();
-    let records = shown.lines().map(serde_json::from_str);
-    records
-        .collect::<Result<_, _>>()
-        .expect("a line is a record")
-}
-
-fn stats(data_dir: &Path) -> Value {
-    let shown = run(&mut on_directory("stats", data_dir, &[]), "").expect_quiet_success();
-    serde_json::from_str(&shown).expect("a record")
+    run_on("outputs", data_dir, &[]).expect_records()
 }
 
 #[test]
-fn outputs_are_released_without_a_commit_and_later_processes_go_on_so() {
-    let home = scratch_dir();
-    let data_dir = home.path().join("data");
+fn outputs_are_released_without_a_commit_by_this_process_and_later_ones() {
+    let (_home, data_dir) = home_and_data_dir();
     let mut oracle = Oracle::new();
     oracle.switch_autocommit_on();
     let requests = [
@@ -62,7 +44,7 @@ fn outputs_are_released_without_a_commit_and_later_processes_go_on_so() {
         &mut oracle,
         &[event("e3", "a"), Request::Rollback],
     );
-    dump::check(&data_dir, &oracle).unwrap_or_else(|reason| panic!("{reason}"));
+    dump::assert_is(&data_dir, &oracle);
     let shown = outputs(&data_dir);
     let ids: Vec<_> = shown
         .iter()
@@ -73,7 +55,7 @@ fn outputs_are_released_without_a_commit_and_later_processes_go_on_so() {
         shown.iter().all(|output| output.get("commit").is_none()),
         "{shown:?}"
     );
-    let stats = stats(&data_dir);
+    let stats = stats_of(&data_dir);
     assert_eq!(stats["autocommit"], true);
     assert_eq!(
         (&stats["committed"], &stats["pending"]),
@@ -84,9 +66,8 @@ fn outputs_are_released_without_a_commit_and_later_processes_go_on_so() {
 }
 
 #[test]
-fn what_is_pending_when_it_is_switched_on_is_released_then_even_if_nothing_is_sent() {
-    let home = scratch_dir();
-    let data_dir = home.path().join("data");
+fn outputs_that_are_pending_when_autocommit_is_switched_on_are_released_then() {
+    let (_home, data_dir) = home_and_data_dir();
     let mut oracle = Oracle::new();
     let requests = [
         event("e1", "a"),
@@ -105,17 +86,15 @@ fn what_is_pending_when_it_is_switched_on_is_released_then_even_if_nothing_is_se
             .iter()
             .all(|output| output.get("commit").is_none())
     );
-    dump::check(&data_dir, &oracle).unwrap_or_else(|reason| panic!("{reason}"));
+    dump::assert_is(&data_dir, &oracle);
     verified(&data_dir);
 }
 
 #[test]
-fn a_dump_of_it_that_is_loaded_goes_on_with_it() {
+fn a_dump_with_autocommit_is_loaded_with_autocommit() {
     let home = scratch_dir();
     let [data_dir, copy] = ["data", "copy"].map(|name| home.path().join(name));
     let mut oracle = Oracle::new();
-    let checkpoint = |id: &str| Request::Checkpoint { id: id.to_owned() };
-    let restore = |id: &str| Request::Restore { id: id.to_owned() };
     // A checkpoint with an output that is still pending in it.
     let before = [
         event("e1", "a"),
@@ -138,7 +117,7 @@ fn a_dump_of_it_that_is_loaded_goes_on_with_it() {
         event("e6", "c"),
     ];
     send(&data_dir, &["--autocommit"], &mut oracle, &after);
-    dump::check(&data_dir, &oracle).unwrap_or_else(|reason| panic!("{reason}"));
+    dump::assert_is(&data_dir, &oracle);
     let dumped = dump_of(&data_dir, &["--incidentals"]);
     run(&mut on_directory("load", &copy, &[]), &dumped).expect_quiet_success();
     verified(&copy);
@@ -151,15 +130,13 @@ fn a_dump_of_it_that_is_loaded_goes_on_with_it() {
     for directory in [&data_dir, &copy] {
         let mut oracle = oracle.clone();
         send(directory, &[], &mut oracle, &again);
-        dump::check(directory, &oracle).unwrap_or_else(|reason| panic!("{reason}"));
+        dump::assert_is(directory, &oracle);
         verified(directory);
     }
     // Written anew it is the same.
-    run(&mut on_directory("compact", &copy, &[]), "")
-        .code
-        .expect("it ended");
+    run_on("compact", &copy, &[]).code().expect("it ended");
     verified(&copy);
-    assert_eq!(stats(&copy)["autocommit"], true);
+    assert_eq!(stats_of(&copy)["autocommit"], true);
 }
 
 #[test]
@@ -178,12 +155,9 @@ fn a_dump_that_releases_a_position_twice_is_refused() {
         let (records, _) = lines
             .split_once("{\"type\":\"digest\"")
             .expect("it has a digest");
-        let digest = xxhash_rust::xxh3::xxh3_64(records.as_bytes());
-        let count = records.lines().count();
-        let digest =
-            format!("{{\"type\":\"digest\",\"records\":{count},\"xxh3\":\"{digest:016x}\"}}");
-        let changed = format!("{records}{digest}\n");
-        let line = run(&mut on_directory("load", &copy, &[]), &changed).expect_refusal(1);
+        let changed = records.to_owned() + &digest_line(records);
+        let line = run(&mut on_directory("load", &copy, &[]), &changed)
+            .expect_refusal(exit::INPUT_OR_OUTPUT);
         assert!(line.contains("contradicts itself"), "{line}");
     }
 }

@@ -9,23 +9,22 @@
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 
-use crate::campaign::setting;
-use crate::client::{Node, PATIENCE, run_with, scratch_dir};
-use crate::command::{binary, on_directory, run};
+use crate::kit::{
+    CheckedNode, Node, Process, binary, event, eventually, exit, home_and_data_dir, record_in,
+    run_node, run_on, scratch_dir, setting,
+};
 use crate::oracle::{Oracle, Request};
 
 /// The process that reads outputs.
-struct Consumer {
-    child: Child,
-}
+struct Consumer(Process);
 
 impl Consumer {
     /// Starts where the file ends.
@@ -36,23 +35,12 @@ impl Consumer {
         command.args(["outputs", "--follow", "--after", &last]);
         command.arg("--data-dir").arg(data_dir).stdin(Stdio::null());
         command.stdout(append.expect("there is room"));
-        let child = command.spawn().expect("the binary can be started");
-        Self { child }
+        Self(Process::start(&mut command))
     }
 
     fn kill(&mut self) {
-        let ended = self.child.try_wait().expect("the child is ours");
-        assert_eq!(ended, None, "it follows until it is killed");
-        self.child.kill().expect("the child is ours");
-        self.child.wait().expect("the child is ours");
-    }
-}
-
-impl Drop for Consumer {
-    /// Kills the process, so that a failed test leaves none running.
-    fn drop(&mut self) {
-        self.child.kill().unwrap_or_default();
-        self.child.wait().map(drop).unwrap_or_default();
+        assert!(!self.0.has_ended(), "it follows until it is killed");
+        self.0.end();
     }
 }
 
@@ -74,10 +62,8 @@ fn cut_to_whole_lines(path: &Path) -> String {
 struct Producer {
     data_dir: PathBuf,
     arguments: &'static [&'static str],
-    node: Node,
-    oracle: Oracle,
+    node: CheckedNode,
     next_event: u64,
-    next_msg_id: u64,
 }
 
 impl Producer {
@@ -89,22 +75,20 @@ impl Producer {
             oracle.switch_autocommit_on();
         }
         Self {
-            node: Node::start(Some(&data_dir), arguments),
+            node: CheckedNode::start(&data_dir, arguments, oracle),
             data_dir,
             arguments,
-            oracle,
             next_event: 0,
-            next_msg_id: 0,
         }
     }
 
     /// Makes a request and waits for its answer.
     fn ask(&mut self, request: &Request) {
-        self.next_msg_id += 1;
-        self.node.send(&request.line(self.next_msg_id));
-        let expected = self.oracle.apply(request).body(self.next_msg_id);
-        let expected = expected.expect("no request fails").plain();
-        assert_eq!(self.node.read_line(), expected);
+        self.node.ask(request);
+    }
+
+    fn oracle(&self) -> &Oracle {
+        &self.node.oracle
     }
 
     /// A few events, some of them old, then what releases or takes back.
@@ -117,15 +101,12 @@ impl Producer {
                 self.next_event
             };
             self.next_event = self.next_event.max(number + 1);
-            self.ask(&Request::Process {
-                event_id: format!("e{number}"),
-                word: format!("w{}", number % 5),
-            });
+            self.ask(&event(format!("e{number}"), format!("w{}", number % 5)));
         }
         let id = "c".to_owned();
         match rng.random_range(0..10) {
             0 => self.ask(&Request::Checkpoint { id }),
-            1 if self.oracle.has_checkpoint(&id) => self.ask(&Request::Restore { id }),
+            1 if self.oracle().has_checkpoint(&id) => self.ask(&Request::Restore { id }),
             2 => self.ask(&Request::Rollback),
             _ => self.ask(&Request::Commit),
         }
@@ -133,32 +114,29 @@ impl Producer {
 
     /// Kills the process; with `in_work`, where a commit may or may not have been made.
     fn kill(&mut self, in_work: bool) {
+        let node = &mut self.node;
         if in_work {
-            self.next_msg_id += 1;
-            self.node.send(&Request::Commit.line(self.next_msg_id));
+            node.node.send(&Request::Commit.line(0));
         }
-        let node = Node::start(None, &[]);
-        std::mem::replace(&mut self.node, node).kill();
-        self.node = Node::start(Some(&self.data_dir), self.arguments);
+        let (no_node, oracle) = (Node::start(None, &[]), node.oracle.clone());
+        std::mem::replace(&mut node.node, no_node).kill();
+        *node = CheckedNode::start(&self.data_dir, self.arguments, oracle);
         if in_work {
             // Sent again it releases what is left. Either way all of it is released then.
-            self.next_msg_id += 1;
-            self.node.send(&Request::Commit.line(self.next_msg_id));
-            self.node.read_line();
-            self.oracle.apply(&Request::Commit);
+            node.node.ask(&Request::Commit.line(0));
+            node.oracle.apply(&Request::Commit);
         }
     }
 }
 
 /// Panics unless the file holds the beginning of the log, or, in time, all of it.
 fn check(file: &Path, oracle: &Oracle, wants_all: bool) {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
+    eventually("all of the log is there", || {
         let text = fs::read_to_string(file).unwrap_or_default();
         let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
         let lines: Vec<&str> = whole.lines().collect();
         for (offset, line) in lines.iter().enumerate() {
-            let output: Value = serde_json::from_str(line).expect("a line is a record");
+            let output: Value = record_in(line);
             let expected = oracle.log().get(offset);
             let expected = expected.unwrap_or_else(|| panic!("{line} was never released"));
             assert_eq!(output["offset"], offset, "{line}");
@@ -166,17 +144,8 @@ fn check(file: &Path, oracle: &Oracle, wants_all: bool) {
             assert_eq!(output["word"], *expected.word, "{line}");
             assert_eq!(output["count"], expected.count, "{line}");
         }
-        if !wants_all || lines.len() == oracle.log().len() {
-            return;
-        }
-        assert!(
-            Instant::now() < deadline,
-            "{} of {}",
-            lines.len(),
-            oracle.log().len()
-        );
-        sleep(Duration::from_millis(10));
-    }
+        !wants_all || lines.len() == oracle.log().len()
+    });
 }
 
 #[test]
@@ -209,7 +178,7 @@ fn consume(autocommit: bool) {
         if rng.random_bool(0.5) {
             consumer.kill();
             of_consumer += 1;
-            check(&file, &producer.oracle, false);
+            check(&file, producer.oracle(), false);
             consumer = Consumer::start(&producer.data_dir, &file);
         } else {
             let is_in_work = rng.random_bool(0.5);
@@ -217,19 +186,19 @@ fn consume(autocommit: bool) {
             producer.kill(is_in_work);
         }
         if kill % 10 == 9 {
-            check(&file, &producer.oracle, true);
+            check(&file, producer.oracle(), true);
         }
     }
-    check(&file, &producer.oracle, true);
-    let outputs = producer.oracle.log().len();
+    check(&file, producer.oracle(), true);
+    let outputs = producer.oracle().log().len();
     println!(
         "{kills} kills, {of_consumer} of the consumer, {in_work} in a commit: {outputs} outputs"
     );
     assert!(kills < 50 || (of_consumer > 10 && in_work > 5 && outputs > 100));
     consumer.kill();
-    producer.node.finish().expect_quiet_success();
+    let oracle = producer.node.stop();
     let restarted = Consumer::start(&producer.data_dir, &file);
-    check(&file, &producer.oracle, true);
+    check(&file, &oracle, true);
     drop(restarted);
 }
 
@@ -248,25 +217,20 @@ fn damage(data_dir: &Path, wanted: &[u8]) {
     assert!(damaged.count() > 0, "sled compresses nothing");
 }
 
-/// What is damaged stays so: whoever follows is told, and does not ask for ever.
+/// What is damaged stays so: a follower is told, and does not ask for ever.
 #[test]
 fn a_follower_of_a_log_that_cannot_be_read_ends_with_an_error_and_the_node_goes_on() {
     const EVENTS: u64 = 20_000;
     const LONE_EVENTS: u64 = 500;
     /// A start then reads only the end of the journal.
     const ARGUMENTS: [&str; 2] = ["--run-every", "1000"];
-    let home = scratch_dir();
-    let data_dir = home.path().join("data");
-    let event = |number: u64| Request::Process {
-        event_id: format!("an id that stands out, {number}."),
-        word: "w".to_owned(),
-    };
+    let (_home, data_dir) = home_and_data_dir();
+    let event = |number: u64| event(format!("an id that stands out, {number}."), "w");
     let lines = (1..EVENTS).map(|number| event(number).line(number) + "\n");
     let input = lines
         .chain([Request::Commit.line(0) + "\n"])
         .collect::<String>();
-    let (_, said, status) = run_with(&data_dir, &ARGUMENTS, input.as_bytes());
-    assert!(status.success(), "{said}");
+    run_node(&data_dir, &ARGUMENTS, input).expect_success();
     // With each write sled moves an old page that is among few others. Before anything is damaged,
     // it is to have moved them all.
     let node = Node::start(Some(&data_dir), &ARGUMENTS);
@@ -274,13 +238,12 @@ fn a_follower_of_a_log_that_cannot_be_read_ends_with_an_error_and_the_node_goes_
         node.send(&event(number).line(number));
         assert!(node.read_line().contains(r#""was_duplicate": false"#));
     }
-    node.finish().expect_quiet_success();
+    node.finish().expect_all_read();
     let node = Node::start(Some(&data_dir), &ARGUMENTS);
     node.send(&event(EVENTS).line(1));
     assert!(node.read_line().contains(r#""was_duplicate": true"#));
     damage(&data_dir, b"an id that stands out, 17.");
-    let followed = run(&mut on_directory("outputs", &data_dir, &["--follow"]), "");
-    assert_eq!(followed.code, Some(5), "{}", followed.stderr);
+    let followed = run_on("outputs", &data_dir, &["--follow"]).expect_status(exit::STORAGE);
     assert!(
         followed.stderr.contains("failed while reading"),
         "{}",
@@ -288,5 +251,5 @@ fn a_follower_of_a_log_that_cannot_be_read_ends_with_an_error_and_the_node_goes_
     );
     node.send(&event(EVENTS + LONE_EVENTS).line(2));
     assert!(node.read_line().contains(r#""was_duplicate": false"#));
-    node.finish().expect_quiet_success();
+    node.finish().expect_all_read();
 }

@@ -1,25 +1,21 @@
 //! The control socket of a running node: clients beside standard input that send the same requests,
 //! ask questions, and delete checkpoints.
 
+use crate::kit::{
+    ErrorReply, SocketClient, binary, event_line, line, node_and_client, run, run_node, scratch_dir,
+};
 mod answers;
-pub mod asked;
 mod bad_clients;
-mod checkpoints;
-mod file;
-mod init;
-mod life;
+mod checkpoint_deletion;
+mod client_life;
+mod client_limit;
+mod envelopes;
+mod full_dump;
+mod linearization;
 mod lives;
-mod places;
-mod shown;
+mod questions;
 mod slow_clients;
-pub mod socket_client;
-mod witness;
-
-use crate::client::reply::ErrorReply;
-use crate::client::{Node, run_once, scratch_dir};
-use crate::command::{binary, run};
-use asked::{event, line};
-use socket_client::SocketClient;
+mod socket_file;
 
 /// What only clients of the socket may ask, each with members that it needs, where there is an
 /// event `e1` and a checkpoint `a`.
@@ -51,10 +47,12 @@ const COMMANDS: [(&str, &[&str]); 8] = [
 
 /// Has a node make events, a commit, a checkpoint and pending outputs.
 fn prepare(client: &mut SocketClient) {
-    let mut lines: Vec<String> = (0..6).map(|id| event(id, &format!("e{id}"), "w")).collect();
+    let mut lines: Vec<String> = (0..6)
+        .map(|id| event_line(id, &format!("e{id}"), "w"))
+        .collect();
     lines.push(line("commit", 6, ""));
     lines.push(line("checkpoint", 7, r#""checkpoint_id":"a""#));
-    lines.extend((8..12).map(|id| event(id, &format!("e{id}"), "x")));
+    lines.extend((8..12).map(|id| event_line(id, &format!("e{id}"), "x")));
     for line in lines {
         let reply = client.ask(&line);
         assert!(!reply.contains(r#""code""#), "{reply}");
@@ -62,18 +60,16 @@ fn prepare(client: &mut SocketClient) {
 }
 
 #[test]
-fn on_standard_input_the_further_requests_are_unknown() {
+fn requests_of_the_control_socket_are_unknown_on_standard_input() {
     let home = scratch_dir();
     let numbered = (1..).zip(ONLY_HERE);
     let input: String = numbered
         .map(|(id, (kind, members))| line(kind, id, members) + "\n")
         .collect();
-    let (stdout, stderr, status) = run_once(&home.path().join("data"), input.as_bytes());
-    assert!(status.success(), "{stderr}");
-    let replies = String::from_utf8(stdout).expect("replies are UTF-8");
+    let replies = run_node(&home.path().join("data"), &[], input).expect_success();
     assert_eq!(replies.lines().count(), ONLY_HERE.len());
     for (msg_id, reply) in (1..).zip(replies.lines()) {
-        let error = ErrorReply::read(reply).unwrap_or_else(|reason| panic!("{reason}"));
+        let error = ErrorReply::of(reply);
         assert_eq!(
             (error.code, error.in_reply_to),
             (10, Some(msg_id)),
@@ -84,10 +80,7 @@ fn on_standard_input_the_further_requests_are_unknown() {
 
 #[test]
 fn an_answer_has_the_records_that_a_command_prints_of_the_directory_at_rest() {
-    let home = scratch_dir();
-    let data_dir = home.path().join("data");
-    let node = Node::start(Some(&data_dir), &[]);
-    let mut client = SocketClient::connect(&data_dir);
+    let (_home, data_dir, node, mut client) = node_and_client();
     prepare(&mut client);
     let mut answered = Vec::new();
     for (kind, members) in ONLY_HERE {
@@ -98,7 +91,7 @@ fn an_answer_has_the_records_that_a_command_prints_of_the_directory_at_rest() {
         assert!(!records.is_empty(), "{kind}");
         answered.push((kind, records));
     }
-    node.finish().expect_quiet_success();
+    node.finish().expect_all_read();
     for (kind, arguments) in COMMANDS {
         let mut command = binary();
         command.args(arguments).arg("--data-dir").arg(&data_dir);

@@ -11,22 +11,17 @@
 
 pub mod life;
 mod pattern;
-pub mod reconcile;
-pub mod source;
 mod tally;
 
-use crate::campaign::{caught, on_all_threads, setting};
-use crate::client::dump::Dump;
-use crate::client::{run_once, scratch_dir};
-use crate::command::expect_no_damage;
+use crate::kit::{
+    Belief, Dump, Life, Source, caught, expect_no_damage, expect_no_reply, on_all_threads,
+    scratch_dir, setting,
+};
 use crate::oracle::Request;
-use life::{End, Home, Life};
+use life::{End, Home};
 use pattern::{Pattern, Phase, Shot};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use reconcile::Belief;
-use source::Source;
-use std::path::Path;
 use tally::Tally;
 
 /// Enough for a state with a history, few enough for the oracle to stay quick.
@@ -53,7 +48,7 @@ fn after_sigkill_the_state_is_that_of_a_prefix_with_every_answered_request() {
     total.check();
 }
 
-/// Kills so many processes on one directory; a failure comes back as the report to print.
+/// Kills this many processes on one directory; a failure comes back as the report to print.
 fn directory(seed: u64, kills: u64) -> Result<Tally, String> {
     let dir = scratch_dir();
     let mut home = Home::below(dir.path());
@@ -162,16 +157,4 @@ impl Directory {
     fn finish(&mut self) -> Result<(), String> {
         self.belief.run(&self.home.data, vec![Request::Commit])
     }
-}
-
-/// Opens the directory and closes it cleanly.
-pub fn expect_no_reply(path: &Path) -> Result<(), String> {
-    let (stdout, stderr, status) = run_once(path, b"");
-    if status.success() && stdout.is_empty() {
-        return Ok(());
-    }
-    let stdout = String::from_utf8_lossy(&stdout);
-    Err(format!(
-        "an empty run after the kill ended with {status}: {stderr}{stdout}"
-    ))
 }

@@ -13,11 +13,10 @@ mod history;
 mod tally;
 mod verify;
 
-use crate::campaign::{caught, on_all_threads, setting};
-use crate::client::{dump, reply, scratch_dir};
-use crate::command::{Finished, binary, run};
-use crate::crash::source::Source;
-use crate::directory::{Snapshot, copy};
+use crate::kit::{
+    Finished, Snapshot, Source, caught, copy, dump, event, exit, home_and_data_dir, numbered_input,
+    on_all_threads, on_directory, reply, run, scratch_dir, setting,
+};
 use crate::oracle::Request;
 use harm::{Harm, Patient};
 use history::Variant;
@@ -28,9 +27,6 @@ use std::thread;
 use tally::{Outcome, Tally};
 use verify::{Is, Verdict, verify};
 
-/// Statuses of a refusal: the directory, or its database, is not what it was.
-const UNUSABLE: i32 = 3;
-const STORAGE: i32 = 5;
 /// Requests in each life of the two histories: the longer one has more groups than the other.
 const LENGTHS: [usize; 2] = [500, 300];
 /// Reading every byte twice is dear.
@@ -64,7 +60,7 @@ fn try_out(is_compacted: bool) {
 }
 
 #[test]
-fn a_directory_that_nobody_has_damaged_is_clean_and_has_everything() {
+fn an_undamaged_directory_is_clean_and_holds_everything() {
     let home = scratch_dir();
     let [plain, compacted] = ["plain", "compacted"].map(|name| home.path().join(name));
     for path in [&plain, &compacted] {
@@ -137,8 +133,7 @@ impl<'a> Case<'a> {
 
     /// What becomes of the damaged directory; a failure comes back as the report to print.
     fn try_out(&self) -> Result<(Harm, Outcome), String> {
-        let home = scratch_dir();
-        let data_dir = home.path().join("data");
+        let (home, data_dir) = home_and_data_dir();
         let done = self.damage(&data_dir);
         caught(|| self.judge(&data_dir))
             .map(|outcome| (self.harm, outcome))
@@ -168,14 +163,14 @@ impl<'a> Case<'a> {
     fn judge(&self, data_dir: &Path) -> Result<Outcome, String> {
         let verdict = self.verify(data_dir)?;
         let opened = on(data_dir, "")?;
-        match opened.code {
-            Some(0) => {}
-            Some(UNUSABLE | STORAGE) if matches!(verdict.is, Is::Clean(_)) => {
+        match opened.code() {
+            Some(exit::SUCCESS) => {}
+            Some(exit::UNUSABLE | exit::STORAGE) if matches!(verdict.is, Is::Clean(_)) => {
                 return Err(format!(
                     "verify called it clean, and run refused it: {opened:?}"
                 ));
             }
-            Some(UNUSABLE | STORAGE) => return refusal(&opened),
+            Some(exit::UNUSABLE | exit::STORAGE) => return refusal(&opened),
             _ => return Err(format!("it neither opened nor refused: {opened:?}")),
         }
         let difference = self.compare(data_dir).err();
@@ -212,15 +207,14 @@ impl<'a> Case<'a> {
         let mut oracle = self.variant.oracle.clone();
         dump::check(data_dir, &oracle)?;
         let requests = self.requests_to_go_on();
-        let lines: String = requests.iter().map(|r| r.line(1) + "\n").collect();
-        let finished = on(data_dir, &lines)?;
+        let finished = on(data_dir, &numbered_input(1, &requests))?;
         let mut replies = finished.stdout.lines();
-        for request in &requests {
+        for (request, msg_id) in requests.iter().zip(1..) {
             let reply = replies.next();
             let reply = reply.ok_or_else(|| format!("no reply to {request:?}: {finished:?}"))?;
-            reply::check(reply, &oracle.apply(request), 1)?;
+            reply::check(reply, &oracle.apply(request), msg_id)?;
         }
-        if finished.code != Some(0) {
+        if !finished.status.success() {
             return Err(format!("going on ended badly: {finished:?}"));
         }
         dump::check(data_dir, &oracle)
@@ -230,10 +224,7 @@ impl<'a> Case<'a> {
     fn requests_to_go_on(&self) -> Vec<Request> {
         let mut source = Source::new(self.seed);
         let mut requests: Vec<_> = (0..REQUESTS_TO_GO_ON).map(|_| source.next()).collect();
-        requests.push(Request::Process {
-            event_id: "new".to_owned(),
-            word: "new".to_owned(),
-        });
+        requests.push(event("new", "new"));
         let names = self.variant.oracle.checkpoints().map(|saved| saved.name);
         requests.extend(names.map(|id| Request::Restore { id }));
         requests.push(Request::Commit);
@@ -243,8 +234,8 @@ impl<'a> Case<'a> {
 
 /// Runs a node over the whole of `input`; it may refuse, and must not crash.
 fn on(data_dir: &Path, input: &str) -> Result<Finished, String> {
-    let finished = run(binary().args(["run", "--data-dir"]).arg(data_dir), input);
-    if finished.code.is_none() || is_crash(&finished.stderr) {
+    let finished = run(&mut on_directory("run", data_dir, &[]), input);
+    if finished.code().is_none() || is_crash(&finished.stderr) {
         return Err(format!("it crashed: {finished:?}"));
     }
     Ok(finished)

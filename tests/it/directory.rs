@@ -1,22 +1,17 @@
 //! Data directories and exit statuses: which directories are refused, and what is kept in them.
 
-mod damaged;
 mod held;
+mod incomplete;
 mod loss;
 mod temporary;
 
-use crate::client::scratch_dir;
-use crate::command::{Finished, binary, run};
+use crate::kit::{
+    Finished, Snapshot, accepted, binary, duplicate, event, exit, home_and_data_dir,
+    numbered_input, on_directory, run, scratch_dir, text,
+};
 use crate::oracle::Request;
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::time::SystemTime;
-
-/// What the program says of itself about exit statuses.
-const UNUSABLE: i32 = 3;
-const HELD: i32 = 4;
-const STORAGE: i32 = 5;
 
 #[test]
 fn a_foreign_directory_is_refused_and_stays_as_it_is() {
@@ -33,7 +28,7 @@ fn a_foreign_directory_is_refused_and_stays_as_it_is() {
         fs::write(foreign.join(name), "mine").expect("it can be written");
         let before = Snapshot::of(&foreign);
         for command in ["run", "dump"] {
-            let line = on(command, &foreign, "").expect_refusal(UNUSABLE);
+            let line = on(command, &foreign, "").expect_refusal(exit::UNUSABLE);
             assert!(line.contains(name), "what was found is named: {line}");
         }
         assert_eq!(Snapshot::of(&foreign), before);
@@ -41,20 +36,19 @@ fn a_foreign_directory_is_refused_and_stays_as_it_is() {
     let with_folder = home.path().join("with-folder");
     fs::create_dir_all(with_folder.join("folder")).expect("it can be made");
     let before = Snapshot::of(&with_folder);
-    on("run", &with_folder, "").expect_refusal(UNUSABLE);
+    on("run", &with_folder, "").expect_refusal(exit::UNUSABLE);
     assert_eq!(Snapshot::of(&with_folder), before);
 }
 
 #[test]
 fn a_database_of_sled_that_another_program_made_is_refused() {
-    let home = scratch_dir();
-    let data_dir = home.path().join("data");
-    answer(&data_dir, &[event("e1")]);
+    let (_home, data_dir) = home_and_data_dir();
+    answer(&data_dir, &[event_of("e1")]);
     for own in ["sentinel", "lock"] {
         fs::remove_file(data_dir.join(own)).expect("it is there");
     }
     let before = Snapshot::of(&data_dir);
-    on("run", &data_dir, "").expect_refusal(UNUSABLE);
+    on("run", &data_dir, "").expect_refusal(exit::UNUSABLE);
     assert_eq!(Snapshot::of(&data_dir), before);
 }
 
@@ -71,8 +65,8 @@ fn a_path_where_no_directory_can_be_is_refused() {
         (impossible, impossible),
     ] {
         for command in ["run", "dump"] {
-            let line = on(command, path, "").expect_refusal(UNUSABLE);
-            let culprit = culprit.to_str().expect("it is UTF-8");
+            let line = on(command, path, "").expect_refusal(exit::UNUSABLE);
+            let culprit = text(culprit);
             assert!(
                 line.contains(culprit),
                 "what is in the way is named: {line}"
@@ -84,7 +78,7 @@ fn a_path_where_no_directory_can_be_is_refused() {
 
 #[test]
 fn the_reason_of_the_operating_system_is_named_once() {
-    let line = on("run", Path::new("/proc/exactly-once"), "").expect_refusal(UNUSABLE);
+    let line = on("run", Path::new("/proc/exactly-once"), "").expect_refusal(exit::UNUSABLE);
     assert_eq!(line.matches("os error").count(), 1, "{line}");
 }
 
@@ -98,16 +92,16 @@ fn parent_directories_are_created_and_a_directory_may_be_relative() {
     };
     for path in ["single", "one/two/three", "./dotted/", "single/../beside"] {
         assert_eq!(
-            start(path, &lines(&[event("e1")])),
+            start(path, &numbered_input(1, &[event_of("e1")])),
             reply(1, false),
             "{path}"
         );
         assert!(home.path().join(path).join("db").is_file());
     }
     let absolute = home.path().join("one/two/three");
-    assert_eq!(answer(&absolute, &[event("e1")]), reply(1, true));
+    assert_eq!(answer(&absolute, &[event_of("e1")]), reply(1, true));
     assert_eq!(
-        start("one/../single", &lines(&[event("e1")])),
+        start("one/../single", &numbered_input(1, &[event_of("e1")])),
         reply(1, true)
     );
 }
@@ -122,7 +116,7 @@ fn the_environment_names_the_directory_and_the_option_wins() {
         command.args(arguments);
         command
     };
-    let input = lines(&[event("e1")]);
+    let input = numbered_input(1, &[event_of("e1")]);
     for expected in [reply(1, false), reply(1, true)] {
         for arguments in [&[][..], &["run"]] {
             let finished = run(&mut with_environment(arguments), &input);
@@ -141,19 +135,19 @@ fn the_environment_names_the_directory_and_the_option_wins() {
     let seen = run(&mut dump, "").expect_quiet_success();
     assert_eq!(seen.lines().count(), 1);
     let missing = home.path().join("missing");
-    run(dump.arg("--data-dir").arg(missing), "").expect_refusal(UNUSABLE);
+    run(dump.arg("--data-dir").arg(missing), "").expect_refusal(exit::UNUSABLE);
 }
 
 #[test]
 fn the_statuses_that_these_tests_expect_are_those_of_the_help() {
     let help = run(binary().arg("--help"), "").expect_quiet_success();
     for (status, meaning) in [
-        (0, "durable and answered"),
-        (1, "could not be read"),
-        (2, "arguments are wrong"),
-        (UNUSABLE, "directory cannot be used"),
-        (HELD, "holds the directory"),
-        (5, "storage failed"),
+        (exit::SUCCESS, "durable and answered"),
+        (exit::INPUT_OR_OUTPUT, "could not be read"),
+        (exit::USAGE, "arguments are wrong"),
+        (exit::UNUSABLE, "directory cannot be used"),
+        (exit::HELD, "holds the directory"),
+        (exit::STORAGE, "storage failed"),
     ] {
         let start = format!("  {status}  ");
         let mut lines = help.lines().filter_map(|line| line.strip_prefix(&start));
@@ -162,101 +156,25 @@ fn the_statuses_that_these_tests_expect_are_those_of_the_help() {
     }
 }
 
-/// Everything in a directory, with the times at which it was changed.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Snapshot(BTreeMap<String, (SystemTime, Option<Vec<u8>>)>);
-
-impl Snapshot {
-    pub fn of(directory: &Path) -> Self {
-        let mut entries = BTreeMap::new();
-        Self::add(directory, &mut entries);
-        Self(entries)
-    }
-
-    fn add(path: &Path, entries: &mut BTreeMap<String, (SystemTime, Option<Vec<u8>>)>) {
-        let metadata = fs::symlink_metadata(path).expect("it can be looked at");
-        let changed = metadata.modified().expect("the system knows it");
-        let bytes = metadata
-            .is_file()
-            .then(|| fs::read(path).expect("it can be read"));
-        entries.insert(path.display().to_string(), (changed, bytes));
-        if metadata.is_dir() {
-            for entry in fs::read_dir(path).expect("it can be read") {
-                Self::add(&entry.expect("it can be read").path(), entries);
-            }
-        }
-    }
-}
-
-/// The bytes of every file in a directory, by its path there, but of what says who holds it.
-#[derive(PartialEq, Eq)]
-pub struct Files(pub BTreeMap<String, Vec<u8>>);
-
-/// Names and lengths only.
-impl std::fmt::Debug for Files {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let lengths = self.0.iter().map(|(name, bytes)| (name, bytes.len()));
-        f.debug_map().entries(lengths).finish()
-    }
-}
-
-impl Files {
-    pub fn of(directory: &Path) -> Self {
-        let Snapshot(entries) = Snapshot::of(directory);
-        let prefix = format!("{}/", directory.display());
-        let files = entries.into_iter().filter_map(|(path, (_, bytes))| {
-            let name = path.strip_prefix(&prefix)?.to_owned();
-            bytes
-                .filter(|_| Path::new(&name).file_name() != Some("lock".as_ref()))
-                .map(|bytes| (name, bytes))
-        });
-        Self(files.collect())
-    }
-}
-
-/// Copies the files of a state directory that nobody has open to a new one.
-pub fn copy(from: &Path, to: &Path) {
-    fs::create_dir(to).expect("it is new");
-    for entry in fs::read_dir(from).expect("it is there") {
-        let path = entry.expect("it can be listed").path();
-        let name = path.file_name().expect("it has a name");
-        if path.is_file() {
-            fs::copy(&path, to.join(name)).expect("it can be copied");
-        } else if name.to_string_lossy().starts_with("generation-") {
-            copy(&path, &to.join(name));
-        }
-    }
-}
-
-/// Runs a subcommand on a directory.
+/// Runs a command on a directory.
 fn on(command: &str, data_dir: &Path, input: &str) -> Finished {
-    let mut process = binary();
-    process.arg(command).arg("--data-dir").arg(data_dir);
-    run(&mut process, input)
+    run(&mut on_directory(command, data_dir, &[]), input)
 }
 
 /// The replies to these requests, numbered from 1, by a process that says nothing else.
 fn answer(data_dir: &Path, requests: &[Request]) -> String {
-    on("run", data_dir, &lines(requests)).expect_quiet_success()
-}
-
-fn lines(requests: &[Request]) -> String {
-    let numbered = (1..).zip(requests);
-    numbered
-        .map(|(msg_id, request)| request.line(msg_id) + "\n")
-        .collect()
+    on("run", data_dir, &numbered_input(1, requests)).expect_quiet_success()
 }
 
 /// An event with the word that all have here.
-fn event(event_id: &str) -> Request {
-    Request::Process {
-        event_id: event_id.to_owned(),
-        word: "a".to_owned(),
-    }
+fn event_of(event_id: &str) -> Request {
+    event(event_id, "a")
 }
 
 /// The reply line to the first request of a process, if it is an event.
 fn reply(count: u64, was_duplicate: bool) -> String {
-    let start = r#"{"type": "processed", "in_reply_to": 1, "word": "a", "count": "#;
-    format!("{start}{count}, \"was_duplicate\": {was_duplicate}}}\n")
+    match was_duplicate {
+        true => duplicate(1, "a", count) + "\n",
+        false => accepted(1, "a", count) + "\n",
+    }
 }

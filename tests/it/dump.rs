@@ -3,16 +3,16 @@
 mod conflicts;
 mod format;
 
-use crate::client::{dump, scratch_dir};
-use crate::command::{Live, binary, dump_of, finish, on_directory, run, spawn};
-use crate::directory::Snapshot;
+use crate::kit::{
+    Node, Snapshot, binary, carry_out, checkpoint, digest_line, dump, dump_of, event, exit, finish,
+    home_and_data_dir, names, numbered_lines, on_directory, restore, run, scratch_dir, spawn, text,
+};
 use crate::oracle::{Oracle, Request};
 use rustix::process::Signal;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-const UNUSABLE: i32 = 3;
 const SECTIONS: [&str; 7] = [
     "meta",
     "counts",
@@ -41,24 +41,23 @@ fn a_dump_changes_no_byte_and_no_time_and_leaves_no_copy() {
         assert!(!finished.expect_quiet_success().is_empty());
         assert_eq!(Snapshot::of(&data_dir), before, "{arguments:?}");
     }
-    let copies = fs::read_dir(&temporary).expect("it is there").count();
+    let copies = names(&temporary).len();
     assert_eq!(copies, 0, "the copy is removed");
 }
 
 #[test]
 fn a_dump_after_a_kill_changes_nothing_and_the_next_start_finds_what_it_showed() {
-    let lines = lines(&requests());
+    let lines = numbered_lines(1, &requests());
     for answered in [1, 20, 40] {
-        let home = scratch_dir();
-        let data_dir = home.path().join("data");
-        let mut node = start(&data_dir);
+        let (_home, data_dir) = home_and_data_dir();
+        let node = start(&data_dir);
         let (asked, in_flight) = lines.split_at(answered);
         for line in asked {
             node.ask(line);
         }
-        node.send(in_flight);
+        node.send_all(in_flight);
         node.signal(Signal::KILL);
-        assert_eq!(node.wait().code, None);
+        assert_eq!(node.wait().code(), None);
         let before = Snapshot::of(&data_dir);
         let dumped = dump_of(&data_dir, &[]);
         assert_eq!(Snapshot::of(&data_dir), before);
@@ -73,13 +72,13 @@ fn the_same_requests_give_the_same_bytes_however_they_were_batched() {
     let home = scratch_dir();
     let directory = |name: &str| home.path().join(name);
     let (requests, mut oracle) = (requests(), Oracle::new());
-    let lines = lines(&requests);
+    let lines = numbered_lines(1, &requests);
     let half = requests.len() / 2;
     for request in &requests {
         oracle.apply(request);
     }
 
-    let mut node = start(&directory("one at a time"));
+    let node = start(&directory("one at a time"));
     for line in &lines {
         node.ask(line);
     }
@@ -87,8 +86,8 @@ fn the_same_requests_give_the_same_bytes_however_they_were_batched() {
     send(&directory("at once"), &requests);
     send(&directory("restarted"), &requests[..half]);
     send(&directory("restarted"), &requests[half..]);
-    let mut node = start(&directory("killed"));
-    node.send(&lines[..half]);
+    let node = start(&directory("killed"));
+    node.send_all(&lines[..half]);
     for _ in 0..half {
         node.read_line();
     }
@@ -97,7 +96,7 @@ fn the_same_requests_give_the_same_bytes_however_they_were_batched() {
     send(&directory("killed"), &requests[half..]);
 
     let expected = dump_of(&directory("one at a time"), &[]);
-    dump::check(&directory("one at a time"), &oracle).unwrap_or_else(|e| panic!("{e}"));
+    dump::assert_is(&directory("one at a time"), &oracle);
     for name in ["at once", "restarted", "killed"] {
         assert_eq!(dump_of(&directory(name), &[]), expected, "{name}");
     }
@@ -108,8 +107,7 @@ fn the_same_requests_give_the_same_bytes_however_they_were_batched() {
 
 #[test]
 fn each_section_alone_equals_its_part_of_the_whole() {
-    let home = scratch_dir();
-    let data_dir = home.path().join("data");
+    let (_home, data_dir) = home_and_data_dir();
     send(&data_dir, &requests());
     for with in [&[][..], &["--incidentals"], &["--format", "table"]] {
         let whole = dump_of(&data_dir, with);
@@ -131,8 +129,8 @@ fn a_directory_without_state_is_refused_and_stays_as_it_is() {
     let before = Snapshot::of(home.path());
     for data_dir in [missing, empty] {
         let mut command = on_directory("dump", &data_dir, &[]);
-        let line = run(&mut command, "").expect_refusal(UNUSABLE);
-        let path = data_dir.to_str().expect("it is UTF-8");
+        let line = run(&mut command, "").expect_refusal(exit::UNUSABLE);
+        let path = text(&data_dir);
         assert!(line.contains(path) && line.contains("no state"), "{line}");
     }
     assert_eq!(Snapshot::of(home.path()), before);
@@ -140,8 +138,7 @@ fn a_directory_without_state_is_refused_and_stays_as_it_is() {
 
 #[test]
 fn a_state_without_events_can_be_dumped() {
-    let home = scratch_dir();
-    let data_dir = home.path().join("data");
+    let (_home, data_dir) = home_and_data_dir();
     send(&data_dir, &[]);
     let meta = dump_of(&data_dir, &["--only", "meta"]);
     assert!(
@@ -159,7 +156,7 @@ fn a_dump_without_a_directory_or_of_an_unknown_section_is_a_wrong_argument() {
         &["--data-dir"],
     ] {
         let finished = run(binary().arg("dump").args(arguments), "");
-        assert_eq!(finished.code, Some(2), "{arguments:?}");
+        assert_eq!(finished.code(), Some(exit::USAGE), "{arguments:?}");
         assert_eq!(finished.stdout, "");
         assert!(finished.stderr.contains("--"), "{}", finished.stderr);
     }
@@ -167,20 +164,23 @@ fn a_dump_without_a_directory_or_of_an_unknown_section_is_a_wrong_argument() {
 
 #[test]
 fn a_dump_whose_reader_has_seen_enough_ends_quietly() {
-    let home = scratch_dir();
-    let data_dir = home.path().join("data");
-    let many: Vec<_> = (0..4_000).map(|n| event(&format!("e{n}"), "a")).collect();
+    let (_home, data_dir) = home_and_data_dir();
+    let many: Vec<_> = (0..4_000).map(|n| event(format!("e{n}"), "a")).collect();
     send(&data_dir, &many);
     for format in ["jsonl", "table"] {
-        let mut child = spawn(&mut on_directory("dump", &data_dir, &["--format", format]));
+        let mut process = spawn(&mut on_directory("dump", &data_dir, &["--format", format]));
         // As `head -1`: far more than a pipe holds remains unread.
-        let mut reader = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        let mut reader = BufReader::new(process.stdout.take().expect("stdout is piped"));
         let mut line = String::new();
         reader.read_line(&mut line).expect("a first line");
         assert!(line.contains("meta"), "{line}");
         drop(reader);
-        let finished = finish(child);
-        assert_eq!(finished.code, Some(1), "nobody reads the output any more");
+        let finished = finish(process);
+        assert_eq!(
+            finished.code(),
+            Some(exit::INPUT_OR_OUTPUT),
+            "nobody reads the output any more"
+        );
         assert_eq!(finished.stderr, "");
     }
 }
@@ -188,10 +188,8 @@ fn a_dump_whose_reader_has_seen_enough_ends_quietly() {
 /// Requests after which every section has several records: events in the state and left,
 /// released, pending and discarded; more than one checkpoint and commit.
 fn requests() -> Vec<Request> {
-    let checkpoint = |id: &str| Request::Checkpoint { id: id.to_owned() };
-    let restore = |id: &str| Request::Restore { id: id.to_owned() };
     let events = |range: std::ops::Range<usize>| {
-        range.map(|n| event(&format!("id{n}"), &format!("word{}", n % 5)))
+        range.map(|n| event(format!("id{n}"), format!("word{}", n % 5)))
     };
     let mut requests: Vec<_> = events(0..9).collect();
     requests.extend([checkpoint("later"), Request::Commit]);
@@ -205,31 +203,13 @@ fn requests() -> Vec<Request> {
     requests
 }
 
-fn event(event_id: &str, word: &str) -> Request {
-    Request::Process {
-        event_id: event_id.to_owned(),
-        word: word.to_owned(),
-    }
-}
-
-fn lines(requests: &[Request]) -> Vec<String> {
-    let numbered = (1..).zip(requests);
-    numbered
-        .map(|(msg_id, request)| request.line(msg_id))
-        .collect()
-}
-
-fn start(data_dir: &Path) -> Live {
-    Live::start(binary().arg("--data-dir").arg(data_dir))
+fn start(data_dir: &Path) -> Node {
+    Node::start(Some(data_dir), &[])
 }
 
 /// Sends requests to a node of their own, all at once, and waits for its end.
 fn send(data_dir: &Path, requests: &[Request]) {
-    let mut command = binary();
-    let input = lines(requests).join("\n");
-    let finished = run(command.args(["-q", "--data-dir"]).arg(data_dir), &input);
-    let replies = finished.expect_quiet_success();
-    assert_eq!(replies.lines().count(), requests.len());
+    let replies = carry_out(data_dir, &["-q"], requests.iter().cloned());
     assert!(!replies.contains(r#""code""#), "{replies}");
 }
 
@@ -241,11 +221,6 @@ fn without_digest(dump: &str) -> &str {
         return dump;
     };
     let (records, digest) = dump.split_at(at);
-    let expected = format!(
-        "{{\"type\":\"digest\",\"records\":{},\"xxh3\":\"{:016x}\"}}\n",
-        records.lines().count(),
-        xxhash_rust::xxh3::xxh3_64(records.as_bytes())
-    );
-    assert_eq!(digest, expected);
+    assert_eq!(digest, digest_line(records));
     records
 }

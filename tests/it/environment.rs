@@ -1,22 +1,15 @@
-//! What is around a process: a limit on its files, a disk that fills, a directory that is taken
-//! away, a clock that jumps, an input without an end.
+//! The surroundings of a process cost no answer: a limit on its files, a disk that fills, a
+//! directory that is taken away, a clock that jumps, an input without an end.
 
 mod clock;
-mod endless;
+mod endless_input;
 mod file_limit;
-mod room;
-mod vanished;
+mod free_space;
+mod removed_directory;
 
-use crate::client::dump::Dump;
-use crate::client::{Ended, Node};
-use crate::command::Finished;
-use crate::crash::life::Life;
-use crate::crash::reconcile::Belief;
-use crate::crash::source::Source;
+use crate::kit::{Belief, Dump, Finished, Life, Node, Source, exit, expect_no_reply};
 use std::path::Path;
 
-/// The exit status of a failure of the storage.
-const STORAGE: i32 = 5;
 /// Far more requests than it takes to meet a failure.
 const MANY: usize = 60_000;
 
@@ -25,7 +18,7 @@ fn start(data_dir: &Path) -> Node {
     Node::start(Some(data_dir), &["--quiet"])
 }
 
-/// Has a process work until so many replies have come.
+/// Has a process work until this many replies have come.
 fn work(life: &mut Life, node: &Node, source: &mut Source, window: usize, replies: usize) {
     let worked = life.stream(node, source, window, |life| life.replies.len() >= replies);
     worked.unwrap_or_else(|reason| panic!("{reason}"));
@@ -43,23 +36,18 @@ fn work_until_storage_fails(
     let ended = node.wait();
     let taken = life.take(&ended);
     taken.unwrap_or_else(|reason| panic!("{reason}"));
-    refusal(ended, STORAGE)
-}
-
-/// The one line of a process that ended with this status.
-fn refusal(ended: Ended, code: i32) -> String {
-    let finished = Finished {
-        code: ended.status.code(),
+    Finished {
+        // The replies belong to the life, and a refusal has none.
         stdout: String::new(),
-        stderr: ended.stderr,
-    };
-    finished.expect_refusal(code)
+        ..ended
+    }
+    .expect_refusal(exit::STORAGE)
 }
 
 /// Panics unless the replies are right and the directory, after a plain start, is in the state
 /// after a prefix of the requests with every answered one.
 fn expect_prefix(belief: &mut Belief, data_dir: &Path, life: &Life) {
-    let opened = crate::crash::expect_no_reply(data_dir);
+    let opened = expect_no_reply(data_dir);
     let dump = opened.and_then(|()| Dump::read(data_dir));
     let found = dump.and_then(|dump| belief.reconcile(life, &dump));
     found.unwrap_or_else(|reason| panic!("{reason}"));

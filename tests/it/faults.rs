@@ -13,7 +13,7 @@ mod case;
 mod tally;
 mod workload;
 
-use crate::campaign::{on_all_threads, setting};
+use crate::kit::{on_all_threads, setting};
 use case::{Case, FAULTS, calls_of};
 use tally::Tally;
 use workload::{Origin, Start};

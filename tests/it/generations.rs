@@ -2,63 +2,42 @@
 //! no command writes into, moves or removes what it did not make.
 
 mod kills;
-mod places;
+mod targets;
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::Command;
 
-use crate::client::{Node, run_once, scratch_dir};
-use crate::command::{Finished, binary, dump_of, on_directory, run, verified};
-use crate::directory::Files;
+use crate::kit::{
+    Files, Finished, Node, binary, carry_out, checkpoint, commands, dump_of, exit, flip_a_bit,
+    input_of, names, numbered_event, on_directory, run, run_node, run_on, scratch_dir, set_mode,
+    shell, stats_of, verified,
+};
 use crate::oracle::Request;
-use crate::parser;
 
-const USAGE: i32 = 2;
-const UNUSABLE: i32 = 3;
-const HELD: i32 = 4;
-
-fn event(number: u64) -> Request {
-    Request::Process {
-        event_id: format!("e{number}"),
-        word: format!("w{}", number % 5),
-    }
+fn event_of(number: u64) -> Request {
+    numbered_event(number, 5)
 }
 
 fn lines(numbers: std::ops::Range<u64>) -> String {
-    numbers
-        .map(|number| event(number).line(number) + "\n")
-        .collect()
+    input_of(numbers.map(|number| event_of(number).line(number)))
 }
 
 /// A directory with this many events, as many of them committed as not, and a checkpoint.
 fn made(data_dir: &Path, events: u64) {
-    let checkpoint = Request::Checkpoint { id: "c".to_owned() };
-    let middle = [Request::Commit, checkpoint].map(|request| request.line(1) + "\n");
-    let input = lines(0..events / 2) + &middle.concat() + &lines(events / 2..events);
-    let (_, said, status) = run_once(data_dir, input.as_bytes());
-    assert!(status.success(), "{said}");
+    let (before, after) = (0..events / 2, events / 2..events);
+    let middle = [Request::Commit, checkpoint("c")];
+    let requests = before.map(event_of).chain(middle);
+    carry_out(data_dir, &[], requests.chain(after.map(event_of)));
 }
 
 fn compact(data_dir: &Path, arguments: &[&str]) -> Finished {
-    run(&mut on_directory("compact", data_dir, arguments), "")
+    run_on("compact", data_dir, arguments)
 }
 
 /// How many events the state has, as `stats` tells.
 fn events(data_dir: &Path) -> u64 {
-    let told = run(&mut on_directory("stats", data_dir, &[]), "").expect_quiet_success();
-    let told: serde_json::Value = serde_json::from_str(&told).expect("a record");
-    told["events"].as_u64().expect("a number")
-}
-
-fn names(directory: &Path) -> BTreeSet<String> {
-    let entries = fs::read_dir(directory).expect("it is there");
-    let name = |entry: fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
-    entries
-        .map(|entry| name(entry.expect("it can be listed")))
-        .collect()
+    stats_of(data_dir)["events"].as_u64().expect("a number")
 }
 
 #[test]
@@ -75,27 +54,23 @@ fn a_process_that_works_in_the_directory_loses_nothing_to_a_compaction() {
         run(&mut command, input)
     };
     // A working directory that was opened before, as a shell's is.
-    let mut shell = Command::new("sh");
     let script = "\"$0\" compact --data-dir . && \"$0\" run --data-dir . && \
                   \"$0\" compact --remove-old --data-dir . && \"$0\" stats --data-dir .";
-    shell.current_dir(&data_dir).args(["-c", script]);
-    shell.arg(env!("CARGO_BIN_EXE_exactly-once"));
-    let finished = run(&mut shell, &lines(40..60)).expect_quiet_success();
+    let finished = run(shell(script).current_dir(&data_dir), lines(40..60)).expect_quiet_success();
     assert!(finished.contains("\"events\":60"), "{finished}");
     inside(&["compact"], "").expect_quiet_success();
     inside(&["run"], &lines(60..80)).expect_quiet_success();
     assert_eq!(events(&data_dir), 80);
     let node = Node::start(Some(&data_dir), &[]);
-    node.send(&event(80).line(1));
-    node.read_line();
+    node.ask(&event_of(80).line(1));
     for arguments in [
         &["compact"][..],
         &["compact", "--remove-old"],
         &["compact", "--undo"],
     ] {
-        inside(arguments, "").expect_refusal(HELD);
+        inside(arguments, "").expect_refusal(exit::HELD);
     }
-    node.finish().expect_quiet_success();
+    node.finish().expect_all_read();
     inside(&["compact", "--remove-old"], "").expect_quiet_success();
     assert_eq!(events(&data_dir), 81);
     verified(&data_dir);
@@ -109,12 +84,12 @@ fn the_folder_of_a_database_is_refused_by_every_command_and_stays_as_it_is() {
     compact(&data_dir, &[]).expect_quiet_success();
     let folder = data_dir.join("generation-1");
     let before = Files::of(home.path());
-    for command in parser::on_directories() {
+    for command in commands::on_directories() {
         let other = home.path().join("other");
-        let finished = run(&mut command.on(&folder, &other), &lines(0..1));
+        let finished = run(&mut command.on(&folder, &other), lines(0..1));
         assert_eq!(
-            finished.code,
-            Some(UNUSABLE),
+            finished.code(),
+            Some(exit::UNUSABLE),
             "{}: {}",
             command.name(),
             finished.stderr
@@ -132,20 +107,16 @@ fn a_compaction_can_be_undone_until_something_is_carried_out() {
     for _ in 0..2 {
         compact(&data_dir, &[]).expect_quiet_success();
         // A start without requests carries nothing out.
-        run(&mut on_directory("run", &data_dir, &["--quiet"]), "").expect_quiet_success();
+        run_on("run", &data_dir, &["--quiet"]).expect_quiet_success();
         compact(&data_dir, &["--undo"]).expect_quiet_success();
         assert_eq!(Files::of(&data_dir), before);
-        compact(&data_dir, &["--undo"]).expect_refusal(USAGE);
+        compact(&data_dir, &["--undo"]).expect_refusal(exit::USAGE);
     }
-    for request in [
-        event(40),
-        Request::Checkpoint { id: "d".to_owned() },
-        Request::Commit,
-    ] {
+    for request in [event_of(40), checkpoint("d"), Request::Commit] {
         compact(&data_dir, &[]).expect_quiet_success();
-        run_once(&data_dir, (request.line(1) + "\n").as_bytes());
+        run_node(&data_dir, &[], request.line(1) + "\n");
         let after = dump_of(&data_dir, &[]);
-        let refused = compact(&data_dir, &["--undo"]).expect_refusal(USAGE);
+        let refused = compact(&data_dir, &["--undo"]).expect_refusal(exit::USAGE);
         assert!(refused.contains("--remove-old"), "{refused}");
         assert_eq!(dump_of(&data_dir, &[]), after);
         compact(&data_dir, &["--remove-old"]).expect_quiet_success();
@@ -161,21 +132,19 @@ fn a_compaction_is_not_undone_after_a_loss_was_accepted() {
     let data_dir = home.path().join("st");
     made(&data_dir, 40);
     compact(&data_dir, &[]).expect_quiet_success();
-    run_once(&data_dir, lines(40..50).as_bytes());
+    run_node(&data_dir, &[], lines(40..50));
     let watermark = data_dir.join("generation-1/watermark");
-    let mut bytes = fs::read(&watermark).expect("it is there");
-    bytes[4096] ^= 1;
-    fs::write(&watermark, bytes).expect("it can be written");
+    flip_a_bit(&watermark, 4096);
     run(
         &mut on_directory("run", &data_dir, &["--accept-loss", "-q"]),
-        &lines(0..1),
+        lines(0..1),
     );
-    compact(&data_dir, &["--undo"]).expect_refusal(USAGE);
+    compact(&data_dir, &["--undo"]).expect_refusal(exit::USAGE);
     assert_eq!(events(&data_dir), 50);
 }
 
 #[test]
-fn what_was_not_made_by_the_program_stays_where_it_is_and_is_told_before() {
+fn files_that_the_program_did_not_make_stay_and_are_told_before() {
     let home = scratch_dir();
     let data_dir = home.path().join("st");
     made(&data_dir, 40);
@@ -250,18 +219,23 @@ fn refuses_older_sentinels(is_used_since: bool) {
     let added = if is_used_since { 10 } else { 0 };
     run(
         &mut on_directory("run", &data_dir, &["-q"]),
-        &lines(40..40 + added),
+        lines(40..40 + added),
     );
     let creating = b"exactly-once 5 creating\n".to_vec();
     for older in [&first, &second, &creating] {
         let present = fs::read(data_dir.join("sentinel")).expect("it is there");
         fs::write(data_dir.join("sentinel"), older).expect("it can be written");
         let before = Files::of(home.path());
-        for command in parser::on_directories() {
+        for command in commands::on_directories() {
             let other = home.path().join("other");
             let finished = run(&mut command.on(&data_dir, &other), "");
             let name = command.name();
-            assert_eq!(finished.code, Some(UNUSABLE), "{name}: {}", finished.stderr);
+            assert_eq!(
+                finished.code(),
+                Some(exit::UNUSABLE),
+                "{name}: {}",
+                finished.stderr
+            );
             let said = &finished.stderr;
             let is_load_into_it = name == "load" && said.contains("not empty");
             assert!(
@@ -277,11 +251,11 @@ fn refuses_older_sentinels(is_used_since: bool) {
 
 #[test]
 fn a_compaction_leads_through_a_link_and_keeps_the_directory_and_its_mode() {
-    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::os::unix::fs::MetadataExt;
     let home = scratch_dir();
     let (real, link) = (home.path().join("elsewhere/real"), home.path().join("link"));
     made(&real, 50);
-    fs::set_permissions(&real, fs::Permissions::from_mode(0o700)).expect("it is ours");
+    set_mode(&real, 0o700);
     symlink(&real, &link).expect("there is room");
     let dumped = dump_of(&link, &[]);
     let of_directory = || {

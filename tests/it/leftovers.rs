@@ -5,16 +5,17 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
-use crate::client::{PATIENCE, run_once, scratch_dir};
-use crate::command::{binary, dump_of, on_directory, run};
+use crate::kit::{
+    Listed, PATIENCE, Process, binary, carry_out, checkpoint, commands, dump_of, event, exit,
+    on_directory, run, run_node, scratch_dir, shell,
+};
 use crate::oracle::Request;
-use crate::parser::{self, Listed};
 
 /// The signals that end a process unless it does something about them, but SIGKILL.
 const ENDING: [Signal; 10] = [
@@ -46,18 +47,14 @@ impl Home {
         for name in ["temporary", "working"] {
             fs::create_dir(home.path(name)).expect("there is room");
         }
-        let lines = (0..events).map(|number| {
-            let request = Request::Process {
-                event_id: format!("event {number}"),
-                word: format!("word {}", number % 1_000),
-            };
-            request.line(number) + "\n"
+        let events = (0..events).map(|number| {
+            event(
+                format!("event {number}"),
+                format!("word {}", number % 1_000),
+            )
         });
-        let checkpoint = Request::Checkpoint { id: "c".to_owned() };
-        let end = [Request::Commit, checkpoint].map(|request| request.line(1) + "\n");
-        let input = lines.collect::<String>() + &end.concat();
-        let (_, said, status) = run_once(&home.path("data"), input.as_bytes());
-        assert!(status.success(), "{said}");
+        let end = [Request::Commit, checkpoint("c")];
+        carry_out(&home.path("data"), &[], events.chain(end));
         fs::write(&home.dump, dump_of(&home.path("data"), &["--incidentals"]))
             .expect("there is room");
         home
@@ -120,37 +117,14 @@ impl Home {
     }
 }
 
-fn started(mut call: Command) -> Child {
-    call.spawn().expect("the binary can be started")
-}
-
-fn signal(child: &Child, signal: Signal) {
-    kill_process(Pid::from_child(child), signal).expect("it has not been waited for");
-}
-
-/// Waits for the end of a process, which must come.
-fn ended(mut child: Child, what: &str) -> std::process::ExitStatus {
-    let started = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait().expect("the child is ours") {
-            return status;
-        }
-        if started.elapsed() > PATIENCE {
-            child.kill().unwrap_or_default();
-            panic!("{what} did not end");
-        }
-        sleep(Duration::from_millis(2));
-    }
-}
-
 /// Lets a command run until something of it is on the disk, or it has ended.
-fn until_something_is_there(home: &Home, child: &mut Child, before: &[String]) -> bool {
+fn until_something_is_there(home: &Home, child: &mut Process, before: &[String]) -> bool {
     let started = Instant::now();
     while started.elapsed() < PATIENCE {
         if home.names() != before {
             return true;
         }
-        if child.try_wait().expect("the child is ours").is_some() {
+        if child.has_ended() {
             return false;
         }
     }
@@ -162,20 +136,20 @@ fn a_signal_leaves_nothing_of_any_command() {
     let home = Home::new(3_000);
     let before = home.names();
     let mut caught: BTreeMap<String, u64> = BTreeMap::new();
-    for command in parser::commands() {
+    for command in commands::commands() {
         let name = command.name();
         for (index, ending) in ENDING.into_iter().enumerate() {
             // The commands that only look share the code that copies.
             if index > 3 && !["dump", "backup", "compact", "load", "run"].contains(&&*name) {
                 continue;
             }
-            let mut child = started(home.call(&command));
+            let mut child = Process::start(&mut home.call(&command));
             let is_there = until_something_is_there(&home, &mut child, &before);
-            if child.try_wait().expect("the child is ours").is_none() {
-                signal(&child, ending);
+            if !child.has_ended() {
+                child.signal(ending);
             }
             *caught.entry(name.clone()).or_default() += u64::from(is_there);
-            let status = ended(child, &name);
+            let status = child.ended();
             let is_ended_by = status.signal() == Some(ending.as_raw());
             let what = format!("{name}, {ending:?}, {status}");
             assert!(status.code().is_some() || is_ended_by, "{what}");
@@ -205,16 +179,16 @@ fn a_signal_leaves_nothing_of_any_command() {
 fn what_a_killed_command_leaves_is_removed_by_the_next() {
     let home = Home::new(3_000);
     let before = home.names();
-    let listed = parser::commands();
+    let listed = commands::commands();
     let next = |name: &str| listed.iter().find(|command| command.name() == name);
     let mut left: BTreeMap<String, u64> = BTreeMap::new();
     for command in &listed {
         let name = command.name();
         for next in [command, next("get").expect("it is a command")] {
-            let mut child = started(home.call(command));
+            let mut child = Process::start(&mut home.call(command));
             until_something_is_there(&home, &mut child, &before);
             child.kill().unwrap_or_default();
-            ended(child, &name);
+            child.ended();
             let others = home
                 .names()
                 .into_iter()
@@ -223,14 +197,14 @@ fn what_a_killed_command_leaves_is_removed_by_the_next() {
             // Only a command that makes something in the same place looks there.
             let is_copy = !["load", "backup", "compact", "bench"].contains(&&*name);
             let next = if is_copy { next } else { command };
-            let mut again = started(home.call(next));
+            let mut again = Process::start(&mut home.call(next));
             drop(again.stdin.take());
             if name == "bench" {
                 // It would take long, and has removed what it found when it begins.
                 sleep(Duration::from_millis(300));
-                signal(&again, Signal::TERM);
+                again.signal(Signal::TERM);
             }
-            let status = ended(again, &name);
+            let status = again.ended();
             if ["load", "backup"].contains(&&*name) && home.path("target").exists() {
                 fs::remove_dir_all(home.path("target")).expect("it is there");
             }
@@ -253,17 +227,16 @@ fn what_a_killed_command_leaves_is_removed_by_the_next() {
 fn a_signal_that_is_ignored_stays_ignored() {
     let home = Home::new(10);
     let script = "trap '' HUP; exec \"$0\" outputs --follow --data-dir \"$1\"";
-    let mut shell = Command::new("sh");
-    shell.args(["-c", script, env!("CARGO_BIN_EXE_exactly-once")]);
+    let mut shell = shell(script);
     shell.arg(home.path("data")).stdout(Stdio::piped());
-    let mut child = started(shell);
+    let mut child = Process::start(&mut shell);
     let mut lines = std::io::BufReader::new(child.stdout.take().expect("it is piped"));
     let mut line = String::new();
     std::io::BufRead::read_line(&mut lines, &mut line).expect("it is text");
     assert!(line.contains("\"offset\":0"), "{line}");
-    signal(&child, Signal::HUP);
-    signal(&child, Signal::TERM);
-    let status = ended(child, "outputs");
+    child.signal(Signal::HUP);
+    child.signal(Signal::TERM);
+    let status = child.ended();
     assert_eq!(status.signal(), Some(Signal::TERM.as_raw()));
 }
 
@@ -277,13 +250,13 @@ fn a_copy_lies_beside_the_directory_and_only_elsewhere_in_tmpdir() {
     // Where nothing can be made beside it, TMPDIR is: a directory inside another state.
     let nested = home.path("data/nested");
     fs::rename(home.path("data"), home.path("moved")).expect("it is ours");
-    let (_, said, status) = run_once(&home.path("data"), b"");
-    assert!(status.success(), "{said}");
+    run_node(&home.path("data"), &[], "").expect_success();
     fs::rename(home.path("moved"), &nested).expect("it is ours");
     let mut looked = on_directory("get", &nested, &["event 1"]);
     run(looked.env("TMPDIR", home.path("temporary")), "").expect_quiet_success();
     let mut looked = on_directory("get", &nested, &["event 1"]);
-    let refused = run(looked.env("TMPDIR", home.path("missing")), "").expect_refusal(3);
+    let refused =
+        run(looked.env("TMPDIR", home.path("missing")), "").expect_refusal(exit::UNUSABLE);
     assert!(refused.contains(&fixed(&home.path("missing"))), "{refused}");
     assert!(refused.contains("TMPDIR"), "{refused}");
 }

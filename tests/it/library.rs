@@ -1,5 +1,6 @@
 //! The library without the binary: batches in, durable answers out, typed errors.
 
+use crate::kit::scratch_dir;
 use exactly_once::inspect::{InspectError, Record, Section, View};
 use exactly_once::load;
 use exactly_once::{
@@ -54,7 +55,7 @@ fn duplicate(count: u64) -> Answer {
 
 #[test]
 fn one_batch_may_hold_every_kind_of_request() {
-    let dir = tempfile::tempdir().expect("there is room");
+    let dir = scratch_dir();
     let mut engine = open(dir.path());
     let answers = submit(
         &mut engine,
@@ -96,7 +97,7 @@ fn one_batch_may_hold_every_kind_of_request() {
 
 #[test]
 fn an_engine_that_is_dropped_or_closed_can_be_opened_again_at_once() {
-    let dir = tempfile::tempdir().expect("there is room");
+    let dir = scratch_dir();
     for round in 0..5_u64 {
         let mut engine = open(dir.path());
         let id = format!("e{round}");
@@ -114,7 +115,7 @@ fn an_engine_that_is_dropped_or_closed_can_be_opened_again_at_once() {
 
 #[test]
 fn a_second_engine_on_the_same_directory_is_refused_by_name() {
-    let dir = tempfile::tempdir().expect("there is room");
+    let dir = scratch_dir();
     let mut first = open(dir.path());
     let second = Engine::open(dir.path(), &Options::default());
     let pid = std::process::id();
@@ -127,7 +128,7 @@ fn a_second_engine_on_the_same_directory_is_refused_by_name() {
 
 #[test]
 fn members_that_are_empty_or_too_long_are_refused_by_name_and_change_nothing() {
-    let dir = tempfile::tempdir().expect("there is room");
+    let dir = scratch_dir();
     let mut engine = open(dir.path());
     let long = "x".repeat(MAX_SOURCE_BYTES + 1);
     let too_long = |member, max_bytes| {
@@ -160,7 +161,7 @@ fn members_that_are_empty_or_too_long_are_refused_by_name_and_change_nothing() {
 
 #[test]
 fn the_source_position_goes_with_the_state() {
-    let dir = tempfile::tempdir().expect("there is room");
+    let dir = scratch_dir();
     let mut engine = open(dir.path());
     assert_eq!(engine.source().expect("it works").as_deref(), None);
     submit(
@@ -218,7 +219,7 @@ fn the_source_position_goes_with_the_state() {
 
 #[test]
 fn times_come_from_the_caller_and_are_only_shown() {
-    let dir = tempfile::tempdir().expect("there is room");
+    let dir = scratch_dir();
     let mut engine = open(dir.path());
     let time = UNIX_EPOCH + Duration::from_secs(7);
     engine
@@ -239,7 +240,7 @@ fn times_come_from_the_caller_and_are_only_shown() {
 
 #[test]
 fn a_floor_of_free_space_refuses_everything_until_there_is_room() {
-    let dir = tempfile::tempdir().expect("there is room");
+    let dir = scratch_dir();
     let mut full = Options::default();
     full.min_free_bytes = u64::MAX;
     let mut engine = Engine::open(dir.path(), &full).expect("opening is not refused");
@@ -263,7 +264,7 @@ fn a_floor_of_free_space_refuses_everything_until_there_is_room() {
 
 #[test]
 fn nothing_that_is_stored_becomes_a_blob_however_long_it_is() {
-    let dir = tempfile::tempdir().expect("there is room");
+    let dir = scratch_dir();
     let mut options = Options::default();
     options.snapshot_interval_events = 500;
     let mut engine = Engine::open(dir.path(), &options).expect("the directory can be opened");
@@ -295,7 +296,7 @@ fn nothing_that_is_stored_becomes_a_blob_however_long_it_is() {
 
 #[test]
 fn an_open_engine_says_what_is_durable_and_its_views_stay_as_they_are() {
-    let dir = tempfile::tempdir().expect("there is room");
+    let dir = scratch_dir();
     let mut engine = open(dir.path());
     assert_eq!(engine.count("a").expect("it works"), 0);
     assert!(!engine.contains("e1").expect("it can be read"));
@@ -358,7 +359,7 @@ fn an_open_engine_says_what_is_durable_and_its_views_stay_as_they_are() {
 /// brought back, and the rollback after it then passed over the event.
 #[test]
 fn with_autocommit_a_source_position_is_not_committed_past_what_is_pending() {
-    let dir = tempfile::tempdir().expect("there is room");
+    let dir = scratch_dir();
     let mut engine = open(dir.path());
     let before = [
         process("e1", "a"),

@@ -1,9 +1,9 @@
 //! The figures for Prometheus: what the file says at the end, which series there are, and that the
 //! text is valid whatever the directory is called.
 
-use crate::client::reply::ErrorReply;
-use crate::client::{Node, run_with, scratch_dir};
-use crate::command::{binary, on_directory, run};
+use crate::kit::{
+    ErrorReply, Node, event_line, exit, input_of, restore, run_node, run_on, scratch_dir, text,
+};
 use crate::oracle::Request;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -81,11 +81,7 @@ fn value(samples: &[(String, Labels, f64)], name: &str, label: Option<(&str, &st
 }
 
 fn events(count: u64) -> String {
-    let event = |n| Request::Process {
-        event_id: format!("e{n}"),
-        word: "w".to_owned(),
-    };
-    (0..count).map(|n| event(n).line(n) + "\n").collect()
+    input_of((0..count).map(|n| event_line(n, &format!("e{n}"), "w")))
 }
 
 #[test]
@@ -93,10 +89,9 @@ fn the_metrics_file_has_the_last_figures_when_the_process_is_gone() {
     const EVENTS: u64 = 30_000;
     let home = scratch_dir();
     let (data_dir, file) = (home.path().join("data"), home.path().join("eo.prom"));
-    let path = file.to_str().expect("it is UTF-8");
+    let path = text(&file);
     let input = events(EVENTS) + &Request::Commit.line(EVENTS) + "\n";
-    let (_, stderr, status) = run_with(&data_dir, &["--metrics-file", path], input.as_bytes());
-    assert!(status.success() && stderr.is_empty(), "{stderr}");
+    run_node(&data_dir, &["--metrics-file", path], input).expect_quiet_success();
     let samples = read(&fs::read_to_string(&file).expect("it is there"));
     for (name, expected) in [
         ("accepted_total", EVENTS),
@@ -115,12 +110,9 @@ fn the_metrics_file_has_the_last_figures_when_the_process_is_gone() {
 fn every_series_names_the_directory_and_errors_syncs_room_commits_and_the_build_are_among_them() {
     let home = scratch_dir();
     let (data_dir, file) = (home.path().join("data"), home.path().join("eo.prom"));
-    let path = file.to_str().expect("it is UTF-8");
+    let path = text(&file);
     let node = Node::start(Some(&data_dir), &["--metrics-file", path]);
-    let restore = Request::Restore {
-        id: "none".to_owned(),
-    }
-    .line(3);
+    let restore = restore("none").line(3);
     let lines = [
         events(1).trim_end().to_owned(),
         Request::Commit.line(2),
@@ -134,7 +126,7 @@ fn every_series_names_the_directory_and_errors_syncs_room_commits_and_the_build_
         codes.extend(ErrorReply::read(&node.read_line()).map(|error| error.code));
     }
     assert_eq!(codes, [20, 12, 12]);
-    let live = run(&mut on_directory("stats", &data_dir, &["--prometheus"]), "");
+    let live = run_on("stats", &data_dir, &["--prometheus"]);
     let live = read(&live.expect_quiet_success());
     for (code, count) in [
         ("10", 0.0),
@@ -156,7 +148,7 @@ fn every_series_names_the_directory_and_errors_syncs_room_commits_and_the_build_
     assert!(value(&live, "last_commit_timestamp_seconds", None) > 1.7e9);
     let version = Some(("version", env!("CARGO_PKG_VERSION")));
     assert_eq!(value(&live, "build_info", version), 1.0);
-    node.finish().expect_quiet_success();
+    node.finish().expect_all_read();
     let written = read(&fs::read_to_string(&file).expect("it is there"));
     let series = |samples: &[(String, Labels, f64)]| -> Vec<(String, Labels)> {
         samples
@@ -170,7 +162,7 @@ fn every_series_names_the_directory_and_errors_syncs_room_commits_and_the_build_
         "the file has the same series"
     );
     let whole = data_dir.canonicalize().expect("it is there");
-    let whole = whole.to_str().expect("it is UTF-8");
+    let whole = text(&whole);
     assert!(
         live.iter()
             .all(|(_, labels, _)| labels["data_dir"] == whole)
@@ -183,17 +175,12 @@ fn the_text_is_valid_whatever_the_directory_is_called() {
     let name = b"a \"b\" \\c\nd {e=\"f\"} \xff";
     let data_dir = home.path().join(OsStr::from_bytes(name));
     let node = Node::start(Some(&data_dir), &[]);
-    node.send(events(1).trim_end());
-    node.read_line();
+    node.ask(events(1).trim_end());
     let stats = |data_dir: &Path| {
-        let mut command = binary();
-        command
-            .args(["stats", "--prometheus", "--data-dir"])
-            .arg(data_dir);
-        read(&run(&mut command, "").expect_quiet_success())
+        read(&run_on("stats", data_dir, &["--prometheus"]).expect_quiet_success())
     };
     for samples in [stats(&data_dir), {
-        node.finish().expect_quiet_success();
+        node.finish().expect_all_read();
         stats(&data_dir)
     }] {
         for (_, labels, _) in samples {
@@ -207,15 +194,15 @@ fn the_text_is_valid_whatever_the_directory_is_called() {
 fn requests_that_are_refused_for_want_of_room_are_told_of_in_one_line_and_counted() {
     let home = scratch_dir();
     let (data_dir, file) = (home.path().join("data"), home.path().join("eo.prom"));
-    let path = file.to_str().expect("it is UTF-8");
+    let path = text(&file);
     let floor = [
         "--min-free-bytes",
         "9223372036854775807",
         "--metrics-file",
         path,
     ];
-    let (_, stderr, status) = run_with(&data_dir, &floor, events(5_000).as_bytes());
-    assert!(status.success(), "{stderr}");
+    let finished = run_node(&data_dir, &floor, events(5_000)).expect_status(exit::SUCCESS);
+    let stderr = finished.stderr;
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
     assert!(stderr.contains("requests are refused: "), "{stderr}");
     let samples = read(&fs::read_to_string(&file).expect("it is there"));

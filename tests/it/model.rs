@@ -7,8 +7,7 @@ pub mod play;
 pub mod reached;
 pub mod sequence;
 
-use crate::campaign::{caught, on_all_threads, setting};
-use crate::client::scratch_dir;
+use crate::kit::{caught, home_and_data_dir, on_all_threads, setting};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use reached::Reached;
@@ -49,8 +48,7 @@ fn try_seed(seed: u64) -> Result<Reached, String> {
 }
 
 fn run(steps: &[Step], with_dump: bool) -> Result<(), String> {
-    let dir = scratch_dir();
-    let data_dir = dir.path().join("data");
+    let (_home, data_dir) = home_and_data_dir();
     let play = if with_dump {
         play::play_and_dump
     } else {

@@ -1,10 +1,9 @@
 //! The reference model: section 4 of the protocol page as plain sets and lists.
 //!
 //! It shares no code with the program, knows nothing of files, processes or restarts, and prefers
-//! being obviously right to being fast. Everything else in this folder compares the program to it.
+//! being obviously right to being fast. The tests compare the program with it.
 
 pub mod cases;
-pub mod stream;
 pub mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -116,6 +115,15 @@ pub struct Oracle {
 impl Oracle {
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The state after these requests.
+    pub fn after<'a>(requests: impl IntoIterator<Item = &'a Request>) -> Self {
+        let mut oracle = Self::new();
+        for request in requests {
+            oracle.apply(request);
+        }
+        oracle
     }
 
     pub fn apply(&mut self, request: &Request) -> Expected {

@@ -14,10 +14,9 @@ mod log;
 mod recording;
 mod tally;
 
-use crate::campaign::{on_all_threads, setting};
-use crate::client::dump::{self, Dump};
-use crate::client::{run_with, scratch_dir};
-use crate::command::expect_no_damage;
+use crate::kit::{
+    Dump, dump, expect_no_damage, numbered_input, on_all_threads, run_node, scratch_dir, setting,
+};
 use disk::{Disk, Image, write_image};
 use file::PAGE_BYTES;
 use log::Event;
@@ -161,7 +160,7 @@ fn cut(recording: &Recording, seed: u64) -> Result<Tally, Failure> {
             let of = recording.events.len();
             let difference = difference(&image, &disk.cached());
             let reason = format!(
-                "seed {seed}, a power cut behind event {events} of {of}, with {answered} requests \
+                "seed {seed}, a power cut after event {events} of {of}, with {answered} requests \
                  answered: {reason}\n{difference}"
             );
             Err(Failure {
@@ -188,7 +187,7 @@ fn report(seed: u64, failure: &Failure) -> String {
 }
 
 /// After how many events the power is cut: in turn during the first creation, at the end of a
-/// sync that has not returned, behind one that has, behind the start of a reply, and anywhere.
+/// sync that has not returned, after one that has, after the start of a reply, and anywhere.
 fn point(recording: &Recording, seed: u64, rng: &mut impl Rng) -> usize {
     let events = &recording.events;
     let mut one_of = |wanted: fn(&Event) -> bool| {
@@ -221,9 +220,9 @@ fn judge(
     answered: usize,
     data_dir: &Path,
 ) -> Result<Prefix, (What, String)> {
-    let (stdout, stderr, status) = run_with(data_dir, recording.arguments, b"");
-    if !status.success() || !stdout.is_empty() || stderr.contains("panicked") {
-        let reason = format!("an empty run ended with {status}: {stderr}");
+    let empty = run_node(data_dir, recording.arguments, "");
+    if !empty.status.success() || !empty.stdout.is_empty() || empty.stderr.contains("panicked") {
+        let reason = format!("an empty run: {empty:?}");
         return Err((What::Refused, reason));
     }
     let dump = Dump::read(data_dir).map_err(|reason| (What::Refused, reason))?;
@@ -241,19 +240,16 @@ fn judge(
     })
 }
 
-/// Sends the requests behind the prefix that was found, and compares the state at their end.
+/// Sends the requests after the prefix that was found, and compares the state at their end.
 fn go_on(recording: &Recording, prefix: usize, data_dir: &Path) -> Result<(), String> {
-    let numbered = (prefix..).zip(&recording.requests[prefix..]);
-    let lines: String = numbered
-        .map(|(number, request)| request.line(number as u64) + "\n")
-        .collect();
-    let (_, stderr, status) = run_with(data_dir, recording.arguments, lines.as_bytes());
-    if !status.success() {
-        return Err(format!("going on ended with {status}: {stderr}"));
+    let input = numbered_input(prefix as u64, &recording.requests[prefix..]);
+    let finished = run_node(data_dir, recording.arguments, input);
+    if !finished.status.success() {
+        return Err(format!("going on failed: {finished:?}"));
     }
     let last = recording.states.last().expect("one has no request");
     let went_on = dump::check(data_dir, last);
-    went_on.map_err(|reason| format!("going on behind {prefix} requests: {reason}"))
+    went_on.map_err(|reason| format!("going on after {prefix} requests: {reason}"))
 }
 
 /// Where an image is not what every process saw before the cut.

@@ -7,14 +7,9 @@
 
 mod figures;
 
-use crate::campaign::{caught, setting};
-use crate::client::dump::Dump;
-use crate::client::memory::Memory;
-use crate::client::{Node, scratch_dir};
-use crate::command::expect_no_damage;
-use crate::crash::life::Life;
-use crate::crash::reconcile::Belief;
-use crate::crash::source::Source;
+use crate::kit::{
+    Belief, Dump, Life, Memory, Node, Source, caught, expect_no_damage, scratch_dir, setting,
+};
 use figures::Figures;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -30,7 +25,7 @@ const IDS_A_SECOND: u64 = 500;
 const CONTROLS_A_SECOND: u64 = 20;
 /// A process lives this long at least and at most, unless the run is short.
 const LIFE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(20));
-/// One in so many lives is as many times as long, so that what a process gathers can be seen.
+/// Of this many lives one is this many times as long, so that what a process gathers can be seen.
 const LIVES_PER_LONG_LIFE: u64 = 10;
 /// How often a process ends by SIGKILL and not at the end of its input.
 const KILLS: f64 = 0.7;
@@ -127,7 +122,7 @@ impl Soak {
             self.kill(node, lived)?
         } else {
             self.figures.clean_ends += 1;
-            node.finish().expect_quiet_success();
+            node.finish().expect_all_read();
             Life::default()
         };
         expect_no_damage(&self.path)?;

@@ -4,22 +4,19 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Stdio;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::client::{Node, PATIENCE, scratch_dir};
-use crate::command::{Live, backup, binary, run};
+use crate::kit::{
+    Node, backup, binary, checkpoint, event, event_line, eventually, home_and_data_dir, names,
+    on_directory, record_in, run_on, scratch_dir, stats_of, text, wait_for,
+};
 use crate::oracle::{Oracle, Request};
 
 fn requests() -> Vec<Request> {
-    let event = |id: u64, word: &str| Request::Process {
-        event_id: format!("e{id}"),
-        word: word.to_owned(),
-    };
-    let checkpoint = |id: &str| Request::Checkpoint { id: id.to_owned() };
+    let event = |id: u64, word: &str| event(format!("e{id}"), word);
     let mut requests: Vec<_> = (0..30).map(|id| event(id, "w")).collect();
     requests.extend([checkpoint("a"), Request::Commit, checkpoint("b")]);
     requests.extend((20..40).map(|id| event(id, "w")));
@@ -28,19 +25,13 @@ fn requests() -> Vec<Request> {
     requests
 }
 
-fn stats(data_dir: &Path) -> Value {
-    let shown = run(binary().args(["stats", "--data-dir"]).arg(data_dir), "");
-    serde_json::from_str(&shown.expect_quiet_success()).expect("a record")
-}
-
 /// A node that has answered the requests, and what must be so.
 fn answered(data_dir: &Path, arguments: &[&str]) -> (Node, Oracle) {
     let node = Node::start(Some(data_dir), arguments);
     let mut oracle = Oracle::new();
     for (request, msg_id) in requests().iter().zip(1..) {
         oracle.apply(request);
-        node.send(&request.line(msg_id));
-        node.read_line();
+        node.ask(&request.line(msg_id));
     }
     (node, oracle)
 }
@@ -78,10 +69,9 @@ fn check(stats: &Value, oracle: &Oracle) {
 
 #[test]
 fn a_running_process_and_a_directory_at_rest_tell_the_same_of_the_state() {
-    let home = scratch_dir();
-    let data_dir = home.path().join("data");
+    let (_home, data_dir) = home_and_data_dir();
     let (node, oracle) = answered(&data_dir, &[]);
-    let mut live = stats(&data_dir);
+    let mut live = stats_of(&data_dir);
     check(&live, &oracle);
     let process = &live["process"];
     assert_eq!(process["pid"], node.pid());
@@ -90,8 +80,8 @@ fn a_running_process_and_a_directory_at_rest_tell_the_same_of_the_state() {
     assert_eq!(process["conflicts"], 1);
     assert_eq!(process["clients"], 1, "the one that asks");
     assert!(process["uptime_seconds"].as_f64() > Some(0.0));
-    node.finish().expect_quiet_success();
-    let mut resting = stats(&data_dir);
+    node.finish().expect_all_read();
+    let mut resting = stats_of(&data_dir);
     check(&resting, &oracle);
     assert_eq!(resting["process"], Value::Null);
     // A clean end may store a snapshot, and sled's file has a size of its own.
@@ -107,25 +97,20 @@ fn a_running_process_and_a_directory_at_rest_tell_the_same_of_the_state() {
 /// What a tree holds is the same however it came to be: byte for byte that of the journal.
 #[test]
 fn the_size_of_the_journal_is_known_without_reading_it() {
-    let home = scratch_dir();
-    let data_dir = home.path().join("data");
+    let (home, data_dir) = home_and_data_dir();
     let mut before = 0;
     for round in 0..6 {
         // Alone they replace the last block, together they make new ones.
-        let lines = (0..[1, 3, 200][round % 3]).map(|n| {
-            let event_id = format!("round {round} event {n}");
-            let word = "w".to_owned();
-            Request::Process { event_id, word }.line(n) + "\n"
-        });
+        let lines = (0..[1, 3, 200][round % 3])
+            .map(|n| event_line(n, &format!("round {round} event {n}"), "w"));
         let node = Node::start(Some(&data_dir), &[]);
         for line in lines {
-            node.send(line.trim_end());
-            node.read_line();
+            node.ask(&line);
         }
         let journal = |stats: &Value| stats["trees"][0].clone();
-        let live = journal(&stats(&data_dir));
-        node.finish().expect_quiet_success();
-        assert_eq!(journal(&stats(&data_dir)), live);
+        let live = journal(&stats_of(&data_dir));
+        node.finish().expect_all_read();
+        assert_eq!(journal(&stats_of(&data_dir)), live);
         assert_eq!(live["name"], "journal");
         let bytes = live["bytes"].as_u64().expect("a number");
         assert!(bytes > before, "{live}");
@@ -134,7 +119,7 @@ fn the_size_of_the_journal_is_known_without_reading_it() {
     // Written anew the same events take as many bytes, give or take what blocks are filled to.
     let copy = home.path().join("copy");
     backup(&data_dir, &copy);
-    let anew = stats(&copy)["trees"][0]["bytes"]
+    let anew = stats_of(&copy)["trees"][0]["bytes"]
         .as_u64()
         .expect("a number");
     assert!(anew.abs_diff(before) < before / 10, "{anew} and {before}");
@@ -180,14 +165,10 @@ fn without_directory(series: &str) -> String {
 
 #[test]
 fn prometheus_reads_the_same_figures() {
-    let home = scratch_dir();
-    let data_dir = home.path().join("data");
+    let (_home, data_dir) = home_and_data_dir();
     let (node, oracle) = answered(&data_dir, &[]);
-    let mut command = binary();
-    command
-        .args(["stats", "--prometheus", "--data-dir"])
-        .arg(&data_dir);
-    let samples = samples(&run(&mut command, "").expect_quiet_success());
+    let told = run_on("stats", &data_dir, &["--prometheus"]).expect_quiet_success();
+    let samples = samples(&told);
     let counted: u64 = oracle.counts().values().sum();
     for (name, expected) in [
         ("events", counted as f64),
@@ -203,50 +184,41 @@ fn prometheus_reads_the_same_figures() {
             "{name}"
         );
     }
-    node.finish().expect_quiet_success();
+    node.finish().expect_all_read();
 }
 
 #[test]
 fn a_metrics_file_is_whole_whenever_it_is_read_and_follows_the_state() {
     let home = scratch_dir();
     let (data_dir, file) = (home.path().join("data"), home.path().join("eo.prom"));
-    let path = file.to_str().expect("it is UTF-8");
+    let path = text(&file);
     let (node, _) = answered(&data_dir, &["--metrics-file", path, "--metrics-every", "1"]);
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        assert!(Instant::now() < deadline, "the figures never come");
-        let Ok(text) = fs::read_to_string(&file) else {
-            continue;
-        };
-        if samples(&text).get("exactly_once_accepted_total") == Some(&45.0) {
-            assert!(
-                samples(&text).contains_key("exactly_once_tree_bytes{tree=\"seen\"}"),
-                "{text}"
-            );
-            break;
-        }
-        sleep(Duration::from_millis(5));
-    }
+    let figures = wait_for("the figures come", || {
+        let samples = samples(&fs::read_to_string(&file).ok()?);
+        let is_accepted = samples.get("exactly_once_accepted_total") == Some(&45.0);
+        is_accepted.then_some(samples)
+    });
+    let of_seen = "exactly_once_tree_bytes{tree=\"seen\"}";
+    assert!(figures.contains_key(of_seen), "{figures:?}");
     let mode = fs::metadata(&file)
         .expect("it is there")
         .permissions()
         .mode();
     assert_eq!(mode & 0o777, 0o644, "a collector of another user reads it");
-    node.finish().expect_quiet_success();
-    let left = fs::read_dir(home.path()).expect("it is there").count();
+    node.finish().expect_all_read();
+    let left = names(home.path()).len();
     assert_eq!(left, 2, "the directory and the file");
 }
 
 #[test]
 fn a_metrics_file_that_cannot_be_written_is_told_and_holds_nothing_up() {
-    let home = scratch_dir();
-    let data_dir = home.path().join("data");
+    let (_home, data_dir) = home_and_data_dir();
     let arguments = ["--metrics-file", "/nowhere/eo.prom", "--metrics-every", "1"];
-    let mut node = Live::start(binary().args(arguments).arg("--data-dir").arg(&data_dir));
+    let node = Node::start_as(binary().args(arguments).arg("--data-dir").arg(&data_dir));
     sleep(Duration::from_millis(1_500));
     node.ask(&requests()[0].line(1));
     let finished = node.finish();
-    assert_eq!(finished.code, Some(0));
+    assert!(finished.status.success());
     assert!(
         finished.stderr.contains("/nowhere/eo.prom"),
         "{}",
@@ -256,27 +228,18 @@ fn a_metrics_file_that_cannot_be_written_is_told_and_holds_nothing_up() {
 
 #[test]
 fn a_watch_shows_the_state_as_it_changes_and_across_processes() {
-    let home = scratch_dir();
-    let data_dir = home.path().join("data");
+    let (_home, data_dir) = home_and_data_dir();
     let (node, oracle) = answered(&data_dir, &[]);
-    let mut command = binary();
-    command
-        .args(["stats", "--watch", "--data-dir"])
-        .arg(&data_dir);
-    let watch = Live::start(command.stdin(Stdio::null()));
-    let read = || -> Value { serde_json::from_str(&watch.read_line()).expect("a record") };
+    let watch = Node::start_as(&mut on_directory("stats", &data_dir, &["--watch"]));
+    let read = || -> Value { record_in(&watch.read_line()) };
     check(&read(), &oracle);
-    node.finish().expect_quiet_success();
-    let deadline = Instant::now() + PATIENCE;
-    while read()["process"] != Value::Null {
-        assert!(
-            Instant::now() < deadline,
-            "it never sees the end of the process"
-        );
-    }
+    node.finish().expect_all_read();
+    eventually("it sees the end of the process", || {
+        read()["process"] == Value::Null
+    });
     let node = Node::start(Some(&data_dir), &[]);
-    while read()["process"]["pid"] != node.pid() {
-        assert!(Instant::now() < deadline, "it never sees the new process");
-    }
-    node.finish().expect_quiet_success();
+    eventually("it sees the new process", || {
+        read()["process"]["pid"] == node.pid()
+    });
+    node.finish().expect_all_read();
 }

@@ -1,20 +1,24 @@
 //! What the binary shows on a terminal: figures that are drawn anew, and colours unless `NO_COLOR`
 //! is set.
 
+use crate::kit::{
+    Node, PATIENCE, Process, binary, checkpoint, event, event_line, line, numbered_input,
+    on_directory, records_in, restore, run, scratch_dir, shell, text,
+};
+use crate::oracle::Request;
+use serde_json::Value;
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Instant;
+use tempfile::TempDir;
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-
-use crate::client::{Node, PATIENCE, scratch_dir};
-use crate::command::{binary, on_directory, run};
-use crate::control::asked::{event_request, line};
+use std::path::PathBuf;
 
 /// How a terminal is told to clear a line, and to change the colour.
 const CLEAR: &str = "\u{1b}[2K";
@@ -22,7 +26,7 @@ const COLOUR: &str = "\u{1b}[";
 
 /// A command whose standard output and standard error are one terminal.
 struct OnTerminal {
-    child: Child,
+    process: Process,
     /// Kept, so that the terminal is there when the command has ended.
     terminal: File,
     /// What is written here has been typed.
@@ -60,7 +64,7 @@ impl OnTerminal {
         command
             .env("TERM", "xterm-256color")
             .stdin(stdin(&terminal));
-        let child = command.stdout(end()).stderr(end()).spawn();
+        let process = Process::start(command.stdout(end()).stderr(end()));
         let (sender, shown) = channel();
         let mut master = File::from(master);
         let keyboard = master.try_clone().expect("there are descriptors");
@@ -73,7 +77,7 @@ impl OnTerminal {
             }
         });
         Self {
-            child: child.expect("the binary can be started"),
+            process,
             terminal,
             keyboard,
             shown,
@@ -93,13 +97,11 @@ impl OnTerminal {
         }
         &self.text
     }
-}
 
-impl OnTerminal {
     /// All that a command has shown, once it has ended.
     fn shown_until_its_end(mut self) -> String {
         const END: &str = "(it has ended)";
-        self.child.wait().expect("the child is ours");
+        self.process.ended();
         self.terminal
             .write_all(END.as_bytes())
             .expect("it is there");
@@ -108,17 +110,8 @@ impl OnTerminal {
     }
 }
 
-impl Drop for OnTerminal {
-    fn drop(&mut self) {
-        self.child.kill().expect("the child is ours");
-        self.child.wait().expect("the child is ours");
-    }
-}
-
-fn event(number: u64) -> String {
-    format!(
-        r#"{{"body":{{"type":"process","msg_id":{number},"event_id":"e{number}","word":"w"}}}}"#
-    )
+fn event_of(number: u64) -> String {
+    event_line(number, &format!("e{number}"), "w")
 }
 
 #[test]
@@ -126,10 +119,7 @@ fn watched_figures_are_drawn_over_those_before() {
     let home = scratch_dir();
     let data_dir = home.path().join("state");
     let node = Node::start(Some(&data_dir), &[]);
-    let ask = |number| {
-        node.send(&event(number));
-        node.read_line()
-    };
+    let ask = |number| node.ask(&event_of(number));
     ask(1);
     let arguments = ["--watch", "--every", "1"];
     let mut watcher = OnTerminal::start(&mut on_directory("stats", &data_dir, &arguments));
@@ -210,82 +200,107 @@ fn assert_harmless(shown: &str, what: &str) {
     assert!(shown.contains(PLAIN), "{what}: {shown:?}");
 }
 
-#[test]
-fn nothing_foreign_steers_a_terminal_or_hides_on_it_whatever_shows_it() {
-    let home = scratch_dir();
-    let data_dir = home.path().join("state");
-    let foreign = format!("{PLAIN}{STEERING}");
-    let quoted = serde_json::to_string(&foreign).expect("it is text");
-    let event = event_request(&foreign, &foreign).line(1) + "\n";
-    let mut input = event.clone();
-    for (kind, members) in [
-        ("checkpoint", format!(r#""checkpoint_id":{quoted}"#)),
-        ("commit", String::new()),
-        ("restore", format!(r#""checkpoint_id":{quoted}"#)),
-    ] {
-        input += &(line(kind, 2, &members) + "\n");
+/// A state of which all is called by a text that must not steer a terminal, and files beside it.
+struct Foreign {
+    home: TempDir,
+    data_dir: PathBuf,
+    text: String,
+    quoted: String,
+}
+
+impl Foreign {
+    fn new() -> Self {
+        let home = scratch_dir();
+        let data_dir = home.path().join("state");
+        let text = format!("{PLAIN}{STEERING}");
+        let requests = [
+            event(&text, &text),
+            checkpoint(&text),
+            Request::Commit,
+            restore(&text),
+            event("another", &text),
+        ];
+        let input = numbered_input(1, &requests);
+        run(&mut on_directory("run", &data_dir, &[]), &input).expect_quiet_success();
+        Self {
+            home,
+            data_dir,
+            quoted: serde_json::to_string(&text).expect("it is text"),
+            text,
+        }
     }
-    input += &(event_request("another", &foreign).line(3) + "\n");
-    run(&mut on_directory("run", &data_dir, &[]), &input).expect_quiet_success();
-    let text = |name: &str, text: &str| {
-        let path = home.path().join(name);
-        std::fs::write(&path, text).expect("there is room");
-        path.to_str().expect("it is UTF-8").to_owned()
-    };
-    // As a word has no control characters here, which end it.
-    let book = text("book", &foreign);
-    let bad_dump = text("bad", &format!("{{\"type\":\"meta\" {foreign}\n"));
-    let requests = text("requests", &event);
-    let missing = format!("missing {foreign}");
+
+    /// Writes a file; gives its path as an argument.
+    fn file(&self, name: &str, content: &str) -> String {
+        let path = self.home.path().join(name);
+        std::fs::write(&path, content).expect("there is room");
+        text(&path).to_owned()
+    }
+
+    /// A command whose directory, unless it is told another one, is the state.
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = binary();
+        command.env("EXACTLY_ONCE_DATA_DIR", &self.data_dir);
+        command.current_dir(self.home.path()).args(arguments);
+        command
+    }
+}
+
+#[test]
+fn nothing_foreign_in_a_state_or_an_argument_steers_a_terminal_or_hides_on_it() {
+    let foreign = Foreign::new();
+    let (text, quoted) = (&*foreign.text, &foreign.quoted);
+    // A word has no control characters here, as they end it.
+    let book = foreign.file("book", text);
+    let missing = format!("missing {text}");
     let last = format!(r#"{{"offset":9,"event_id":{quoted},"word":"w","count":1}}"#);
     for arguments in [
         &["dump"][..],
         &["dump", "--format", "table"],
         &["outputs"],
-        &["get", &foreign],
-        &["get", "--word", &foreign],
+        &["get", text],
+        &["get", "--word", text],
         &["checkpoints", "list"],
         &["checkpoints", "list", "--format", "table"],
-        &["checkpoints", "show", &foreign],
-        &["checkpoints", "diff", &foreign, "--format", "table"],
-        &["checkpoints", "save", &foreign],
+        &["checkpoints", "show", text],
+        &["checkpoints", "diff", text, "--format", "table"],
+        &["checkpoints", "save", text],
         &["checkpoints", "graph"],
         &["checkpoints", "graph", "--svg", "-"],
-        &["checkpoints", "restore", &foreign, "--yes"],
-        &["checkpoints", "delete", &foreign, "--dry-run"],
+        &["checkpoints", "restore", text, "--yes"],
+        &["checkpoints", "delete", text, "--dry-run"],
         &["checkpoints", "show", &missing],
         &["outputs", "--after", &last],
         &["dump", "--only", &missing],
         &["events", &book],
         &["events", &missing],
-        &["load", &missing],
+        &["load", &missing, "--data-dir", "new"],
     ] {
-        let mut command = binary();
-        command
-            .env("EXACTLY_ONCE_DATA_DIR", &data_dir)
-            .args(arguments);
-        if arguments.first() == Some(&"load") {
-            command.args(["--data-dir", "new"]).current_dir(home.path());
-        }
-        let shown = OnTerminal::start(&mut command).shown_until_its_end();
+        let shown = OnTerminal::start(&mut foreign.command(arguments)).shown_until_its_end();
         assert_harmless(&shown, &format!("{arguments:?}"));
     }
-    let on_new = |name: &str| {
-        let mut command = binary();
-        command
-            .arg(name)
-            .env("EXACTLY_ONCE_DATA_DIR", home.path().join(name));
-        command
-    };
-    let shown = OnTerminal::start(on_new("load").arg(&bad_dump)).shown_until_its_end();
+}
+
+#[test]
+fn nothing_foreign_in_an_input_or_a_path_steers_a_terminal_or_hides_on_it() {
+    let foreign = Foreign::new();
+    let bad_dump = format!("{{\"type\":\"meta\" {}\n", foreign.text);
+    let bad_dump = foreign.file("bad", &bad_dump);
+    let mut load = foreign.command(&["load", &bad_dump, "--data-dir", "load"]);
+    let shown = OnTerminal::start(&mut load).shown_until_its_end();
     assert_harmless(&shown, "a bad line of a dump");
-    let nowhere = home.path().join(&missing);
+    let nowhere = foreign
+        .home
+        .path()
+        .join(format!("missing {}", foreign.text));
     let shown = OnTerminal::start(&mut on_directory("verify", &nowhere, &[]));
     assert_harmless(&shown.shown_until_its_end(), "the name of a directory");
-    let mut shell = Command::new("sh");
-    let script = r#"exec "$0" run -v --data-dir "$1" < "$2""#;
-    shell.args(["-c", script, env!("CARGO_BIN_EXE_exactly-once")]);
-    shell.arg(home.path().join(&foreign)).arg(requests);
+    let request = event_line(1, &foreign.text, &foreign.text) + "\n";
+    let request = foreign.file("requests", &request);
+    let mut shell = shell(r#"exec "$0" run -v --data-dir "$1" < "$2""#);
+    shell
+        .arg(foreign.home.path().join(&foreign.text))
+        .arg(request);
     let shown = OnTerminal::start(&mut shell).shown_until_its_end();
     assert!(shown.contains("processed"), "{shown:?}");
     assert_harmless(&shown, "a reply and a log");
@@ -296,7 +311,7 @@ fn json_on_a_terminal_says_the_same_as_in_a_file() {
     let home = scratch_dir();
     let data_dir = home.path().join("state");
     let word = format!("{STEERING}{PLAIN}\u{e0041}");
-    let input = event_request("e", &word).line(1) + "\n";
+    let input = event("e", &word).line(1) + "\n";
     run(&mut on_directory("run", &data_dir, &[]), &input).expect_quiet_success();
     let mut command = on_directory("dump", &data_dir, &[]);
     let in_file = run(&mut command, "").expect_quiet_success();
@@ -305,11 +320,7 @@ fn json_on_a_terminal_says_the_same_as_in_a_file() {
         "as it always was"
     );
     let shown = OnTerminal::start(&mut command).shown_until_its_end();
-    let records = |text: &str| -> Vec<serde_json::Value> {
-        let parse = |line: &str| serde_json::from_str(line).expect("it is JSON");
-        text.lines().map(parse).collect()
-    };
-    assert_eq!(records(&shown), records(&in_file));
+    assert_eq!(records_in::<Value>(&shown), records_in::<Value>(&in_file));
 }
 
 #[test]
@@ -317,11 +328,9 @@ fn a_progress_line_fits_on_a_terminal_of_80_columns() {
     const EVENTS: u64 = 12_000;
     let home = scratch_dir();
     let requests = home.path().join("requests");
-    let lines: String = (0..EVENTS).map(|number| event(number) + "\n").collect();
+    let lines: String = (0..EVENTS).map(|number| event_of(number) + "\n").collect();
     std::fs::write(&requests, lines).expect("there is room");
-    let mut shell = Command::new("sh");
-    let script = r#"exec "$0" run --data-dir "$1" < "$2" > /dev/null"#;
-    shell.args(["-c", script, env!("CARGO_BIN_EXE_exactly-once")]);
+    let mut shell = shell(r#"exec "$0" run --data-dir "$1" < "$2" > /dev/null"#);
     shell.arg(home.path().join("state")).arg(requests);
     let shown = OnTerminal::start(&mut shell).shown_until_its_end();
     assert!(shown.contains("12,000 events"), "{shown:?}");
@@ -335,17 +344,13 @@ fn a_question_before_a_restore_fits_on_a_terminal_however_much_it_would_change()
     const WORDS: u64 = 1_000;
     let home = scratch_dir();
     let data_dir = home.path().join("state");
-    let word = |number: u64| event_request(&format!("e{number}"), &format!("w{number:04}"));
+    let word = |number: u64| event(format!("e{number}"), format!("w{number:04}"));
     let mut input = line("checkpoint", 1, r#""checkpoint_id":"a""#) + "\n";
     input.extend((0..WORDS).map(|number| word(number).line(number) + "\n"));
     run(&mut on_directory("run", &data_dir, &[]), &input).expect_quiet_success();
     let restore = |arguments: &[&str]| {
-        let mut command = binary();
-        command
-            .args(["checkpoints", "restore", "a"])
-            .args(arguments);
-        command.arg("--data-dir").arg(&data_dir);
-        command
+        let restore = ["restore", "a"];
+        on_directory("checkpoints", &data_dir, &[&restore, arguments].concat())
     };
     let changes = run(&mut restore(&["--dry-run"]), "").expect_quiet_success();
     assert_eq!(changes.lines().count() as u64, 1 + WORDS);

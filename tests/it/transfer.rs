@@ -2,26 +2,19 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Stdio;
-use std::thread::sleep;
 use std::time::Instant;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde_json::Value;
 
-use crate::campaign::{caught, on_all_threads, setting};
-use crate::client::{Node, PATIENCE, dump, run_once, scratch_dir};
-use crate::command::{Finished, backup, dump_of, on_directory, run, verified};
-use crate::directory::{Files, Snapshot};
+use crate::kit::{
+    Files, Finished, Node, Snapshot, backup, carry_out, caught, checkpoint, dump, dump_of, event,
+    exit, home_and_data_dir, kill_within, names, on_all_threads, on_directory, restore, run,
+    run_node, run_on, scratch_dir, setting, verified,
+};
 use crate::model::play;
 use crate::model::sequence::{self, Step};
 use crate::oracle::Request;
-
-const INPUT: i32 = 1;
-const USAGE: i32 = 2;
-const UNUSABLE: i32 = 3;
-const HELD: i32 = 4;
 
 fn load(data_dir: &Path, dump: &str) -> Finished {
     run(&mut on_directory("load", data_dir, &[]), dump)
@@ -40,13 +33,13 @@ fn portable(dump: &str) -> Vec<&str> {
 /// Requests that leave several timelines, checkpoints, commits, moves, and pending outputs.
 fn requests() -> Vec<Request> {
     let events = |numbers: std::ops::Range<u64>| {
-        numbers.map(|number| Request::Process {
-            event_id: format!("e{number} \u{fc}\"\\\n"),
-            word: format!("w{}", number % 7),
+        numbers.map(|number| {
+            event(
+                format!("e{number} \u{fc}\"\\\n"),
+                format!("w{}", number % 7),
+            )
         })
     };
-    let checkpoint = |id: &str| Request::Checkpoint { id: id.to_owned() };
-    let restore = |id: &str| Request::Restore { id: id.to_owned() };
     let mut requests = vec![checkpoint("empty")];
     requests.extend(events(0..40));
     requests.push(Request::Commit);
@@ -61,14 +54,8 @@ fn requests() -> Vec<Request> {
 }
 
 fn made(data_dir: &Path) {
-    let lines = (1..).zip(requests());
-    let input: String = lines.map(|(n, request)| request.line(n) + "\n").collect();
-    let mut command = on_directory(
-        "run",
-        data_dir,
-        &["--run-every", "4", "--snapshot-every", "9"],
-    );
-    run(&mut command, &input).expect_quiet_success();
+    let small = ["--run-every", "4", "--snapshot-every", "9"];
+    carry_out(data_dir, &small, requests());
 }
 
 #[test]
@@ -86,7 +73,7 @@ fn a_dump_that_is_loaded_gives_the_same_dump() {
         verified(&copy);
         fs::remove_dir_all(&copy).expect("it is there");
     }
-    assert_eq!(fs::read_dir(home.path()).expect("it is there").count(), 1);
+    assert_eq!(names(home.path()).len(), 1);
 }
 
 /// What comes after must not differ either: ids are found, checkpoints are restored, outputs stay
@@ -115,10 +102,8 @@ fn goes_on(seed: u64) -> Result<(), String> {
                 continue;
             };
             let line = request.line(7) + "\n";
-            let (replies, said, status) = run_once(&copy, line.as_bytes());
-            assert!(status.success(), "{said}");
+            let reply = run_node(&copy, &[], line).expect_success();
             let expected = oracle.apply(request).body(7);
-            let reply = String::from_utf8_lossy(&replies);
             match expected {
                 Some(body) => assert_eq!(reply, body.plain() + "\n"),
                 None => assert!(reply.contains("\"code\": 20"), "{reply}"),
@@ -133,8 +118,7 @@ fn goes_on(seed: u64) -> Result<(), String> {
 
 #[test]
 fn a_dump_that_was_cut_off_or_changed_is_refused_and_leaves_nothing() {
-    let home = scratch_dir();
-    let data_dir = home.path().join("data");
+    let (home, data_dir) = home_and_data_dir();
     made(&data_dir);
     let dumped = dump_of(&data_dir, &[]);
     fs::remove_dir_all(&data_dir).expect("it is there");
@@ -143,11 +127,11 @@ fn a_dump_that_was_cut_off_or_changed_is_refused_and_leaves_nothing() {
     for _ in 0..20 {
         let kept = rng.random_range(0..lines);
         let cut: String = dumped.split_inclusive('\n').take(kept).collect();
-        let line = load(&data_dir, &cut).expect_refusal(INPUT);
+        let line = load(&data_dir, &cut).expect_refusal(exit::INPUT_OR_OUTPUT);
         assert!(line.contains("digest") || line.contains("part"), "{line}");
         let middle = rng.random_range(0..dumped.len() - 1);
         if dumped.is_char_boundary(middle) {
-            load(&data_dir, &dumped[..middle]).expect_refusal(INPUT);
+            load(&data_dir, &dumped[..middle]).expect_refusal(exit::INPUT_OR_OUTPUT);
         }
     }
     for _ in 0..60 {
@@ -160,15 +144,15 @@ fn a_dump_that_was_cut_off_or_changed_is_refused_and_leaves_nothing() {
         bytes[at] = byte;
         let changed = String::from_utf8(bytes).expect("only ASCII was changed");
         let finished = load(&data_dir, &changed);
-        let line = finished.expect_refusal(INPUT);
+        let line = finished.expect_refusal(exit::INPUT_OR_OUTPUT);
         assert!(line.contains("dump"), "{line}");
     }
     // What cannot be true may not take all memory or time either.
     let impossible = dumped.replace("[[1,", "[[1,18446744073709551615],[1,");
-    load(&data_dir, &impossible).expect_refusal(INPUT);
+    load(&data_dir, &impossible).expect_refusal(exit::INPUT_OR_OUTPUT);
     let huge = dumped.replacen("\"value\":", "\"value\":18446744073709551615,\"x\":", 3);
-    load(&data_dir, &huge).expect_refusal(INPUT);
-    assert_eq!(fs::read_dir(home.path()).expect("it is there").count(), 0);
+    load(&data_dir, &huge).expect_refusal(exit::INPUT_OR_OUTPUT);
+    assert_eq!(names(home.path()).len(), 0);
 }
 
 #[test]
@@ -181,20 +165,21 @@ fn a_dump_with_anything_before_or_after_it_is_refused_and_blank_lines_after_it_a
     let digest = dumped.lines().last().expect("it has lines");
     let part: String = dumped.split_inclusive('\n').take(9).collect();
     for following in [&*dumped, &part, first, digest, "x", "\n\n x\n", "\0", "\n{"] {
-        let line = load(&copy, &format!("{dumped}{following}")).expect_refusal(INPUT);
+        let line =
+            load(&copy, &format!("{dumped}{following}")).expect_refusal(exit::INPUT_OR_OUTPUT);
         let told = format!("digest in line {}", dumped.lines().count());
         assert!(line.contains(&told) && line.contains("follows"), "{line}");
     }
     for before in [&*part, "x\n", "\n", "\u{feff}", &format!("{digest}\n")] {
-        let line = load(&copy, &format!("{before}{dumped}")).expect_refusal(INPUT);
+        let line = load(&copy, &format!("{before}{dumped}")).expect_refusal(exit::INPUT_OR_OUTPUT);
         assert!(line.contains("dump"), "{line}");
     }
     let whole = dumped.trim_end();
     for cut in 1..digest.len() {
-        let line = load(&copy, &whole[..whole.len() - cut]).expect_refusal(INPUT);
+        let line = load(&copy, &whole[..whole.len() - cut]).expect_refusal(exit::INPUT_OR_OUTPUT);
         assert!(line.contains("digest"), "{line}");
     }
-    let left = fs::read_dir(home.path()).expect("it is there").count();
+    let left = names(home.path()).len();
     assert_eq!(left, 1, "only the dumped directory is there");
     for (number, end) in ["", "\n", "\n\n \r\n\t\n"].into_iter().enumerate() {
         let copy = home.path().join(format!("copy {number}"));
@@ -213,7 +198,7 @@ fn a_part_of_a_dump_is_refused() {
         &["--only", "meta"],
         &["--limit", "3"],
     ] {
-        let line = load(&copy, &dump_of(&data_dir, part)).expect_refusal(INPUT);
+        let line = load(&copy, &dump_of(&data_dir, part)).expect_refusal(exit::INPUT_OR_OUTPUT);
         assert!(line.contains("part"), "{line}");
     }
 }
@@ -228,7 +213,7 @@ fn a_directory_that_is_not_empty_is_not_loaded_into() {
     fs::write(other.join("mine"), "x").expect("there is room");
     for directory in [&data_dir, &other] {
         let before = Snapshot::of(directory);
-        let line = load(directory, &dumped).expect_refusal(UNUSABLE);
+        let line = load(directory, &dumped).expect_refusal(exit::UNUSABLE);
         assert!(line.contains("not empty"), "{line}");
         assert_eq!(Snapshot::of(directory), before);
     }
@@ -246,8 +231,7 @@ fn a_backup_of_a_live_directory_is_the_state_of_one_moment() {
         &["--run-every", "50", "--reopen-bytes", "100000"],
     );
     // Before it has answered there may be nothing to be copied.
-    node.send(&Request::Commit.line(1));
-    node.read_line();
+    node.ask(&Request::Commit.line(1));
     let mut sent = 0_u64;
     for round in 0..4 {
         // Without numbers, so that no replies have to be read while it goes on.
@@ -277,35 +261,28 @@ fn a_backup_of_a_live_directory_is_the_state_of_one_moment() {
         }
         fs::remove_dir_all(&copy).expect("it is there");
     }
-    node.finish().expect_quiet_success();
+    node.finish().expect_all_read();
     backup(&data_dir, &copy);
     assert_eq!(dump_of(&copy, &[]), dump_of(&data_dir, &[]));
 }
 
 fn compact(data_dir: &Path, arguments: &[&str]) -> Finished {
-    run(&mut on_directory("compact", data_dir, arguments), "")
+    run_on("compact", data_dir, arguments)
 }
 
 #[test]
 fn a_compacted_directory_has_the_same_state_in_less_room_and_the_old_one_stays_until_it_is_removed()
 {
-    let home = scratch_dir();
-    let data_dir = home.path().join("data");
+    let (home, data_dir) = home_and_data_dir();
     made(&data_dir);
     // A stream of lone requests is what takes the most room.
     for number in 0..40 {
-        let request = Request::Process {
-            event_id: format!("lone {number}"),
-            word: "w".to_owned(),
-        };
-        run_once(&data_dir, (request.line(1) + "\n").as_bytes());
+        let request = event(format!("lone {number}"), "w");
+        run_node(&data_dir, &[], request.line(1) + "\n");
     }
     let dumped = dump_of(&data_dir, &[]);
     let before = Files::of(&data_dir);
-    let told: Value = {
-        let said = compact(&data_dir, &["--dry-run"]).expect_quiet_success();
-        serde_json::from_str(&said).expect("a record")
-    };
+    let told = compact(&data_dir, &["--dry-run"]).expect_record();
     assert_eq!(Files::of(&data_dir), before, "a dry run changes nothing");
     assert!(
         told["after_bytes"].as_u64() < told["before_bytes"].as_u64(),
@@ -314,7 +291,7 @@ fn a_compacted_directory_has_the_same_state_in_less_room_and_the_old_one_stays_u
     compact(&data_dir, &[]).expect_quiet_success();
     assert_eq!(dump_of(&data_dir, &[]), dumped);
     verified(&data_dir);
-    compact(&data_dir, &[]).expect_refusal(USAGE);
+    compact(&data_dir, &[]).expect_refusal(exit::USAGE);
     let with_both = Files::of(&data_dir);
     let old = &before.0["db"];
     assert_eq!(with_both.0.get("db"), Some(old), "the old one is as it was");
@@ -324,16 +301,15 @@ fn a_compacted_directory_has_the_same_state_in_less_room_and_the_old_one_stays_u
     }
     compact(&data_dir, &["--remove-old"]).expect_quiet_success();
     assert!(!data_dir.join("db").exists());
-    compact(&data_dir, &["--remove-old"]).expect_refusal(USAGE);
-    compact(&data_dir, &["--undo"]).expect_refusal(USAGE);
+    compact(&data_dir, &["--remove-old"]).expect_refusal(exit::USAGE);
+    compact(&data_dir, &["--undo"]).expect_refusal(exit::USAGE);
     assert_eq!(dump_of(&data_dir, &[]), dumped);
-    assert_eq!(fs::read_dir(home.path()).expect("it is there").count(), 1);
+    assert_eq!(names(home.path()).len(), 1);
 }
 
 #[test]
 fn a_compaction_that_is_killed_leaves_a_directory_with_the_same_state() {
-    let home = scratch_dir();
-    let data_dir = home.path().join("data");
+    let (home, data_dir) = home_and_data_dir();
     made(&data_dir);
     let dumped = dump_of(&data_dir, &[]);
     let started = Instant::now();
@@ -342,34 +318,26 @@ fn a_compaction_that_is_killed_leaves_a_directory_with_the_same_state() {
     let mut rng = ChaCha8Rng::seed_from_u64(setting("EXACTLY_ONCE_SEED", 1));
     for _ in 0..setting("EXACTLY_ONCE_COMPACTION_KILLS", 20) {
         // What is kept of the one before, if that was not killed.
-        let removed = compact(&data_dir, &["--remove-old"]);
-        assert!(
-            matches!(removed.code, Some(0 | USAGE)),
-            "{}",
-            removed.stderr
+        compact(&data_dir, &["--remove-old"]).expect_one_of(&[exit::SUCCESS, exit::USAGE]);
+        kill_within(
+            &mut on_directory("compact", &data_dir, &[]),
+            whole,
+            &mut rng,
         );
-        let mut command = on_directory("compact", &data_dir, &[]);
-        let quiet = command.stdout(Stdio::null()).stderr(Stdio::null());
-        let mut child = quiet.spawn().expect("the binary can be started");
-        sleep(whole.mul_f64(rng.random_range(0.0..1.2)).min(PATIENCE));
-        child.kill().unwrap_or_default();
-        child.wait().expect("the child is ours");
         assert_eq!(dump_of(&data_dir, &[]), dumped);
         verified(&data_dir);
-        assert_eq!(fs::read_dir(home.path()).expect("it is there").count(), 1);
+        assert_eq!(names(home.path()).len(), 1);
     }
 }
 
 #[test]
 fn a_directory_that_a_process_holds_is_not_compacted() {
-    let home = scratch_dir();
-    let data_dir = home.path().join("data");
+    let (home, data_dir) = home_and_data_dir();
     made(&data_dir);
     let node = Node::start(Some(&data_dir), &[]);
-    node.send(&requests()[1].line(1));
-    node.read_line();
-    let line = compact(&data_dir, &[]).expect_refusal(HELD);
+    node.ask(&requests()[1].line(1));
+    let line = compact(&data_dir, &[]).expect_refusal(exit::HELD);
     assert!(line.contains("process"), "{line}");
-    node.finish().expect_quiet_success();
-    assert_eq!(fs::read_dir(home.path()).expect("it is there").count(), 1);
+    node.finish().expect_all_read();
+    assert_eq!(names(home.path()).len(), 1);
 }

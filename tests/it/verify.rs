@@ -3,9 +3,10 @@
 //! Here the database is changed through sled itself, as no damage of its files could be relied on
 //! to do: an entry that is gone, or stands under another's key.
 
-use crate::client::{run_with, scratch_dir};
-use crate::command::{Finished, binary, on_directory, run};
-use crate::directory::{Snapshot, copy};
+use crate::kit::{
+    Finished, Snapshot, binary, checkpoint, copy, event, exit, flip_a_bit, home_and_data_dir,
+    numbered_input, restore, run, run_node, run_on, scratch_dir,
+};
 use crate::oracle::Request;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde::Deserialize;
@@ -53,29 +54,30 @@ const EVENTS: u64 = 600;
 /// A state whose sets are too much in pieces to stand in their records: every other event was
 /// released and stayed, the others were rolled back.
 fn fragmented(data_dir: &Path) {
-    let event = |number: u64| Request::Process {
-        event_id: format!("e{number}"),
-        word: format!("w{}{}", number % 50, "-".repeat(100)),
+    let event = |number: u64| {
+        event(
+            format!("e{number}"),
+            format!("w{}{}", number % 50, "-".repeat(100)),
+        )
     };
     let name = |id: &str| id.to_owned();
-    let mut requests = vec![Request::Checkpoint { id: name("empty") }];
+    let mut requests = vec![checkpoint(name("empty"))];
     requests.extend((0..EVENTS).step_by(2).map(event));
     requests.push(Request::Commit);
-    requests.push(Request::Restore { id: name("empty") });
+    requests.push(restore(name("empty")));
     requests.extend((0..EVENTS).map(event));
     requests.push(Request::Rollback);
-    requests.push(Request::Checkpoint { id: name("half") });
+    requests.push(checkpoint(name("half")));
     requests.extend((EVENTS..EVENTS + 10).map(event));
     requests.push(Request::Commit);
     requests.extend((EVENTS + 10..EVENTS + 20).map(event));
-    let input: String = requests.iter().map(|r| r.line(1) + "\n").collect();
+    let input = numbered_input(1, &requests);
     let arguments = ["--quiet", "--snapshot-every", "100"];
-    let (_, stderr, status) = run_with(data_dir, &arguments, input.as_bytes());
-    assert!(status.success(), "{stderr}");
+    run_node(data_dir, &arguments, input).expect_success();
 }
 
 fn verify(data_dir: &Path) -> Finished {
-    run(binary().args(["verify", "--data-dir"]).arg(data_dir), "")
+    run_on("verify", data_dir, &[])
 }
 
 fn report(stdout: &str) -> Report {
@@ -92,7 +94,7 @@ fn expect_finding(data_dir: &Path, status: i32, class: &str) {
     assert!(!report.clean);
     let gravest = report.findings.first().expect("something was found");
     assert_eq!(gravest.class, class, "{report:?}");
-    assert_eq!(finished.code, Some(status), "{report:?}");
+    assert_eq!(finished.code(), Some(status), "{report:?}");
     let said = format!("exactly-once: {class}: {}\n", gravest.text);
     assert!(finished.stderr.contains(&said), "{}", finished.stderr);
 }
@@ -139,8 +141,7 @@ fn remove_set(db: &sled::Db, set: u64) {
 
 #[test]
 fn a_sound_directory_is_clean_and_no_byte_of_it_changes() {
-    let home = scratch_dir();
-    let data_dir = home.path().join("data");
+    let (_home, data_dir) = home_and_data_dir();
     fragmented(&data_dir);
     let before = Snapshot::of(&data_dir);
     let stdout = verify(&data_dir).expect_quiet_success();
@@ -167,60 +168,74 @@ fn a_sound_directory_is_clean_and_no_byte_of_it_changes() {
 #[test]
 fn what_is_gone_from_the_database_or_stands_under_another_key_is_named() {
     let cases: [(&str, i32, &str, Edit); 12] = [
-        ("a block of the journal", 12, "journal", |db| {
+        ("a block of the journal", exit::JOURNAL, "journal", |db| {
             let journal = tree(db, "journal");
             remove(&journal, &keys(&journal)[3]);
         }),
-        ("the last block", 12, "journal", |db| {
+        ("the last block", exit::JOURNAL, "journal", |db| {
             let journal = tree(db, "journal");
             remove(&journal, keys(&journal).last().expect("there are blocks"));
         }),
-        ("swapped blocks", 12, "journal", |db| {
+        ("swapped blocks", exit::JOURNAL, "journal", |db| {
             let journal = tree(db, "journal");
             let keys = keys(&journal);
             swap(&journal, [&keys[1], &keys[2]]);
         }),
-        ("a checkpoint's set", 13, "sets", |db| {
+        ("a checkpoint's set", exit::SETS, "sets", |db| {
             let sets = tree(db, "sets");
             let last = keys(&sets).pop().expect("there are sets");
             remove(&sets, last);
         }),
-        ("a set of nothing", 13, "sets", |db| {
+        ("a set of nothing", exit::SETS, "sets", |db| {
             let key = [1_000_u64.to_be_bytes(), 0_u64.to_be_bytes()].concat();
             let sets = tree(db, "sets");
             sets.insert(key, b"x").expect("it can be written");
         }),
-        ("the closed part of the timeline", 14, "counts", |db| {
-            remove_set(db, 1);
-        }),
-        ("the released positions", 15, "outputs", |db| {
+        (
+            "the closed part of the timeline",
+            exit::COUNTS,
+            "counts",
+            |db| {
+                remove_set(db, 1);
+            },
+        ),
+        ("the released positions", exit::OUTPUTS, "outputs", |db| {
             remove_set(db, 2);
         }),
-        ("a pack of releases", 15, "outputs", |db| {
+        ("a pack of releases", exit::OUTPUTS, "outputs", |db| {
             remove(&tree(db, "releases"), 0_u64.to_be_bytes());
         }),
-        ("half a checkpoint", 16, "checkpoints", |db| {
-            let checkpoints = tree(db, "checkpoints");
-            let value = checkpoints.get("half").expect("it can be read");
-            let value = value.expect("it is there");
-            let cut = checkpoints.insert("half", &value[..value.len() / 2]);
-            cut.expect("it can be written");
-        }),
-        ("a block of a snapshot", 17, "snapshots", |db| {
-            let counts = tree(db, "counts");
-            remove(&counts, keys(&counts).last().expect("there are snapshots"));
-        }),
-        ("a checkpoint", 18, "digests", |db| {
+        (
+            "half a checkpoint",
+            exit::CHECKPOINTS,
+            "checkpoints",
+            |db| {
+                let checkpoints = tree(db, "checkpoints");
+                let value = checkpoints.get("half").expect("it can be read");
+                let value = value.expect("it is there");
+                let cut = checkpoints.insert("half", &value[..value.len() / 2]);
+                cut.expect("it can be written");
+            },
+        ),
+        (
+            "a block of a snapshot",
+            exit::SNAPSHOTS,
+            "snapshots",
+            |db| {
+                let counts = tree(db, "counts");
+                remove(&counts, keys(&counts).last().expect("there are snapshots"));
+            },
+        ),
+        ("a checkpoint", exit::DIGESTS, "digests", |db| {
             remove(&tree(db, "checkpoints"), "empty");
         }),
-        ("swapped checkpoints", 18, "digests", |db| {
+        ("swapped checkpoints", exit::DIGESTS, "digests", |db| {
             swap(&tree(db, "checkpoints"), [b"empty", b"half"]);
         }),
     ];
     for (what, status, class, change) in cases {
         println!("{what}");
-        let home = scratch_dir();
-        let data_dir = home.path().join("data");
+        let (_home, data_dir) = home_and_data_dir();
         fragmented(&data_dir);
         edit(&data_dir, change);
         expect_finding(&data_dir, status, class);
@@ -229,8 +244,7 @@ fn what_is_gone_from_the_database_or_stands_under_another_key_is_named() {
 
 #[test]
 fn what_can_still_be_read_is_checked_though_the_releases_cannot() {
-    let home = scratch_dir();
-    let data_dir = home.path().join("data");
+    let (_home, data_dir) = home_and_data_dir();
     fragmented(&data_dir);
     edit(&data_dir, |db| {
         remove(&tree(db, "releases"), 0_u64.to_be_bytes());
@@ -246,13 +260,9 @@ fn a_counts_snapshot_that_cannot_be_read_changes_no_answer() {
     let [sound, damaged] = ["sound", "damaged"].map(|name| home.path().join(name));
     fragmented(&sound);
     // A clean end has one taken of the present state, however far the threads were.
-    let last = Request::Process {
-        event_id: "last".to_owned(),
-        word: "w".to_owned(),
-    };
+    let last = event("last", "w");
     let input = last.line(1) + "\n";
-    let (_, stderr, status) = run_with(&sound, &["--snapshot-every", "1"], input.as_bytes());
-    assert!(status.success(), "{stderr}");
+    run_node(&sound, &["--snapshot-every", "1"], input).expect_success();
     copy(&sound, &damaged);
     edit(&damaged, |db| {
         let counts = tree(db, "counts");
@@ -262,59 +272,49 @@ fn a_counts_snapshot_that_cannot_be_read_changes_no_answer() {
     });
     let [expected, found] = [&sound, &damaged].map(|data_dir| {
         let arguments = ["show", "half"];
-        run(&mut on_directory("checkpoints", data_dir, &arguments), "")
+        run_on("checkpoints", data_dir, &arguments)
     });
-    assert_eq!(found.code, Some(0), "{}", found.stderr);
+    assert!(found.status.success(), "{}", found.stderr);
     assert_eq!(found.stdout, expected.stdout);
     assert!(
         found.stderr.contains("counting every event instead"),
         "{}",
         found.stderr
     );
-    let restore =
-        ["empty", "half", "empty", "half"].map(|id| Request::Restore { id: id.to_owned() });
-    let input: String = restore.iter().map(|r| r.line(1) + "\n").collect();
-    let [expected, found] =
-        [sound, damaged].map(|data_dir| run_with(&data_dir, &[], input.as_bytes()));
-    assert!(expected.2.success() && found.2.success(), "{}", found.1);
-    assert_eq!(found.0, expected.0);
-    assert!(
-        found.1.contains("counting every event instead"),
-        "{}",
-        found.1
-    );
+    let restore = ["empty", "half", "empty", "half"].map(restore);
+    let input = numbered_input(1, &restore);
+    let [expected, found] = [sound, damaged].map(|data_dir| run_node(&data_dir, &[], &input));
+    let told = found.stderr.clone();
+    assert_eq!(found.expect_success(), expected.expect_success());
+    assert!(told.contains("counting every event instead"), "{told}");
 }
 
 #[test]
 fn what_is_wrong_with_the_files_is_named() {
     let cases: [(i32, &str, Damage); 5] = [
-        (10, "lost", |data_dir| {
+        (exit::LOST, "lost", |data_dir| {
             fs::remove_file(data_dir.join("watermark")).expect("it is there");
         }),
-        (10, "lost", |data_dir| {
+        (exit::LOST, "lost", |data_dir| {
             fs::write(data_dir.join("db"), "").expect("it can be written");
         }),
-        (11, "unreadable", |data_dir| {
+        (exit::UNREADABLE, "unreadable", |data_dir| {
             // What was written before the last open is read where sled's snapshot says it is.
-            (0..2).for_each(|_| drop(run_with(data_dir, &[], b"")));
+            (0..2).for_each(|_| drop(run_node(data_dir, &[], "")));
             let mut bytes = fs::read(data_dir.join("db")).expect("it is there");
             bytes[64..4096].fill(0);
             fs::write(data_dir.join("db"), bytes).expect("it can be written");
         }),
-        (20, "files", |data_dir| {
-            let path = data_dir.join("watermark");
-            let mut bytes = fs::read(&path).expect("it is there");
-            bytes[4096] ^= 1;
-            fs::write(path, bytes).expect("it can be written");
+        (exit::FILES, "files", |data_dir| {
+            flip_a_bit(&data_dir.join("watermark"), 4096);
         }),
-        (20, "files", |data_dir| {
+        (exit::FILES, "files", |data_dir| {
             fs::write(data_dir.join("blobs/1"), "").expect("it can be written");
         }),
     ];
     for (status, class, change) in cases {
         println!("{class}");
-        let home = scratch_dir();
-        let data_dir = home.path().join("data");
+        let (_home, data_dir) = home_and_data_dir();
         fragmented(&data_dir);
         change(&data_dir);
         expect_finding(&data_dir, status, class);
@@ -323,10 +323,9 @@ fn what_is_wrong_with_the_files_is_named() {
 
 #[test]
 fn a_storage_that_does_not_answer_is_named_too() {
-    let home = scratch_dir();
-    let data_dir = home.path().join("data");
+    let (home, data_dir) = home_and_data_dir();
     fragmented(&data_dir);
-    // Whoever opens this waits for a writer that never comes.
+    // What opens this waits for a writer that never comes.
     let conf = data_dir.join("conf");
     fs::remove_file(&conf).expect("it is there");
     mknodat(CWD, &conf, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("it can be made");
@@ -338,30 +337,38 @@ fn a_storage_that_does_not_answer_is_named_too() {
         run(process.arg(&data_dir), "")
     };
     for command in ["run", "dump"] {
-        let line = on(command).expect_refusal(5);
+        let line = on(command).expect_refusal(exit::STORAGE);
         assert!(line.contains("stuck for 1 s"), "{line}");
     }
     let verified = on("verify");
-    assert_eq!(verified.code, Some(11), "{}", verified.stderr);
+    assert_eq!(
+        verified.code(),
+        Some(exit::UNREADABLE),
+        "{}",
+        verified.stderr
+    );
     let report = report(&verified.stdout);
     assert_eq!(report.findings[0].class, "unreadable");
     assert!(report.findings[0].text.contains("stuck for 1 s"));
 }
 
 #[test]
-fn what_is_no_directory_of_ours_is_refused_as_by_every_command() {
+fn what_is_no_state_directory_is_refused_and_no_directory_is_a_wrong_argument() {
     let home = scratch_dir();
-    verify(&home.path().join("missing")).expect_refusal(3);
+    verify(&home.path().join("missing")).expect_refusal(exit::UNUSABLE);
     fs::write(home.path().join("mine"), "").expect("it can be written");
-    verify(home.path()).expect_refusal(3);
-    let nameless = run(binary().arg("verify"), "");
-    assert_eq!(nameless.code, Some(2), "the directory must be named");
+    verify(home.path()).expect_refusal(exit::UNUSABLE);
+    // The directory must be named.
+    run(binary().arg("verify"), "").expect_status(exit::USAGE);
 }
 
 #[test]
 fn every_status_of_verify_stands_in_its_help() {
     let help = run(binary().args(["verify", "--help"]), "").expect_quiet_success();
-    for (status, class) in (10..).zip(exactly_once::verify::Class::ALL) {
+    let classes = exactly_once::verify::Class::ALL;
+    let known = exit::CLASSES.map(|(name, _)| name);
+    assert_eq!(classes.map(|class| class.name()), known);
+    for (status, class) in (exit::LOST..).zip(classes) {
         let line = format!("  {status} {} ", class.name());
         assert!(help.contains(&line), "{line} is not in {help}");
     }

@@ -1,10 +1,12 @@
 //! What a client is answered: in the order of its requests, and of the state at that point of the
 //! one order that all requests have.
 
-use super::asked::{Asked, accepted, answer, event, event_request, line, without_number};
-use super::socket_client::{SocketClient, records_of};
-use crate::client::{Node, dump, run_once, scratch_dir};
-use crate::oracle::{Oracle, Request, stream};
+use super::questions::{Asked, answer};
+use crate::kit::{
+    Node, SocketClient, accepted, dump, event, event_line, home_and_data_dir, line,
+    node_and_client, numbered_input, records_of, run_node, scratch_dir, stream, without_number,
+};
+use crate::oracle::{Oracle, Request};
 
 /// Has snapshots of the counts, runs of the index and openings of sled while questions are
 /// answered.
@@ -24,8 +26,7 @@ fn word(number: usize) -> String {
 #[test]
 fn replies_and_answers_come_in_the_order_of_a_client_s_requests() {
     for arguments in [&[][..], &SMALL] {
-        let home = scratch_dir();
-        let data_dir = home.path().join("data");
+        let (_home, data_dir) = home_and_data_dir();
         let node = Node::start(Some(&data_dir), arguments);
         let mut client = SocketClient::connect(&data_dir);
         let (mut oracle, mut input, mut expected) = (Oracle::new(), String::new(), Vec::new());
@@ -44,13 +45,13 @@ fn replies_and_answers_come_in_the_order_of_a_client_s_requests() {
             due.check(&lines, msg_id)
                 .unwrap_or_else(|reason| panic!("request {msg_id}: {reason}"));
         }
-        node.finish().expect_quiet_success();
-        dump::check(&data_dir, &oracle).unwrap_or_else(|reason| panic!("{reason}"));
+        node.finish().expect_all_read();
+        dump::assert_is(&data_dir, &oracle);
     }
 }
 
 #[test]
-fn a_question_shows_what_was_ordered_before_it_whatever_changes_behind_it() {
+fn a_question_shows_what_was_ordered_before_it_whatever_changes_after_it() {
     const BEFORE: usize = 300;
     const ALL: usize = 900;
     let home = scratch_dir();
@@ -58,50 +59,40 @@ fn a_question_shows_what_was_ordered_before_it_whatever_changes_behind_it() {
     let requests: Vec<Request> = (0..ALL)
         .map(|number| stream::request(number, word))
         .collect();
-    let input = |requests: &[Request]| -> String {
-        let numbered = (0..).zip(requests);
-        numbered
-            .map(|(msg_id, request)| request.line(msg_id) + "\n")
-            .collect()
-    };
-    let (before, behind) = requests.split_at(BEFORE);
-    let (_, stderr, status) = run_once(&before_dir, input(before).as_bytes());
-    assert!(status.success(), "{stderr}");
+    let input = |requests: &[Request]| numbered_input(0, requests);
+    let (before, after) = requests.split_at(BEFORE);
+    run_node(&before_dir, &[], input(before)).expect_success();
 
     let node = Node::start(Some(&data_dir), &SMALL);
     let mut client = SocketClient::connect(&data_dir);
     let question = line("dump", 0, "") + "\n";
-    let all = [input(before), question, input(behind)].concat();
+    let all = [input(before), question, input(after)].concat();
     client.send_raw(all.as_bytes()).expect("the node reads");
     let mut answers = (0..=ALL).map(|_| client.next_answer().expect("the node answers"));
     let answered = answers.nth(BEFORE).expect("there are more");
-    assert_eq!(answers.count(), behind.len());
+    assert_eq!(answers.count(), after.len());
     let shown = dump::lines(&before_dir, None).unwrap_or_else(|reason| panic!("{reason}"));
     assert_eq!(records_of(answered), shown);
-    node.finish().expect_quiet_success();
+    node.finish().expect_all_read();
 }
 
 #[test]
 fn a_question_sees_everything_that_was_answered_before_it_on_any_connection() {
-    let home = scratch_dir();
-    let data_dir = home.path().join("data");
+    let (_home, data_dir) = home_and_data_dir();
     let node = Node::start(Some(&data_dir), &[]);
     let mut clients = [(); 3].map(|()| SocketClient::connect(&data_dir));
     let mut oracle = Oracle::new();
     for number in 0..90 {
-        // The outputs of the events before it are shown only behind it.
+        // The outputs of the events before it are shown only after it.
         let request = match number % 10 {
             9 => Request::Commit,
-            _ => event_request(&format!("e{number}"), &word(number)),
+            _ => event(format!("e{number}"), word(number)),
         };
         let asked = Asked::Request(request);
         let line = asked.line(0);
         let reply = match clients.get_mut(number % 4) {
             Some(client) => client.ask(&line),
-            None => {
-                node.send(&line);
-                node.read_line()
-            }
+            None => node.ask(&line),
         };
         let due = asked.apply(&mut oracle);
         due.check(&[reply], 0)
@@ -112,20 +103,17 @@ fn a_question_sees_everything_that_was_answered_before_it_on_any_connection() {
             let lines = other.next_answer().expect("the node answers");
             let due = asked.apply(&mut oracle);
             due.check(&lines, msg_id)
-                .unwrap_or_else(|reason| panic!("behind {number}: {reason}"));
+                .unwrap_or_else(|reason| panic!("after {number}: {reason}"));
         }
     }
-    node.finish().expect_quiet_success();
+    node.finish().expect_all_read();
 }
 
 #[test]
 fn a_request_without_a_number_is_carried_out_silently_and_a_question_without_one_not_answered() {
-    let home = scratch_dir();
-    let data_dir = home.path().join("data");
-    let node = Node::start(Some(&data_dir), &[]);
-    let mut client = SocketClient::connect(&data_dir);
+    let (_home, _, node, mut client) = node_and_client();
     let silent = [
-        event(0, "e1", "w"),
+        event_line(0, "e1", "w"),
         line("counts", 0, ""),
         line("checkpoint", 0, r#""checkpoint_id":"a""#),
         line("delete_checkpoint", 0, r#""checkpoint_id":"a""#),
@@ -139,17 +127,14 @@ fn a_request_without_a_number_is_carried_out_silently_and_a_question_without_one
     client.send(&line("list_checkpoints", 2, ""));
     let lines = client.next_answer().expect("the node answers");
     assert_eq!(lines, answer(&[], 2));
-    node.finish().expect_quiet_success();
+    node.finish().expect_all_read();
 }
 
 #[test]
-fn a_question_is_answered_behind_one_without_a_number_that_came_with_it() {
-    let home = scratch_dir();
-    let data_dir = home.path().join("data");
-    let node = Node::start(Some(&data_dir), &[]);
-    let mut client = SocketClient::connect(&data_dir);
+fn a_question_is_answered_after_one_without_a_number_that_came_with_it() {
+    let (_home, _, node, mut client) = node_and_client();
     let unnumbered = without_number(&line("counts", 0, ""), 0);
-    let event = event(1, "e1", "w");
+    let event = event_line(1, "e1", "w");
     let question = line("get_word", 2, r#""word":"w""#);
     let together = format!("{unnumbered}\n{event}\n{unnumbered}\n{question}\n");
     client
@@ -158,24 +143,21 @@ fn a_question_is_answered_behind_one_without_a_number_that_came_with_it() {
     assert_eq!(client.read_line(), accepted(1, "w", 1));
     let lines = client.next_answer().expect("the node answers");
     assert_eq!(lines, answer(&[r#"{"word":"w","count":1}"#.to_owned()], 2));
-    node.finish().expect_quiet_success();
+    node.finish().expect_all_read();
 }
 
 #[test]
 fn what_was_read_of_a_client_is_answered_when_standard_input_ends() {
     const EVENTS: u64 = 100;
-    let home = scratch_dir();
-    let data_dir = home.path().join("data");
-    let node = Node::start(Some(&data_dir), &[]);
-    let mut client = SocketClient::connect(&data_dir);
-    // Sent at once, and less than is read at once: whoever has the first reply knows that all of it
-    // was read.
-    let lines = (0..EVENTS).map(|id| event(id, &format!("e{id}"), "w") + "\n");
+    let (_home, _, node, mut client) = node_and_client();
+    // Sent at once, and less than is read at once: after its first reply the client knows that
+    // all of it was read.
+    let lines = (0..EVENTS).map(|id| event_line(id, &format!("e{id}"), "w") + "\n");
     let input: String = lines.collect();
     assert!(input.len() < 16 << 10, "{} bytes", input.len());
     client.send_raw(input.as_bytes()).expect("the node reads");
     assert_eq!(client.read_line(), accepted(0, "w", 1));
-    node.finish().expect_quiet_success();
+    node.finish().expect_all_read();
     for msg_id in 1..EVENTS {
         assert_eq!(client.read_line(), accepted(msg_id, "w", msg_id + 1));
     }
@@ -187,18 +169,16 @@ fn what_was_read_of_a_client_is_answered_when_standard_input_ends() {
 #[test]
 fn a_question_that_is_asked_again_shows_no_state_that_another_client_still_reads() {
     const EVENTS: u64 = 20_000;
-    let home = scratch_dir();
-    let data_dir = home.path().join("data");
-    let lines = (0..EVENTS).map(|number| event(number, &format!("e{number}"), "w") + "\n");
-    let (_, said, status) = run_once(&data_dir, lines.collect::<String>().as_bytes());
-    assert!(status.success(), "{said}");
+    let (_home, data_dir) = home_and_data_dir();
+    let lines = (0..EVENTS).map(|number| event_line(number, &format!("e{number}"), "w") + "\n");
+    run_node(&data_dir, &[], lines.collect::<String>()).expect_success();
     let node = Node::start(Some(&data_dir), &[]);
-    // More than a socket holds, of which nobody reads anything.
+    // More than a socket holds, of which nothing is read.
     let mut slow = SocketClient::connect(&data_dir);
     slow.send(&line("dump", 1, ""));
     let mut client = SocketClient::connect(&data_dir);
     for round in 1..40_u64 {
-        let reply = client.ask(&event(0, &format!("new {round}"), "new"));
+        let reply = client.ask(&event_line(0, &format!("new {round}"), "new"));
         assert_eq!(reply, accepted(0, "new", round));
         for _ in 0..4 {
             let found = client.records(&line("get_word", 1, r#""word":"new""#));
@@ -206,5 +186,5 @@ fn a_question_that_is_asked_again_shows_no_state_that_another_client_still_reads
         }
     }
     drop(slow);
-    node.finish().expect_quiet_success();
+    node.finish().expect_all_read();
 }

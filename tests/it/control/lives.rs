@@ -5,12 +5,11 @@
 //! directory has the next one. A seed replays what is asked and when the end comes, as far as the
 //! machine's timing repeats itself.
 
-use super::asked::{Asked, Due, event_request};
-use super::life::{Life, Plan, live};
-use super::shown::{Point, Shown};
-use super::witness::{self, Witness};
-use crate::campaign::{caught, on_all_threads, setting};
-use crate::client::scratch_dir;
+use super::client_life::{Life, Plan, live};
+use super::full_dump::{Point, Shown};
+use super::linearization::{self, Witness};
+use super::questions::{Asked, Due};
+use crate::kit::{caught, event, on_all_threads, scratch_dir, setting};
 use crate::oracle::{Expected, Output, Request};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -77,7 +76,7 @@ fn requests_of_eight_clients_and_standard_input_have_one_order_whenever_the_node
     total.check(lives);
 }
 
-/// So many lives on one directory; a failure comes back as the report to print.
+/// This many lives on one directory; a failure comes back as the report to print.
 fn directory(seed: u64, lives: u64) -> Result<Tally, String> {
     let home = scratch_dir();
     let mut directory = Directory {
@@ -123,7 +122,7 @@ impl Directory {
                 self.journal, shown.journal
             ));
         }
-        let witness = witness::find(&self.point, &life.sequences, &shown)?;
+        let witness = linearization::find(&self.point, &life.sequences, &shown)?;
         self.tally.count(&self.point, &life, &witness);
         self.point = witness.end;
         self.journal = shown.journal;
@@ -167,7 +166,7 @@ impl Directory {
         // An id has its own word, except for the few that are sent with another one.
         let word = id + u64::from(self.rng.random_bool(0.1));
         let word = WORDS[(word % WORDS.len() as u64) as usize];
-        event_request(&format!("e{id}"), word)
+        event(format!("e{id}"), word)
     }
 }
 

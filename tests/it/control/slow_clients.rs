@@ -1,41 +1,39 @@
 //! Clients that do not take what they are answered: no other client notices, and they get it when
 //! they go on.
 
-use super::asked::{accepted, event, line};
-use super::socket_client::{SocketClient, eventually, records_of};
-use crate::client::dump::Dump;
-use crate::client::{Node, run_once, scratch_dir};
-use crate::command::{binary, finish, spawn};
+use crate::kit::{
+    Dump, Node, Process, SocketClient, accepted, binary, event_line, eventually, exit, finish,
+    home_and_data_dir, line, records_of, run_node, spawn,
+};
 use std::io::Write;
 use std::path::Path;
-use std::process::{Child, ChildStdin, Stdio};
+use std::process::{ChildStdin, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 #[test]
-fn nobody_waits_for_a_client_that_never_reads() {
+fn no_client_waits_for_one_that_never_reads() {
     const OTHERS: u64 = 20;
-    let home = scratch_dir();
-    let data_dir = home.path().join("data");
+    let (_home, data_dir) = home_and_data_dir();
     let node = Node::start(Some(&data_dir), &[]);
     let mut hog = SocketClient::connect(&data_dir);
     let lines = (0..1_000_000).map(|number| match number % 500 {
         499 => line("dump", number, ""),
-        _ => event(number, &format!("hog {number}"), "hog"),
+        _ => event_line(number, &format!("hog {number}"), "hog"),
     });
     let sent = hog.send_until_stuck(lines);
     let mut other = SocketClient::connect(&data_dir);
     for number in 0..OTHERS {
-        let reply = other.ask(&event(number, &format!("other {number}"), "other"));
+        let reply = other.ask(&event_line(number, &format!("other {number}"), "other"));
         assert_eq!(reply, accepted(number, "other", number + 1));
-        node.send(&event(number, &format!("stdin {number}"), "stdin"));
+        node.send(&event_line(number, &format!("stdin {number}"), "stdin"));
         assert_eq!(node.read_line(), accepted(number, "stdin", number + 1));
     }
     let shown = other.records(&line("get_word", OTHERS, r#""word":"other""#));
     assert_eq!(shown, [format!(r#"{{"word":"other","count":{OTHERS}}}"#)]);
     // The client is still there, and has not read a byte.
-    node.finish().expect_quiet_success();
-    let dump = Dump::read(&data_dir).unwrap_or_else(|reason| panic!("{reason}"));
+    node.finish().expect_all_read();
+    let dump = Dump::of(&data_dir);
     let count = |word: &str| dump.counts.get(word).copied().unwrap_or_default();
     assert_eq!((count("other"), count("stdin")), (OTHERS, OTHERS));
     let hogged = count("hog");
@@ -46,11 +44,10 @@ fn nobody_waits_for_a_client_that_never_reads() {
 #[test]
 fn a_client_that_pauses_for_longer_than_half_a_minute_gets_its_answer_whole() {
     const EVENTS: u64 = 20_000;
-    let home = scratch_dir();
-    let data_dir = home.path().join("data");
+    let (_home, data_dir) = home_and_data_dir();
     let node = Node::start(Some(&data_dir), &[]);
     for number in 0..EVENTS {
-        node.send(&event(number, &format!("e{number}"), "w"));
+        node.send(&event_line(number, &format!("e{number}"), "w"));
     }
     for _ in 0..EVENTS {
         node.read_line();
@@ -63,7 +60,7 @@ fn a_client_that_pauses_for_longer_than_half_a_minute_gets_its_answer_whole() {
     let whole = other.records(&line("dump", 1, ""));
     assert!(whole.len() as u64 > 2 * EVENTS, "outputs and events");
     assert_eq!(records_of(slow.next_answer().expect("it goes on")), whole);
-    node.finish().expect_quiet_success();
+    node.finish().expect_all_read();
 }
 
 #[test]
@@ -72,11 +69,10 @@ fn what_a_client_asks_at_once_is_carried_out_as_it_takes_the_replies_when_these_
     const RESTORES: u64 = 150;
     /// What the socket and the process hold of replies that have 200 KB each.
     const MAX_WAITING: u64 = 20;
-    let home = scratch_dir();
-    let data_dir = home.path().join("data");
+    let (_home, data_dir) = home_and_data_dir();
     let node = Node::start(Some(&data_dir), &[]);
     for number in 0..WORDS {
-        node.send(&event(
+        node.send(&event_line(
             number,
             &format!("e{number}"),
             &format!("a word, the {number}."),
@@ -98,7 +94,7 @@ fn what_a_client_asks_at_once_is_carried_out_as_it_takes_the_replies_when_these_
     let carried_out = moves(&mut other);
     assert!(carried_out < MAX_WAITING, "{carried_out}");
     // Standard input has a place of its own.
-    node.send(&event(1, "another", "w"));
+    node.send(&event_line(1, "another", "w"));
     assert_eq!(node.read_line(), accepted(1, "w", 1));
     for number in 0..RESTORES {
         let reply = hog.read_line();
@@ -106,7 +102,7 @@ fn what_a_client_asks_at_once_is_carried_out_as_it_takes_the_replies_when_these_
         assert!(reply.starts_with(&start), "{reply:.100}");
     }
     assert_eq!(moves(&mut other), RESTORES);
-    node.finish().expect_quiet_success();
+    node.finish().expect_all_read();
 }
 
 /// As above, from standard input.
@@ -115,11 +111,11 @@ fn large_replies_that_standard_output_does_not_take_put_off_the_requests_after_t
 {
     const RESTORES: u64 = 40;
     const EVENTS: u64 = 10_000;
-    let home = scratch_dir();
-    let data_dir = home.path().join("data");
+    let (_home, data_dir) = home_and_data_dir();
     let (node, mut stdin) = node_that_answers_at_length(&data_dir);
     // After them wait more than are read at once, and more than are decoded ahead.
-    let events = (0..EVENTS).map(|number| event(RESTORES + number, &format!("new{number}"), "w"));
+    let events =
+        (0..EVENTS).map(|number| event_line(RESTORES + number, &format!("new{number}"), "w"));
     let events = events.map(|line| line + "\n");
     let input: String = restores(RESTORES).chain(events).collect();
     let writing = thread::spawn(move || stdin.write_all(input.as_bytes()).expect("it is read"));
@@ -130,7 +126,7 @@ fn large_replies_that_standard_output_does_not_take_put_off_the_requests_after_t
     // What another client requests is not put off with them.
     let started = Instant::now();
     for number in 0..20 {
-        let reply = other.ask(&event(number, &format!("other {number}"), "other"));
+        let reply = other.ask(&event_line(number, &format!("other {number}"), "other"));
         assert!(reply.contains("processed"), "{reply}");
     }
     assert!(
@@ -140,7 +136,7 @@ fn large_replies_that_standard_output_does_not_take_put_off_the_requests_after_t
     assert_eq!(moves(&mut other), carried_out);
     let ended = finish(node);
     writing.join().expect("it was read");
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(ended.status.success(), "{}", ended.stderr);
     assert_eq!(ended.stdout.lines().count() as u64, RESTORES + EVENTS);
 }
 
@@ -148,37 +144,33 @@ fn large_replies_that_standard_output_does_not_take_put_off_the_requests_after_t
 /// not hear that the storage had failed.
 #[test]
 fn a_storage_that_fails_while_standard_output_takes_nothing_ends_the_process() {
-    let home = scratch_dir();
-    let data_dir = home.path().join("data");
+    let (_home, data_dir) = home_and_data_dir();
     let (mut node, mut stdin) = node_that_answers_at_length(&data_dir);
     let restores: String = restores(40).collect();
     stdin.write_all(restores.as_bytes()).expect("it is read");
     let mut other = SocketClient::connect(&data_dir);
     until_put_off(&mut other);
     std::fs::remove_file(data_dir.join("db")).expect("it is there");
-    other.send(&event(1, "new", "w"));
-    let deadline = Instant::now() + Duration::from_secs(40);
-    let ended = loop {
-        match node.try_wait().expect("it can be waited for") {
-            Some(status) => break status,
-            None => assert!(Instant::now() < deadline, "it waits for standard output"),
-        }
-        thread::sleep(Duration::from_millis(50));
-    };
-    assert_eq!(ended.code(), Some(5));
+    other.send(&event_line(1, "new", "w"));
+    let failed = Instant::now();
+    let ended = node.ended();
+    assert!(
+        failed.elapsed() < Duration::from_secs(40),
+        "it waits for standard output"
+    );
+    assert_eq!(ended.code(), Some(exit::STORAGE));
     drop(stdin);
 }
 
 /// A node whose checkpoint `c` has so many words that the reply to its restore fills any pipe, and
-/// its standard input. Nobody reads its standard output.
-fn node_that_answers_at_length(data_dir: &Path) -> (Child, ChildStdin) {
+/// its standard input. Its standard output is not read.
+fn node_that_answers_at_length(data_dir: &Path) -> (Process, ChildStdin) {
     const WORDS: u64 = 60_000;
     let long = "x".repeat(400);
-    let words = (0..WORDS).map(|n| event(n, &format!("e{n}"), &format!("{n} {long}")));
+    let words = (0..WORDS).map(|n| event_line(n, &format!("e{n}"), &format!("{n} {long}")));
     let checkpoint = line("checkpoint", WORDS, r#""checkpoint_id":"c""#);
     let input: String = words.chain([checkpoint]).map(|line| line + "\n").collect();
-    let (_, stderr, status) = run_once(data_dir, input.as_bytes());
-    assert!(status.success(), "{stderr}");
+    run_node(data_dir, &[], input).expect_success();
     let mut node = binary();
     node.arg("--data-dir").arg(data_dir);
     let mut node = spawn(node.stdin(Stdio::piped()));

@@ -1,7 +1,6 @@
 //! When the kill of a life comes, and what the process is given to do until then.
 
-use super::source::Source;
-use crate::calls::{Aim, Beginning, Deed, Moment};
+use crate::kit::{Aim, Beginning, Deed, Moment, Source, checkpoint};
 use crate::oracle::Request;
 use rand::{Rng, RngExt};
 use std::time::Duration;
@@ -9,7 +8,7 @@ use std::time::Duration;
 /// When the kill comes.
 #[derive(Clone, Copy, Debug)]
 pub enum Pattern {
-    /// At one of its system calls; the process ends well if it does not make so many.
+    /// At one of its system calls; the process ends well if it does not make this many.
     AtCall(Shot),
     /// At any time, from outside.
     AtTime(Timed),
@@ -19,9 +18,9 @@ pub enum Pattern {
 /// waits.
 #[derive(Clone, Copy, Debug)]
 pub enum Timed {
-    /// This long after the start, with so many requests written at once.
+    /// This long after the start, with this many requests written at once.
     DuringOpen { requests: usize, delay: Duration },
-    /// As soon as so many replies were seen.
+    /// As soon as this many replies were seen.
     AfterReplies { replies: usize, window: usize },
     /// This long after the first reply.
     AfterDelay { delay: Duration, window: usize },
@@ -161,7 +160,7 @@ fn some_at_once(rng: &mut impl Rng) -> usize {
 impl Shot {
     /// A kill in this phase, at any of the calls that it usually has.
     pub fn draw(phase: Phase, rng: &mut impl Rng) -> Self {
-        let (before, behind, window) = match phase {
+        let (before, after, window) = match phase {
             Phase::Creation | Phase::Opening => (0, some_at_once(rng), usize::MAX),
             // Twice as many as a snapshot is due after, in groups of a few.
             Phase::Snapshot => (rng.random_range(40..80), 60, rng.random_range(5..30)),
@@ -181,7 +180,7 @@ impl Shot {
             number: rng.random_range(1..=phase.calls()),
             moment: moments[rng.random_range(0..moments.len())],
             before,
-            total: before + behind,
+            total: before + after,
             window,
         }
     }
@@ -198,11 +197,9 @@ impl Shot {
         }
     }
 
-    /// The request to send behind so many others.
+    /// The request to send after `sent` others.
     pub fn request(self, sent: usize, source: &mut Source) -> Request {
-        let overwritten = || Request::Checkpoint {
-            id: "c0".to_owned(),
-        };
+        let overwritten = || checkpoint("c0");
         match self.phase {
             Phase::Checkpoint if sent == 0 || sent == self.before => overwritten(),
             Phase::Restore if sent == self.before => source.restore(),

@@ -1,7 +1,8 @@
 //! What the kills of a campaign hit, so that one that never hits a window fails.
 
-use super::life::{End, Life};
+use super::life::End;
 use super::pattern::{Pattern, Phase};
+use crate::kit::Life;
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug};
 

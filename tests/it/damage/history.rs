@@ -2,10 +2,7 @@
 //! read, so that the state is known exactly; and which bytes of their databases were written when.
 
 use super::harm::Place;
-use crate::client::{Node, reply};
-use crate::command::{on_directory, run};
-use crate::crash::source::Source;
-use crate::directory::copy;
+use crate::kit::{Node, Source, checkpoint, copy, reply, run_on};
 use crate::oracle::{Oracle, Request};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -134,7 +131,7 @@ impl Living {
         self.ask(&node, MOST_AT_ONCE);
         match end {
             End::Kill => drop(node.kill()),
-            End::Clean => node.finish().expect_quiet_success(),
+            End::Clean => node.finish().expect_all_read(),
         }
         Written {
             at_open,
@@ -149,24 +146,22 @@ impl Living {
 
     fn compact(&self) {
         for arguments in [&[][..], &["--remove-old"]] {
-            run(&mut on_directory("compact", &self.path, arguments), "").expect_quiet_success();
+            run_on("compact", &self.path, arguments).expect_quiet_success();
         }
         // Sled makes its next snapshot as it opens the database, and the damages want one.
-        run(&mut on_directory("run", &self.path, &["-q"]), "").expect_quiet_success();
+        run_on("run", &self.path, &["-q"]).expect_quiet_success();
     }
 
     /// A source has few checkpoints and commits, whose records fit into what every open reads.
     fn next(&mut self) -> Request {
         match self.rng.random_range(0..20) {
-            0 => Request::Checkpoint {
-                id: format!("own-{}", self.rng.random_range(0..OWN_CHECKPOINTS)),
-            },
+            0 => checkpoint(format!("own-{}", self.rng.random_range(0..OWN_CHECKPOINTS))),
             1 => Request::Commit,
             _ => self.source.next(),
         }
     }
 
-    /// Sends so many requests and reads their replies.
+    /// Sends this many requests and reads their replies.
     fn ask(&mut self, node: &Node, count: usize) {
         let requests: Vec<Request> = (0..count).map(|_| self.next()).collect();
         for request in &requests {

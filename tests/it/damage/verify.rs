@@ -1,26 +1,9 @@
 //! The reader of `exactly-once verify`, and what holds of every verdict.
 
-use crate::command::{Finished, binary, run};
+use crate::kit::{Finished, exit, run_on};
 use crate::oracle::Oracle;
 use serde::Deserialize;
 use std::path::Path;
-
-/// The status of each class of findings.
-const CLASSES: [(&str, i32); 12] = [
-    ("lost", 10),
-    ("unreadable", 11),
-    ("journal", 12),
-    ("sets", 13),
-    ("counts", 14),
-    ("outputs", 15),
-    ("checkpoints", 16),
-    ("snapshots", 17),
-    ("digests", 18),
-    ("index", 19),
-    ("files", 20),
-    ("pages", 21),
-];
-const UNUSABLE: i32 = 3;
 
 /// What `verify` said of a directory.
 pub struct Verdict {
@@ -62,16 +45,16 @@ struct Finding {
     text: String,
 }
 
-/// Verifies a directory that nobody has open.
+/// Verifies a directory that no process has open.
 pub fn verify(data_dir: &Path) -> Result<Verdict, String> {
-    let finished = run(binary().args(["verify", "--data-dir"]).arg(data_dir), "");
+    let finished = run_on("verify", data_dir, &[]);
     verdict(&finished).map_err(|reason| format!("verify: {reason}: {finished:?}"))
 }
 
 fn verdict(finished: &Finished) -> Result<Verdict, String> {
     let said = finished.stderr.lines().count();
-    let status = finished.code.ok_or("it was killed by a signal")?;
-    if status == UNUSABLE {
+    let status = finished.code().ok_or("it was killed by a signal")?;
+    if status == exit::UNUSABLE {
         if !finished.stdout.is_empty() || said != 1 {
             return Err("a refusal is one line on stderr".to_owned());
         }
@@ -110,7 +93,7 @@ impl Line {
 fn status_of(findings: &[Finding]) -> Result<i32, String> {
     let mut status = None;
     for Finding { class, text } in findings {
-        let known = CLASSES.iter().find(|(name, _)| name == class);
+        let known = exit::CLASSES.iter().find(|(name, _)| name == class);
         let (_, number) = known.ok_or_else(|| format!("an unknown class {class:?}"))?;
         if text.is_empty() {
             return Err("a finding without a text".to_owned());

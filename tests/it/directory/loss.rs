@@ -1,9 +1,9 @@
 //! A database that opens as it was before something that was answered.
 
-use super::{STORAGE, copy};
-use crate::calls::{Aim, Beginning, Deed, Moment};
-use crate::client::{Node, dump, scratch_dir};
-use crate::command::{binary, run};
+use crate::kit::{
+    Aim, Beginning, Deed, Finished, Moment, Node, binary, checkpoint, copy, dump, event, exit,
+    flip_a_bit, home_and_data_dir, run, run_on, scratch_dir,
+};
 use crate::oracle::{Oracle, Request};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,12 +17,9 @@ fn answered(dir: &Path) -> (PathBuf, Oracle) {
     let mut oracle = Oracle::new();
     for number in 0..EVENTS {
         let request = match number % 20 {
-            7 => Request::Checkpoint { id: "c".to_owned() },
+            7 => checkpoint("c"),
             15 => Request::Commit,
-            _ => Request::Process {
-                event_id: format!("e{number}"),
-                word: format!("w{}", number % 10),
-            },
+            _ => event(format!("e{number}"), format!("w{}", number % 10)),
         };
         node.send(&request.line(number));
         oracle.apply(&request);
@@ -32,14 +29,8 @@ fn answered(dir: &Path) -> (PathBuf, Oracle) {
     (data_dir, oracle)
 }
 
-fn with(data_dir: &Path, options: &[&str]) -> crate::command::Finished {
-    run(
-        binary()
-            .args(["run", "--quiet", "--data-dir"])
-            .arg(data_dir)
-            .args(options),
-        "",
-    )
+fn with(data_dir: &Path, options: &[&str]) -> Finished {
+    run_on("run", data_dir, &[&["--quiet"], options].concat())
 }
 
 /// Cuts the end off the database.
@@ -59,16 +50,16 @@ fn a_database_that_was_cut_is_refused_until_the_loss_is_accepted() {
         copy(&whole, &data_dir);
         cut(&data_dir, bytes);
         for _ in 0..2 {
-            let line = with(&data_dir, &[]).expect_refusal(STORAGE);
+            let line = with(&data_dir, &[]).expect_refusal(exit::STORAGE);
             assert!(
                 line.contains("group") && line.contains("--accept-loss"),
                 "{line}"
             );
-            let dumped = run(binary().args(["dump", "--data-dir"]).arg(&data_dir), "");
-            dumped.expect_refusal(STORAGE);
+            let dumped = run_on("dump", &data_dir, &[]);
+            dumped.expect_refusal(exit::STORAGE);
         }
         let accepted = with(&data_dir, &["--accept-loss"]);
-        assert_eq!(accepted.code, Some(0));
+        assert!(accepted.status.success());
         assert!(
             accepted.stderr.contains("accepted a loss"),
             "{}",
@@ -81,7 +72,7 @@ fn a_database_that_was_cut_is_refused_until_the_loss_is_accepted() {
 
 /// Kills a process that accepts a loss before each of its calls in turn.
 #[test]
-fn a_loss_is_forgotten_only_behind_the_line_that_tells_it() {
+fn a_loss_is_forgotten_only_after_the_line_that_tells_it() {
     let home = scratch_dir();
     let home_path = home.path().canonicalize().expect("it is there");
     let (whole, _) = answered(&home_path);
@@ -99,13 +90,13 @@ fn a_loss_is_forgotten_only_behind_the_line_that_tells_it() {
         command.args(["--accept-loss", "--data-dir"]).arg(&data_dir);
         aim.arm(&mut command, &data_dir, &home_path.join("note"));
         let accepting = run(&mut command, "");
-        if accepting.code == Some(0) {
+        if accepting.status.success() {
             break;
         }
         if accepting.stderr.contains("accepted a loss") {
             told += 1;
         } else {
-            with(&data_dir, &[]).expect_refusal(STORAGE);
+            with(&data_dir, &[]).expect_refusal(exit::STORAGE);
             untold += 1;
         }
     }
@@ -113,7 +104,7 @@ fn a_loss_is_forgotten_only_behind_the_line_that_tells_it() {
 }
 
 #[test]
-fn one_damaged_slot_of_the_watermark_is_no_matter_and_both_are() {
+fn one_damaged_slot_of_the_watermark_loses_nothing_and_two_are_refused() {
     let dir = scratch_dir();
     let (data_dir, oracle) = answered(dir.path());
     let path = data_dir.join("watermark");
@@ -130,10 +121,10 @@ fn one_damaged_slot_of_the_watermark_is_no_matter_and_both_are() {
             Some(bytes) => fs::write(&path, bytes).expect("it can be written"),
             None => fs::remove_file(&path).expect("it is there"),
         }
-        let line = with(&data_dir, &[]).expect_refusal(STORAGE);
+        let line = with(&data_dir, &[]).expect_refusal(exit::STORAGE);
         assert!(line.contains("watermark"), "{line}");
         let accepted = with(&data_dir, &["--accept-loss"]);
-        assert_eq!(accepted.code, Some(0));
+        assert!(accepted.status.success());
         assert!(
             accepted.stderr.contains("nobody can tell"),
             "{}",
@@ -150,9 +141,7 @@ fn a_damaged_slot_of_the_watermark_is_mended_by_the_next_start() {
     let (data_dir, oracle) = answered(dir.path());
     let path = data_dir.join("watermark");
     for slot in [0, 4096, 0] {
-        let mut bytes = fs::read(&path).expect("it is there");
-        bytes[slot] ^= 1;
-        fs::write(&path, bytes).expect("it can be written");
+        flip_a_bit(&path, slot);
         with(&data_dir, &[]).expect_quiet_success();
         assert_eq!(dump::check(&data_dir, &oracle), Ok(()));
     }
@@ -163,35 +152,28 @@ fn a_damaged_slot_of_the_watermark_is_mended_by_the_next_start() {
 #[test]
 fn a_transaction_that_is_gone_from_the_middle_of_the_log_is_noticed() {
     for with_checkpoint in [false, true] {
-        let dir = scratch_dir();
-        let data_dir = dir.path().join("data");
+        let (_dir, data_dir) = home_and_data_dir();
         let node = Node::start(Some(&data_dir), &[]);
         let long = "x".repeat(1000);
         let mut number = 0;
         let mut ask = |request: &Request| {
             number += 1;
-            node.send(&request.line(number));
-            node.read_line();
+            node.ask(&request.line(number));
         };
-        let process = |n: u64| Request::Process {
-            event_id: format!("e{n}"),
-            word: long.clone(),
-        };
+        let process = |n: u64| event(format!("e{n}"), long.clone());
         (0..66).for_each(|n| ask(&process(n)));
         let before_commit = data_dir.join("db").metadata().expect("it is there").len();
         ask(&Request::Commit);
         (66..126).for_each(|n| ask(&process(n)));
         if with_checkpoint {
-            ask(&Request::Checkpoint { id: "c".to_owned() });
+            ask(&checkpoint("c"));
         }
         (126..131).for_each(|n| ask(&process(n)));
         node.kill();
-        let mut bytes = fs::read(data_dir.join("db")).expect("it is there");
-        bytes[before_commit as usize + 60] ^= 1;
-        fs::write(data_dir.join("db"), bytes).expect("it can be written");
+        flip_a_bit(&data_dir.join("db"), before_commit as usize + 60);
         for command in ["dump", "run"] {
-            let refused = run(binary().args([command, "--data-dir"]).arg(&data_dir), "");
-            refused.expect_refusal(STORAGE);
+            let refused = run_on(command, &data_dir, &[]);
+            refused.expect_refusal(exit::STORAGE);
         }
     }
 }

@@ -1,21 +1,12 @@
 //! A run without a directory: where its state is, what it says, and that nothing remains.
 
-use super::{event, reply};
-use crate::client::scratch_dir;
-use crate::command::{Finished, Live, binary};
+use super::{event_of, reply};
+use crate::kit::{Finished, Node, binary, exit, names, scratch_dir};
 use rustix::process::Signal;
 use std::fs;
-use std::path::{Path, PathBuf};
-
-fn entries(directory: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(directory).expect("it is there");
-    entries
-        .map(|entry| entry.expect("it can be read").path())
-        .collect()
-}
 
 /// Runs a node with its temporary directory in a place of our own; `end` ends it.
-fn run_without_directory(arguments: &[&str], end: impl FnOnce(Live) -> Finished) -> Finished {
+fn run_without_directory(arguments: &[&str], end: impl FnOnce(Node) -> Finished) -> Finished {
     let home = scratch_dir();
     let [temporary, working] = ["temporary", "working"].map(|name| home.path().join(name));
     for directory in [&temporary, &working] {
@@ -24,25 +15,24 @@ fn run_without_directory(arguments: &[&str], end: impl FnOnce(Live) -> Finished)
     let mut command = binary();
     command.env("TMPDIR", &temporary).env("HOME", &working);
     command.current_dir(&working).args(arguments);
-    let mut node = Live::start(&mut command);
-    assert_eq!(node.ask(&event("e1").line(1)) + "\n", reply(1, false));
-    let state = entries(&temporary);
+    let node = Node::start_as(&mut command);
+    assert_eq!(node.ask(&event_of("e1").line(1)) + "\n", reply(1, false));
+    let state = names(&temporary);
     assert_eq!(state.len(), 1, "{state:?}");
     assert!(
-        state[0].join("state/db").is_file(),
+        temporary.join(&state[0]).join("state/db").is_file(),
         "the state is there meanwhile"
     );
     let finished = end(node);
-    assert_eq!(entries(&temporary), [] as [PathBuf; 0], "nothing remains");
-    assert_eq!(entries(&working), [] as [PathBuf; 0]);
+    assert_eq!(names(&temporary), [""; 0], "nothing remains");
+    assert_eq!(names(&working), [""; 0]);
     finished
 }
 
 #[test]
 fn without_a_directory_one_line_says_that_the_state_is_temporary_and_it_is() {
     for arguments in [&[][..], &["run"]] {
-        let finished = run_without_directory(arguments, Live::finish);
-        assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+        let finished = run_without_directory(arguments, Node::finish).expect_status(exit::SUCCESS);
         assert_eq!(finished.stderr.lines().count(), 1, "{}", finished.stderr);
         assert!(
             finished.stderr.contains("--data-dir"),
@@ -55,7 +45,7 @@ fn without_a_directory_one_line_says_that_the_state_is_temporary_and_it_is() {
 #[test]
 fn without_a_directory_a_quiet_run_says_nothing() {
     for quiet in ["--quiet", "-q"] {
-        run_without_directory(&[quiet], Live::finish).expect_quiet_success();
+        run_without_directory(&[quiet], Node::finish).expect_quiet_success();
     }
 }
 

@@ -1,29 +1,24 @@
 //! Conflicts are told on stderr, with the words that differ.
 
-use super::{event, lines};
-use crate::client::scratch_dir;
-use crate::command::{binary, run};
+use crate::kit::{checkpoint, event, exit, home_and_data_dir, numbered_input, restore, run_node};
 use crate::oracle::Request;
 
 /// What a node says on stderr to these requests on a new state.
 fn said(requests: &[Request], arguments: &[&str]) -> String {
-    let home = scratch_dir();
-    let mut command = binary();
-    command.arg("--data-dir").arg(home.path().join("data"));
-    let finished = run(command.args(arguments), &lines(requests).join("\n"));
-    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    let (_home, data_dir) = home_and_data_dir();
+    let finished =
+        run_node(&data_dir, arguments, numbered_input(1, requests)).expect_status(exit::SUCCESS);
     assert_eq!(finished.stdout.lines().count(), requests.len());
     finished.stderr
 }
 
 /// An id that is released, restored to before its event, and sent with another word.
 fn sent_again_after_release(word: &str) -> Vec<Request> {
-    let id = "before".to_owned();
     vec![
-        Request::Checkpoint { id: id.clone() },
+        checkpoint("before"),
         event("e7", "former"),
         Request::Commit,
-        Request::Restore { id },
+        restore("before"),
         event("e7", word),
     ]
 }

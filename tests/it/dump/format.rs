@@ -1,8 +1,7 @@
 //! What a dump looks like: strict types of every line, their order, times, tables.
 
-use super::{event, requests, send, without_digest};
-use crate::client::scratch_dir;
-use crate::command::dump_of;
+use super::{requests, send, without_digest};
+use crate::kit::{dump_of, event, home_and_data_dir, records_in};
 use crate::oracle::Request;
 use serde::Deserialize;
 use std::path::Path;
@@ -68,14 +67,11 @@ enum Line {
 
 fn lines(data_dir: &Path, arguments: &[&str]) -> Vec<Line> {
     let dumped = dump_of(data_dir, arguments);
-    let read = |line: &str| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
     let is_part = arguments.contains(&"--only");
-    let records = if is_part {
-        &dumped
-    } else {
-        without_digest(&dumped)
-    };
-    records.lines().map(read).collect()
+    match is_part {
+        true => records_in(&dumped),
+        false => records_in(without_digest(&dumped)),
+    }
 }
 
 /// What a line is sorted by: its section, and its place there.
@@ -95,16 +91,14 @@ fn place(line: &Line) -> (usize, bool, u64, &str) {
 
 #[test]
 fn every_line_is_of_a_known_type_and_in_its_place() {
-    let home = scratch_dir();
-    let lines = {
-        send(&home.path().join("data"), &requests());
-        lines(&home.path().join("data"), &[])
-    };
+    let (_home, data_dir) = home_and_data_dir();
+    send(&data_dir, &requests());
+    let lines = lines(&data_dir, &[]);
     let places: Vec<_> = lines.iter().map(place).collect();
     assert!(places.is_sorted(), "{places:?}");
-    let behind_meta = places.iter().filter(|place| place.0 > 0);
+    let after_meta = places.iter().filter(|place| place.0 > 0);
     assert!(
-        behind_meta.is_sorted_by(|a, b| a < b),
+        after_meta.is_sorted_by(|a, b| a < b),
         "nothing is there twice"
     );
     for section in 0..7 {
@@ -113,30 +107,30 @@ fn every_line_is_of_a_known_type_and_in_its_place() {
     }
 }
 
+/// The value of a figure in the first section.
+fn meta(lines: &[Line], wanted: &str) -> Option<u64> {
+    lines.iter().find_map(|line| match line {
+        Line::Meta { name, value } if name == wanted => value.as_u64(),
+        _ => None,
+    })
+}
+
 #[test]
-fn the_sections_agree_with_each_other() {
-    let home = scratch_dir();
-    let data_dir = home.path().join("data");
+fn the_figures_are_the_sums_of_the_sections() {
+    let (_home, data_dir) = home_and_data_dir();
     send(&data_dir, &requests());
     let lines = lines(&data_dir, &[]);
-    let sum = |of: &dyn Fn(&Line) -> u64| lines.iter().map(of).sum::<u64>();
-    let meta = |wanted: &str| {
-        lines.iter().find_map(|line| match line {
-            Line::Meta { name, value } if name == wanted => value.as_u64(),
-            _ => None,
-        })
-    };
+    let sum = |of: &dyn Fn(&Line) -> u64| Some(lines.iter().map(of).sum::<u64>());
+    let meta = |wanted: &str| meta(&lines, wanted);
     let in_state = |line: &Line| matches!(line, Line::Seen { in_state: true, .. }).into();
     let counted = |line: &Line| match line {
         Line::Count { count, .. } => *count,
         _ => 0,
     };
-    assert_eq!(meta("events"), Some(sum(&counted)));
-    assert_eq!(meta("events"), Some(sum(&in_state)));
-    assert_eq!(
-        meta("position"),
-        Some(sum(&|line| matches!(line, Line::Seen { .. }).into()))
-    );
+    assert_eq!(meta("events"), sum(&counted));
+    assert_eq!(meta("events"), sum(&in_state));
+    let seen = |line: &Line| matches!(line, Line::Seen { .. }).into();
+    assert_eq!(meta("position"), sum(&seen));
     let committed = |line: &Line| {
         matches!(line, Line::Output { status, commit: Some(_), .. } if status == "committed").into()
     };
@@ -147,9 +141,16 @@ fn the_sections_agree_with_each_other() {
         Line::Commit { outputs, .. } => *outputs,
         _ => 0,
     };
-    assert_eq!(meta("outputs"), Some(sum(&committed)));
-    assert_eq!(meta("outputs"), Some(sum(&released)));
-    assert_eq!(meta("pending"), Some(sum(&pending)));
+    assert_eq!(meta("outputs"), sum(&committed));
+    assert_eq!(meta("outputs"), sum(&released));
+    assert_eq!(meta("pending"), sum(&pending));
+}
+
+#[test]
+fn each_line_agrees_with_those_before_it_and_with_the_figures() {
+    let (_home, data_dir) = home_and_data_dir();
+    send(&data_dir, &requests());
+    let lines = lines(&data_dir, &[]);
     let (mut next_offset, mut settled_events) = (0, 0);
     for line in &lines {
         match line {
@@ -163,43 +164,51 @@ fn the_sections_agree_with_each_other() {
                 next_offset += outputs;
                 assert!(next_offset <= *position, "each has an event before it");
             }
-            Line::Checkpoint {
-                events,
-                pending,
-                position,
-                outputs,
-                timeline,
-                ..
-            } => {
-                assert!(*outputs <= meta("outputs").unwrap_or_default());
-                let sizes = timeline.iter().map(|(first, last)| last - first + 1);
-                assert_eq!(sizes.sum::<u64>(), *events);
-                assert!(pending <= events);
-                assert!(timeline.iter().all(|(_, last)| last <= position));
-            }
-            Line::Move {
-                kind,
-                checkpoint,
-                position,
-                reached,
-                events_left,
-                events_back,
-                last_commit,
-                ..
-            } => {
-                assert_eq!(kind == "restore", checkpoint.is_some());
-                assert!(reached <= position && events_left + events_back <= *position);
-                assert!(*last_commit <= meta("last_commit").unwrap_or_default());
-            }
             Line::Output { count, .. } => assert!(*count > 0),
             Line::Seen { settled, count, .. } => {
                 assert!(*count > 0);
                 settled_events += u64::from(*settled);
             }
-            Line::Meta { .. } | Line::Count { .. } => {}
+            _ => check_movement(line, &lines),
         }
     }
     assert!(settled_events >= next_offset, "a released event is settled");
+}
+
+/// Checks a line of a checkpoint or of a move.
+fn check_movement(line: &Line, lines: &[Line]) {
+    let most = |wanted| meta(lines, wanted).unwrap_or_default();
+    match line {
+        Line::Checkpoint {
+            events,
+            pending,
+            position,
+            outputs,
+            timeline,
+            ..
+        } => {
+            assert!(*outputs <= most("outputs"));
+            let sizes = timeline.iter().map(|(first, last)| last - first + 1);
+            assert_eq!(sizes.sum::<u64>(), *events);
+            assert!(pending <= events);
+            assert!(timeline.iter().all(|(_, last)| last <= position));
+        }
+        Line::Move {
+            kind,
+            checkpoint,
+            position,
+            reached,
+            events_left,
+            events_back,
+            last_commit,
+            ..
+        } => {
+            assert_eq!(kind == "restore", checkpoint.is_some());
+            assert!(reached <= position && events_left + events_back <= *position);
+            assert!(*last_commit <= most("last_commit"));
+        }
+        _ => {}
+    }
 }
 
 #[test]
@@ -208,8 +217,7 @@ fn incidentals_are_times_and_two_figures_and_nothing_else_changes() {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         since.expect("the clock is set").as_millis() as u64
     };
-    let home = scratch_dir();
-    let data_dir = home.path().join("data");
+    let (_home, data_dir) = home_and_data_dir();
     let began = now_ms();
     send(&data_dir, &requests());
     let ended = now_ms();
@@ -265,11 +273,10 @@ fn without_time(line: &str) -> String {
 
 #[test]
 fn a_table_shows_the_same_words() {
-    let home = scratch_dir();
-    let data_dir = home.path().join("data");
+    let (_home, data_dir) = home_and_data_dir();
     let unusual = ["\u{fc}ber", "\u{65e5}\u{672c}", "\"", "a|b", "two words"];
     let mut requests = requests();
-    requests.extend(unusual.map(|word| event(&format!("id of {word}"), word)));
+    requests.extend(unusual.map(|word| event(format!("id of {word}"), word)));
     send(&data_dir, &requests);
     for section in ["counts", "outputs", "seen", "checkpoints"] {
         let table = dump_of(&data_dir, &["--only", section, "--format", "table"]);
@@ -293,8 +300,7 @@ fn a_table_shows_the_same_words() {
 
 #[test]
 fn a_table_of_nothing_says_so() {
-    let home = scratch_dir();
-    let data_dir = home.path().join("data");
+    let (_home, data_dir) = home_and_data_dir();
     send(&data_dir, &[Request::Commit]);
     for section in [
         "counts",
@@ -311,8 +317,7 @@ fn a_table_of_nothing_says_so() {
 
 #[test]
 fn words_that_would_steer_a_terminal_are_escaped_in_a_table() {
-    let home = scratch_dir();
-    let data_dir = home.path().join("data");
+    let (_home, data_dir) = home_and_data_dir();
     send(&data_dir, &[event("e\u{1b}[2J", "w\u{1b}]0;title\u{7}\r")]);
     for section in ["counts", "outputs", "seen"] {
         let table = dump_of(&data_dir, &["--only", section, "--format", "table"]);

@@ -1,13 +1,10 @@
 //! A clock of the day that jumps by years at every look at it.
 
-use crate::client::scratch_dir;
-use crate::command::{Live, binary, dump_of, run};
-use crate::crash::source::Source;
-use crate::preload;
+use crate::kit::{Node, Source, binary, dump_of, exit, preload, run, scratch_dir};
 use std::path::Path;
 use std::process::Command;
 
-/// How many requests are sent at once, and how many one at a time behind them.
+/// How many requests are sent at once, and how many one at a time after them.
 const AT_ONCE: usize = 3_000;
 const LOCK_STEP: usize = 150;
 
@@ -15,7 +12,7 @@ const LOCK_STEP: usize = 150;
 fn a_clock_that_jumps_changes_no_reply_and_nothing_that_is_stored_but_times() {
     let home = scratch_dir();
     let (steady, jumping) = (home.path().join("steady"), home.path().join("jumping"));
-    let library = preload::compile("clock_shim", "environment/clock_shim.rs");
+    let library = preload::library("clock", "environment/clock_library.rs");
     let replies = [
         replies_of(&steady, |command| command),
         replies_of(&jumping, |command| command.env("LD_PRELOAD", &library)),
@@ -41,18 +38,18 @@ fn replies_of(data_dir: &Path, with: impl Fn(&mut Command) -> &mut Command) -> V
     let command = command.arg("--verbose").arg("--data-dir").arg(data_dir);
     let command = with(command);
 
-    let finished = run(command, &at_once.join("\n"));
-    expect_success(finished.code, &finished.stderr);
+    let finished = run(command, at_once.join("\n"));
+    expect_success(finished.code(), &finished.stderr);
     let mut replies: Vec<_> = finished.stdout.lines().map(str::to_owned).collect();
-    let mut node = Live::start(command);
+    let node = Node::start_as(command);
     replies.extend(lines.take(LOCK_STEP).map(|line| node.ask(&line)));
     let finished = node.finish();
-    expect_success(finished.code, &finished.stderr);
+    expect_success(finished.code(), &finished.stderr);
     replies
 }
 
 fn expect_success(code: Option<i32>, stderr: &str) {
-    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!(code, Some(exit::SUCCESS), "{stderr}");
     assert!(!stderr.contains("a bug"), "{stderr}");
     assert!(stderr.contains("closed"), "it tells its end: {stderr}");
 }

@@ -1,17 +1,11 @@
 //! A limit on the size of files, as `ulimit -f` sets it, which has every write beyond it fail.
 
-use super::{STORAGE, expect_prefix, start, work, work_until_storage_fails};
-use crate::client::scratch_dir;
-use crate::command::{Finished, binary, run};
-use crate::crash::life::Life;
-use crate::crash::reconcile::Belief;
-use crate::crash::source::Source;
+use super::{expect_prefix, start, work, work_until_storage_fails};
+use crate::kit::{Belief, Finished, Life, Source, exit, home_and_data_dir, run, shell};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
-const UNUSABLE: i32 = 3;
 /// In the blocks of `ulimit`, 512 bytes or 1,024: the files of a new directory go beyond each.
 const FEW_BLOCKS: [u32; 3] = [0, 1, 4];
 /// Those of one that has been used do not, or do.
@@ -19,8 +13,7 @@ const MORE_BLOCKS: [u32; 5] = [16, 100, 500, 1_000, 2_000];
 
 #[test]
 fn a_file_size_limit_met_while_committing_ends_the_process_and_loses_no_answer() {
-    let home = scratch_dir();
-    let data_dir = home.path().join("data");
+    let (_home, data_dir) = home_and_data_dir();
     let (mut source, mut belief) = (Source::new(1), Belief::new());
     for (room, window) in [
         (0, 1),
@@ -42,8 +35,7 @@ fn a_file_size_limit_met_while_committing_ends_the_process_and_loses_no_answer()
 
 #[test]
 fn a_file_size_limit_met_while_opening_refuses_and_loses_no_answer() {
-    let home = scratch_dir();
-    let data_dir = home.path().join("data");
+    let (_home, data_dir) = home_and_data_dir();
     let (mut source, mut belief) = (Source::new(2), Belief::new());
     let mut refused_by_database = 0;
     for (blocks, round) in FEW_BLOCKS.into_iter().chain(MORE_BLOCKS).zip(1..) {
@@ -54,7 +46,7 @@ fn a_file_size_limit_met_while_opening_refuses_and_loses_no_answer() {
         let killed = life.kill(node, Ok::<(), String>(()));
         killed.unwrap_or_else(|reason| panic!("{reason}"));
         let finished = open_limited(&data_dir, blocks);
-        refused_by_database += usize::from(finished.code == Some(STORAGE));
+        refused_by_database += usize::from(finished.code() == Some(exit::STORAGE));
         expect_success_or_refusal(finished);
         expect_prefix(&mut belief, &data_dir, &life);
         source.redeliver(life.unanswered());
@@ -65,10 +57,13 @@ fn a_file_size_limit_met_while_opening_refuses_and_loses_no_answer() {
 #[test]
 fn a_file_size_limit_met_while_creating_leaves_a_directory_that_a_plain_start_takes() {
     for blocks in FEW_BLOCKS {
-        let home = scratch_dir();
-        let data_dir = home.path().join("data");
+        let (_home, data_dir) = home_and_data_dir();
         let finished = open_limited(&data_dir, blocks);
-        assert_ne!(finished.code, Some(0), "{blocks} blocks are too few");
+        assert_ne!(
+            finished.code(),
+            Some(exit::SUCCESS),
+            "{blocks} blocks are too few"
+        );
         expect_success_or_refusal(finished);
         expect_prefix(&mut Belief::new(), &data_dir, &Life::default());
     }
@@ -91,20 +86,14 @@ fn size_of(file: &Path) -> u64 {
 
 /// Opens a directory under a limit from the start, and ends at once.
 fn open_limited(data_dir: &Path, blocks: u32) -> Finished {
-    let node = binary();
-    let mut command = Command::new("sh");
-    command.args(["-c", r#"ulimit -f "$0" && exec "$@""#, &blocks.to_string()]);
-    for (name, _) in node.get_envs() {
-        command.env_remove(name);
-    }
-    command.arg(node.get_program());
+    let mut command = shell(&format!(r#"ulimit -f {blocks} && exec "$0" "$@""#));
     run(command.args(["--quiet", "--data-dir"]).arg(data_dir), "")
 }
 
 fn expect_success_or_refusal(finished: Finished) {
-    match finished.code {
-        Some(0) => drop(finished.expect_quiet_success()),
-        Some(UNUSABLE) => drop(finished.expect_refusal(UNUSABLE)),
-        _ => drop(finished.expect_refusal(STORAGE)),
+    match finished.code() {
+        Some(exit::SUCCESS) => drop(finished.expect_quiet_success()),
+        Some(exit::UNUSABLE) => drop(finished.expect_refusal(exit::UNUSABLE)),
+        _ => drop(finished.expect_refusal(exit::STORAGE)),
     }
 }

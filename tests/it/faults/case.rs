@@ -1,13 +1,11 @@
 //! One call that fails, and the judgement of what came of it.
 
 use super::workload::{Origin, Start, command};
-use crate::calls::{Aim, Beginning, Deed, Fault, Hit};
-use crate::campaign::caught;
-use crate::client::dump::Dump;
-use crate::client::{Ended, Node, PATIENCE, scratch_dir};
-use crate::crash::expect_no_reply;
-use crate::crash::life::{Home, Life};
-use crate::crash::reconcile::Belief;
+use crate::crash::life::Home;
+use crate::kit::{
+    Aim, Beginning, Belief, Deed, Dump, Fault, Finished, Hit, Life, Node, PATIENCE, caught, exit,
+    expect_no_reply, scratch_dir,
+};
 use crate::oracle::Request;
 use std::fmt;
 use std::fs;
@@ -30,7 +28,7 @@ pub struct Case {
 /// What came of it; everything else is a failure of the test.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The call that failed; none if the node did not make so many.
+    /// The call that failed; none if the node did not make this many.
     pub hit: Option<Hit>,
     /// The exit status.
     pub status: i32,
@@ -135,7 +133,7 @@ impl Case {
         home: &Home,
         start: &Start,
         trace: Option<&Path>,
-    ) -> Result<(Life, Ended), String> {
+    ) -> Result<(Life, Finished), String> {
         let mut command = command(&home.data);
         let aim = Aim {
             beginning: Beginning::Start,
@@ -146,10 +144,10 @@ impl Case {
         if let Some(trace) = trace {
             command.env("CALLS_TRACE", trace);
         }
-        let node = Node::start_as(command);
+        let node = Node::start_as(&mut command);
         let mut life = Life::default();
         for request in &start.requests {
-            // The first of them is also answered behind an open that met something and went on.
+            // The first of them is also answered after an open that met something and went on.
             let is_sound = !life.replies.is_empty() && Hit::read(&home.note).is_none();
             node.send(&request.line(life.sent.len() as u64));
             life.sent.push(request.clone());
@@ -164,7 +162,7 @@ impl Case {
             }
         }
         let ended = node.finish();
-        life.replies.extend(ended.unread_lines());
+        life.replies.extend(ended.complete_lines());
         life.written = ended.written;
         Ok((life, ended))
     }
@@ -181,18 +179,20 @@ fn judge_end(outcome: &Outcome, requests: usize) -> Result<(), &'static str> {
     if stderr.contains("a bug: ") {
         return Err("it panicked");
     }
-    match status {
-        0 if *answered != requests => Err("it ended well without having answered all"),
-        0 if !stderr.is_empty() => Err("it ended well and said something"),
-        0 => Ok(()),
-        3 | 5 if hit.is_none() => Err("it failed though no call did"),
-        3 | 5 if stderr.lines().count() != 1 => Err("it said other than one line"),
-        3 | 5 => Ok(()),
+    match *status {
+        exit::SUCCESS if *answered != requests => Err("it ended well without having answered all"),
+        exit::SUCCESS if !stderr.is_empty() => Err("it ended well and said something"),
+        exit::SUCCESS => Ok(()),
+        exit::UNUSABLE | exit::STORAGE if hit.is_none() => Err("it failed though no call did"),
+        exit::UNUSABLE | exit::STORAGE if stderr.lines().count() != 1 => {
+            Err("it said other than one line")
+        }
+        exit::UNUSABLE | exit::STORAGE => Ok(()),
         _ => Err("it ended with another status"),
     }
 }
 
-/// Whether a plain start finds the state behind a prefix with all that was answered, and goes on
+/// Whether a plain start finds the state after a prefix with all that was answered, and goes on
 /// from there.
 fn judge_state(
     data_dir: &Path,

@@ -50,7 +50,7 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} failed calls stopped the node, {} of them behind its first reply, with {} it \
+            "{} failed calls stopped the node, {} of them after its first reply, with {} it \
              went on, {} were not reached",
             self.stopped, self.stopped_at_work, self.went_on, self.unreached
         )?;

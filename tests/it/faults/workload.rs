@@ -1,10 +1,6 @@
 //! What a node does while one of its calls fails: a few requests of every type, one at a time.
 
-use crate::client::dump::Dump;
-use crate::client::scratch_dir;
-use crate::command::{Live, binary};
-use crate::crash::life::Life;
-use crate::crash::reconcile::Belief;
+use crate::kit::{Belief, Dump, Life, Node, binary, checkpoint, event, home_and_data_dir, restore};
 use crate::oracle::Request;
 use crate::power::disk::{Image, read_image, write_image};
 use std::path::Path;
@@ -15,7 +11,8 @@ const SNAPSHOT_EVERY: &str = "5";
 /// So do runs of the index, and sled is opened again.
 const RUN_EVERY: &str = "4";
 const REOPEN_BYTES: &str = "20000";
-/// Behind some failures sled, now and then, waits for what never comes: for so many seconds.
+/// After some failures sled waits for what never comes. The node gives that up after this many
+/// seconds.
 const STORAGE_TIMEOUT: &str = "10";
 /// How many requests the directory that is there already has seen.
 const EARLIER: usize = 12;
@@ -51,10 +48,9 @@ impl Start {
     }
 
     fn killed() -> Self {
-        let home = scratch_dir();
-        let data_dir = home.path().join("data");
+        let (home, data_dir) = home_and_data_dir();
         let mut life = Life::default();
-        let mut node = Live::start(&mut command(&data_dir));
+        let node = Node::start_as(&mut command(&data_dir));
         for request in (0..EARLIER).map(request) {
             life.replies
                 .push(node.ask(&request.line(life.sent.len() as u64)));
@@ -63,8 +59,7 @@ impl Start {
         drop(node);
         let image = read_image(home.path());
         let mut belief = Belief::new();
-        let dump = Dump::read(&data_dir).unwrap_or_else(|reason| panic!("{reason}"));
-        let reconciled = belief.reconcile(&life, &dump);
+        let reconciled = belief.reconcile(&life, &Dump::of(&data_dir));
         reconciled.unwrap_or_else(|reason| panic!("{reason}"));
         Self {
             origin: Origin::Killed,
@@ -94,20 +89,16 @@ pub fn command(data_dir: &Path) -> Command {
 /// Every type of request, on both sides of a restart: among the events old ones and conflicting
 /// ones, a checkpoint that is overwritten, and restores back and forward.
 fn request(number: usize) -> Request {
-    let event = |number: usize, word: usize| Request::Process {
-        event_id: format!("e{number}"),
-        word: format!("w{}", word % 5),
-    };
-    let name = |name: &str| name.to_owned();
+    let event = |number: usize, word: usize| event(format!("e{number}"), format!("w{}", word % 5));
     match number {
         3 => event(2, 2),
         4 => event(1, 3),
-        5 | 9 | 18 => Request::Checkpoint { id: name("c0") },
+        5 | 9 | 18 => checkpoint("c0"),
         8 | 14 => Request::Commit,
         11 => Request::Rollback,
-        13 => Request::Checkpoint { id: name("c1") },
-        16 | 21 => Request::Restore { id: name("c0") },
-        22 => Request::Restore { id: name("c1") },
+        13 => checkpoint("c1"),
+        16 | 21 => restore("c0"),
+        22 => restore("c1"),
         24 => Request::Rollback,
         25 => Request::Commit,
         _ => event(number, number),

@@ -1,31 +1,19 @@
 //! A load, a backup and a compaction that are killed: nothing is lost, and the next command removes
 //! what is left.
 
-use std::collections::BTreeSet;
+use crate::kit::{
+    Aim, Beginning, Deed, Fault, Hit, Moment, copy, dump_of, exit, kill_within, names,
+    on_directory, run, run_on, scratch_dir, setting, text, verified,
+};
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::thread::sleep;
+use std::process::Command;
 use std::time::Instant;
 
-use rand::{RngExt, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::{compact, made, names};
-use crate::calls::{Aim, Beginning, Deed, Fault, Hit, Moment};
-use crate::campaign::setting;
-use crate::client::{PATIENCE, scratch_dir};
-use crate::command::{dump_of, on_directory, run, verified};
-use crate::directory::copy;
-
-/// Kills a command at a random moment of its life, or shortly after.
-fn kill(command: &mut Command, whole: std::time::Duration, rng: &mut ChaCha8Rng) {
-    let quiet = command.stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child = quiet.spawn().expect("the binary can be started");
-    sleep(whole.mul_f64(rng.random_range(0.0..1.2)).min(PATIENCE));
-    child.kill().unwrap_or_default();
-    child.wait().expect("the child is ours");
-}
+use super::{compact, made};
 
 #[test]
 fn a_load_or_a_backup_that_is_killed_is_whole_or_nothing_and_can_be_made_again() {
@@ -34,11 +22,10 @@ fn a_load_or_a_backup_that_is_killed_is_whole_or_nothing_and_can_be_made_again()
     made(&source, 400);
     let dumped = dump_of(&source, &[]);
     fs::write(&dump, &dumped).expect("there is room");
-    let text = |path: &Path| path.to_str().expect("it is UTF-8").to_owned();
     let calls = || {
         [
-            on_directory("load", &copy, &[&text(&dump)]),
-            on_directory("backup", &source, &[&text(&copy)]),
+            on_directory("load", &copy, &[text(&dump)]),
+            on_directory("backup", &source, &[text(&copy)]),
         ]
     };
     let mut rng = ChaCha8Rng::seed_from_u64(setting("EXACTLY_ONCE_SEED", 1));
@@ -49,13 +36,13 @@ fn a_load_or_a_backup_that_is_killed_is_whole_or_nothing_and_can_be_made_again()
             run(&mut calls()[index], "").expect_quiet_success();
             let whole = started.elapsed();
             fs::remove_dir_all(&copy).expect("it is there");
-            kill(&mut call, whole, &mut rng);
+            kill_within(&mut call, whole, &mut rng);
             // What is not whole yet is no state, and no obstacle.
             let again = run(&mut calls()[index], "");
-            match again.code {
-                Some(0) => nothing += 1,
+            match again.code() {
+                Some(exit::SUCCESS) => nothing += 1,
                 _ => {
-                    let line = again.expect_refusal(3);
+                    let line = again.expect_refusal(exit::UNUSABLE);
                     assert!(line.contains("not empty"), "{kills}: {line}");
                     whole_ones += 1;
                 }
@@ -86,17 +73,17 @@ fn whichever_call_of_a_compaction_or_a_load_fails_or_is_its_last_the_state_is_wh
             let mut command = on_directory("compact", &data_dir, &QUICK);
             let compacted = aimed(&mut command, &data_dir, deed, number);
             assert_eq!(dump_of(&data_dir, &[]), dumped, "{deed:?} at {number}");
-            run(&mut on_directory("run", &data_dir, &["-q"]), "").expect_quiet_success();
+            run_on("run", &data_dir, &["-q"]).expect_quiet_success();
             verified(&data_dir);
             fs::remove_dir_all(&data_dir).expect("it is there");
 
             fs::create_dir(&data_dir).expect("there is room");
-            let dump = dump.to_str().expect("it is UTF-8");
+            let dump = text(&dump);
             let mut command = on_directory("load", &data_dir, &[dump, QUICK[0], QUICK[1]]);
             let loaded = aimed(&mut command, &data_dir, deed, number);
-            let again = run(&mut on_directory("load", &data_dir, &[dump]), "");
-            if again.code != Some(0) {
-                again.expect_refusal(3);
+            let again = run_on("load", &data_dir, &[dump]);
+            if !again.status.success() {
+                again.expect_refusal(exit::UNUSABLE);
             }
             assert_eq!(dump_of(&data_dir, &[]), dumped, "{deed:?} at {number}");
             fs::remove_dir_all(&data_dir).expect("it is there");
@@ -133,7 +120,7 @@ fn what_a_killed_compaction_leaves_is_removed_by_the_next_command_that_writes() 
     made(&data_dir, 400);
     let dumped = dump_of(&data_dir, &[]);
     // Each open of sled makes a snapshot of another name.
-    let files = || -> BTreeSet<String> {
+    let files = || -> Vec<String> {
         let names = names(&data_dir).into_iter();
         names.filter(|name| !name.starts_with("snap.")).collect()
     };
@@ -144,14 +131,11 @@ fn what_a_killed_compaction_leaves_is_removed_by_the_next_command_that_writes() 
     let mut rng = ChaCha8Rng::seed_from_u64(setting("EXACTLY_ONCE_SEED", 1));
     let mut left = 0;
     for round in 0..setting("EXACTLY_ONCE_COMPACTION_KILLS", 20) {
-        kill(
-            &mut on_directory("compact", &data_dir, &["--dry-run"]),
-            whole,
-            &mut rng,
-        );
+        let mut compaction = on_directory("compact", &data_dir, &["--dry-run"]);
+        kill_within(&mut compaction, whole, &mut rng);
         left += u64::from(files() != before || names(home.path()).len() > 1);
         match round % 2 {
-            0 => run(&mut on_directory("run", &data_dir, &["-q"]), ""),
+            0 => run_on("run", &data_dir, &["-q"]),
             _ => compact(&data_dir, &["--dry-run"]),
         };
         assert_eq!(files(), before, "{round}");

@@ -1,7 +1,7 @@
 //! Plays a sequence through the real binary, each reply against the oracle.
 
 use super::sequence::Step;
-use crate::client::{Node, dump, reply};
+use crate::kit::{Finished, Node, dump, reply};
 use crate::oracle::{Expected, Oracle, Request};
 use std::path::Path;
 
@@ -47,12 +47,13 @@ pub fn play_and_dump(dir: &Path, steps: &[Step]) -> Result<Played, String> {
 /// Starts a process with autocommit; it reads nothing, and the next one is started without that.
 fn start_with_autocommit(dir: &Path) -> Result<(), String> {
     let ended = Node::start(Some(dir), &["--autocommit"]).finish();
+    expect_well(&ended)
+}
+
+fn expect_well(ended: &Finished) -> Result<(), String> {
     match ended.status.success() {
         true => Ok(()),
-        false => Err(format!(
-            "the process ended with {}: {}",
-            ended.status, ended.stderr
-        )),
+        false => Err(format!("the process failed: {ended:?}")),
     }
 }
 
@@ -92,13 +93,10 @@ fn play_process(
     } else {
         node.finish()
     };
-    if *stop != Step::Kill && !ended.status.success() {
-        return Err(format!(
-            "the process ended with {}: {}",
-            ended.status, ended.stderr
-        ));
+    if *stop != Step::Kill {
+        expect_well(&ended)?;
     }
-    replies.extend(ended.unread_lines());
+    replies.extend(ended.complete_lines());
     for ((line, expected), (number, _)) in replies.iter().zip(&expected).zip(asked) {
         reply::check(line, expected, *number).map_err(|e| format!("step {number}: {e}"))?;
     }

@@ -4,6 +4,7 @@
 //! rollback, `x` a clean stop and a new start, `X` a SIGKILL after the last reply and a new start,
 //! `a` a clean stop and a new start with autocommit.
 
+use crate::kit::{checkpoint, event, restore};
 use crate::oracle::Request;
 use rand::{Rng, RngExt};
 use std::fmt;
@@ -49,12 +50,9 @@ fn parse_step(step: &str) -> Step {
     let id = |id: &&str| (*id).to_owned();
     Step::Request(
         match step.split_whitespace().collect::<Vec<_>>().as_slice() {
-            ["p", event_id, word] => Request::Process {
-                event_id: id(event_id),
-                word: id(word),
-            },
-            ["c", name] => Request::Checkpoint { id: id(name) },
-            ["r", name] => Request::Restore { id: id(name) },
+            ["p", event_id, word] => event(id(event_id), id(word)),
+            ["c", name] => checkpoint(id(name)),
+            ["r", name] => restore(id(name)),
             ["k"] => Request::Commit,
             ["b"] => Request::Rollback,
             ["x"] => return Step::Stop,
@@ -97,20 +95,16 @@ impl Alphabet {
     fn random_step(&self, rng: &mut impl Rng, saved: &mut Vec<String>) -> Step {
         let any_name = format!("c{}", rng.random_range(0..3));
         Step::Request(match rng.random_range(0..100) {
-            0..44 => Request::Process {
-                event_id: format!("e{}", rng.random_range(0..self.ids)),
-                word: ["a", "b", "c"][rng.random_range(0..self.words) as usize].to_owned(),
-            },
+            0..44 => event(
+                format!("e{}", rng.random_range(0..self.ids)),
+                ["a", "b", "c"][rng.random_range(0..self.words) as usize].to_owned(),
+            ),
             44..59 => {
                 saved.push(any_name.clone());
-                Request::Checkpoint { id: any_name }
+                checkpoint(any_name)
             }
-            59..76 if saved.is_empty() || rng.random_bool(0.05) => {
-                Request::Restore { id: any_name }
-            }
-            59..76 => Request::Restore {
-                id: saved[rng.random_range(0..saved.len())].clone(),
-            },
+            59..76 if saved.is_empty() || rng.random_bool(0.05) => restore(any_name),
+            59..76 => restore(saved[rng.random_range(0..saved.len())].clone()),
             76..85 => Request::Commit,
             85..92 => Request::Rollback,
             92..97 => return Step::Stop,

@@ -1,6 +1,7 @@
-//! The wire format, written a second time: requests as JSON lines, replies byte for byte.
+//! The replies on the wire, written a second time, byte for byte. What writes requests is in the
+//! kit.
 
-use super::{Expected, Request};
+use super::Expected;
 use std::fmt::Write as _;
 
 /// A reply body as its members, in the order of the page.
@@ -69,28 +70,6 @@ impl Expected {
             Self::UnknownCheckpoint => return None,
         })
     }
-}
-
-impl Request {
-    /// The request as one line of input, without its newline.
-    pub fn line(&self, msg_id: u64) -> String {
-        let (kind, rest) = match self {
-            Self::Process { event_id, word } => (
-                "process",
-                format!(r#","event_id":{},"word":{}"#, quote(event_id), quote(word)),
-            ),
-            Self::Checkpoint { id } => ("checkpoint", checkpoint_id(id)),
-            Self::Restore { id } => ("restore", checkpoint_id(id)),
-            Self::Commit => ("commit", String::new()),
-            Self::Rollback => ("rollback", String::new()),
-        };
-        let body = format!(r#"{{"type":"{kind}","msg_id":{msg_id}{rest}}}"#);
-        format!(r#"{{"src":"client","dest":"processor","body":{body}}}"#)
-    }
-}
-
-fn checkpoint_id(id: &str) -> String {
-    format!(r#","checkpoint_id":{}"#, quote(id))
 }
 
 /// An object in the style of Python's `json.dumps`; the values are already JSON.

@@ -70,7 +70,7 @@ impl File {
         self.applied + self.pending.len()
     }
 
-    /// A sync has succeeded that began after so many changes.
+    /// A sync has succeeded that began after this many changes.
     pub fn sync(&mut self, changes: usize) {
         while self.applied < changes {
             let change = self.pending.pop_front().expect("they have been made");
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_synced_write_stays_and_one_behind_the_sync_may_go_page_by_page() {
+    fn a_synced_write_stays_and_one_after_the_sync_may_go_page_by_page() {
         let mut file = File::default();
         file.change(write(0, b'a', 2 * PAGE_BYTES));
         let begun = file.changes();

@@ -31,7 +31,7 @@ pub enum Event {
         id: SyncId,
         name: Name,
     },
-    /// So many bytes of replies begin to leave.
+    /// This many bytes of replies begin to leave.
     Reply {
         bytes: usize,
     },

@@ -2,18 +2,14 @@
 
 use super::disk::{Disk, Image, read_image};
 use super::log::{self, Event, file_name};
-use crate::client::dump::Dump;
-use crate::client::{reply, scratch_dir};
-use crate::command::{Live, binary};
-use crate::oracle::{Oracle, Request, stream};
-use crate::preload;
+use crate::kit::{Dump, Node, binary, event, numbered_lines, preload, reply, scratch_dir, stream};
+use crate::oracle::{Oracle, Request};
 use std::fmt;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 
-/// How many requests a life sends one at a time, and how many at once behind them.
+/// How many requests a life sends one at a time, and how many at once after them.
 const LOCK_STEP: usize = 40;
 const PIPELINED: usize = 60;
 /// How many of the pipelined ones go in one write.
@@ -80,8 +76,8 @@ impl Recording {
             if fdatasync == Fdatasync::DoesNothing {
                 command.env("RECORDER_BLIND", "1");
             }
-            let mut node = Live::start(&mut command);
-            recording.live(&mut node);
+            let node = Node::start_as(&mut command);
+            recording.live(&node);
             match end {
                 End::Clean => drop(node.finish().expect_quiet_success()),
                 End::Killed => {
@@ -102,28 +98,24 @@ impl Recording {
     }
 
     /// Sends the next requests to a node and checks what it answers.
-    fn live(&mut self, node: &mut Live) {
+    fn live(&mut self, node: &Node) {
         let first = self.requests.len();
         let requests: Vec<_> = (first..first + LOCK_STEP + PIPELINED)
             .map(request)
             .collect();
-        let numbered = (first..).zip(&requests);
-        let lines: Vec<_> = numbered
-            .map(|(number, request)| request.line(number as u64))
-            .collect();
+        let lines = numbered_lines(first as u64, &requests);
         let mut replies: Vec<_> = lines[..LOCK_STEP]
             .iter()
             .map(|line| node.ask(line))
             .collect();
         for burst in lines[LOCK_STEP..].chunks(BURST) {
-            node.send(burst);
+            node.send_all(burst);
             replies.extend(burst.iter().map(|_| node.read_line()));
         }
         for (request, line) in requests.into_iter().zip(&replies) {
             let mut oracle = self.states.last().expect("one has no request").clone();
             let expected = oracle.apply(&request);
-            reply::check(line, &expected, self.requests.len() as u64)
-                .unwrap_or_else(|reason| panic!("{reason}"));
+            reply::assert_is(line, &expected, self.requests.len() as u64);
             self.states.push(oracle);
             self.requests.push(request);
             self.replies.push(self.reply_bytes);
@@ -133,19 +125,15 @@ impl Recording {
 
     /// Sends requests to a node that is killed when it has written the first group of them, and
     /// finds out how many these are. They count as answered with the next reply, by another life.
-    fn die(&mut self, mut node: Live, root: &Path) {
+    fn die(&mut self, node: Node, root: &Path) {
         let first = self.requests.len();
-        let event = |number: usize| Request::Process {
-            event_id: format!("u{number}"),
-            word: format!("u{number}"),
-        };
+        let event = |number: usize| event(format!("u{number}"), format!("u{number}"));
         let requests: Vec<_> = (first..first + BURST).map(event).collect();
-        let lines = (first..).zip(&requests);
-        let lines: Vec<_> = lines.map(|(n, request)| request.line(n as u64)).collect();
-        node.send(&lines);
+        let lines = numbered_lines(first as u64, &requests);
+        node.send_all(&lines);
         let finished = node.wait();
-        assert_eq!((finished.code, &*finished.stdout), (None, ""));
-        let dump = Dump::read(&data_dir(root)).unwrap_or_else(|reason| panic!("{reason}"));
+        assert_eq!((finished.code(), &*finished.stdout), (None, ""));
+        let dump = Dump::of(&data_dir(root));
         for request in requests {
             let mut oracle = self.states.last().expect("one has no request").clone();
             if dump.matches(&oracle) {
@@ -169,7 +157,7 @@ impl Recording {
         self
     }
 
-    /// How many requests had been answered when so many events had happened. A reply is given
+    /// How many requests had been answered when this many events had happened. A reply is given
     /// away by its first byte.
     pub fn answered(&self, events: usize) -> usize {
         let bytes = |event: &Event| match event {
@@ -250,14 +238,9 @@ fn recorded(root: &Path, log: &Path) -> Command {
     let mut command = binary();
     command.args(["--quiet", "--snapshot-every", "5", "--run-every", "4"]);
     command.args(["--reopen-bytes", "50000", "--data-dir"]);
-    command.arg(data_dir(root)).env("LD_PRELOAD", library());
+    let library = preload::library("recorder", "power/library.rs");
+    command.arg(data_dir(root)).env("LD_PRELOAD", library);
     command.env("RECORDER_ROOT", root).env("RECORDER_LOG", log);
     command.env_remove("RECORDER_BLIND");
     command
-}
-
-/// The compiled recorder.
-fn library() -> &'static Path {
-    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
-    LIBRARY.get_or_init(|| preload::compile("recorder", "power/recorder.rs"))
 }

@@ -18,7 +18,7 @@ pub struct Tally {
     /// Creations, renames and unlinks that are gone.
     pub names_lost: u64,
     pub during_creation: u64,
-    /// Cuts behind an fdatasync of the database whose replies have not begun to leave.
+    /// Cuts after an fdatasync of the database whose replies have not begun to leave.
     pub before_the_reply: u64,
     pub with_a_torn_page: u64,
     /// Cuts after which more was there than had been answered.

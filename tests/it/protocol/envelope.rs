@@ -1,7 +1,7 @@
 //! Section 1: what an `init` changes, so that the node speaks as Maelstrom's clients expect.
 
-use super::{accepted, answers, answers_in, joined, process, with_body};
-use crate::client::scratch_dir;
+use super::{answers, answers_in, with_body};
+use crate::kit::{ErrorReply, accepted, event_line, home_and_data_dir, input_of};
 
 fn init(msg_id: u64, node_id: &str) -> String {
     with_body(&format!(
@@ -22,7 +22,7 @@ fn commit_from(src: &str, msg_id: u64) -> String {
 #[test]
 fn replies_are_wrapped_from_init_ok_on() {
     let lines = [
-        process(1, "e1", "a"),
+        event_line(1, "e1", "a"),
         init(2, "n1"),
         commit_from(r#""c7""#, 3),
     ];
@@ -42,8 +42,8 @@ fn replies_are_wrapped_from_init_ok_on() {
 fn every_kind_of_wrapped_reply_has_the_nodes_msg_id_after_in_reply_to() {
     let lines = [
         init(1, "n1"),
-        process(2, "e1", "a"),
-        process(3, "e1", "b"),
+        event_line(2, "e1", "a"),
+        event_line(3, "e1", "b"),
         with_body(r#"{"type":"checkpoint","msg_id":4,"checkpoint_id":"c"}"#),
         with_body(r#"{"type":"restore","msg_id":5,"checkpoint_id":"c"}"#),
         with_body(r#"{"type":"rollback","msg_id":6}"#),
@@ -173,9 +173,9 @@ fn an_init_without_msg_id_wraps_the_replies_that_follow() {
 #[test]
 fn an_init_that_fails_wraps_nothing_and_replaces_nothing() {
     let bad = with_body(r#"{"type":"init","msg_id":1,"node_id":7,"node_ids":[]}"#);
-    let replies = answers(&[bad.clone(), process(2, "e1", "a")]);
+    let replies = answers(&[bad.clone(), event_line(2, "e1", "a")]);
     assert_eq!(
-        (super::error(&replies[0]).code, &replies[1]),
+        (ErrorReply::of(&replies[0]).code, &replies[1]),
         (12, &accepted(2, "a", 1))
     );
     let replies = answers(&[init(1, "n1"), bad, commit_from(r#""c1""#, 3)]);
@@ -193,16 +193,15 @@ fn an_init_that_fails_wraps_nothing_and_replaces_nothing() {
 
 #[test]
 fn a_new_process_replies_plainly_until_its_own_init_and_numbers_from_zero() {
-    let dir = scratch_dir();
-    let data_dir = dir.path().join("data");
+    let (_home, data_dir) = home_and_data_dir();
     answers_in(
         &data_dir,
-        joined(&[init(1, "n1"), process(2, "e1", "a")]).as_bytes(),
+        input_of(&[init(1, "n1"), event_line(2, "e1", "a")]).as_bytes(),
     );
     let lines = [
         commit_from(r#""c1""#, 1),
         init(2, "n5"),
-        process(3, "e2", "a"),
+        event_line(3, "e2", "a"),
     ];
     let last = r#""word": "a", "count": 2, "was_duplicate": false"#;
     let expected = [
@@ -214,5 +213,5 @@ fn a_new_process_replies_plainly_until_its_own_init_and_numbers_from_zero() {
             &format!(r#""processed", "in_reply_to": 3, "msg_id": 1, {last}"#),
         ),
     ];
-    assert_eq!(answers_in(&data_dir, joined(&lines).as_bytes()), expected);
+    assert_eq!(answers_in(&data_dir, input_of(&lines).as_bytes()), expected);
 }

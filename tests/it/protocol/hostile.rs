@@ -10,22 +10,22 @@ mod mutation;
 mod request;
 
 use super::malformed::names_line;
-use crate::campaign::{caught, on_all_threads, setting};
-use crate::client::{Node, dump, reply, scratch_dir};
+use crate::kit::{
+    ErrorReply, Node, caught, dump, event, home_and_data_dir, on_all_threads, reply, setting,
+};
 use crate::oracle::{Expected, Oracle};
 use judge::{RULES, Rule, Verdict, judge};
 use mutation::Mutation;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use reply::ErrorReply;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
 const LINES_PER_NODE: u64 = 10_000;
 const LINES_PER_GOOD_ONE: u32 = 100;
-/// So many replies are not waited for while lines are made.
+/// This many replies are not waited for while lines are made.
 const WINDOW: usize = 4_000;
-/// Lines are given to the thread that writes them so many at a time.
+/// Lines are given to the thread that writes them this many at a time.
 const CHUNK: usize = 250;
 /// Below this, chance may leave a mutation out.
 const ENOUGH_TO_REACH_ALL: u64 = 20_000;
@@ -48,7 +48,7 @@ fn every_spoilt_line_gets_one_error_and_changes_nothing() {
     }
 }
 
-/// Sends so many bad lines to one node; a failure comes back as the report to print.
+/// Sends this many bad lines to one node; a failure comes back as the report to print.
 fn play(seed: u64, lines: u64) -> Result<Tally, String> {
     caught(|| Game::new(seed).play(lines)).map_err(|reason| {
         format!(
@@ -90,8 +90,7 @@ impl Game {
     }
 
     fn play(mut self, lines: u64) -> Result<Tally, String> {
-        let dir = scratch_dir();
-        let data_dir = dir.path().join("data");
+        let (_home, data_dir) = home_and_data_dir();
         let node = Node::start(Some(&data_dir), &[]);
         while (self.sent as u64) < lines + self.good {
             let left = lines + self.good - self.sent as u64;
@@ -104,12 +103,12 @@ impl Game {
         while !self.waiting.is_empty() {
             self.check(&node.read_line())?;
         }
-        node.finish().expect_quiet_success();
+        node.finish().expect_all_read();
         dump::check(&data_dir, &self.oracle)?;
         Ok(self.tally)
     }
 
-    /// So many bad lines, and the good ones between them.
+    /// This many bad lines, and the good ones between them.
     fn chunk(&mut self, lines: usize) -> Vec<u8> {
         let mut chunk = Vec::new();
         for _ in 0..lines {
@@ -129,7 +128,7 @@ impl Game {
     /// A new event, whose reply tells how many there were.
     fn good_line(&mut self) -> Vec<u8> {
         let msg_id = self.good;
-        let request = super::process_request(&format!("good{msg_id}"), "w");
+        let request = event(format!("good{msg_id}"), "w");
         let expected = self.oracle.apply(&request);
         self.waiting.push_back(Sent::Good { msg_id, expected });
         self.good += 1;

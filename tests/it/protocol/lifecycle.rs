@@ -1,15 +1,17 @@
 //! Section 4, the other ends of a run; and what `dump` shows afterwards.
 
-use super::{accepted, answers_in, duplicate, joined, process, process_request};
-use crate::client::{Node, PATIENCE, dump, run_once, scratch_dir};
+use super::answers_in;
+use crate::kit::{
+    Node, PATIENCE, accepted, checkpoint, dump, duplicate, event, event_line, exit,
+    home_and_data_dir, input_of, numbered_lines, record_in, restore, run_node, scratch_dir,
+};
 use crate::oracle::{Oracle, Request};
 
 #[test]
 fn at_end_of_input_pending_outputs_stay_pending_for_a_later_run_to_commit() {
-    let dir = scratch_dir();
-    let data_dir = dir.path().join("data");
-    let lines = [process(1, "e1", "a"), process(2, "e2", "a")];
-    answers_in(&data_dir, joined(&lines).as_bytes());
+    let (_home, data_dir) = home_and_data_dir();
+    let lines = [event_line(1, "e1", "a"), event_line(2, "e2", "a")];
+    answers_in(&data_dir, input_of(&lines).as_bytes());
     answers_in(&data_dir, b"");
     let commit = Request::Commit.line(3) + "\n" + &Request::Commit.line(4) + "\n";
     let expected = [2, 0].map(|count| {
@@ -21,48 +23,41 @@ fn at_end_of_input_pending_outputs_stay_pending_for_a_later_run_to_commit() {
 
 #[test]
 fn what_was_answered_survives_sigkill() {
-    let dir = scratch_dir();
-    let data_dir = dir.path().join("data");
+    let (_home, data_dir) = home_and_data_dir();
     for round in 0..5 {
         let node = Node::start(Some(&data_dir), &[]);
         for earlier in 0..round {
-            node.send(&process(1, &format!("e{earlier}"), "a"));
+            node.send(&event_line(1, &format!("e{earlier}"), "a"));
             assert_eq!(node.read_line(), duplicate(1, "a", round));
         }
-        node.send(&process(2, &format!("e{round}"), "a"));
+        node.send(&event_line(2, &format!("e{round}"), "a"));
         assert_eq!(node.read_line(), accepted(2, "a", round + 1));
         let ended = node.kill();
-        assert!(!ended.status.success() && ended.unread.is_empty());
+        assert!(!ended.status.success() && ended.stdout.is_empty());
     }
 }
 
 #[test]
 fn what_was_answered_without_a_reply_being_due_survives_with_what_follows_it() {
-    let dir = scratch_dir();
-    let data_dir = dir.path().join("data");
+    let (_home, data_dir) = home_and_data_dir();
     let node = Node::start(Some(&data_dir), &[]);
     node.send(r#"{"src":"c","dest":"n","body":{"type":"process","event_id":"e1","word":"a"}}"#);
-    node.send(&process(1, "e2", "a"));
+    node.send(&event_line(1, "e2", "a"));
     assert_eq!(node.read_line(), accepted(1, "a", 2));
     node.kill();
-    let lines = [process(1, "e1", "a"), process(2, "e2", "a")];
+    let lines = [event_line(1, "e1", "a"), event_line(2, "e2", "a")];
     let expected = [duplicate(1, "a", 2), duplicate(2, "a", 2)];
-    assert_eq!(answers_in(&data_dir, joined(&lines).as_bytes()), expected);
+    assert_eq!(answers_in(&data_dir, input_of(&lines).as_bytes()), expected);
 }
 
 #[test]
 fn when_stdout_is_closed_the_process_ends_quietly_with_failure_and_keeps_what_it_applied() {
     const REQUESTS: usize = 500;
-    let requests: Vec<_> = (0..REQUESTS)
-        .map(|n| process_request(&format!("e{n}"), "a"))
-        .collect();
-    let lines: Vec<_> = (0..)
-        .zip(&requests)
-        .map(|(msg_id, request)| request.line(msg_id))
-        .collect();
+    let requests: Vec<_> = (0..REQUESTS).map(|n| event(format!("e{n}"), "a")).collect();
+    let lines = numbered_lines(0, &requests);
     let dir = scratch_dir();
-    let (_, usual_stderr, status) = run_once(&dir.path().join("whole"), joined(&lines).as_bytes());
-    assert!(status.success());
+    let usual = run_node(&dir.path().join("whole"), &[], input_of(&lines));
+    let usual = usual.expect_status(exit::SUCCESS);
 
     let data_dir = dir.path().join("data");
     let node = Node::start_reading(Some(&data_dir), &[], 1);
@@ -81,11 +76,11 @@ fn when_stdout_is_closed_the_process_ends_quietly_with_failure_and_keeps_what_it
     let stderr = ended.stderr;
     assert!(!stderr.contains("panicked"), "{stderr}");
     assert!(
-        stderr.lines().count() <= usual_stderr.lines().count(),
+        stderr.lines().count() <= usual.stderr.lines().count(),
         "not quiet: {stderr}"
     );
 
-    let found = dump::Dump::read(&data_dir).unwrap_or_else(|reason| panic!("{reason}"));
+    let found = dump::Dump::of(&data_dir);
     let applied = found.pending.len();
     assert!(
         (1..=REQUESTS).contains(&applied),
@@ -102,20 +97,19 @@ fn when_stdout_is_closed_the_process_ends_quietly_with_failure_and_keeps_what_it
 
 #[test]
 fn a_dump_of_one_kind_is_that_part_of_the_whole_dump() {
-    let dir = scratch_dir();
-    let data_dir = dir.path().join("data");
-    let named = |id: &str| Request::Checkpoint { id: id.to_owned() };
+    let (_home, data_dir) = home_and_data_dir();
+    let named = |id: &str| checkpoint(id);
     let requests = [
-        process_request("e3", "b"),
-        process_request("e1", "a"),
+        event("e3", "b"),
+        event("e1", "a"),
         Request::Commit,
         named("c1"),
-        process_request("e2", "a"),
+        event("e2", "a"),
         named("c0"),
-        process_request("e4", "Z"),
+        event("e4", "Z"),
     ];
     let lines: Vec<_> = requests.iter().map(|request| request.line(1)).collect();
-    answers_in(&data_dir, joined(&lines).as_bytes());
+    answers_in(&data_dir, input_of(&lines).as_bytes());
     let read = |only| dump::lines(&data_dir, only).unwrap_or_else(|reason| panic!("{reason}"));
     let whole = read(None);
     for (only, kind, count) in [
@@ -124,60 +118,47 @@ fn a_dump_of_one_kind_is_that_part_of_the_whole_dump() {
         ("checkpoints", "checkpoint", 2),
     ] {
         let is_of_kind = |line: &&String| {
-            let value: serde_json::Value = serde_json::from_str(line).expect("valid JSON");
+            let value: serde_json::Value = record_in(line);
             value["type"] == kind
         };
         let part: Vec<_> = whole.iter().filter(is_of_kind).cloned().collect();
         assert_eq!(read(Some(only)), part);
         assert_eq!(part.len(), count, "{kind}");
     }
-    dump::check(&data_dir, &super::oracle_after(&requests)).unwrap_or_else(|e| panic!("{e}"));
+    dump::assert_is(&data_dir, &Oracle::after(&requests));
 }
 
 #[test]
 fn a_dump_changes_nothing_and_is_the_same_every_time() {
-    let dir = scratch_dir();
-    let data_dir = dir.path().join("data");
+    let (_home, data_dir) = home_and_data_dir();
     let lines = [
-        process(1, "e1", "a"),
+        event_line(1, "e1", "a"),
         Request::Commit.line(2),
-        process(3, "e2", "a"),
+        event_line(3, "e2", "a"),
     ];
-    answers_in(&data_dir, joined(&lines).as_bytes());
+    answers_in(&data_dir, input_of(&lines).as_bytes());
     let first = dump::lines(&data_dir, None).expect("it can be dumped");
     assert_eq!(
         dump::lines(&data_dir, None).expect("it can be dumped again"),
         first
     );
-    let after = [process(1, "e2", "a"), Request::Rollback.line(2)];
+    let after = [event_line(1, "e2", "a"), Request::Rollback.line(2)];
     let rolled_back = r#"{"type": "rolled_back", "in_reply_to": 2, "discarded_count": 1}"#;
     let expected = [duplicate(1, "a", 2), rolled_back.to_owned()];
-    assert_eq!(answers_in(&data_dir, joined(&after).as_bytes()), expected);
+    assert_eq!(answers_in(&data_dir, input_of(&after).as_bytes()), expected);
 }
 
 #[test]
 fn the_same_requests_give_the_same_replies_and_the_same_dump_of_outputs_and_counts() {
     let mut lines: Vec<_> = (0..400)
-        .map(|n| process(n, &format!("e{}", n % 300), &format!("w{}", n % 13)))
+        .map(|n| event_line(n, &format!("e{}", n % 300), &format!("w{}", n % 13)))
         .collect();
     lines.insert(200, Request::Commit.line(1000));
-    lines.insert(
-        100,
-        Request::Checkpoint {
-            id: "c0".to_owned(),
-        }
-        .line(1001),
-    );
-    lines.push(
-        Request::Restore {
-            id: "c0".to_owned(),
-        }
-        .line(1002),
-    );
+    lines.insert(100, checkpoint("c0").line(1001));
+    lines.push(restore("c0").line(1002));
     let run = || {
-        let dir = scratch_dir();
-        let data_dir = dir.path().join("data");
-        let replies = answers_in(&data_dir, joined(&lines).as_bytes());
+        let (_home, data_dir) = home_and_data_dir();
+        let replies = answers_in(&data_dir, input_of(&lines).as_bytes());
         let outputs = dump::Dump::read(&data_dir).expect("it can be dumped");
         (replies, outputs.log, outputs.pending, outputs.counts)
     };

@@ -1,7 +1,8 @@
 //! Section 5: every limit, reached exactly and passed by one.
 
 use super::malformed::{Bad, MsgId, check_refused};
-use super::{accepted, answers, answers_to, error, process, with_body};
+use super::{answers, answers_to, with_body};
+use crate::kit::{ErrorReply, accepted, event_line};
 
 /// The longest line, without its newline.
 const MAX_LINE_BYTES: usize = 1 << 20;
@@ -75,7 +76,7 @@ fn texts_of_exactly_the_limit_in_bytes_are_accepted() {
                 );
             } else {
                 assert_eq!(
-                    error(&replies[0]).code,
+                    ErrorReply::of(&replies[0]).code,
                     20,
                     "{member} {text}: {}",
                     replies[0]
@@ -115,7 +116,7 @@ fn the_longest_texts_survive_everything_together() {
         ))
     };
     let lines = [
-        process(1, &event_id, &word),
+        event_line(1, &event_id, &word),
         checkpoint("checkpoint", 2),
         checkpoint("restore", 3),
     ];
@@ -138,7 +139,7 @@ fn msg_id_may_be_anything_from_zero_to_the_largest_of_64_bits() {
         1 << 63,
         u64::MAX,
     ] {
-        let replies = answers(&[process(msg_id, "e1", "a"), process(msg_id, "e2", "a")]);
+        let replies = answers(&[event_line(msg_id, "e1", "a"), event_line(msg_id, "e2", "a")]);
         assert_eq!(
             replies,
             [accepted(msg_id, "a", 1), accepted(msg_id, "a", 2)]
@@ -205,12 +206,12 @@ fn a_line_over_one_mebibyte_is_refused_without_upsetting_the_next_line() {
 fn a_last_line_over_one_mebibyte_without_a_newline_is_refused_too() {
     let input = format!(
         "{}\n{}",
-        process(1, "e1", "a"),
+        event_line(1, "e1", "a"),
         line_of(MAX_LINE_BYTES + 1, 2, "e2")
     );
     let replies = answers_to(input.as_bytes());
     assert_eq!(replies[0], accepted(1, "a", 1));
-    let error = error(&replies[1]);
+    let error = ErrorReply::of(&replies[1]);
     assert_eq!(
         (error.code, error.in_reply_to, replies.len()),
         (12, None, 2)

@@ -1,7 +1,8 @@
 //! Section 5: lines that are refused, what the refusal says, and that nothing else changes.
 
-use super::{accepted, answers_in, error, oracle_after, process_request, with_body};
-use crate::client::{dump, scratch_dir};
+use super::{answers_in, with_body};
+use crate::kit::{ErrorReply, accepted, dump, event, home_and_data_dir};
+use crate::oracle::Oracle;
 
 /// What `in_reply_to` of a refusal must be.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +51,7 @@ impl Bad {
     fn check(&self, reply: &str, code: u32, line_number: usize) {
         let start = &self.line[..self.line.len().min(200)];
         let context = format!("{} ...\n  {reply}", String::from_utf8_lossy(start));
-        let error = error(reply);
+        let error = ErrorReply::of(reply);
         assert_eq!(error.code, code, "{context}");
         let is_allowed = self.in_reply_to.allows(error.in_reply_to);
         assert!(is_allowed, "in_reply_to: {context}");
@@ -70,7 +71,7 @@ impl Bad {
 /// refused with `code` and that the state is that of the good lines alone.
 pub fn check_refused(rows: &[Bad], code: u32) {
     let good: Vec<_> = (0..=rows.len())
-        .map(|n| process_request(&format!("good{n}"), "w"))
+        .map(|n| event(format!("good{n}"), "w"))
         .collect();
     let mut input = Vec::new();
     for (number, request) in good.iter().enumerate() {
@@ -81,8 +82,7 @@ pub fn check_refused(rows: &[Bad], code: u32) {
             input.push(b'\n');
         }
     }
-    let dir = scratch_dir();
-    let data_dir = dir.path().join("data");
+    let (_home, data_dir) = home_and_data_dir();
     let replies = answers_in(&data_dir, &input);
     assert_eq!(
         replies.len(),
@@ -100,7 +100,7 @@ pub fn check_refused(rows: &[Bad], code: u32) {
             bad.check(&pair[1], code, 2 * number + 2);
         }
     }
-    dump::check(&data_dir, &oracle_after(&good)).unwrap_or_else(|reason| panic!("{reason}"));
+    dump::assert_is(&data_dir, &Oracle::after(&good));
 }
 
 /// Bad lines that all have the same things to say.
@@ -420,7 +420,7 @@ fn a_byte_order_mark_is_malformed_on_any_line() {
     );
     let first = super::answers(&[line, process_with(r#""event_id":"e1","word":"w""#)]);
     assert_eq!(
-        (error(&first[0]).code, &*first[1]),
+        (ErrorReply::of(&first[0]).code, &*first[1]),
         (12, &*accepted(7, "w", 1))
     );
 }

@@ -3,8 +3,8 @@
 //! Every sequence is played against the oracle, which checks all replies and a dump at the end;
 //! the literal replies here check the oracle too. The step's number is its `msg_id`.
 
-use super::{accepted, answers, duplicate, process, with_body};
-use crate::client::scratch_dir;
+use super::{answers, with_body};
+use crate::kit::{ErrorReply, accepted, duplicate, event_line, restored, scratch_dir};
 use crate::model::play::play_and_dump;
 use crate::model::sequence::parse;
 use crate::oracle::cases::CASES;
@@ -30,10 +30,6 @@ fn committed(msg_id: u64, output_count: u64) -> String {
 
 fn rolled_back(msg_id: u64, discarded: u64) -> String {
     format!(r#"{{"type": "rolled_back", "in_reply_to": {msg_id}, "discarded_count": {discarded}}}"#)
-}
-
-fn restored(msg_id: u64, counts: &str) -> String {
-    format!(r#"{{"type": "restored", "in_reply_to": {msg_id}, "counts": {counts}}}"#)
 }
 
 #[test]
@@ -132,10 +128,10 @@ fn restored_words_come_in_byte_order_and_leave_out_zero_counts() {
     let words = ["b", "a", "é", "Z", "\u{1f600}", "\u{ffff}", "aa", " ", "~"];
     let mut lines: Vec<_> = (1..)
         .zip(words)
-        .map(|(number, word)| process(number, word, word))
+        .map(|(number, word)| event_line(number, word, word))
         .collect();
     lines.push(with_body(r#"{"type":"checkpoint","checkpoint_id":"c"}"#));
-    lines.push(process(90, "gone", "gone"));
+    lines.push(event_line(90, "gone", "gone"));
     lines.push(with_body(
         r#"{"type":"restore","msg_id":91,"checkpoint_id":"c"}"#,
     ));
@@ -149,12 +145,12 @@ fn a_restored_line_may_be_longer_than_a_request_may_be() {
     let words: Vec<_> = (0..1200).map(|number| format!("{number:01024}")).collect();
     let mut lines: Vec<_> = words
         .iter()
-        .map(|word| process(1, word.trim_start(), word))
+        .map(|word| event_line(1, word.trim_start(), word))
         .collect();
     lines
         .iter_mut()
         .zip(0..)
-        .for_each(|(line, n)| *line = process(1, &format!("e{n}"), &words[n]));
+        .for_each(|(line, n)| *line = event_line(1, &format!("e{n}"), &words[n]));
     lines.push(with_body(r#"{"type":"checkpoint","checkpoint_id":"c"}"#));
     lines.push(with_body(
         r#"{"type":"restore","msg_id":2,"checkpoint_id":"c"}"#,
@@ -218,7 +214,7 @@ fn a_restored_checkpoint_has_pending_only_what_no_commit_has_released_since() {
 
 #[test]
 fn restoring_an_unknown_checkpoint_is_error_20_and_changes_nothing() {
-    let reply = super::error(&last_reply("p e1 a; r c0"));
+    let reply = ErrorReply::of(&last_reply("p e1 a; r c0"));
     assert_eq!((reply.code, reply.in_reply_to), (20, Some(2)));
     assert_eq!(
         last_reply("p e1 a; c c1; p e2 a; r c0; p e2 a"),

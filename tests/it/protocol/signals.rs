@@ -1,7 +1,7 @@
 //! Section 4, the end of a run by signal: what is finished, what is dropped, what is kept.
 
-use super::{accepted, answers_in, oracle_after, process, process_request};
-use crate::client::{Node, dump, reply, scratch_dir};
+use super::answers_in;
+use crate::kit::{Node, accepted, checkpoint, dump, event, event_line, home_and_data_dir, reply};
 use crate::oracle::{Oracle, Request};
 use rustix::process::Signal;
 
@@ -13,13 +13,12 @@ const STREAM: usize = 20_000;
 #[test]
 fn sigterm_and_sigint_end_an_idle_node_well_while_stdin_is_open() {
     for signal in ENDING {
-        let dir = scratch_dir();
-        let data_dir = dir.path().join("data");
+        let (_home, data_dir) = home_and_data_dir();
         let node = Node::start(Some(&data_dir), &[]);
-        node.send(&process(1, "e1", "a"));
+        node.send(&event_line(1, "e1", "a"));
         assert_eq!(node.read_line(), accepted(1, "a", 1));
         node.signal(signal);
-        node.wait().expect_quiet_success();
+        node.wait().expect_all_read();
         let commit = Request::Commit.line(2) + "\n";
         let expected = r#"{"type": "committed", "in_reply_to": 2, "output_count": 1}"#;
         assert_eq!(
@@ -33,16 +32,15 @@ fn sigterm_and_sigint_end_an_idle_node_well_while_stdin_is_open() {
 #[test]
 fn on_a_signal_a_partial_line_is_dropped() {
     for signal in ENDING {
-        let dir = scratch_dir();
-        let data_dir = dir.path().join("data");
+        let (_home, data_dir) = home_and_data_dir();
         let node = Node::start(Some(&data_dir), &[]);
         // A whole request that only lacks its newline is partial too.
-        let partial = process(2, "e2", "a");
-        node.send_raw(format!("{}\n{partial}", process(1, "e1", "a")).into_bytes());
+        let partial = event_line(2, "e2", "a");
+        node.send_raw(format!("{}\n{partial}", event_line(1, "e1", "a")).into_bytes());
         assert_eq!(node.read_line(), accepted(1, "a", 1));
         node.signal(signal);
-        node.wait().expect_quiet_success();
-        let oracle = oracle_after(&[process_request("e1", "a")]);
+        node.wait().expect_all_read();
+        let oracle = Oracle::after(&[event("e1", "a")]);
         dump::check(&data_dir, &oracle).unwrap_or_else(|reason| panic!("{signal:?}: {reason}"));
     }
 }
@@ -53,8 +51,7 @@ fn on_a_signal_in_a_busy_stream_exactly_what_was_answered_has_been_applied() {
         .into_iter()
         .flat_map(|signal| [(signal, 1), (signal, 150)])
     {
-        let dir = scratch_dir();
-        let data_dir = dir.path().join("data");
+        let (_home, data_dir) = home_and_data_dir();
         let node = Node::start(Some(&data_dir), &[]);
         let requests: Vec<_> = (0..STREAM).map(busy_request).collect();
         (0..)
@@ -70,14 +67,14 @@ fn on_a_signal_in_a_busy_stream_exactly_what_was_answered_has_been_applied() {
             ended.stderr
         );
         assert!(
-            ended.unread.is_empty() || ended.unread.ends_with(b"\n"),
+            ended.stdout.is_empty() || ended.stdout.ends_with('\n'),
             "a partial reply"
         );
-        lines.extend(ended.unread_lines());
+        lines.extend(ended.complete_lines());
         let mut oracle = Oracle::new();
         for ((line, request), msg_id) in lines.iter().zip(&requests).zip(0..) {
             let expected = oracle.apply(request);
-            reply::check(line, &expected, msg_id).unwrap_or_else(|reason| panic!("{reason}"));
+            reply::assert_is(line, &expected, msg_id);
         }
         dump::check(&data_dir, &oracle).unwrap_or_else(|reason| panic!("{signal:?}: {reason}"));
     }
@@ -86,9 +83,7 @@ fn on_a_signal_in_a_busy_stream_exactly_what_was_answered_has_been_applied() {
 fn busy_request(number: usize) -> Request {
     match number % 40 {
         39 => Request::Commit,
-        19 => Request::Checkpoint {
-            id: "c0".to_owned(),
-        },
-        _ => process_request(&format!("e{number}"), &format!("w{}", number % 10)),
+        19 => checkpoint("c0"),
+        _ => event(format!("e{number}"), format!("w{}", number % 10)),
     }
 }

@@ -1,8 +1,8 @@
 //! Section 1: lines, their order, what is ignored, and how replies are escaped.
 
-use super::{accepted, answers, answers_to, duplicate, error, process, with_body};
-use crate::client::Node;
-use crate::oracle::{Oracle, wire};
+use super::{answers, answers_to, with_body};
+use crate::kit::{ErrorReply, Node, accepted, checkpoint, duplicate, event, event_line};
+use crate::oracle::{Oracle, Request, wire};
 use std::fmt::Write as _;
 
 #[test]
@@ -55,31 +55,30 @@ fn check_sample(input: &str, output: &str) {
     let node = Node::start(None, &[]);
     node.send_raw(input.as_bytes().to_vec());
     let ended = node.finish();
-    assert!(ended.status.success(), "{}: {}", ended.status, ended.stderr);
-    assert_eq!(String::from_utf8_lossy(&ended.unread), output);
+    assert_eq!(ended.expect_success(), output);
 }
 
 #[test]
 fn a_reply_comes_while_stdin_is_still_open() {
     let node = Node::start(None, &[]);
     for (msg_id, word) in (1..).zip(["a", "b", "c"]) {
-        node.send(&process(msg_id, word, word));
+        node.send(&event_line(msg_id, word, word));
         assert_eq!(node.read_line(), accepted(msg_id, word, 1));
     }
-    node.finish().expect_quiet_success();
+    node.finish().expect_all_read();
 }
 
 #[test]
 fn a_line_may_arrive_in_pieces() {
     let node = Node::start(None, &[]);
-    node.send(&process(1, "e1", "a"));
+    node.send(&event_line(1, "e1", "a"));
     assert_eq!(node.read_line(), accepted(1, "a", 1));
-    let line = process(2, "e2", "é") + "\n";
+    let line = event_line(2, "e2", "é") + "\n";
     for byte in line.bytes() {
         node.send_raw(vec![byte]);
     }
     assert_eq!(node.read_line(), accepted(2, "é", 1));
-    node.finish().expect_quiet_success();
+    node.finish().expect_all_read();
 }
 
 #[test]
@@ -89,13 +88,9 @@ fn replies_come_in_the_order_of_the_requests() {
     for number in 0..3000 {
         let msg_id = number * 7919 % 3001;
         let request = match number % 50 {
-            49 => super::Request::Commit,
-            25 => super::Request::Checkpoint {
-                id: format!("c{}", number % 3),
-            },
-            _ => {
-                super::process_request(&format!("e{}", number % 2000), &format!("w{}", number % 9))
-            }
+            49 => Request::Commit,
+            25 => checkpoint(format!("c{}", number % 3)),
+            _ => event(format!("e{}", number % 2000), format!("w{}", number % 9)),
         };
         let body = oracle
             .apply(&request)
@@ -116,8 +111,8 @@ fn a_request_without_msg_id_is_carried_out_and_gets_no_reply() {
         with_body(r#"{"type":"restore","checkpoint_id":"c1"}"#),
         with_body(r#"{"type":"commit"}"#),
         with_body(r#"{"type":"rollback"}"#),
-        process(1, "e1", "a"),
-        process(2, "e2", "a"),
+        event_line(1, "e1", "a"),
+        event_line(2, "e2", "a"),
         with_body(r#"{"type":"rollback","msg_id":3}"#),
         with_body(r#"{"type":"commit","msg_id":4}"#),
     ];
@@ -137,7 +132,7 @@ fn a_request_without_msg_id_that_fails_gets_an_error_without_in_reply_to() {
         with_body(r#"{"type":"nonsense"}"#),
         with_body(r#"{"type":"process","event_id":"e1"}"#),
     ]);
-    let errors: Vec<_> = replies.iter().map(|line| error(line)).collect();
+    let errors: Vec<_> = replies.iter().map(|line| ErrorReply::of(line)).collect();
     assert_eq!(
         errors.iter().map(|e| e.code).collect::<Vec<_>>(),
         [20, 10, 12]
@@ -180,13 +175,13 @@ fn members_may_come_in_any_order_and_with_escaped_names() {
 
 #[test]
 fn white_space_around_a_request_is_ignored() {
-    let line = format!("\t  {} \t", process(1, "e1", "a"));
+    let line = format!("\t  {} \t", event_line(1, "e1", "a"));
     assert_eq!(answers(&[line]), [accepted(1, "a", 1)]);
 }
 
 #[test]
 fn blank_lines_are_ignored() {
-    let input = format!("\n\n  \n\t\n\r\n \r\n{}\n\n", process(1, "e1", "a"));
+    let input = format!("\n\n  \n\t\n\r\n \r\n{}\n\n", event_line(1, "e1", "a"));
     assert_eq!(answers_to(input.as_bytes()), [accepted(1, "a", 1)]);
     assert_eq!(answers_to(b"\n \n\r\n"), [""; 0]);
 }
@@ -196,17 +191,21 @@ fn blank_lines_are_counted_in_line_numbers() {
     let input = format!(
         "{}\n\n \n\r\n{}\nnonsense\n",
         "\n".repeat(713),
-        process(1, "e1", "a")
+        event_line(1, "e1", "a")
     );
     let replies = answers_to(input.as_bytes());
     assert_eq!(replies[0], accepted(1, "a", 1));
-    let text = error(&replies[1]).text;
+    let text = ErrorReply::of(&replies[1]).text;
     assert!(text.contains("719"), "line 719 is not JSON: {text}");
 }
 
 #[test]
 fn lines_may_end_in_carriage_return_and_newline() {
-    let input = format!("{}\r\n{}\r\n", process(1, "e1", "a"), process(2, "e2", "a"));
+    let input = format!(
+        "{}\r\n{}\r\n",
+        event_line(1, "e1", "a"),
+        event_line(2, "e2", "a")
+    );
     assert_eq!(
         answers_to(input.as_bytes()),
         [accepted(1, "a", 1), accepted(2, "a", 2)]
@@ -215,13 +214,13 @@ fn lines_may_end_in_carriage_return_and_newline() {
 
 #[test]
 fn a_last_line_without_a_newline_counts_at_end_of_input() {
-    let input = format!("{}\n{}", process(1, "e1", "a"), process(2, "e2", "a"));
+    let input = format!("{}\n{}", event_line(1, "e1", "a"), event_line(2, "e2", "a"));
     assert_eq!(
         answers_to(input.as_bytes()),
         [accepted(1, "a", 1), accepted(2, "a", 2)]
     );
     let bad = answers_to(br#"{"src":"c1","body":{"type":"commit","msg_id":1}"#);
-    assert_eq!(error(&bad[0]).code, 12);
+    assert_eq!(ErrorReply::of(&bad[0]).code, 12);
 }
 
 #[test]

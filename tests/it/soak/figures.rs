@@ -1,7 +1,6 @@
 //! What a long run has cost so far, and what it may cost.
 
-use crate::client::memory::Memory;
-use crate::crash::life::Life;
+use crate::kit::{Life, Memory};
 use crate::oracle::Request;
 use std::fmt;
 use std::path::Path;
@@ -9,7 +8,7 @@ use std::time::{Duration, Instant};
 
 /// A line of figures is printed this often at most.
 const BETWEEN_LINES: Duration = Duration::from_secs(60);
-/// A run is observed so many times, at equal distances.
+/// A run is observed this many times, at equal distances.
 const OBSERVATIONS: u32 = 4;
 
 /// The process without any event: its code, its buffers, sled's cache of 64 MB, of which sled

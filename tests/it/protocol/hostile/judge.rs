@@ -222,7 +222,7 @@ impl Member {
         self.value.get_or_insert(value);
     }
 
-    /// Whether it is a string of 1 to so many bytes.
+    /// Whether it is a string of 1 to this many bytes.
     fn is_text(&self, most: usize) -> bool {
         matches!(&self.value, Some(Value::Text(text)) if (1..=most).contains(&text.len()))
     }

@@ -194,7 +194,7 @@ fn replace_byte(line: &mut [u8], at: usize, with: impl FnOnce(u8) -> u8) {
     }
 }
 
-/// The place behind one of the bytes that are wanted, or the end of the line.
+/// The place after one of the bytes that are wanted, or the end of the line.
 fn after(line: &[u8], wanted: &[u8], rng: &mut impl Rng) -> usize {
     let places: Vec<_> = (0..line.len())
         .filter(|&at| wanted.contains(&line[at]))
@@ -247,7 +247,7 @@ fn nest(line: &mut Vec<u8>, rng: &mut impl Rng) {
     insert(line, at, format!("\"{name}\":{open}{close},").bytes());
 }
 
-/// Puts so many bytes into a string, or into what is between two.
+/// Puts this many bytes into a string, or into what is between two.
 fn lengthen(line: &mut Vec<u8>, by: Range<usize>, rng: &mut impl Rng) {
     let at = after(line, b"\"", rng);
     let filler = pick(&["x", "é", " ", "\\n"], rng);

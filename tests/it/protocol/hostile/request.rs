@@ -82,7 +82,7 @@ fn member(name: &str, value: &str, rng: &mut impl Rng) -> String {
     format!("\"{name}\"{before}:{after}{value}")
 }
 
-/// An object of these members in any order, and of some that nobody knows.
+/// An object of these members in any order, and of some unknown ones.
 fn object(mut members: Vec<String>, rng: &mut impl Rng) -> String {
     for _ in 0..rng.random_range(0..3) {
         members.push(member("x", pick(&VALUES, rng), rng));

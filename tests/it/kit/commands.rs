@@ -1,0 +1,118 @@
+//! The commands as the program itself lists them, so that a test of every command knows of those
+//! that come later.
+
+use super::process::{binary, run};
+use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// A command, and how it is called.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// Its name; two words for a command of a command.
+    pub words: Vec<String>,
+    /// The arguments that it must have, as the usage names them: `<NAME>`.
+    pub arguments: Vec<String>,
+    pub help: String,
+    /// Whether it only has commands of its own.
+    has_commands: bool,
+}
+
+impl Listed {
+    /// Its name.
+    pub fn name(&self) -> String {
+        self.words.join(" ")
+    }
+
+    /// Whether it has an option.
+    pub fn has(&self, option: &str) -> bool {
+        let lines = self.help.lines().map(str::trim_start);
+        let mut options = lines.filter(|line| line.starts_with('-'));
+        options.any(|line| line.split([' ', ',']).any(|word| word == option))
+    }
+
+    /// A call of it on a directory. What it must be told is `argument`.
+    pub fn on(&self, data_dir: &Path, argument: &Path) -> Command {
+        let mut command = binary();
+        command.args(&self.words).arg("--data-dir").arg(data_dir);
+        command.args(self.arguments.iter().map(|_| argument));
+        if self.has("--yes") {
+            command.arg("--yes");
+        }
+        if self.has("--word") {
+            command.args(["--word", "w1"]);
+        }
+        command
+    }
+}
+
+/// The program itself, every command, and every command of a command.
+pub fn all_with_help() -> Vec<Listed> {
+    static ALL: OnceLock<Vec<Listed>> = OnceLock::new();
+    let all = ALL.get_or_init(|| {
+        let mut found = Vec::new();
+        add(&[], &mut found);
+        found
+    });
+    assert!(all.len() > 20, "{all:?}");
+    all.clone()
+}
+
+/// Every command that does something itself.
+pub fn commands() -> Vec<Listed> {
+    let mut found = all_with_help();
+    found.retain(|command| !command.has_commands);
+    assert!(found.len() > 15, "{found:?}");
+    found
+}
+
+/// Every command that works on a data directory.
+pub fn on_directories() -> Vec<Listed> {
+    let mut found = commands();
+    found.retain(|command| command.has("--data-dir"));
+    assert!(found.len() > 12, "{found:?}");
+    found
+}
+
+/// Adds a command, and those below it.
+fn add(words: &[String], found: &mut Vec<Listed>) {
+    let help = run(binary().args(words).arg("--help"), "").expect_quiet_success();
+    let names: Vec<String> = section(&help, "Commands:")
+        .filter_map(first_word)
+        .filter(|name| *name != "help")
+        .map(str::to_owned)
+        .collect();
+    let usage = help.lines().find_map(|line| line.strip_prefix("Usage: "));
+    let usage = usage.expect("each help has a usage");
+    let after = usage
+        .split_once("--data-dir")
+        .map_or("", |(_, after)| after);
+    let arguments = after.split(' ').skip(2);
+    let arguments = arguments.filter(|word| word.starts_with('<'));
+    found.push(Listed {
+        arguments: arguments.map(str::to_owned).collect(),
+        words: words.to_vec(),
+        has_commands: !names.is_empty(),
+        help,
+    });
+    for name in names {
+        add(&[words, &[name]].concat(), found);
+    }
+}
+
+/// The lines under a heading.
+fn section<'a>(help: &'a str, heading: &'a str) -> impl Iterator<Item = &'a str> {
+    let after = help
+        .lines()
+        .skip_while(move |line| *line != heading)
+        .skip(1);
+    after.take_while(|line| !line.is_empty())
+}
+
+/// The first word of a line of a list. What a command does may go on in further lines, which are
+/// indented by more.
+fn first_word(line: &str) -> Option<&str> {
+    let indented = line.strip_prefix("  ")?;
+    let word = indented.split(' ').next()?;
+    (!word.is_empty()).then_some(word)
+}

@@ -1,0 +1,38 @@
+//! Libraries that are preloaded into the real process, to see and to change its system calls.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+/// The library of this name, whose source is the file `source` in `tests/it`. It is compiled once
+/// for each run of the tests.
+pub fn library(name: &'static str, source: &str) -> PathBuf {
+    static COMPILED: Mutex<BTreeMap<&str, PathBuf>> = Mutex::new(BTreeMap::new());
+    let mut compiled = COMPILED.lock().expect("every library compiles");
+    compiled
+        .entry(name)
+        .or_insert_with(|| compile(name, source))
+        .clone()
+}
+
+/// Compiles a library, and replaces that of an earlier run in one step: another run of the tests
+/// may use it now.
+fn compile(name: &str, source: &str) -> PathBuf {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/it")
+        .join(source);
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let new = directory.join(format!("{name}-{}.so", std::process::id()));
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let mut compile = Command::new(rustc);
+    compile.args(["--crate-type", "cdylib", "--crate-name", name]);
+    compile.args(["-O", "--edition", "2024", "-o"]).arg(&new);
+    let output = compile.arg(source).output().expect("rustc can be started");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let library = directory.join(format!("{name}.so"));
+    fs::rename(&new, &library).expect("the library can be replaced");
+    library
+}

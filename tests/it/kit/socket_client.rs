@@ -1,0 +1,151 @@
+//! A client of the control socket: lines in, lines out, and no wait longer than [`PATIENCE`].
+
+use super::directory::home_and_data_dir;
+use super::node::Node;
+use super::wait::{PATIENCE, wait_for};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::Shutdown;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// A node that takes nothing for this long has stopped reading.
+const STUCK: Duration = Duration::from_secs(1);
+
+/// How every line of an answer begins but the last one, before any `init`.
+const RECORD: &str = r#"{"type": "record", "#;
+
+/// A connection.
+pub struct SocketClient {
+    stream: UnixStream,
+    replies: BufReader<UnixStream>,
+}
+
+impl SocketClient {
+    /// Connects as soon as the node of a directory serves.
+    pub fn connect(data_dir: &Path) -> Self {
+        Self::over(wait_for("a node serves", || dial(data_dir).ok()))
+    }
+
+    fn over(stream: UnixStream) -> Self {
+        let read = stream.set_read_timeout(Some(PATIENCE));
+        let write = stream.set_write_timeout(Some(PATIENCE));
+        read.and(write).expect("it is not zero");
+        let replies = stream.try_clone().expect("there is a descriptor left");
+        Self {
+            stream,
+            replies: BufReader::new(replies),
+        }
+    }
+
+    /// Sends one line; the newline is added here.
+    pub fn send(&mut self, line: &str) {
+        self.send_raw(format!("{line}\n").as_bytes())
+            .expect("the node reads");
+    }
+
+    /// Sends bytes as they are.
+    pub fn send_raw(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)
+    }
+
+    /// Sends lines until the node takes no more; how many went out as a whole.
+    pub fn send_until_stuck(&mut self, lines: impl Iterator<Item = String>) -> u64 {
+        let set = self.stream.set_write_timeout(Some(STUCK));
+        set.expect("it is not zero");
+        let mut sent = 0;
+        for line in lines {
+            match self.send_raw(format!("{line}\n").as_bytes()) {
+                Ok(()) => sent += 1,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return sent,
+                Err(error) => panic!("the node is there and does not read: {error}"),
+            }
+        }
+        panic!("the node has read {sent} lines of a client that reads nothing");
+    }
+
+    /// Tells the node that nothing more comes.
+    pub fn stop_sending(&self) {
+        let stopped = self.stream.shutdown(Shutdown::Write);
+        stopped.expect("the node has not closed it");
+    }
+
+    /// The next line, without its newline; `None` once the connection has ended.
+    pub fn next_line(&mut self) -> Option<String> {
+        let mut line = Vec::new();
+        match self.replies.read_until(b'\n', &mut line) {
+            Ok(_) => {}
+            // So it ends when the other side had not read everything.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
+            Err(error) => panic!("no line within {PATIENCE:?}: {error}"),
+        }
+        let line = line.strip_suffix(b"\n")?;
+        Some(String::from_utf8(line.to_vec()).expect("replies are UTF-8"))
+    }
+
+    /// The next line, which must come.
+    pub fn read_line(&mut self) -> String {
+        self.next_line().expect("the node answers")
+    }
+
+    /// The lines that answer the next request: one reply, or records and the line after them.
+    /// `None` if the connection ends before the last of them.
+    pub fn next_answer(&mut self) -> Option<Vec<String>> {
+        let mut lines = Vec::new();
+        loop {
+            let line = self.next_line()?;
+            let is_last = !line.starts_with(RECORD);
+            lines.push(line);
+            if is_last {
+                return Some(lines);
+            }
+        }
+    }
+
+    /// Sends a line and reads the one that answers it.
+    pub fn ask(&mut self, line: &str) -> String {
+        self.send(line);
+        self.read_line()
+    }
+
+    /// Sends a question and reads its records, as JSON.
+    pub fn records(&mut self, question: &str) -> Vec<String> {
+        self.send(question);
+        records_of(self.next_answer().expect("the node answers"))
+    }
+}
+
+/// A new directory, its data directory, a node on that, and a client of the node.
+pub fn node_and_client() -> (TempDir, PathBuf, Node, SocketClient) {
+    let (home, data_dir) = home_and_data_dir();
+    let node = Node::start(Some(&data_dir), &[]);
+    let client = SocketClient::connect(&data_dir);
+    (home, data_dir, node, client)
+}
+
+/// Connects to the node of a directory.
+pub fn dial(data_dir: &Path) -> io::Result<UnixStream> {
+    // The path of a directory may be longer than an address: its handle is not.
+    let directory = File::open(data_dir)?;
+    let fd = directory.as_raw_fd();
+    UnixStream::connect(format!("/proc/self/fd/{fd}/control.sock"))
+}
+
+/// The records in the lines of an answer, which must have come to its end.
+pub fn records_of(mut lines: Vec<String>) -> Vec<String> {
+    let end = lines.pop().expect("an answer has a last line");
+    let count = format!(r#""records": {}}}"#, lines.len());
+    assert!(
+        end.starts_with(r#"{"type": "end", "#) && end.ends_with(&count),
+        "{end}"
+    );
+    let record = |line: &String| {
+        let record = line.split_once(r#""record": "#);
+        let record = record.and_then(|(_, record)| record.strip_suffix('}'));
+        record.expect("it has a record").to_owned()
+    };
+    lines.iter().map(record).collect()
+}

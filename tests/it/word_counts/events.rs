@@ -1,0 +1,285 @@
+//! The command `events`: which requests it makes of which text, and what it refuses.
+
+use super::events;
+use crate::kit::{binary, exit, finish, records_in, run, scratch_dir, spawn};
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+/// A line of `events`; no other member may be there.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Request {
+    src: String,
+    dest: String,
+    body: Body,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    r#type: String,
+    msg_id: u64,
+    event_id: String,
+    word: String,
+}
+
+/// How far apart two deliveries of an event may be, in first deliveries, if none is shuffled.
+const MAX_DELAY_EVENTS: usize = 1_000;
+
+/// Words of different lengths, with characters of one to four bytes between all kinds of spaces.
+const TEXT: &str = " one\ttwo\u{b}two\r\n\u{fc}ber \u{1f600}x\u{c}\"quoted\" back\\slash  end";
+
+#[test]
+fn an_event_is_a_word_with_the_name_of_its_file_and_its_byte_offset() {
+    let home = scratch_dir();
+    fs::create_dir(home.path().join("folder")).expect("it can be made");
+    fs::write(home.path().join("folder/some text.txt"), TEXT).expect("it can be written");
+    let output = events(home.path(), &["folder/some text.txt"], "").expect_quiet_success();
+    let expected: Vec<_> = places(TEXT.as_bytes(), "some text.txt");
+    assert_eq!(expected.len(), 8);
+    assert_eq!(events_of(&output), expected);
+    let numbers = requests(&output).into_iter().map(|r| r.body.msg_id);
+    assert!(numbers.eq(1..=8), "{output}");
+    let line = concat!(
+        r#"{"src":"stream","dest":"processor","body":{"type":"process","msg_id":1,"#,
+        r#""event_id":"some text.txt:1","word":"one"}}"#
+    );
+    assert_eq!(output.lines().next(), Some(line));
+}
+
+#[test]
+fn several_files_come_one_after_the_other_in_the_order_of_the_arguments() {
+    let home = scratch_dir();
+    let texts = [("b.txt", "x y"), ("a.txt", ""), ("c.txt", "y\nz\n")];
+    for (name, text) in texts {
+        fs::write(home.path().join(name), text).expect("it can be written");
+    }
+    let output = events(home.path(), &["b.txt", "a.txt", "c.txt"], "").expect_quiet_success();
+    let expected = texts.map(|(name, text)| places(text.as_bytes(), name));
+    assert_eq!(events_of(&output), expected.concat());
+    let numbers = requests(&output).into_iter().map(|r| r.body.msg_id);
+    assert!(numbers.eq(1..=4), "{output}");
+}
+
+#[test]
+fn standard_input_has_the_name_that_it_is_given() {
+    let home = scratch_dir();
+    fs::write(home.path().join("a.txt"), "x").expect("it can be written");
+    for (arguments, name) in [
+        (&["-", "--name", "the book"][..], "the book"),
+        (&["--name", "book"], "book"),
+        (&["-"], "stdin"),
+        (&[], "stdin"),
+    ] {
+        let output = events(home.path(), arguments, TEXT).expect_quiet_success();
+        assert_eq!(events_of(&output), places(TEXT.as_bytes(), name));
+    }
+    let output = events(home.path(), &["-", "a.txt"], "y").expect_quiet_success();
+    let expected = [places(b"y", "stdin"), places(b"x", "a.txt")].concat();
+    assert_eq!(events_of(&output), expected);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_and_another_one_does_not() {
+    let home = scratch_dir();
+    let text = numbered_words(3_000);
+    let with = |arguments: &[&str]| {
+        let all = [&["--redeliver", "0.3"], arguments].concat();
+        events(home.path(), &all, &text).expect_quiet_success()
+    };
+    for shuffle in [&[][..], &["--shuffle"]] {
+        let seeded = |seed| with(&[&["--seed", seed], shuffle].concat());
+        assert!(seeded("7") == seeded("7"));
+        assert!(seeded("7") != seeded("8"));
+        assert!(
+            seeded("0") == with(shuffle),
+            "the seed is 0 if none is given"
+        );
+    }
+}
+
+#[test]
+fn a_share_of_0_sends_each_event_once_and_in_order() {
+    let home = scratch_dir();
+    let text = numbered_words(2_000);
+    let output = events(home.path(), &["--redeliver", "0"], &text).expect_quiet_success();
+    assert_eq!(events_of(&output), places(text.as_bytes(), "stdin"));
+    let usual = events(home.path(), &[], &text).expect_quiet_success();
+    assert!(output == usual, "nothing is sent again if not asked for");
+}
+
+#[test]
+fn a_share_of_1_sends_each_event_exactly_twice() {
+    let home = scratch_dir();
+    let text = numbered_words(5_000);
+    let expected = places(text.as_bytes(), "stdin");
+    for shuffle in [&[][..], &["--shuffle"]] {
+        let arguments = [&["--redeliver", "1", "--seed", "3"], shuffle].concat();
+        let output = events(home.path(), &arguments, &text).expect_quiet_success();
+        let sent = events_of(&output);
+        let mut deliveries = BTreeMap::new();
+        for event in &sent {
+            *deliveries.entry(event).or_insert(0) += 1;
+        }
+        assert!(
+            deliveries
+                .keys()
+                .copied()
+                .eq(&BTreeSet::from_iter(expected.clone()))
+        );
+        assert!(deliveries.values().all(|&times| times == 2));
+        let numbers = requests(&output).into_iter().map(|r| r.body.msg_id);
+        assert!(numbers.eq(1..=10_000), "each delivery has its own number");
+    }
+}
+
+#[test]
+fn without_shuffling_first_deliveries_are_in_order_and_redeliveries_soon_after_them() {
+    let home = scratch_dir();
+    let text = numbered_words(5_000);
+    let arguments = ["--redeliver", "0.5", "--seed", "3"];
+    let output = events(home.path(), &arguments, &text).expect_quiet_success();
+    let (mut first, mut delays) = (Vec::new(), Vec::new());
+    for event in events_of(&output) {
+        match first.iter().rposition(|earlier| *earlier == event) {
+            Some(at) => delays.push(first.len() - 1 - at),
+            None => first.push(event),
+        }
+    }
+    assert_eq!(first, places(text.as_bytes(), "stdin"));
+    assert!((2_000..3_000).contains(&delays.len()), "{}", delays.len());
+    assert!(delays.iter().all(|&delay| delay <= MAX_DELAY_EVENTS));
+    let is_late = |delay: &&usize| **delay > MAX_DELAY_EVENTS / 2;
+    assert!(
+        delays.iter().filter(is_late).count() > 100,
+        "not all at once"
+    );
+}
+
+#[test]
+fn shuffling_changes_the_order_and_nothing_else() {
+    let home = scratch_dir();
+    let text = numbered_words(2_000);
+    let output = events(home.path(), &["--shuffle"], &text).expect_quiet_success();
+    let (mut sent, mut expected) = (events_of(&output), places(text.as_bytes(), "stdin"));
+    assert_ne!(sent, expected);
+    sent.sort();
+    expected.sort();
+    assert_eq!(sent, expected);
+}
+
+#[test]
+fn two_inputs_of_the_same_name_are_wrong_arguments_and_nothing_is_sent() {
+    let home = scratch_dir();
+    for folder in ["a", "b"] {
+        fs::create_dir(home.path().join(folder)).expect("it can be made");
+        fs::write(home.path().join(folder).join("x.txt"), "x").expect("it can be written");
+    }
+    for arguments in [
+        &["a/x.txt", "b/x.txt"][..],
+        &["a/x.txt", "a/x.txt"],
+        &["-", "a/x.txt", "--name", "x.txt"],
+        &["-", "-"],
+    ] {
+        let finished = events(home.path(), arguments, "y");
+        let line = finished.expect_refusal(exit::USAGE);
+        assert!(line.contains("are both named"), "{line}");
+    }
+}
+
+#[test]
+fn text_that_is_not_utf_8_is_refused_with_its_offset() {
+    let home = scratch_dir();
+    fs::write(home.path().join("latin.txt"), b"abc d\xffe f").expect("it can be written");
+    let finished = events(home.path(), &["latin.txt"], "");
+    let [stdout, stderr] = [&finished.stdout, &finished.stderr].map(String::as_str);
+    assert_eq!(finished.code(), Some(exit::INPUT_OR_OUTPUT), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    for part in ["latin.txt", "not UTF-8", "byte 5"] {
+        assert!(stderr.contains(part), "{part}: {stderr}");
+    }
+    // What came before is sent or is not, but nothing after it and no part of the word.
+    let before = places(b"abc", "latin.txt");
+    assert!(before.starts_with(&events_of(stdout)), "{stdout}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_refused_with_its_name() {
+    let home = scratch_dir();
+    fs::create_dir(home.path().join("folder")).expect("it can be made");
+    for (name, code, cause) in [
+        ("missing.txt", 1, "os error 2"),
+        ("folder", 1, "os error 21"),
+        (".", 2, "is no file"),
+        ("/", 2, "is no file"),
+    ] {
+        let line = events(home.path(), &[name], "").expect_refusal(code);
+        assert!(line.contains(name) && line.contains(cause), "{line}");
+    }
+}
+
+#[test]
+fn a_share_outside_0_to_1_is_a_wrong_argument() {
+    for share in ["1.01", "-0.1", "NaN", "inf", "half", ""] {
+        let share = format!("--redeliver={share}");
+        let finished = run(binary().args(["events", &share]), "");
+        assert_eq!(finished.code(), Some(exit::USAGE), "{share}");
+        assert_eq!(finished.stdout, "");
+        assert!(
+            finished.stderr.contains("from 0 to 1"),
+            "{}",
+            finished.stderr
+        );
+    }
+}
+
+#[test]
+fn events_ends_quietly_when_its_reader_is_gone() {
+    let home = scratch_dir();
+    let text = numbered_words(50_000);
+    fs::write(home.path().join("text"), text).expect("it can be written");
+    let mut command = binary();
+    command.current_dir(home.path()).args(["events", "text"]);
+    let mut child = spawn(&mut command);
+    drop(child.stdout.take());
+    let finished = finish(child);
+    assert_eq!(finished.code(), Some(exit::INPUT_OR_OUTPUT));
+    assert_eq!(finished.stderr, "");
+}
+
+fn requests(output: &str) -> Vec<Request> {
+    let requests: Vec<Request> = records_in(output);
+    for request in &requests {
+        assert_eq!(request.src, "stream");
+        assert_eq!(request.dest, "processor");
+        assert_eq!(request.body.r#type, "process");
+    }
+    requests
+}
+
+/// The ids and words that were sent.
+fn events_of(output: &str) -> Vec<(String, String)> {
+    let requests = requests(output).into_iter();
+    requests
+        .map(|request| (request.body.event_id, request.body.word))
+        .collect()
+}
+
+/// The ids and words of a text, by looking at each byte for the start of a word.
+fn places(text: &[u8], name: &str) -> Vec<(String, String)> {
+    let is_space = |at: usize| b" \t\n\x0b\x0c\r".contains(&text[at]);
+    let starts = (0..text.len()).filter(|&at| !is_space(at) && (at == 0 || is_space(at - 1)));
+    starts
+        .map(|start| {
+            let end = (start..text.len()).find(|&at| is_space(at));
+            let word = &text[start..end.unwrap_or(text.len())];
+            let word = String::from_utf8(word.to_vec()).expect("the texts are UTF-8");
+            (format!("{name}:{start}"), word)
+        })
+        .collect()
+}
+
+fn numbered_words(count: usize) -> String {
+    (0..count).map(|number| format!("w{number} ")).collect()
+}

@@ -30,16 +30,15 @@ fn start(data_dir: &Path, oracle: Oracle) -> CheckedNode {
 
 /// Saves, goes on, restores: at rest, or while the node of `node` runs.
 fn save_and_restore(data_dir: &Path, oracle: &mut Oracle, go_on: impl FnOnce(&mut Oracle)) {
-    let id = |id: &str| id.to_owned();
     checkpoints(data_dir, &["save", "by command"]).expect_quiet_success();
-    oracle.apply(&checkpoint(id("by command")));
+    oracle.apply(&checkpoint("by command"));
     go_on(oracle);
     let told = checkpoints(data_dir, &["restore", "by command", "--yes"]);
     assert_eq!(
         told.expect_quiet_success(),
         "{\"type\":\"restored\",\"checkpoint_id\":\"by command\"}\n"
     );
-    oracle.apply(&restore(id("by command")));
+    oracle.apply(&restore("by command"));
 }
 
 #[test]

@@ -2,13 +2,12 @@
 
 use crate::kit::{program, programs, scratch_dir};
 use std::fs;
-use std::process::{Command, Output};
+use std::process::Output;
 
 /// Compiles a source in `tests/programs` against the library.
 fn compile(name: &str, library: &str) -> Output {
     let out = scratch_dir();
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let mut compile = Command::new(rustc);
+    let mut compile = programs::rustc();
     compile
         .args(["--edition", "2024", "--emit", "metadata", "--out-dir"])
         .arg(out.path());

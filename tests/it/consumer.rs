@@ -18,8 +18,8 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 
 use crate::kit::{
-    CheckedNode, Node, Process, binary, event, eventually, exit, home_and_data_dir, record_in,
-    run_node, run_on, scratch_dir, setting,
+    CheckedNode, Node, Process, binary, checkpoint, event, eventually, exit, home_and_data_dir,
+    record_in, restore, run_node, run_on, scratch_dir, setting,
 };
 use crate::oracle::{Oracle, Request};
 
@@ -103,10 +103,9 @@ impl Producer {
             self.next_event = self.next_event.max(number + 1);
             self.ask(&event(format!("e{number}"), format!("w{}", number % 5)));
         }
-        let id = "c".to_owned();
         match rng.random_range(0..10) {
-            0 => self.ask(&Request::Checkpoint { id }),
-            1 if self.oracle().has_checkpoint(&id) => self.ask(&Request::Restore { id }),
+            0 => self.ask(&checkpoint("c")),
+            1 if self.oracle().has_checkpoint("c") => self.ask(&restore("c")),
             2 => self.ask(&Request::Rollback),
             _ => self.ask(&Request::Commit),
         }

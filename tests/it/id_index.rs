@@ -103,15 +103,14 @@ fn a_replay_after_a_restore_is_answered_right_however_often_it_comes() {
     let dir = scratch_dir();
     let arguments = ["--run-every", "40", "--snapshot-every", "100"];
     let mut played = Played::new(dir.path(), &arguments);
-    let empty = || "empty".to_owned();
     let events: Vec<_> = (0..500).map(event_of).collect();
-    let mut first = vec![checkpoint(empty())];
+    let mut first = vec![checkpoint("empty")];
     first.extend_from_slice(&events[..300]);
     first.push(Request::Commit);
     first.extend_from_slice(&events[300..]);
     played.live(&first, true);
     for round in 0..6 {
-        let mut again = vec![restore(empty())];
+        let mut again = vec![restore("empty")];
         again.extend_from_slice(&events);
         // All of it is a duplicate now.
         again.extend_from_slice(&events);

@@ -75,7 +75,7 @@ fn a_node_of_another_user_is_named_at_once_with_the_user_who_can_ask_it() {
 
 /// A node that has answered, and names its directory as seen from its home.
 fn node_in(home: &CommandHome) -> Node {
-    let mut node = Command::new(binary().get_program());
+    let mut node = binary();
     node.args(["run", "-q", "--data-dir", "state"]);
     let node = Node::start_as(node.current_dir(home.path()));
     node.ask(REQUEST);

@@ -60,14 +60,13 @@ fn fragmented(data_dir: &Path) {
             format!("w{}{}", number % 50, "-".repeat(100)),
         )
     };
-    let name = |id: &str| id.to_owned();
-    let mut requests = vec![checkpoint(name("empty"))];
+    let mut requests = vec![checkpoint("empty")];
     requests.extend((0..EVENTS).step_by(2).map(event));
     requests.push(Request::Commit);
-    requests.push(restore(name("empty")));
+    requests.push(restore("empty"));
     requests.extend((0..EVENTS).map(event));
     requests.push(Request::Rollback);
-    requests.push(checkpoint(name("half")));
+    requests.push(checkpoint("half"));
     requests.extend((EVENTS..EVENTS + 10).map(event));
     requests.push(Request::Commit);
     requests.extend((EVENTS + 10..EVENTS + 20).map(event));

@@ -1,9 +1,9 @@
 //! Libraries that are preloaded into the real process, to see and to change its system calls.
 
+use super::programs::rustc;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Mutex;
 
 /// The library of this name, whose source is the file `source` in `tests/it`. It is compiled once
@@ -25,8 +25,7 @@ fn compile(name: &str, source: &str) -> PathBuf {
         .join(source);
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let new = directory.join(format!("{name}-{}.so", std::process::id()));
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let mut compile = Command::new(rustc);
+    let mut compile = rustc();
     compile.args(["--crate-type", "cdylib", "--crate-name", name]);
     compile.args(["-O", "--edition", "2024", "-o"]).arg(&new);
     let output = compile.arg(source).output().expect("rustc can be started");

@@ -10,6 +10,11 @@ pub fn source(name: &str) -> PathBuf {
     root.join("tests/programs").join(name)
 }
 
+/// The compiler that cargo uses.
+pub fn rustc() -> Command {
+    Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
+}
+
 /// Builds the program of this name in `tests/programs`, unless a whole run of the tests has, and
 /// gives what cargo says of it.
 fn build(name: &str) -> String {

@@ -1,5 +1,6 @@
 //! Text that is on every machine that can build this project: the sources of its dependencies.
 
+use crate::kit::programs;
 use serde::Deserialize;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -87,8 +88,7 @@ fn packages() -> Vec<Package> {
 
 /// The machine's platform: dependencies of other platforms need not have been downloaded.
 fn host() -> String {
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let output = Command::new(rustc).arg("-vV").output();
+    let output = programs::rustc().arg("-vV").output();
     let text = output.expect("rustc can be started").stdout;
     let text = String::from_utf8(text).expect("rustc writes text");
     let host = text.lines().find_map(|line| line.strip_prefix("host: "));

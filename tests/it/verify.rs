@@ -164,75 +164,77 @@ fn a_sound_directory_is_clean_and_no_byte_of_it_changes() {
     assert_eq!(found, expected);
 }
 
+/// What is changed in a database, with the status and the class of what `verify` finds.
+const EDITS: [(&str, i32, &str, Edit); 12] = [
+    ("a block of the journal", exit::JOURNAL, "journal", |db| {
+        let journal = tree(db, "journal");
+        remove(&journal, &keys(&journal)[3]);
+    }),
+    ("the last block", exit::JOURNAL, "journal", |db| {
+        let journal = tree(db, "journal");
+        remove(&journal, keys(&journal).last().expect("there are blocks"));
+    }),
+    ("swapped blocks", exit::JOURNAL, "journal", |db| {
+        let journal = tree(db, "journal");
+        let keys = keys(&journal);
+        swap(&journal, [&keys[1], &keys[2]]);
+    }),
+    ("a checkpoint's set", exit::SETS, "sets", |db| {
+        let sets = tree(db, "sets");
+        let last = keys(&sets).pop().expect("there are sets");
+        remove(&sets, last);
+    }),
+    ("a set of nothing", exit::SETS, "sets", |db| {
+        let key = [1_000_u64.to_be_bytes(), 0_u64.to_be_bytes()].concat();
+        let sets = tree(db, "sets");
+        sets.insert(key, b"x").expect("it can be written");
+    }),
+    (
+        "the closed part of the timeline",
+        exit::COUNTS,
+        "counts",
+        |db| {
+            remove_set(db, 1);
+        },
+    ),
+    ("the released positions", exit::OUTPUTS, "outputs", |db| {
+        remove_set(db, 2);
+    }),
+    ("a pack of releases", exit::OUTPUTS, "outputs", |db| {
+        remove(&tree(db, "releases"), 0_u64.to_be_bytes());
+    }),
+    (
+        "half a checkpoint",
+        exit::CHECKPOINTS,
+        "checkpoints",
+        |db| {
+            let checkpoints = tree(db, "checkpoints");
+            let value = checkpoints.get("half").expect("it can be read");
+            let value = value.expect("it is there");
+            let cut = checkpoints.insert("half", &value[..value.len() / 2]);
+            cut.expect("it can be written");
+        },
+    ),
+    (
+        "a block of a snapshot",
+        exit::SNAPSHOTS,
+        "snapshots",
+        |db| {
+            let counts = tree(db, "counts");
+            remove(&counts, keys(&counts).last().expect("there are snapshots"));
+        },
+    ),
+    ("a checkpoint", exit::DIGESTS, "digests", |db| {
+        remove(&tree(db, "checkpoints"), "empty");
+    }),
+    ("swapped checkpoints", exit::DIGESTS, "digests", |db| {
+        swap(&tree(db, "checkpoints"), [b"empty", b"half"]);
+    }),
+];
+
 #[test]
 fn what_is_gone_from_the_database_or_stands_under_another_key_is_named() {
-    let cases: [(&str, i32, &str, Edit); 12] = [
-        ("a block of the journal", exit::JOURNAL, "journal", |db| {
-            let journal = tree(db, "journal");
-            remove(&journal, &keys(&journal)[3]);
-        }),
-        ("the last block", exit::JOURNAL, "journal", |db| {
-            let journal = tree(db, "journal");
-            remove(&journal, keys(&journal).last().expect("there are blocks"));
-        }),
-        ("swapped blocks", exit::JOURNAL, "journal", |db| {
-            let journal = tree(db, "journal");
-            let keys = keys(&journal);
-            swap(&journal, [&keys[1], &keys[2]]);
-        }),
-        ("a checkpoint's set", exit::SETS, "sets", |db| {
-            let sets = tree(db, "sets");
-            let last = keys(&sets).pop().expect("there are sets");
-            remove(&sets, last);
-        }),
-        ("a set of nothing", exit::SETS, "sets", |db| {
-            let key = [1_000_u64.to_be_bytes(), 0_u64.to_be_bytes()].concat();
-            let sets = tree(db, "sets");
-            sets.insert(key, b"x").expect("it can be written");
-        }),
-        (
-            "the closed part of the timeline",
-            exit::COUNTS,
-            "counts",
-            |db| {
-                remove_set(db, 1);
-            },
-        ),
-        ("the released positions", exit::OUTPUTS, "outputs", |db| {
-            remove_set(db, 2);
-        }),
-        ("a pack of releases", exit::OUTPUTS, "outputs", |db| {
-            remove(&tree(db, "releases"), 0_u64.to_be_bytes());
-        }),
-        (
-            "half a checkpoint",
-            exit::CHECKPOINTS,
-            "checkpoints",
-            |db| {
-                let checkpoints = tree(db, "checkpoints");
-                let value = checkpoints.get("half").expect("it can be read");
-                let value = value.expect("it is there");
-                let cut = checkpoints.insert("half", &value[..value.len() / 2]);
-                cut.expect("it can be written");
-            },
-        ),
-        (
-            "a block of a snapshot",
-            exit::SNAPSHOTS,
-            "snapshots",
-            |db| {
-                let counts = tree(db, "counts");
-                remove(&counts, keys(&counts).last().expect("there are snapshots"));
-            },
-        ),
-        ("a checkpoint", exit::DIGESTS, "digests", |db| {
-            remove(&tree(db, "checkpoints"), "empty");
-        }),
-        ("swapped checkpoints", exit::DIGESTS, "digests", |db| {
-            swap(&tree(db, "checkpoints"), [b"empty", b"half"]);
-        }),
-    ];
-    for (what, status, class, change) in cases {
+    for (what, status, class, change) in EDITS {
         println!("{what}");
         let (_home, data_dir) = home_and_data_dir();
         fragmented(&data_dir);

@@ -252,7 +252,7 @@
 //! 5. The same requests give the same replies and the same state: no clock, randomness or hash
 //!    order is in a reply, a count or an output.
 //! 6. Only `store` knows sled; only `protocol` knows the JSON of requests and replies, and
-//!    [`inspect`] that of questions and records.
+//!    [`inspect`] that of queries and records.
 
 mod driver;
 mod engine;
@@ -273,12 +273,12 @@ pub use engine::{Engine, Handle, Pending};
 pub use error::{Holder, Loss, OpenError, StorageError};
 pub use inspect::View;
 pub use processor::statistics::Statistics;
-pub use request::{Answer, Outcome, Processed, Refusal, Reply, Request};
+pub use request::{Outcome, Processed, Refusal, Reply, Request};
 pub use state::counts::WordCount;
 pub use state::limits::{
     MAX_CHECKPOINT_ID_BYTES, MAX_EVENT_ID_BYTES, MAX_SOURCE_BYTES, MAX_WORD_BYTES,
 };
-pub use store::{Options, StorageTimeout, WhenStuck};
+pub use store::{OnTimeout, Options, StorageTimeout};
 
 /// What only the program needs; it may change with every version.
 #[cfg(feature = "cli")]
@@ -287,7 +287,7 @@ pub mod program {
     pub use crate::error::remedy::remedy;
     pub use crate::node::{IgnoredSignals, yield_to_others};
     pub use crate::store::{
-        HeldDirectory, Kept, Scratch, panic_becomes_error, remove_leftovers,
+        Kept, LockedDirectory, Scratch, panic_becomes_error, remove_leftovers,
         state_directory_around, watermark_of,
     };
 }

@@ -148,9 +148,6 @@ pub enum Refusal {
     },
 }
 
-/// The answer to any request: carried out, or refused.
-pub type Answer = Result<Reply, Refusal>;
-
 /// What became of an event that was processed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

@@ -118,7 +118,7 @@ impl Connection {
         })
     }
 
-    /// Asks a question: calls `sink` with each record of the answer, as JSON.
+    /// Asks a query: calls `sink` with each record of the answer, as JSON.
     pub(crate) fn ask(
         &mut self,
         query: &Query,

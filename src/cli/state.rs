@@ -46,7 +46,7 @@ impl StateArgs {
         )
     }
 
-    /// Answers one question: calls `sink` with each record as JSON.
+    /// Answers one query: calls `sink` with each record as JSON.
     pub(crate) fn answer(
         &self,
         query: &Query,
@@ -173,7 +173,7 @@ pub(crate) enum OpenState {
 }
 
 impl OpenState {
-    /// Answers a question: calls `sink` with each record as JSON.
+    /// Answers a query: calls `sink` with each record as JSON.
     pub(crate) fn answer(
         &mut self,
         query: &Query,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use exactly_once::{StorageTimeout, WhenStuck};
+use exactly_once::{OnTimeout, StorageTimeout};
 
 use crate::cli::cleanup;
 use crate::cli::status::STORAGE;
@@ -24,7 +24,7 @@ impl TimeoutArgs {
     pub(crate) fn storage_timeout(self) -> StorageTimeout {
         StorageTimeout {
             limit: Duration::from_secs(self.storage_timeout),
-            then: WhenStuck::new(|error| {
+            then: OnTimeout::new(|error| {
                 say(error);
                 cleanup::exit(STORAGE);
             }),

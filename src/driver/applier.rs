@@ -2,23 +2,23 @@
 
 use crossbeam_channel::Receiver;
 
-use crate::driver::Answers;
+use crate::driver::Replies;
 use crate::error::StorageError;
-use crate::index::Loaded;
+use crate::index::TablePart;
 use crate::processor::statistics::Statistics;
 use crate::processor::{Preparation, Preparer, Processor, Rebuild};
-use crate::request::{Answer, Refusal, Request};
+use crate::request::{Refusal, Reply, Request};
 use crate::store::{Group, LowSpace, Receipt, Unpersisted};
 
-/// A group ends after this many bytes of requests and of their answers, as these are held until
+/// A group ends after this many bytes of requests and of their replies, as these are held until
 /// they are written.
 const MAX_HELD_BYTES_A_GROUP: usize = 8 << 20;
 
-/// Answers to some requests of one sender, and the ticket that says whose they are.
+/// Replies to some requests of one sender, and the ticket that says whose they are.
 #[derive(Debug)]
-pub(crate) struct Answered<T> {
+pub(crate) struct TicketReplies<T> {
     pub(crate) ticket: T,
-    pub(crate) answers: Answers,
+    pub(crate) replies: Replies,
 }
 
 /// What became of a request, and what has to follow.
@@ -37,16 +37,16 @@ pub(crate) enum Applied {
 #[derive(Debug)]
 pub(crate) struct Applier<T> {
     processor: Processor,
-    /// What the group in hand answers, but for the batch in hand.
-    answered: Vec<Answered<T>>,
-    /// Bytes of the requests that the group in hand began with, and of its answers.
+    /// What the group in hand replies, but for the batch in hand.
+    answered: Vec<TicketReplies<T>>,
+    /// Bytes of the requests that the group in hand began with, and of its replies.
     held_bytes: usize,
     /// Whether something has failed: memory may be half changed then, and nothing of it may be
     /// persisted or answered.
     has_failed: bool,
 }
 
-/// What the answers to a part of a batch take beside themselves, with who waits for them, about.
+/// What the replies to a part of a batch take beside themselves, with who waits for them, about.
 const PART_BYTES: usize = 512;
 
 impl<T> Applier<T> {
@@ -97,7 +97,7 @@ impl<T> Applier<T> {
         self.tried(|processor| processor.begin_batch(now_ms))?;
         self.held_bytes += held_bytes;
         Ok(OpenBatch {
-            answers: Answers::expecting(requests),
+            replies: Replies::expecting(requests),
             applier: self,
             has_refused: false,
         })
@@ -109,7 +109,7 @@ impl<T> Applier<T> {
     ///
     /// [`StorageError`] if a snapshot in work met one, or the disk does not say how much of it is
     /// free.
-    pub(crate) fn end_group(&mut self) -> Result<Unpersisted<Vec<Answered<T>>>, StorageError> {
+    pub(crate) fn end_group(&mut self) -> Result<Unpersisted<Vec<TicketReplies<T>>>, StorageError> {
         let group = self.tried(Processor::take_group)?;
         self.held_bytes = 0;
         Ok(Unpersisted::new(group, std::mem::take(&mut self.answered)))
@@ -119,20 +119,20 @@ impl<T> Applier<T> {
     /// last one.
     pub(crate) fn end_last_group(
         &mut self,
-    ) -> Result<Option<Unpersisted<Vec<Answered<T>>>>, StorageError> {
+    ) -> Result<Option<Unpersisted<Vec<TicketReplies<T>>>>, StorageError> {
         let group = self.tried(Processor::take_last_group)?;
         let answered = std::mem::take(&mut self.answered);
         Ok(group.map(|group| Unpersisted::new(group, answered)))
     }
 
-    /// Takes what the group in hand answers, which will never be durable: it can only be dropped.
-    pub(super) fn abandon(&mut self) -> Unpersisted<Vec<Answered<T>>> {
+    /// Takes what the group in hand replies, which will never be durable: it can only be dropped.
+    pub(super) fn abandon(&mut self) -> Unpersisted<Vec<TicketReplies<T>>> {
         self.has_failed = true;
         Unpersisted::new(Group::default(), std::mem::take(&mut self.answered))
     }
 
     /// True if the group in hand has answered anything.
-    pub(crate) fn has_answers(&self) -> bool {
+    pub(crate) fn has_replies(&self) -> bool {
         !self.answered.is_empty()
     }
 
@@ -181,7 +181,7 @@ impl<T> Applier<T> {
     }
 
     /// Parts of the index that have been read and wait to be taken in, right after a start.
-    pub(crate) fn loading(&self) -> Option<&Receiver<Loaded>> {
+    pub(crate) fn loading(&self) -> Option<&Receiver<TablePart>> {
         self.processor.loading()
     }
 
@@ -200,7 +200,7 @@ impl<T> Applier<T> {
 pub(crate) struct OpenBatch<'a, T> {
     applier: &'a mut Applier<T>,
     /// To the requests since the batch, or the last part of it, began.
-    answers: Answers,
+    replies: Replies,
     /// Whether a request of the batch was refused.
     has_refused: bool,
 }
@@ -247,37 +247,39 @@ impl<T> OpenBatch<'_, T> {
         Ok(answer.map_or(Applied::NeedsReceipt, |answer| self.keep(answer)))
     }
 
-    /// Answers how many events of the state carry a word.
+    /// Replies how many events of the state carry a word.
     pub(crate) fn count(&mut self, word: &str) {
         let count = self.applier.processor.count(word);
-        self.answers.push_count(count);
+        self.replies.push_count(count);
     }
 
-    /// Answers whether the state has an event with this id: 1 if it does, or else 0.
+    /// Replies whether the state has an event with this id: 1 if it does, or else 0.
     ///
     /// # Errors
     ///
     /// [`StorageError`] if the store cannot be read.
     pub(crate) fn contains(&mut self, event_id: &str) -> Result<(), StorageError> {
         let contains = self.applier.contains(event_id)?;
-        self.answers.push_count(contains.into());
+        self.replies.push_count(contains.into());
         Ok(())
     }
 
-    fn keep(&mut self, answer: Answer) -> Applied {
+    fn keep(&mut self, answer: Result<Reply, Refusal>) -> Applied {
         self.has_refused |= answer.is_err();
-        self.applier.held_bytes += self.answers.push(answer);
+        self.applier.held_bytes += self.replies.push(answer);
         match self.applier.is_full() {
             true => Applied::GroupIsFull,
             false => Applied::GoOn,
         }
     }
 
-    /// Ends a part of the batch, or the batch: its answers go to the ticket when the group in hand
+    /// Ends a part of the batch, or the batch: its replies go to the ticket when the group in hand
     /// is durable. This many more requests are expected.
     pub(crate) fn end_part(&mut self, ticket: T, requests: usize) {
-        let answers = std::mem::replace(&mut self.answers, Answers::expecting(requests));
-        self.applier.answered.push(Answered { ticket, answers });
+        let replies = std::mem::replace(&mut self.replies, Replies::expecting(requests));
+        self.applier
+            .answered
+            .push(TicketReplies { ticket, replies });
         self.applier.held_bytes += PART_BYTES;
     }
 
@@ -286,7 +288,7 @@ impl<T> OpenBatch<'_, T> {
     /// # Errors
     ///
     /// As of [`Applier::end_group`].
-    pub(crate) fn end_group(&mut self) -> Result<Unpersisted<Vec<Answered<T>>>, StorageError> {
+    pub(crate) fn end_group(&mut self) -> Result<Unpersisted<Vec<TicketReplies<T>>>, StorageError> {
         self.applier.end_group()
     }
 

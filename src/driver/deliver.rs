@@ -1,25 +1,25 @@
-//! Delivering answers to who is waiting for them.
+//! Delivering replies to who is waiting for them.
 
-use crate::driver::Answers;
+use crate::driver::Replies;
 use crate::store::DurableState;
 
-/// Who gets answers once they are durable.
+/// Who gets replies once they are durable.
 pub(crate) trait Deliver: Send {
     /// True if a view of what is durable with the group is to be delivered too.
     fn wants_view(&self) -> bool {
         false
     }
 
-    /// The number of who gets the answers, if it gets others too: an address, for example.
+    /// The number of who gets the replies, if it gets others too: an address, for example.
     fn receiver(&self) -> Option<usize> {
         None
     }
 
-    /// Takes the answers. To be quick, as the persister waits for it.
-    fn deliver(self: Box<Self>, answers: Answers, view: Option<DurableState>, place: Place);
+    /// Takes the replies. To be quick, as the persister waits for it.
+    fn deliver(self: Box<Self>, replies: Replies, view: Option<DurableState>, place: Place);
 }
 
-/// Where answers are among those of a group for the same receiver.
+/// Where replies are among those of a group for the same receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
     /// Others follow at once.
@@ -28,5 +28,5 @@ pub(crate) enum Place {
     Last,
 }
 
-/// Says whose answers they are.
+/// Says whose replies they are.
 pub(crate) type Ticket = Box<dyn Deliver>;

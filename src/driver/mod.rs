@@ -12,12 +12,12 @@
 //! [`Unpersisted`]: crate::store::Unpersisted
 //! [`Receipt`]: crate::store::Receipt
 
-mod answers;
 mod applier;
 mod deliver;
 mod figures;
 mod persister;
 mod pipeline;
+mod replies;
 mod shared;
 mod turn;
 
@@ -25,11 +25,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::error::StorageError;
 use crate::store::Store;
-pub(crate) use answers::{ANSWER_BYTES, Answers};
-pub(crate) use applier::{Answered, Applied, Applier, OpenBatch};
+pub(crate) use applier::{Applied, Applier, OpenBatch, TicketReplies};
 pub(crate) use deliver::{Deliver, Place, Ticket};
 pub(crate) use figures::Figures;
 pub(crate) use pipeline::{Outcome, Pipeline};
+pub(crate) use replies::{REPLY_BYTES, Replies};
 pub(crate) use shared::Expected;
 pub(crate) use turn::Turn;
 

@@ -9,9 +9,9 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Select};
 
 use crate::driver::shared::{Group, Shared};
-use crate::driver::{Answered, Place, Ticket, persist_rest};
+use crate::driver::{Place, Ticket, TicketReplies, persist_rest};
 use crate::error::StorageError;
-use crate::index::Loaded;
+use crate::index::TablePart;
 use crate::store::{Persisted, Store};
 
 /// When no group has come for this long, whatever may be slow is done.
@@ -20,13 +20,13 @@ const QUIET: Duration = Duration::from_millis(50);
 /// How long the persister waits for a turn to end before it looks for other work.
 const SHORTLY: Duration = Duration::from_millis(1);
 
-/// The thread that persists, which for that reason is the only one that delivers answers.
+/// The thread that persists, which for that reason is the only one that delivers replies.
 pub(super) struct Persister {
     shared: Arc<Shared>,
     store: Store,
     woken: Receiver<()>,
     /// Parts of the index that wait to be taken in, right after a start.
-    loading: Option<Receiver<Loaded>>,
+    loading: Option<Receiver<TablePart>>,
 }
 
 /// What the persister does next.
@@ -49,7 +49,7 @@ impl Persister {
         shared: Arc<Shared>,
         store: Store,
         woken: Receiver<()>,
-        loading: Option<Receiver<Loaded>>,
+        loading: Option<Receiver<TablePart>>,
     ) -> Self {
         Self {
             shared,
@@ -118,7 +118,7 @@ impl Persister {
         }
         if shared.expected.load(Ordering::Acquire) == 0
             && let Some(mut front) = shared.front.try_lock()
-            && front.applier.has_answers()
+            && front.applier.has_replies()
             && shared.failure.get().is_none()
         {
             queue.is_idle = false;
@@ -150,8 +150,8 @@ impl Persister {
         Ok(true)
     }
 
-    /// Persists a group, and delivers its answers. Where that fails, the cause is there before what
-    /// waits for the answers is dropped.
+    /// Persists a group, and delivers its replies. Where that fails, the cause is there before what
+    /// waits for the replies is dropped.
     fn persist(&mut self, mut group: Group) {
         match self.store.persist(&mut group) {
             Ok(persisted) => self.deliver(persisted),
@@ -159,15 +159,16 @@ impl Persister {
         }
     }
 
-    fn deliver(&mut self, persisted: Persisted<Vec<Answered<Ticket>>>) {
+    fn deliver(&mut self, persisted: Persisted<Vec<TicketReplies<Ticket>>>) {
         self.shared.figures.set_store_times(self.store.times());
         let places = places(&persisted.replies);
-        for (Answered { ticket, answers }, place) in persisted.replies.into_iter().zip(places) {
+        for (TicketReplies { ticket, replies }, place) in persisted.replies.into_iter().zip(places)
+        {
             let view = match ticket.wants_view().then(|| self.store.view()).transpose() {
                 Ok(view) => view,
                 Err(error) => return self.shared.fail(error),
             };
-            ticket.deliver(answers, view, place);
+            ticket.deliver(replies, view, place);
         }
         self.shared.queue.lock().receipt = persisted.receipt;
     }
@@ -191,7 +192,7 @@ impl Persister {
     /// Lets go of everything that will not be persisted. sled is left as it is.
     fn abandon(mut self) {
         self.store.stop();
-        // Dropped without a lock, as what waits for the answers may do anything when it is told.
+        // Dropped without a lock, as what waits for the replies may do anything when it is told.
         let waiting = std::mem::take(&mut self.shared.queue.lock().groups);
         drop(waiting);
         let in_hand = self.shared.front.lock().applier.abandon();
@@ -203,9 +204,9 @@ impl Persister {
 }
 
 /// The place of each part of a group among those for its receiver.
-fn places(parts: &[Answered<Ticket>]) -> Vec<Place> {
+fn places(parts: &[TicketReplies<Ticket>]) -> Vec<Place> {
     let mut receivers = HashSet::new();
-    let mut place = |part: &Answered<Ticket>| match part.ticket.receiver() {
+    let mut place = |part: &TicketReplies<Ticket>| match part.ticket.receiver() {
         Some(receiver) if !receivers.insert(receiver) => Place::Within,
         _ => Place::Last,
     };

@@ -209,7 +209,7 @@ impl Outcome {
         self.0.check()
     }
 
-    /// True if what waits for answers will perhaps never be told anything else.
+    /// True if what waits for replies will perhaps never be told anything else.
     pub(crate) fn is_stuck(&self) -> bool {
         self.0.is_stuck()
     }
@@ -241,7 +241,7 @@ impl Owner {
 
     /// Waits until the persister has ended, but not for a storage that is stuck.
     fn wait(&self) {
-        // What answers are delivered to may drop the last clone: it cannot wait for its own thread.
+        // What replies are delivered to may drop the last clone: it cannot wait for its own thread.
         if self.persister == std::thread::current().id() {
             return;
         }

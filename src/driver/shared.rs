@@ -10,7 +10,7 @@ use std::time::Duration;
 use crossbeam_channel::Sender;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use crate::driver::{Answered, Applier, Figures, Ticket};
+use crate::driver::{Applier, Figures, Ticket, TicketReplies};
 use crate::error::StorageError;
 use crate::store::{DurableState, Receipt, Unpersisted};
 
@@ -21,7 +21,7 @@ const MAX_WAITING_GROUPS: usize = 3;
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// A group on its way to the persister.
-pub(super) type Group = Unpersisted<Vec<Answered<Ticket>>>;
+pub(super) type Group = Unpersisted<Vec<TicketReplies<Ticket>>>;
 
 /// What the callers and the persister share.
 pub(super) struct Shared {
@@ -40,7 +40,7 @@ pub(super) struct Shared {
     pub(super) is_stuck: AtomicBool,
     /// Called when there is a failure.
     pub(super) when_failed: Mutex<Vec<WhenFailed>>,
-    /// Of those who wait for answers without a thread.
+    /// Of those who wait for replies without a thread.
     pub(super) wakers: Mutex<HashMap<usize, Waker>>,
     /// Called with what is durable in the end.
     pub(super) before_close: Mutex<Option<BeforeClose>>,
@@ -147,12 +147,12 @@ impl Shared {
         front: &mut Front,
     ) -> Result<MutexGuard<'_, Queue>, StorageError> {
         let applier = &mut front.applier;
-        if applier.is_full() && applier.has_answers() {
+        if applier.is_full() && applier.has_replies() {
             self.push(applier.end_group()?)?;
         }
         let mut queue = self.lock_queue()?;
         let is_wanted = queue.is_idle && self.expected.load(Ordering::Acquire) == 0;
-        if is_wanted && applier.has_answers() {
+        if is_wanted && applier.has_replies() {
             queue.push(applier.end_group()?);
             self.wake();
         }

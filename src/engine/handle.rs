@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::driver::{Answers, Applied, Applier, Pipeline, Turn};
+use crate::driver::{Applied, Applier, Pipeline, Replies, Turn};
 use crate::engine::pending::{Delivered, Pending, Promise};
 use crate::error::StorageError;
 use crate::inspect::View;
 use crate::processor::Preparation;
 use crate::processor::statistics::Statistics;
-use crate::request::{Answer, Processed, Refusal, Reply, Request};
+use crate::request::{Processed, Refusal, Reply, Request};
 use crate::store::Store;
 
 /// An open engine that many threads share: a clone for each of them.
@@ -46,7 +46,7 @@ impl Handle {
     /// Carries out requests in order, with no request of another caller between them. All of them
     /// open together; times are those of the system's clock. If the process is killed before that,
     /// any number of the first of them may have been carried out, and none after these.
-    pub fn submit(&self, requests: &[Request<'_>]) -> Pending<Vec<Answer>> {
+    pub fn submit(&self, requests: &[Request<'_>]) -> Pending<Vec<Result<Reply, Refusal>>> {
         let preparer = self.pipeline.preparer();
         let preparations: Vec<_> = requests.iter().map(|r| preparer.prepare(r)).collect();
         self.call(requests.len(), false, open_all, |turn, promise| {
@@ -151,14 +151,14 @@ fn apply(
     Ok(())
 }
 
-fn open_all(delivered: Delivered) -> Result<Vec<Answer>, StorageError> {
-    let parts = delivered.answers.into_iter();
-    Ok(parts.flat_map(Answers::into_iter).collect())
+fn open_all(delivered: Delivered) -> Result<Vec<Result<Reply, Refusal>>, StorageError> {
+    let parts = delivered.replies.into_iter();
+    Ok(parts.flat_map(Replies::into_iter).collect())
 }
 
-fn open_one(delivered: Delivered) -> Result<Answer, StorageError> {
-    let mut answers = open_all(delivered)?.into_iter();
-    Ok(answers.next().expect("each request is answered"))
+fn open_one(delivered: Delivered) -> Result<Result<Reply, Refusal>, StorageError> {
+    let mut replies = open_all(delivered)?.into_iter();
+    Ok(replies.next().expect("each request is answered"))
 }
 
 fn open_processed(delivered: Delivered) -> Result<Result<Processed, Refusal>, StorageError> {

@@ -1,4 +1,4 @@
-//! The driver as a library: open a directory, hand it requests, get answers that are durable.
+//! The driver as a library: open a directory, hand it requests, get replies that are durable.
 //!
 //! An [`Engine`] belongs to one thread at a time; a [`Handle`] is shared by many.
 
@@ -10,12 +10,12 @@ use std::time::SystemTime;
 
 use parking_lot::Mutex;
 
-use crate::driver::{self, Answered, Applied, Applier, unix_ms};
+use crate::driver::{self, Applied, Applier, TicketReplies, unix_ms};
 use crate::error::{Loss, OpenError, StorageError};
 use crate::inspect::View;
 use crate::processor::Processor;
 use crate::processor::statistics::Statistics;
-use crate::request::{Answer, Request};
+use crate::request::{Refusal, Reply, Request};
 use crate::store::Options;
 use crate::store::{self, BuildSite, Receipt, Store, Unpersisted};
 pub use handle::Handle;
@@ -69,7 +69,7 @@ impl Engine {
         })
     }
 
-    /// Carries out requests in order and returns their answers, once everything that they say
+    /// Carries out requests in order and returns their replies, once everything that they say
     /// is on stable storage: neither a kill nor a power cut takes it back.
     ///
     /// If the process is killed before that, any number of the first requests may have been carried
@@ -88,7 +88,7 @@ impl Engine {
         &mut self,
         requests: &[Request<'_>],
         now: SystemTime,
-    ) -> Result<Vec<Answer>, StorageError> {
+    ) -> Result<Vec<Result<Reply, Refusal>>, StorageError> {
         let result = self.apply(requests, now);
         if result.is_err() {
             self.store.stop();
@@ -100,18 +100,18 @@ impl Engine {
         &mut self,
         requests: &[Request<'_>],
         now: SystemTime,
-    ) -> Result<Vec<Answer>, StorageError> {
+    ) -> Result<Vec<Result<Reply, Refusal>>, StorageError> {
         let Self {
             applier,
             store,
             receipt,
         } = self;
         store.check_running()?;
-        let mut answers = Vec::with_capacity(requests.len());
-        let mut persist = |mut group: Unpersisted<Vec<Answered<()>>>| {
+        let mut replies = Vec::with_capacity(requests.len());
+        let mut persist = |mut group: Unpersisted<Vec<TicketReplies<()>>>| {
             let persisted = store.persist(&mut group)?;
             let parts = persisted.replies.into_iter();
-            answers.extend(parts.flat_map(|part| part.answers.into_iter()));
+            replies.extend(parts.flat_map(|part| part.replies.into_iter()));
             Ok::<_, StorageError>(persisted.receipt)
         };
         let applier = applier.get_mut();
@@ -136,7 +136,7 @@ impl Engine {
         if store.should_reopen() {
             store.reopen()?;
         }
-        Ok(answers)
+        Ok(replies)
     }
 
     /// How many events of the state carry a word; 0 if none does.

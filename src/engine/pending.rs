@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::driver::{Answers, Deliver, Outcome, Place};
+use crate::driver::{Deliver, Outcome, Place, Replies};
 use crate::error::StorageError;
 use crate::store::DurableState;
 
@@ -41,11 +41,11 @@ impl<T> fmt::Debug for Pending<T> {
 /// What a call was answered, in parts, and a view if it asked for one.
 #[derive(Default)]
 pub(super) struct Delivered {
-    pub(super) answers: Vec<Answers>,
+    pub(super) replies: Vec<Replies>,
     pub(super) view: Option<DurableState>,
 }
 
-/// Where answers are delivered to.
+/// Where replies are delivered to.
 #[derive(Default)]
 struct Slot {
     state: Mutex<State>,
@@ -101,7 +101,7 @@ impl Promise {
         (promise, pending)
     }
 
-    /// A ticket for a part of the answers.
+    /// A ticket for a part of the replies.
     pub(super) fn part(&self) -> Box<dyn Deliver> {
         Box::new(PartTicket(Arc::clone(&self.0)))
     }
@@ -125,8 +125,8 @@ impl Drop for Promise {
 struct PartTicket(Arc<Slot>);
 
 impl Deliver for PartTicket {
-    fn deliver(self: Box<Self>, answers: Answers, _: Option<DurableState>, _: Place) {
-        self.0.state.lock().delivered.answers.push(answers);
+    fn deliver(self: Box<Self>, replies: Replies, _: Option<DurableState>, _: Place) {
+        self.0.state.lock().delivered.replies.push(replies);
     }
 }
 
@@ -140,10 +140,10 @@ impl Deliver for LastTicket {
         self.wants_view
     }
 
-    fn deliver(self: Box<Self>, answers: Answers, view: Option<DurableState>, _: Place) {
+    fn deliver(self: Box<Self>, replies: Replies, view: Option<DurableState>, _: Place) {
         let slot = &self.promise.0;
         let mut state = slot.state.lock();
-        state.delivered.answers.push(answers);
+        state.delivered.replies.push(replies);
         state.delivered.view = view;
         drop(state);
         slot.end(End::Whole);

@@ -286,7 +286,7 @@ pub enum StorageError {
         message: String,
     },
     /// A call of the database or of the disk did not return. The group in hand may or may not have
-    /// become durable. Only a [`Handle`](crate::Handle) returns this: see [`crate::WhenStuck`].
+    /// become durable. Only a [`Handle`](crate::Handle) returns this: see [`crate::OnTimeout`].
     #[error(
         "the storage has been stuck for {} s while {action}; check the disk, and start again",
         limit.as_secs()

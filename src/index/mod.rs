@@ -11,13 +11,13 @@
 //! a start it is made again, in the background ([`loading`]): an id whose part of the table is not
 //! there yet has that part completed first.
 
+mod cache_line;
+mod cache_lines;
 mod exact_index;
-mod line;
-mod lines;
-mod loading;
 mod run_table;
 mod run_writer;
 mod shard;
+mod table_fill;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -31,10 +31,10 @@ use crate::store::bytes::fingerprint::{Fingerprint, Fingerprints};
 use crate::store::{Reader, RunHeader, RunNumber, RunWrites, SpaceFloor};
 use exact_index::MAX_SORTED;
 pub(crate) use exact_index::{ExactIndex, Positions};
-pub(crate) use loading::Loaded;
-use loading::Loading;
 use run_table::RunTable;
 use run_writer::RunWriter;
+use table_fill::TableFill;
+pub(crate) use table_fill::TablePart;
 
 /// A run has at least this part of all positions before it, as far as it can be sorted, so that the
 /// number of runs stays in the hundreds.
@@ -73,7 +73,7 @@ pub(crate) struct Index {
     run_events: u64,
     table: RunTable,
     /// Until all positions are in the table that were there at the start.
-    loading: Option<Loading>,
+    loading: Option<TableFill>,
     stored: Vec<RunHeader>,
     /// The newest of the runs that are full, oldest first: some of the stored ones, and all that
     /// are not stored yet.
@@ -101,7 +101,7 @@ impl Index {
         let (stored, left) = reader.runs()?;
         let next = RunHeader::next_position(&stored);
         let has_events = head >= Position::FIRST;
-        let loading = has_events.then(|| Loading::start(&reader, &stored, head.0));
+        let loading = has_events.then(|| TableFill::start(&reader, &stored, head.0));
         let index = Self {
             fingerprints,
             run_events,
@@ -244,8 +244,8 @@ impl Index {
     }
 
     /// The parts of the table that have been made in the background, until all are there.
-    pub(crate) fn loading(&self) -> Option<&Receiver<Loaded>> {
-        self.loading.as_ref().map(Loading::slices)
+    pub(crate) fn loading(&self) -> Option<&Receiver<TablePart>> {
+        self.loading.as_ref().map(TableFill::slices)
     }
 
     /// Takes a part of what was there at the start into the table, if any is at hand.
@@ -262,7 +262,7 @@ impl Index {
     }
 
     fn end_loading(&mut self) {
-        if self.loading.as_ref().is_some_and(Loading::is_complete) {
+        if self.loading.as_ref().is_some_and(TableFill::is_complete) {
             self.loading = None;
         }
     }

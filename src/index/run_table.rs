@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use crate::index::line::Line;
+use crate::index::cache_line::CacheLine;
 use crate::index::shard::{Matches, PLACE_BITS, Shard};
 use crate::state::look_ahead::touch;
 use crate::store::RunNumber;
@@ -117,7 +117,7 @@ impl RunTable {
 
     /// Bytes of memory that the lines take.
     pub(super) fn memory_bytes(&self) -> usize {
-        self.lines * size_of::<Line>()
+        self.lines * size_of::<CacheLine>()
     }
 }
 

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use smallvec::SmallVec;
 
-use crate::index::line::{LINE_SLOTS, Line, OVERFLOWED, SPILLED};
-use crate::index::lines::Lines;
+use crate::index::cache_line::{CacheLine, LINE_SLOTS, OVERFLOWED, SPILLED};
+use crate::index::cache_lines::CacheLines;
 use crate::store::RunNumber;
 
 /// The bits of a fingerprint within its shard: the others say which of 2,048 shards it is in.
@@ -113,7 +113,7 @@ enum Put {
 /// The slots of the fingerprints that begin alike.
 #[derive(Debug, Default)]
 pub(super) struct Shard {
-    lines: Lines,
+    lines: CacheLines,
     layout: Layout,
     /// How many slots are in use in the lines.
     used: usize,
@@ -133,7 +133,7 @@ impl Shard {
     fn with_lines(lines: usize) -> Self {
         Self {
             layout: Layout::of(lines),
-            lines: Lines::new(lines),
+            lines: CacheLines::new(lines),
             ..Self::default()
         }
     }
@@ -287,7 +287,7 @@ impl Shard {
         Some(&self.lines.as_slice()[home].header)
     }
 
-    fn take_slots(&self, line: &Line, mut slots: u32, matches: &mut Matches) {
+    fn take_slots(&self, line: &CacheLine, mut slots: u32, matches: &mut Matches) {
         while slots != 0 {
             let slot = line.slot(slots.trailing_zeros() as usize);
             match slot >> self.layout.rest_bits {

@@ -57,7 +57,7 @@ pub enum InspectError {
     TwoBeginnings,
     /// A record cannot be said in JSON.
     #[error("a record could not be written as JSON")]
-    Unspeakable(#[source] serde_json::Error),
+    NotJson(#[source] serde_json::Error),
     /// A dump could not be written.
     #[error("the dump could not be written; {}", remedy(None, .0))]
     Unwritten(#[source] io::Error),

@@ -15,7 +15,7 @@ pub struct FoundEvent {
     /// The id that was looked for.
     pub event_id: String,
     /// Whether the present state has an event with it: another one would be a duplicate.
-    pub seen: bool,
+    pub in_state: bool,
     /// Where it is in the journal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub position: Option<u64>,
@@ -26,7 +26,7 @@ pub struct FoundEvent {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
     /// Whether an output with the id has been released, in this state or one that was left.
-    pub committed: bool,
+    pub released: bool,
 }
 
 impl View {
@@ -45,9 +45,9 @@ impl View {
             if !entry.event_id.with_text(|text| text == event_id) {
                 return Ok::<(), StorageError>(());
             }
-            found.committed |= released.contains(position);
+            found.released |= released.contains(position);
             if self.timeline.contains(position) {
-                found.seen = true;
+                found.in_state = true;
                 found.position = Some(position.0);
                 found.word = Some(entry.word.to_owned());
                 found.count = Some(entry.count);

@@ -27,7 +27,7 @@ use crate::state::timeline::Timeline;
 use crate::store::StorageTimeout;
 use crate::store::bytes::entry::Entry;
 use crate::store::{
-    BuildSite, DurableState, HeldDirectory, Kept, Move, Reader, RestingCopy, Stored, TreeDigest,
+    BuildSite, DurableState, Kept, LockedDirectory, Reader, RestingCopy, Stored, Switch, TreeDigest,
 };
 pub use checkpoints::{CheckpointSummary, EventsDifference, WordDifference, time_of};
 pub use digest::Digest;
@@ -97,7 +97,10 @@ impl View {
     ///
     /// [`OpenError`], by what stands in the way.
     #[doc(hidden)]
-    pub fn of_held(held: &HeldDirectory, timeout: &StorageTimeout) -> Result<Self, OpenError> {
+    pub fn of_locked_directory(
+        held: &LockedDirectory,
+        timeout: &StorageTimeout,
+    ) -> Result<Self, OpenError> {
         Self::of_copy(held.copy(CACHE_BYTES, timeout)?)
     }
 
@@ -195,7 +198,7 @@ impl View {
             ),
             ("outputs", scalars.outputs.into()),
             ("last_commit", scalars.last_commit.into()),
-            ("switches", scalars.moves.into()),
+            ("switches", scalars.switches.into()),
             ("autocommit", scalars.autocommit.into()),
             ("source", source(&scalars.source)),
             ("committed_source", source(&scalars.committed_source)),
@@ -283,10 +286,10 @@ impl View {
             format: self.stored.format.format,
             events: self.timeline.len(),
             pending: self.stored.sets.settled.missing_of(&self.timeline).len(),
-            committed: scalars.outputs,
+            released: scalars.outputs,
             commits: scalars.last_commit,
             checkpoints: record.digests.checkpoints.entries,
-            moves: scalars.moves,
+            switches: scalars.switches,
             position: scalars.position.0,
             disk_bytes: self.reader.file_bytes(),
             trees: [journal].into_iter().chain(others).collect(),
@@ -336,8 +339,8 @@ impl View {
         with_incidentals: bool,
         sink: Sink<'_, E>,
     ) -> Result<(), E> {
-        for made in self.reader.moves() {
-            let Move {
+        for made in self.reader.switches() {
+            let Switch {
                 number,
                 record: made,
             } = made?;

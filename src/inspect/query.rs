@@ -9,9 +9,9 @@ use crate::inspect::record::{Count, Record, Section};
 use crate::inspect::{CommittedOutput, DumpDigest, InspectError, LastOutput, View};
 use crate::state::counts::WordCount;
 use crate::state::position_set::PositionSet;
-use crate::store::Move;
+use crate::store::Switch;
 
-/// A question about a state; as JSON, its `type` is its name in lower case with underscores. It is
+/// A query about a state; as JSON, its `type` is its name in lower case with underscores. It is
 /// answered by records, each a JSON object with a `type` of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -86,7 +86,7 @@ pub struct Filter {
 }
 
 impl Query {
-    /// The names of all questions.
+    /// The names of all queries.
     pub const NAMES: [&str; 10] = [
         "stats",
         "counts",
@@ -220,7 +220,7 @@ impl<F> Lines<F> {
         F: FnMut(&[u8]) -> Result<(), E>,
     {
         self.buffer.clear();
-        serde_json::to_writer(&mut self.buffer, record).map_err(InspectError::Unspeakable)?;
+        serde_json::to_writer(&mut self.buffer, record).map_err(InspectError::NotJson)?;
         (self.sink)(&self.buffer)
     }
 
@@ -235,7 +235,7 @@ impl<F> Lines<F> {
 }
 
 impl View {
-    /// Answers a question: calls `sink` with each record as JSON, without a newline.
+    /// Answers a query: calls `sink` with each record as JSON, without a newline.
     ///
     /// # Errors
     ///
@@ -301,7 +301,7 @@ impl View {
                     return Ok(());
                 }
                 let digest = serde_json::to_vec(&Record::Digest(digest.line()));
-                sink(&digest.map_err(InspectError::Unspeakable)?)
+                sink(&digest.map_err(InspectError::NotJson)?)
             }
         }
     }
@@ -386,8 +386,8 @@ impl View {
                 })?;
             }
         }
-        for made in self.reader.moves() {
-            let Move { record, .. } = made?;
+        for made in self.reader.switches() {
+            let Switch { record, .. } = made?;
             let (position, reached) = (record.position.0, record.reached.0);
             let (events_left, at_ms) = (record.events_left, record.made_at_ms);
             lines.add(&match record.checkpoint_id {

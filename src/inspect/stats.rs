@@ -13,14 +13,14 @@ pub struct Stats {
     pub events: u64,
     /// How many of them have an output that is pending.
     pub pending: u64,
-    /// How many outputs have been committed.
-    pub committed: u64,
+    /// How many outputs have been released.
+    pub released: u64,
     /// How many commits released something.
     pub commits: u64,
     /// How many checkpoints there are.
     pub checkpoints: u64,
     /// How many restores and rollbacks there have been.
-    pub moves: u64,
+    pub switches: u64,
     /// The journal's last position: how many events were ever accepted. It is durable.
     pub position: u64,
     /// When the last commit was made that released something, in milliseconds since 1970.

@@ -12,12 +12,12 @@ use crate::engine::Engine;
 use crate::inspect::record::{self, OutputStatus, Ranges, Record, Source, SwitchKind};
 use crate::inspect::{Digest, DumpDigest};
 use crate::load::error::LoadError;
-use crate::processor::Rest;
+use crate::processor::StateParts;
 use crate::state::counts::word_hash;
 use crate::state::position::Position;
 use crate::state::position_set::{PositionRange, PositionSet};
 use crate::state::settled::Released;
-use crate::store::{Checkpoint, Commit, Move, MoveRecord, Release, Store};
+use crate::store::{Checkpoint, Commit, Release, Store, Switch, SwitchRecord};
 
 /// How often it is looked how much of the disk is free, in lines.
 const LINES_A_LOOK: u64 = 4_096;
@@ -44,7 +44,7 @@ pub struct Loaded {
 pub(super) struct Loader {
     applier: Applier<()>,
     store: Store,
-    rest: Rest,
+    rest: StateParts,
     /// What the dump says of itself in its section `meta`.
     said: BTreeMap<&'static str, u64>,
     counts_digest: u64,
@@ -67,7 +67,7 @@ impl Loader {
         Self {
             applier,
             store,
-            rest: Rest::default(),
+            rest: StateParts::default(),
             said: BTreeMap::new(),
             counts_digest: 0,
             commits: VecDeque::new(),
@@ -265,9 +265,9 @@ impl Loader {
 
     fn take_switch(&mut self, record: record::Switch<'_>) {
         let checkpoint_id = record.checkpoint.map(Cow::into_owned);
-        self.applier.rebuild().a_move(Move {
+        self.applier.rebuild().switch(Switch {
             number: record.number,
-            record: MoveRecord {
+            record: SwitchRecord {
                 checkpoint_id: checkpoint_id.filter(|_| record.kind == SwitchKind::Restore),
                 position: Position(record.position),
                 reached: Position(record.reached),
@@ -381,7 +381,7 @@ impl Loader {
         self.take_old_checkpoints()?;
         self.take_released_one_by_one();
         let said = |name| self.said(name);
-        let Rest {
+        let StateParts {
             timeline, settled, ..
         } = &self.rest;
         let pending = settled.missing_of(timeline).len();

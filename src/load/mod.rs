@@ -14,7 +14,7 @@ use crate::error::OpenError;
 use crate::inspect::View;
 use crate::store::Options;
 use crate::store::StorageTimeout;
-use crate::store::{BuildSite, HeldDirectory, has_no_state};
+use crate::store::{BuildSite, LockedDirectory, has_no_state};
 use crate::verify::{self, Progress, Report};
 pub use error::LoadError;
 pub use loader::Loaded;
@@ -102,7 +102,7 @@ pub fn build(
 ///
 /// [`LoadError`]; the directory is as it was.
 pub fn build_next(
-    held: &HeldDirectory,
+    held: &LockedDirectory,
     input: impl BufRead,
     options: &Options,
 ) -> Result<Built, LoadError> {

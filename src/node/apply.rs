@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::Receiver;
 
-use crate::driver::{ANSWER_BYTES, Applied, Expected, Turn};
+use crate::driver::{Applied, Expected, REPLY_BYTES, Turn};
 use crate::error::StorageError;
 use crate::inspect::ProcessStats;
 use crate::node::deliver::LinesTicket;
@@ -41,7 +41,7 @@ struct Unanswered {
     batch: Arc<Batch>,
     /// Bytes that the batch takes until all its lines are answered, about.
     batch_bytes: usize,
-    /// Lines that are applied, but for those whose answers are on their way.
+    /// Lines that are applied, but for those whose replies are on their way.
     applied: Range<usize>,
     /// Where the replies go.
     outbox: Arc<Outbox>,
@@ -49,7 +49,7 @@ struct Unanswered {
 
 /// How far a turn has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Progress {
+enum TurnProgress {
     GoOn,
     /// The next reply may be large, and the sender has not taken what it was answered before.
     PutOff,
@@ -98,11 +98,11 @@ impl Decoded {
             let turn = service.pipeline.turn(expected, lines, held_bytes, |turn| {
                 let progress = unanswered.apply(turn, &mut preparations, service)?;
                 service.tell_space(turn.low_space());
-                let has_next = progress == Progress::GoOn && has_next();
+                let has_next = progress == TurnProgress::GoOn && has_next();
                 Ok((progress, has_next.then(|| service.pipeline.expect())))
             });
             let (progress, next) = turn?;
-            if progress == Progress::GoOn {
+            if progress == TurnProgress::GoOn {
                 return Ok(next);
             }
             // No turn is expected meanwhile, so that the requests of others go on.
@@ -124,7 +124,7 @@ impl Unanswered {
         turn: &mut Turn<'_>,
         preparations: &mut [Preparation],
         service: &Service<'_>,
-    ) -> Result<Progress, StorageError> {
+    ) -> Result<TurnProgress, StorageError> {
         let batch = Arc::clone(&self.batch);
         let Batch { text, lines } = &*batch;
         let from = self.applied.end;
@@ -136,13 +136,13 @@ impl Unanswered {
                     Some(applied) => self.go_on(turn, applied)?,
                     None => self.apply_line(turn, line, text, preparation, service)?,
                 };
-                if progress == Progress::PutOff {
+                if progress == TurnProgress::PutOff {
                     return Ok(progress);
                 }
             }
         }
         self.end_part(turn, None);
-        Ok(Progress::GoOn)
+        Ok(TurnProgress::GoOn)
     }
 
     fn apply_line(
@@ -152,13 +152,13 @@ impl Unanswered {
         text: &str,
         preparation: &Preparation,
         service: &Service<'_>,
-    ) -> Result<Progress, StorageError> {
+    ) -> Result<TurnProgress, StorageError> {
         let Some(request) = line.body.request(text) else {
             self.applied.end += 1;
             if matches!(line.body, Body::Query(_)) && line.msg_id.is_some() {
                 self.ask(turn, service)?;
             }
-            return Ok(Progress::GoOn);
+            return Ok(TurnProgress::GoOn);
         };
         let mut applied = turn.apply(&request, preparation)?;
         while applied == Applied::NeedsReceipt {
@@ -166,7 +166,7 @@ impl Unanswered {
             turn.persist()?;
             // All replies before this one are in the outbox now.
             if self.outbox.is_full(service.stop) {
-                return Ok(Progress::PutOff);
+                return Ok(TurnProgress::PutOff);
             }
             applied = turn.apply(&request, preparation)?;
         }
@@ -175,16 +175,20 @@ impl Unanswered {
 
     /// Goes on after a line that was applied.
     #[inline]
-    fn go_on(&mut self, turn: &mut Turn<'_>, applied: Applied) -> Result<Progress, StorageError> {
+    fn go_on(
+        &mut self,
+        turn: &mut Turn<'_>,
+        applied: Applied,
+    ) -> Result<TurnProgress, StorageError> {
         self.applied.end += 1;
         if applied == Applied::GroupIsFull {
             self.end_part(turn, None);
             turn.end_group()?;
         }
-        Ok(Progress::GoOn)
+        Ok(TurnProgress::GoOn)
     }
 
-    /// Has the question that came last answered from what is durable with the group in hand:
+    /// Has the query that came last answered from what is durable with the group in hand:
     /// everything before it, and nothing after it. The persister is not waited for: a client that
     /// only looks delays no other one.
     fn ask(&mut self, turn: &mut Turn<'_>, service: &Service<'_>) -> Result<(), StorageError> {
@@ -193,7 +197,7 @@ impl Unanswered {
         turn.end_group()
     }
 
-    /// Has the lines answered that are applied; they end with a question if there are figures of
+    /// Has the lines answered that are applied; they end with a query if there are figures of
     /// the process for it.
     fn end_part(&mut self, turn: &mut Turn<'_>, process: Option<ProcessStats>) {
         let end = self.applied.end;
@@ -218,6 +222,6 @@ fn held_bytes(batch: &Batch) -> usize {
         Body::Malformed(why) => why.len(),
         _ => 0,
     });
-    let line_bytes = size_of::<Line>() + ANSWER_BYTES;
+    let line_bytes = size_of::<Line>() + REPLY_BYTES;
     batch.text.len() + batch.lines.len() * line_bytes + reasons.sum::<usize>()
 }

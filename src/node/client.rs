@@ -151,14 +151,14 @@ impl ClientOutput<'_> {
             return Ok(());
         };
         let mut lines = std::mem::take(&mut self.lines);
-        let question = answered.spell(writer, &mut lines, |lines| {
+        let query = answered.spell(writer, &mut lines, |lines| {
             let written = self.write(lines);
             lines.clear();
             written
         });
         self.lines = lines;
-        if let Some((question, state)) = question?.zip(state) {
-            question.answer(*state, |parts| self.add_line(parts))?;
+        if let Some((query, state)) = query?.zip(state) {
+            query.answer(*state, |parts| self.add_line(parts))?;
         }
         self.flush()
     }

@@ -25,7 +25,7 @@ use crate::error::StorageError;
 use crate::node::apply::Decoded;
 use crate::node::client::{self, ClientStream};
 use crate::node::outbox::Outbox;
-use crate::node::places::{Kind, Places};
+use crate::node::places::{PlaceKind, Places};
 use crate::node::service::Service;
 use crate::node::{Monitor, Stop, Stoppable};
 use crate::protocol::{Batch, BatchReader, Body};
@@ -109,7 +109,7 @@ impl ControlSocket {
         self
     }
 
-    /// Answers clients over a handle until the result is dropped. The directory of the
+    /// Replies clients over a handle until the result is dropped. The directory of the
     /// handle is not closed before that. `monitor` is of the same handle.
     ///
     /// # Errors
@@ -204,7 +204,7 @@ fn start<'scope>(
     places: &mut Places<'_>,
 ) -> Result<(), String> {
     let kind = match is_own(stream) {
-        true => Kind::Own,
+        true => PlaceKind::Own,
         false => find_place(places, service.stop).ok_or_else(|| too_many(places))?,
     };
     let max_clients = places.max_clients();
@@ -213,8 +213,8 @@ fn start<'scope>(
     let started = started.and_then(|outbox| {
         let (service, stream) = (service.clone(), stream.clone());
         let reading = move || match kind {
-            Kind::ForOneAnswer => read_one(stream, &outbox, &service, max_clients),
-            Kind::Normal | Kind::Own => read(stream, &outbox, &service),
+            PlaceKind::ForOneAnswer => read_one(stream, &outbox, &service, max_clients),
+            PlaceKind::Normal | PlaceKind::Own => read(stream, &outbox, &service),
         };
         thread::Builder::new().spawn_scoped(scope, reading)
     });
@@ -225,7 +225,7 @@ fn start<'scope>(
 }
 
 /// The place that a client gets, for which it may wait a moment.
-fn find_place(places: &mut Places<'_>, stop: &Stop) -> Option<Kind> {
+fn find_place(places: &mut Places<'_>, stop: &Stop) -> Option<PlaceKind> {
     loop {
         let found = places.find();
         if found.is_some() || !places.is_one_free_soon() || stop.is_requested() {
@@ -340,7 +340,7 @@ fn apply(
     decoded.apply(expected, service, || false).map(drop)
 }
 
-/// Reads what a client asks at once, which may only be questions; it is not read any further.
+/// Reads what a client asks at once, which may only be queries; it is not read any further.
 fn read_one(stream: ClientStream, outbox: &Arc<Outbox>, service: &Service<'_>, max_clients: usize) {
     let deadline = Some(Instant::now() + TIME_TO_ASK);
     let input = Stoppable::new(stream.clone(), service.stop.clone()).until(deadline);
@@ -360,13 +360,13 @@ fn read_one(stream: ClientStream, outbox: &Arc<Outbox>, service: &Service<'_>, m
     } else {
         let why = format!(
             "all {max_clients} places for clients are taken, and the one that is left is for a \
-             question at once; try again later, or start the node with a higher --max-clients"
+             query at once; try again later, or start the node with a higher --max-clients"
         );
         stream.refuse(&why, service.monitor.errors());
     }
 }
 
-/// True if there is a question, and nothing but questions.
+/// True if there is a query, and nothing but queries.
 fn only_asks(batch: &Batch) -> bool {
     let mut lines = batch.lines.iter();
     !batch.lines.is_empty() && lines.all(|line| matches!(line.body, Body::Query(_)))

@@ -3,20 +3,20 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::driver::{Answers, Deliver, Place};
+use crate::driver::{Deliver, Place, Replies};
 use crate::inspect::ProcessStats;
 use crate::node::lines::Lines;
 use crate::node::outbox::{Outbox, Part};
 use crate::protocol::Batch;
 use crate::store::DurableState;
 
-/// Some lines of a batch that wait for their answers, and the outbox that these go into.
+/// Some lines of a batch that wait for their replies, and the outbox that these go into.
 pub(super) struct LinesTicket {
     pub(super) batch: Arc<Batch>,
     /// Bytes that the whole batch takes, about.
     pub(super) batch_bytes: usize,
     pub(super) lines: Range<usize>,
-    /// Figures of the process when the question came that the lines end with, if they do.
+    /// Figures of the process when the query came that the lines end with, if they do.
     pub(super) process: Option<ProcessStats>,
     pub(super) outbox: Arc<Outbox>,
 }
@@ -30,7 +30,7 @@ impl Deliver for LinesTicket {
         Some(Arc::as_ptr(&self.outbox).addr())
     }
 
-    fn deliver(self: Box<Self>, answers: Answers, view: Option<DurableState>, place: Place) {
+    fn deliver(self: Box<Self>, replies: Replies, view: Option<DurableState>, place: Place) {
         let Self {
             batch,
             batch_bytes,
@@ -42,7 +42,7 @@ impl Deliver for LinesTicket {
             batch,
             batch_bytes,
             lines,
-            answers,
+            replies,
             process,
         };
         let part = Part::Lines {

@@ -3,15 +3,15 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::driver::Answers;
+use crate::driver::Replies;
 use crate::inspect::{ProcessStats, Query};
-use crate::node::query::Question;
+use crate::node::query::PendingQuery;
 use crate::protocol::{Addressee, Batch, Body, ReplyWriter};
 
 /// Replies are written as soon as they have this many bytes: while they are in the CPU's cache.
 pub(super) const WRITE_BYTES: usize = 128 << 10;
 
-/// Some lines of a batch, with their answers.
+/// Some lines of a batch, with their replies.
 #[derive(Debug)]
 pub(super) struct Lines {
     pub(super) batch: Arc<Batch>,
@@ -19,7 +19,7 @@ pub(super) struct Lines {
     pub(super) batch_bytes: usize,
     pub(super) lines: Range<usize>,
     /// Of each line that is a request to the processor.
-    pub(super) answers: Answers,
+    pub(super) replies: Replies,
     /// Figures of the process when the query came that the lines end with, if they do.
     pub(super) process: Option<ProcessStats>,
 }
@@ -36,43 +36,43 @@ impl Lines {
     /// Bytes of memory that they take, about.
     pub(super) fn bytes(&self) -> usize {
         let all = self.batch.lines.len().max(1);
-        self.batch_bytes * self.lines.len() / all + self.answers.more_bytes()
+        self.batch_bytes * self.lines.len() / all + self.replies.more_bytes()
     }
 
-    /// Appends the replies, and returns the question that is left to be answered after them. Calls
+    /// Appends the replies, and returns the query that is left to be answered after them. Calls
     /// `write` whenever there is as much to write as is written at once.
     pub(super) fn spell<E>(
         self,
         writer: &mut ReplyWriter,
         out: &mut Vec<u8>,
         mut write: impl FnMut(&mut Vec<u8>) -> Result<(), E>,
-    ) -> Result<Option<Question>, E> {
+    ) -> Result<Option<PendingQuery>, E> {
         let Batch { text, lines } = &*self.batch;
-        let mut answers = self.answers.into_iter();
+        let mut replies = self.replies.into_iter();
         let mut process = self.process;
-        let mut question = None;
+        let mut pending = None;
         for line in &lines[self.lines] {
             let src = line.src.map(|src| src.of(text));
             let msg_id = line.msg_id;
             let to = Addressee { src, msg_id };
             if let Some(request) = line.body.request(text) {
-                let answer = answers.next().expect("every request has been answered");
-                writer.answer(out, to, &request, &answer);
+                let answer = replies.next().expect("every request has been answered");
+                writer.reply(out, to, &request, &answer);
             } else if let Body::Query(query) = &line.body {
-                // A question without a number gets no answer.
+                // A query without a number gets no answer.
                 let Some(msg_id) = msg_id else { continue };
-                question = process.take().map(|process| Question {
+                pending = process.take().map(|process| PendingQuery {
                     query: Query::clone(query),
-                    to: writer.answer_later(src, msg_id),
+                    to: writer.reply_later(src, msg_id),
                     process,
                 });
             } else {
-                writer.answer_line(out, to, &line.body, text);
+                writer.reply_to_line(out, to, &line.body, text);
             }
             if out.len() >= WRITE_BYTES {
                 write(out)?;
             }
         }
-        Ok(question)
+        Ok(pending)
     }
 }

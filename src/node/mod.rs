@@ -7,7 +7,7 @@
 //!
 //! The two stages in the middle are a [`Handle`]'s, which others may share. Clients
 //! of the control socket have a thread each that reads, decodes and applies, and one that writes:
-//! turns order what all of them request. Each of their questions is answered on a thread of its
+//! turns order what all of them request. Each of their queries is answered on a thread of its
 //! own.
 //!
 //! While one group is persisted, the next is applied and the one after it decoded. Replies leave

@@ -15,8 +15,8 @@ use crate::node::Stop;
 use crate::node::lines::Lines;
 use crate::store::DurableState;
 
-/// What a question that waits counts for.
-const QUESTION_BYTES: usize = 64 << 10;
+/// What a query that waits counts for.
+const QUERY_BYTES: usize = 64 << 10;
 
 /// How often a wait looks whether it should go on.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -38,7 +38,7 @@ impl Part {
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Lines { lines, state, .. } => {
-                lines.bytes() + state.as_ref().map_or(0, |_| QUESTION_BYTES)
+                lines.bytes() + state.as_ref().map_or(0, |_| QUERY_BYTES)
             }
             Self::Rest(bytes) => *bytes,
         }

@@ -17,7 +17,7 @@ const ONE_ANSWER: Duration = Duration::from_secs(2);
 
 /// What a client gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum PlaceKind {
     /// A place to ask and request what it wants.
     Normal,
     /// The place that is kept for one answer.
@@ -29,7 +29,7 @@ pub(super) enum Kind {
 /// A place that is taken until this is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
-    kind: Kind,
+    kind: PlaceKind,
     taken_at: Instant,
     backlog: Arc<Backlog>,
     /// Counts the client; one that is this process itself is not counted.
@@ -57,30 +57,30 @@ impl<'a> Places<'a> {
 
     /// The place that another client gets, if one is free. A client that takes no replies may be
     /// dropped for it.
-    pub(super) fn find(&mut self) -> Option<Kind> {
+    pub(super) fn find(&mut self) -> Option<PlaceKind> {
         self.taken.retain(|place| place.strong_count() > 0);
-        let has_free = self.of(Kind::Normal).count() < self.max_clients;
-        if has_free || self.drop_one(Kind::Normal) {
-            return Some(Kind::Normal);
+        let has_free = self.of(PlaceKind::Normal).count() < self.max_clients;
+        if has_free || self.drop_one(PlaceKind::Normal) {
+            return Some(PlaceKind::Normal);
         }
-        let is_kept = self.of(Kind::ForOneAnswer).next().is_none();
-        (is_kept || self.drop_one(Kind::ForOneAnswer)).then_some(Kind::ForOneAnswer)
+        let is_kept = self.of(PlaceKind::ForOneAnswer).next().is_none();
+        (is_kept || self.drop_one(PlaceKind::ForOneAnswer)).then_some(PlaceKind::ForOneAnswer)
     }
 
     /// Whether the place that is kept was taken so lately that it is worth a wait: its client may
     /// have its answer already, and just be ending.
     pub(super) fn is_one_free_soon(&self) -> bool {
-        let mut kept = self.of(Kind::ForOneAnswer);
+        let mut kept = self.of(PlaceKind::ForOneAnswer);
         kept.any(|place| place.taken_at.elapsed() < ONE_ANSWER)
     }
 
     /// Places of a kind that are taken, but for those whose clients are being dropped.
-    fn of(&self, kind: Kind) -> impl Iterator<Item = Arc<Place>> {
+    fn of(&self, kind: PlaceKind) -> impl Iterator<Item = Arc<Place>> {
         let taken = self.taken.iter().filter_map(Weak::upgrade);
         taken.filter(move |place| place.kind == kind && !place.backlog.is_dropped())
     }
 
-    fn drop_one(&self, kind: Kind) -> bool {
+    fn drop_one(&self, kind: PlaceKind) -> bool {
         let slowest = self
             .of(kind)
             .max_by_key(|place| place.backlog.blocked_for());
@@ -91,8 +91,8 @@ impl<'a> Places<'a> {
     }
 
     /// Has a client take a place.
-    pub(super) fn take(&mut self, kind: Kind, backlog: &Arc<Backlog>) -> Arc<Place> {
-        let counted = (kind != Kind::Own).then(|| Arc::clone(self.clients));
+    pub(super) fn take(&mut self, kind: PlaceKind, backlog: &Arc<Backlog>) -> Arc<Place> {
+        let counted = (kind != PlaceKind::Own).then(|| Arc::clone(self.clients));
         let place = Arc::new(Place {
             kind,
             taken_at: Instant::now(),

@@ -1,4 +1,4 @@
-//! Questions of clients, and how they are answered from what is durable.
+//! Queries of clients, and how they are answered from what is durable.
 
 use std::io;
 use std::thread;
@@ -6,14 +6,14 @@ use std::thread;
 use crate::error::StorageError;
 use crate::inspect::{InspectError, ProcessStats, Query, View};
 use crate::node::yield_to_others;
-use crate::protocol::AnswerWriter;
+use crate::protocol::QueryReplies;
 use crate::store::DurableState;
 
-/// A question with how it is answered, and the figures of the process when it came.
+/// A query with how it is answered, and the figures of the process when it came.
 #[derive(Debug)]
-pub(super) struct Question {
+pub(super) struct PendingQuery {
     pub(super) query: Query,
-    pub(super) to: AnswerWriter,
+    pub(super) to: QueryReplies,
     pub(super) process: ProcessStats,
 }
 
@@ -35,8 +35,8 @@ impl From<StorageError> for Ended {
     }
 }
 
-impl Question {
-    /// Answers the question on a thread that only has the time which the others leave: priority
+impl PendingQuery {
+    /// Replies the query on a thread that only has the time which the others leave: priority
     /// that was given away is not had back. Calls `line` with the parts of each line.
     pub(super) fn answer(
         self,
@@ -55,7 +55,7 @@ impl Question {
         })
     }
 
-    /// Answers the question, record by record.
+    /// Replies the query, record by record.
     fn answer_here(
         self,
         state: DurableState,

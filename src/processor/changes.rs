@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::store::{Checkpoint, Move, Release};
+use crate::store::{Checkpoint, Release, Switch};
 
 /// What the requests since the last group have changed, beside events. The flags say which parts of
 /// the state have to be written.
@@ -15,7 +15,7 @@ pub(super) struct Changes {
     /// Saved ones; `None` for those that are deleted.
     pub(super) checkpoints: BTreeMap<String, Option<Checkpoint>>,
     pub(super) releases: Vec<Release>,
-    pub(super) moves: Vec<Move>,
+    pub(super) switches: Vec<Switch>,
     /// Bytes that the sets of the checkpoints and releases take, about.
     pub(super) set_bytes: usize,
 }
@@ -23,7 +23,7 @@ pub(super) struct Changes {
 impl Changes {
     /// How many records they write beside events.
     pub(super) fn controls(&self) -> usize {
-        self.checkpoints.len() + self.releases.len() + self.moves.len()
+        self.checkpoints.len() + self.releases.len() + self.switches.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {

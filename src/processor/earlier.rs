@@ -12,7 +12,7 @@ pub(super) type OtherWord = Option<Box<str>>;
 
 /// The earlier positions of an event id.
 #[derive(Debug, Default)]
-pub(super) struct Twins {
+pub(super) struct Earlier {
     /// Of the one that is in the timeline, if one is.
     pub(super) present: Option<OtherWord>,
     /// Whether the output of one of them is settled.
@@ -21,7 +21,7 @@ pub(super) struct Twins {
     pub(super) released: Option<OtherWord>,
 }
 
-impl Twins {
+impl Earlier {
     pub(super) fn add(&mut self, state: &State, position: Position, other_word: OtherWord) {
         self.is_settled |= state.settled.contains(position);
         if state.timeline.contains(position) {

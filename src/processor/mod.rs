@@ -1,8 +1,8 @@
 //! The one place of order: deduplicate, apply, collect what must be written, answer.
 //!
 //! This file accepts events and saves checkpoints. [`prepared`] works out ahead what it can of a
-//! request, [`twins`] finds the earlier positions of an event id, [`release`] releases outputs,
-//! [`moves`] goes from one timeline to another, and [`rebuild`] takes a state over from elsewhere.
+//! request, [`search`] finds the earlier positions of an event id, [`release`] releases outputs,
+//! [`switches`] goes from one timeline to another, and [`rebuild`] takes a state over from elsewhere.
 //! [`changes`] are collected for the next group.
 //!
 //! A [`Processor`] applies requests in memory, ahead of the disk, and hands out what they change
@@ -12,23 +12,23 @@
 
 mod changes;
 mod earlier;
-mod moves;
 mod prepared;
 mod rebuild;
 mod release;
+mod search;
 mod snapshots;
 pub(crate) mod statistics;
-mod twins;
+mod switches;
 
 use crossbeam_channel::Receiver;
 use tracing::warn;
 
 use crate::error::StorageError;
-use crate::index::{Index, Loaded};
+use crate::index::{Index, TablePart};
 use crate::journal::{Journal, walk_fingerprints};
 use crate::processor::snapshots::Snapshots;
 use crate::processor::statistics::Statistics;
-use crate::request::{Answer, Outcome, Refusal, Reply, Request};
+use crate::request::{Outcome, Refusal, Reply, Request};
 use crate::state::State;
 use crate::state::counts::{Counts, word_hash};
 use crate::state::position::Position;
@@ -41,7 +41,7 @@ use changes::Changes;
 use earlier::{OtherWord, Replay};
 use prepared::Event;
 pub(crate) use prepared::{Preparation, Preparer};
-pub(crate) use rebuild::{Rebuild, Rest};
+pub(crate) use rebuild::{Rebuild, StateParts};
 
 /// A transaction of more control requests than this would hold much of sled's garbage: it keeps
 /// about 1 KB a write until the commit ends.
@@ -87,7 +87,7 @@ impl Processor {
             last_committed_at_ms: scalars.last_committed_at_ms,
             autocommit: scalars.autocommit,
             outputs: scalars.outputs,
-            moves: scalars.moves,
+            switches: scalars.switches,
             source: scalars.source.clone(),
             committed_source: scalars.committed_source.clone(),
         };
@@ -105,7 +105,7 @@ impl Processor {
             statistics: Statistics::default(),
         };
         let timeline = processor.state.timeline.up_to(head);
-        processor.move_counts(&PositionSet::default(), &timeline)?;
+        processor.fold_counts(&PositionSet::default(), &timeline)?;
         processor.check_counts(scalars.counts_digest)?;
         processor.state.pending = processor.state.settled.missing_of(&timeline).len();
         Ok(processor)
@@ -141,7 +141,7 @@ impl Processor {
     }
 
     /// Parts of the index that have been read and wait to be taken in, right after a start.
-    pub(crate) fn loading(&self) -> Option<&Receiver<Loaded>> {
+    pub(crate) fn loading(&self) -> Option<&Receiver<TablePart>> {
         self.index.loading()
     }
 
@@ -166,7 +166,7 @@ impl Processor {
         request: &Request<'_>,
         preparation: &Preparation,
         receipt: Receipt,
-    ) -> Result<Option<Answer>, StorageError> {
+    ) -> Result<Option<Result<Reply, Refusal>>, StorageError> {
         if let Err(refusal) = self.check(request) {
             return Ok(Some(Err(refusal)));
         }
@@ -214,8 +214,8 @@ impl Processor {
     pub(crate) fn apply_prepared(
         &mut self,
         preparation: &Preparation,
-    ) -> Result<Option<Answer>, StorageError> {
-        let Some(event) = preparation.whole_event() else {
+    ) -> Result<Option<Result<Reply, Refusal>>, StorageError> {
+        let Some(event) = preparation.decoded_event() else {
             return Ok(None);
         };
         match self.check_space() {
@@ -243,7 +243,7 @@ impl Processor {
     }
 
     fn process(&mut self, event: &Event<'_>) -> Result<Reply, StorageError> {
-        let twins = self.twins(event)?;
+        let twins = self.find_earlier(event)?;
         if let Some(other_word) = twins.present {
             self.commit_after_event();
             return Ok(self.duplicate(event, other_word));
@@ -334,7 +334,7 @@ impl Processor {
         Reply::CheckpointSaved
     }
 
-    fn delete_checkpoint(&mut self, name: &str) -> Result<Answer, StorageError> {
+    fn delete_checkpoint(&mut self, name: &str) -> Result<Result<Reply, Refusal>, StorageError> {
         if self.reader.checkpoint(name)?.is_none() {
             return Ok(Err(unknown_checkpoint(name)));
         }
@@ -389,7 +389,7 @@ impl Processor {
                 source: state.source.clone(),
                 committed_source: state.committed_source.clone(),
                 counts_digest: state.counts.digest(),
-                moves: state.moves,
+                switches: state.switches,
             },
             scalars_changed: changes.scalars,
             blocks: self.journal.take_unwritten(),
@@ -400,7 +400,7 @@ impl Processor {
             absorbed: changes.absorbed.then(|| state.settled.absorbed.clone()),
             checkpoints: changes.checkpoints,
             releases: changes.releases,
-            moves: changes.moves,
+            switches: changes.switches,
             snapshots: self
                 .snapshots
                 .take_writes(&self.floor, self.journal.group())?,

@@ -89,7 +89,7 @@ impl Preparation {
 
     /// The event, if this is one whose id is a UUID and whose word is short: its lengths are
     /// allowed, and nobody has to look at the request.
-    pub(super) fn whole_event(&self) -> Option<Event<'_>> {
+    pub(super) fn decoded_event(&self) -> Option<Event<'_>> {
         let event = self.0.as_ref()?;
         let uuid = event.uuid?;
         let word = event.short_word.as_str();
@@ -138,11 +138,11 @@ mod tests {
             let event = preparation.event(event_id, word);
             assert_eq!((event.id, event.word), (EventId::new(event_id), word));
             let whole = preparation
-                .whole_event()
+                .decoded_event()
                 .map(|whole| (whole.id, whole.word));
             assert_eq!(whole, is_whole.then_some((event.id, word)), "{word:?}");
         }
         let other = preparer.prepare(&Request::Commit);
-        assert!(other.whole_event().is_none());
+        assert!(other.decoded_event().is_none());
     }
 }

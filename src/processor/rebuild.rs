@@ -11,11 +11,11 @@ use crate::state::position_set::PositionSet;
 use crate::state::settled::Settled;
 use crate::state::timeline::Timeline;
 use crate::store::bytes::entry::{Entry, EventId};
-use crate::store::{Checkpoint, LowSpace, Move, Release};
+use crate::store::{Checkpoint, LowSpace, Release, Switch};
 
 /// What a state has beside events, checkpoints, releases and moves.
 #[derive(Debug, Default)]
-pub(crate) struct Rest {
+pub(crate) struct StateParts {
     pub(crate) timeline: PositionSet,
     pub(crate) settled: Settled,
     pub(crate) autocommit: bool,
@@ -84,13 +84,13 @@ impl Rebuild<'_> {
     }
 
     /// Adds the next restore or rollback.
-    pub(crate) fn a_move(&mut self, made: Move) {
-        self.0.state.moves = made.number;
-        self.0.changes.moves.push(made);
+    pub(crate) fn switch(&mut self, made: Switch) {
+        self.0.state.switches = made.number;
+        self.0.changes.switches.push(made);
     }
 
     /// Adds the rest, once all events are there.
-    pub(crate) fn rest(&mut self, rest: Rest) {
+    pub(crate) fn rest(&mut self, rest: StateParts) {
         let head = self.0.journal.head();
         self.0.state.pending = rest.settled.missing_of(&rest.timeline).len();
         self.0.state.timeline = Timeline::new(rest.timeline, head.next());

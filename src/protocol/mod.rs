@@ -1,7 +1,7 @@
 //! The wire: one JSON object a line, in both directions. No other module knows JSON there.
 //!
 //! A *request* changes the state, a *query* is a request that changes nothing, and a *reply*
-//! answers a request. A *line* is one line of input.
+//! replies a request. A *line* is one line of input.
 //!
 //! One thread decodes lines in batches, and another one applies the requests. A decoded line
 //! refers to its batch's text by spans, so that an event costs no allocation as long as its line
@@ -21,4 +21,4 @@ mod shape;
 
 pub(crate) use batch::{Batch, BatchReader};
 pub(crate) use line::{Body, Line};
-pub(crate) use reply::{Addressee, AnswerWriter, ErrorCounts, ReplyWriter};
+pub(crate) use reply::{Addressee, ErrorCounts, QueryReplies, ReplyWriter};

@@ -58,7 +58,7 @@ impl<'de> Visitor<'de> for MembersVisitor {
         let mut members = Map::new();
         let mut repeated = None;
         while let Some(member) = map.next_key::<String>()? {
-            let kind = Kind::of(&member);
+            let kind = MemberKind::of(&member);
             if kind.is_none() && member != "type" {
                 map.next_value::<IgnoredAny>()?;
             } else if members.insert(member, map.next_value()?).is_some() {
@@ -71,7 +71,7 @@ impl<'de> Visitor<'de> for MembersVisitor {
 
 /// What a member of a query must be.
 #[derive(Debug, Clone, Copy)]
-struct Kind {
+struct MemberKind {
     member: &'static str,
     expected: &'static str,
     is_met_by: fn(&Value) -> bool,
@@ -80,27 +80,33 @@ struct Kind {
 /// The name of the member that is an output.
 const AFTER: &str = "after";
 
-const KINDS: [Kind; 11] = [
-    Kind::of_strings("checkpoint_id"),
-    Kind::of_strings("event_id"),
-    Kind::of_strings("word"),
-    Kind::of_strings("first"),
-    Kind::of_strings("second"),
-    Kind::of_strings("only"),
-    Kind::of_strings("prefix"),
-    Kind::new("from", NUMBER, Value::is_u64),
-    Kind::new("limit", NUMBER, Value::is_u64),
-    Kind::new(AFTER, "an output, which is an object", Value::is_object),
-    Kind::new("incidentals", "true or false", Value::is_boolean),
+const KINDS: [MemberKind; 11] = [
+    MemberKind::of_strings("checkpoint_id"),
+    MemberKind::of_strings("event_id"),
+    MemberKind::of_strings("word"),
+    MemberKind::of_strings("first"),
+    MemberKind::of_strings("second"),
+    MemberKind::of_strings("only"),
+    MemberKind::of_strings("prefix"),
+    MemberKind::new("from", NUMBER, Value::is_u64),
+    MemberKind::new("limit", NUMBER, Value::is_u64),
+    MemberKind::new(AFTER, "an output, which is an object", Value::is_object),
+    MemberKind::new("incidentals", "true or false", Value::is_boolean),
 ];
 
 /// What an output must have: the name of each member, and its kind under the name that a reply
 /// gives it.
-const OF_AN_OUTPUT: [(&str, Kind); 4] = [
-    ("offset", Kind::new("after.offset", NUMBER, Value::is_u64)),
-    ("event_id", Kind::of_strings("after.event_id")),
-    ("word", Kind::of_strings("after.word")),
-    ("count", Kind::new("after.count", NUMBER, Value::is_u64)),
+const OF_AN_OUTPUT: [(&str, MemberKind); 4] = [
+    (
+        "offset",
+        MemberKind::new("after.offset", NUMBER, Value::is_u64),
+    ),
+    ("event_id", MemberKind::of_strings("after.event_id")),
+    ("word", MemberKind::of_strings("after.word")),
+    (
+        "count",
+        MemberKind::new("after.count", NUMBER, Value::is_u64),
+    ),
 ];
 
 /// Says why a value is no output; `None` if it is one.
@@ -117,7 +123,7 @@ fn wrong_in_output(value: &Value) -> Option<Reason> {
     })
 }
 
-impl Kind {
+impl MemberKind {
     const fn new(member: &'static str, expected: &'static str, met: fn(&Value) -> bool) -> Self {
         Self {
             member,

@@ -7,7 +7,7 @@ use crate::error::StorageError;
 use crate::inspect::InspectError;
 use crate::inspect::json_text::{put_number, put_string};
 use crate::protocol::line::Body;
-use crate::request::{Answer, Outcome, Refusal, Reply, Request};
+use crate::request::{Outcome, Refusal, Reply, Request};
 use crate::state::counts::WordCount;
 
 /// What stands before the value of a member that is not the first.
@@ -127,22 +127,22 @@ impl ReplyWriter {
 
     /// Writes the reply to a request that the processor has carried out or refused. A request
     /// without a number gets a reply only if it was refused.
-    pub(crate) fn answer(
+    pub(crate) fn reply(
         &mut self,
         out: &mut Vec<u8>,
         to: Addressee<'_>,
         request: &Request<'_>,
-        answer: &Answer,
+        answer: &Result<Reply, Refusal>,
     ) {
         match answer {
             Err(refusal) => self.error(out, to, code_of(refusal), &refusal.to_string()),
             Ok(_) if to.msg_id.is_none() => {}
-            Ok(reply) => self.reply(out, to, request, reply),
+            Ok(reply) => self.carried_out(out, to, request, reply),
         }
     }
 
     /// Writes the reply to a request that the processor has carried out.
-    fn reply(
+    fn carried_out(
         &mut self,
         out: &mut Vec<u8>,
         to: Addressee<'_>,
@@ -188,7 +188,7 @@ impl ReplyWriter {
     }
 
     /// Writes the reply to a line that asks nothing of the processor.
-    pub(crate) fn answer_line(
+    pub(crate) fn reply_to_line(
         &mut self,
         out: &mut Vec<u8>,
         to: Addressee<'_>,
@@ -219,8 +219,8 @@ impl ReplyWriter {
     }
 
     /// Makes the writer of the replies to one query, which share one number of the node.
-    pub(crate) fn answer_later(&mut self, src: Option<&str>, in_reply_to: u64) -> AnswerWriter {
-        let mut replies = AnswerWriter {
+    pub(crate) fn reply_later(&mut self, src: Option<&str>, in_reply_to: u64) -> QueryReplies {
+        let mut replies = QueryReplies {
             writer: self.clone(),
             src: src.map(str::to_owned),
             in_reply_to,
@@ -284,7 +284,7 @@ impl ReplyWriter {
 
 /// Writes the replies to one query: one for each record, and a last one.
 #[derive(Debug)]
-pub(crate) struct AnswerWriter {
+pub(crate) struct QueryReplies {
     writer: ReplyWriter,
     src: Option<String>,
     in_reply_to: u64,
@@ -292,7 +292,7 @@ pub(crate) struct AnswerWriter {
     after_record: Vec<u8>,
 }
 
-impl AnswerWriter {
+impl QueryReplies {
     /// Returns the parts of the reply that has a record, which is given as JSON.
     pub(crate) fn record<'a>(&'a self, record: &'a [u8]) -> [&'a [u8]; 3] {
         [&self.before_record, record, &self.after_record]
@@ -317,7 +317,7 @@ impl AnswerWriter {
                 ErrorCode::TemporarilyUnavailable
             }
             InspectError::Storage(_)
-            | InspectError::Unspeakable(_)
+            | InspectError::NotJson(_)
             | InspectError::Unwritten(_)
             | InspectError::Handle(_) => ErrorCode::Crash,
         };

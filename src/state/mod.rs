@@ -30,7 +30,7 @@ pub(crate) struct State {
     /// How many outputs have been released.
     pub(crate) outputs: u64,
     /// How many restores and rollbacks there have been.
-    pub(crate) moves: u64,
+    pub(crate) switches: u64,
     /// The source position of the state.
     pub(crate) source: Option<Vec<u8>>,
     /// The source position that the last commit of this timeline held.

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Loss, OpenError, StorageError};
 use crate::store::bytes::FORMAT_4;
 use crate::store::bytes::fingerprint::Fingerprints;
-use crate::store::bytes::record::{Format, HeadRecord};
+use crate::store::bytes::record::{FormatRecord, HeadRecord};
 use crate::store::database::Database;
 use crate::store::database::log::{DamagedPage, SledLog};
 use crate::store::database::trees::Trees;
@@ -36,7 +36,7 @@ const TRIES: usize = 3;
 /// A copy of a resting state directory's database, open for reading.
 pub(crate) struct RestingCopy {
     reader: Reader,
-    format: Format,
+    format: FormatRecord,
     /// The directory itself, and what was there beside the database.
     original: PathBuf,
     slots: [Option<Mark>; 2],

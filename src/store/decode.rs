@@ -9,8 +9,8 @@ use crate::state::settled::{Released, Settled};
 use crate::store::bytes::block::Block;
 use crate::store::bytes::fingerprint::Fingerprint;
 use crate::store::bytes::record::{
-    self, CheckpointRecord, Format, HeadRecord, RunRecord, Scalars, SetRecord, SnapshotRecord,
-    TreeDigest,
+    self, CheckpointRecord, FormatRecord, HeadRecord, RunRecord, Scalars, SetRecord,
+    SnapshotRecord, TreeDigest,
 };
 use crate::store::bytes::release_pack::{ReleasePack, StoredRelease};
 use crate::store::bytes::run::{RunHeader, RunNumber};
@@ -56,7 +56,7 @@ impl LiveSets {
 /// The scalars and the live sets, as they are stored.
 #[derive(Debug)]
 pub(crate) struct Stored {
-    pub(crate) format: Format,
+    pub(crate) format: FormatRecord,
     pub(crate) record: HeadRecord,
     pub(crate) sets: LiveSets,
 }
@@ -77,7 +77,7 @@ pub(super) fn run_key(run: RunNumber) -> [u8; 4] {
 /// The header of a run of the index; `None` if it was never finished.
 pub(super) fn run_header(trees: &Trees, run: RunNumber) -> Result<Option<RunHeader>, StorageError> {
     let what = format!("the header of run {} of the index", run.0);
-    let record: Option<RunRecord> = get(&trees[TreeName::Seen], run_key(run), &what)?;
+    let record: Option<RunRecord> = get(&trees[TreeName::Index], run_key(run), &what)?;
     Ok(record.map(|record| RunHeader {
         run,
         first: record.first,
@@ -113,7 +113,7 @@ fn get<T: serde::de::DeserializeOwned>(
 }
 
 /// What was fixed when the database was created; `None` if it is new.
-pub(super) fn format(trees: &Trees) -> Result<Option<Format>, StorageError> {
+pub(super) fn format(trees: &Trees) -> Result<Option<FormatRecord>, StorageError> {
     let what = "the record of the format";
     let Some(bytes) = trees[TreeName::Meta].get("format")? else {
         return Ok(None);
@@ -128,7 +128,7 @@ pub(super) fn format(trees: &Trees) -> Result<Option<Format>, StorageError> {
 /// # Errors
 ///
 /// [`OpenError::UnknownFormat`] if it does not.
-pub(super) fn check_format(format: &Format, path: &Path) -> Result<(), OpenError> {
+pub(super) fn check_format(format: &FormatRecord, path: &Path) -> Result<(), OpenError> {
     if format.format == FORMAT {
         return Ok(());
     }
@@ -245,9 +245,9 @@ pub(super) fn check_fit(
         scalars.outputs,
         pack.end() + open,
     )?;
-    let moves = trees[TreeName::Moves].last_up_to([u8::MAX; 8])?;
+    let moves = trees[TreeName::Switches].last_up_to([u8::MAX; 8])?;
     let moves = moves.map_or(Ok(0), |(key, _)| parse_number("a move's key", &key))?;
-    fits("the number of the last move", scalars.moves, moves)?;
+    fits("the number of the last move", scalars.switches, moves)?;
     for set in [&sets.closed, released.closed(), &sets.settled.absorbed] {
         check_within(set, scalars.position)?;
     }

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::StorageError;
 use crate::state::position::Position;
 use crate::store::bytes::record::{
-    self, CheckpointRecord, Digests, Format, HeadRecord, JournalSize, MoveRecord, RunRecord,
-    Scalars, SetRecord, SnapshotRecord, TreeDigest,
+    self, CheckpointRecord, Digests, FormatRecord, HeadRecord, JournalSize, RunRecord, Scalars,
+    SetRecord, SnapshotRecord, SwitchRecord, TreeDigest,
 };
 use crate::store::bytes::release_pack::{ReleasePack, StoredRelease};
 use crate::store::bytes::tree_name::TreeName;
@@ -35,7 +35,7 @@ struct Scalars4 {
     source: Option<Vec<u8>>,
     committed_source: Option<Vec<u8>>,
     counts_digest: u64,
-    moves: u64,
+    switches: u64,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -45,8 +45,8 @@ struct Digests4 {
     counts: TreeDigest,
     checkpoints: TreeDigest,
     commits: TreeDigest,
-    seen: TreeDigest,
-    moves: TreeDigest,
+    index: TreeDigest,
+    switches: TreeDigest,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -87,13 +87,13 @@ type Entries = Vec<(Vec<u8>, Vec<u8>)>;
 /// [`StorageError`] if it cannot be read, or is not what was written.
 pub(super) fn upgrade(trees: &Trees) -> Result<(), StorageError> {
     let head: HeadRecord4 = meta_record(trees, "head")?;
-    let format: Format = meta_record(trees, "format")?;
+    let format: FormatRecord = meta_record(trees, "format")?;
     check_digests(trees, &head.digests)?;
     let log = Log::read(trees, &head)?;
     let last_committed_at_ms = log.last_committed_at_ms;
     let digests = write_again(trees, &head.digests, log)?;
     let head = head_again(head, last_committed_at_ms, digests);
-    let format = Format {
+    let format = FormatRecord {
         format: FORMAT,
         ..format
     };
@@ -117,8 +117,8 @@ fn check_digests(trees: &Trees, digests: &Digests4) -> Result<(), StorageError> 
         (TreeName::Sets, &digests.sets),
         (TreeName::Counts, &digests.counts),
         (TreeName::Checkpoints, &digests.checkpoints),
-        (TreeName::Seen, &digests.seen),
-        (TreeName::Moves, &digests.moves),
+        (TreeName::Index, &digests.index),
+        (TreeName::Switches, &digests.switches),
     ] {
         check_digest(&trees[name], digest)?;
     }
@@ -128,8 +128,8 @@ fn check_digests(trees: &Trees, digests: &Digests4) -> Result<(), StorageError> 
 /// Writes every record that is another in format 5, and returns the digests that are then right.
 fn write_again(trees: &Trees, digests: &Digests4, log: Log) -> Result<Digests, StorageError> {
     let checkpoints = checkpoints(trees, &log)?;
-    let moves = records_again::<MoveRecord>(trees, TreeName::Moves, |_| true)?;
-    let runs = records_again::<RunRecord>(trees, TreeName::Seen, |key| key.len() == 4)?;
+    let switches = records_again::<SwitchRecord>(trees, TreeName::Switches, |_| true)?;
+    let runs = records_again::<RunRecord>(trees, TreeName::Index, |key| key.len() == 4)?;
     let is_header = |key: &[u8]| key.ends_with(&[0; 4]);
     let snapshots = records_again::<SnapshotRecord>(trees, TreeName::Counts, is_header)?;
     let mut new = Digests {
@@ -139,8 +139,8 @@ fn write_again(trees: &Trees, digests: &Digests4, log: Log) -> Result<Digests, S
     };
     for (name, entries, digest) in [
         (TreeName::Checkpoints, checkpoints, &mut new.checkpoints),
-        (TreeName::Moves, moves, &mut new.moves),
-        (TreeName::Seen, runs, &mut new.seen),
+        (TreeName::Switches, switches, &mut new.switches),
+        (TreeName::Index, runs, &mut new.index),
         (TreeName::Counts, snapshots, &mut new.counts),
         (TreeName::Releases, log.packs, &mut new.releases),
     ] {
@@ -169,7 +169,7 @@ fn head_again(head: HeadRecord4, last_committed_at_ms: u64, digests: Digests) ->
             source: scalars.source,
             committed_source: scalars.committed_source,
             counts_digest: scalars.counts_digest,
-            moves: scalars.moves,
+            switches: scalars.switches,
         },
         digests,
         journal: head.journal,

@@ -6,7 +6,7 @@ use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
 use crate::store::bytes::block::Block;
 use crate::store::bytes::counts::CountsBlock;
-use crate::store::bytes::record::{MoveRecord, Scalars};
+use crate::store::bytes::record::{Scalars, SwitchRecord};
 use crate::store::bytes::run::{RunBlock, RunHeader, RunKey};
 use crate::store::release::Release;
 
@@ -25,10 +25,10 @@ pub(crate) struct Checkpoint {
 
 /// A restore or a rollback.
 #[derive(Debug, Clone)]
-pub(crate) struct Move {
+pub(crate) struct Switch {
     pub(crate) number: u64,
     /// What it did, and when.
-    pub(crate) record: MoveRecord,
+    pub(crate) record: SwitchRecord,
 }
 
 /// What a counts snapshot covers.
@@ -100,7 +100,7 @@ pub(crate) struct Group {
     /// Saved checkpoints; `None` for those that are deleted.
     pub(crate) checkpoints: BTreeMap<String, Option<Checkpoint>>,
     pub(crate) releases: Vec<Release>,
-    pub(crate) moves: Vec<Move>,
+    pub(crate) switches: Vec<Switch>,
     pub(crate) snapshots: SnapshotWrites,
     pub(crate) runs: RunWrites,
 }
@@ -127,7 +127,7 @@ impl Group {
             && self.absorbed.is_none()
             && self.checkpoints.is_empty()
             && self.releases.is_empty()
-            && self.moves.is_empty()
+            && self.switches.is_empty()
             && self.snapshots.is_empty()
             && self.runs.is_empty()
     }

@@ -13,7 +13,7 @@ use crate::store::bytes::block::{Block, walk_block};
 use crate::store::bytes::counts::decode_counts;
 use crate::store::bytes::entry::Entry;
 use crate::store::bytes::record::{
-    self, CheckpointRecord, Digests, Format, HeadRecord, Scalars, SetRecord, SnapshotRecord,
+    self, CheckpointRecord, Digests, FormatRecord, HeadRecord, Scalars, SetRecord, SnapshotRecord,
 };
 use crate::store::bytes::release_pack::ReleasePack;
 use crate::store::bytes::tree_name::TreeName;
@@ -22,7 +22,7 @@ use crate::store::decode::{
     self, FIRST_FREE_SET, LiveSets, Stored, counts_key, decode_block, fits, follows, gap, load_set,
     parse_counts_key, snapshot_record,
 };
-use crate::store::group::{Checkpoint, Move, SnapshotHeader};
+use crate::store::group::{Checkpoint, SnapshotHeader, Switch};
 
 /// How far the store is durable, as it advances.
 #[derive(Debug, Clone, Default)]
@@ -53,7 +53,7 @@ impl Durable {
 
 /// What was durable at one moment: the scalars, and a reader of the rest.
 pub(crate) struct DurableState {
-    pub(super) format: Format,
+    pub(super) format: FormatRecord,
     pub(super) record: HeadRecord,
     pub(super) reader: Reader,
 }
@@ -255,8 +255,8 @@ impl Reader {
     }
 
     /// Every restore and rollback, in order and without a gap.
-    pub(crate) fn moves(&self) -> impl Iterator<Item = Result<Move, StorageError>> + '_ {
-        self.trees[TreeName::Moves]
+    pub(crate) fn switches(&self) -> impl Iterator<Item = Result<Switch, StorageError>> + '_ {
+        self.trees[TreeName::Switches]
             .iter()
             .zip(1..)
             .map(|(entry, number)| {
@@ -267,7 +267,7 @@ impl Reader {
                     decode::parse_number("a move's key", &key)?,
                 )?;
                 let record = record::decode(&bytes, &format!("move {number}"))?;
-                Ok(Move { number, record })
+                Ok(Switch { number, record })
             })
     }
 

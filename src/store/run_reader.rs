@@ -33,7 +33,7 @@ impl Reader {
             runs.push(header);
         }
         let unfinished = decode::run_key(RunNumber(runs.len() as u32));
-        let left = self.trees()[TreeName::Seen].range(unfinished.as_slice()..);
+        let left = self.trees()[TreeName::Index].range(unfinished.as_slice()..);
         let left = left.map(|stored| parse(&stored?.0));
         Ok((runs, left.collect::<Result<_, _>>()?))
     }
@@ -95,7 +95,7 @@ impl Reader {
         mut on_entry: impl FnMut(Fingerprint, Position),
         mut on_block: impl FnMut(u64),
     ) -> Result<(), StorageError> {
-        let seen = &self.trees()[TreeName::Seen];
+        let seen = &self.trees()[TreeName::Index];
         let bound = |fingerprint| RunKey {
             run: run.run,
             fingerprint,

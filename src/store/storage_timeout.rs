@@ -15,14 +15,14 @@ pub struct StorageTimeout {
     /// default. An open may take longer, by a second for each 4 MB of the database.
     pub limit: Duration,
     /// What is done when a call takes longer.
-    pub then: WhenStuck,
+    pub then: OnTimeout,
 }
 
 impl Default for StorageTimeout {
     fn default() -> Self {
         Self {
             limit: Duration::from_secs(60),
-            then: WhenStuck::default(),
+            then: OnTimeout::default(),
         }
     }
 }
@@ -33,9 +33,9 @@ impl Default for StorageTimeout {
 /// [`Handle`](crate::Handle) fails with the error, and a program may end the process; nothing that
 /// was answered is lost by that.
 #[derive(Clone)]
-pub struct WhenStuck(Arc<dyn Fn(&StorageError) + Send + Sync>);
+pub struct OnTimeout(Arc<dyn Fn(&StorageError) + Send + Sync>);
 
-impl WhenStuck {
+impl OnTimeout {
     /// Does this, which may end the process.
     pub fn new(action: impl Fn(&StorageError) + Send + Sync + 'static) -> Self {
         Self(Arc::new(action))
@@ -46,14 +46,14 @@ impl WhenStuck {
     }
 }
 
-impl Default for WhenStuck {
+impl Default for OnTimeout {
     fn default() -> Self {
         Self::new(|error| error!("{error}"))
     }
 }
 
-impl fmt::Debug for WhenStuck {
+impl fmt::Debug for OnTimeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("WhenStuck")
+        f.write_str("OnTimeout")
     }
 }

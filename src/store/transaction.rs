@@ -8,7 +8,8 @@ use sled::{IVec, Transactional};
 use crate::error::StorageError;
 use crate::state::position_set::{PositionRange, PositionSet};
 use crate::store::bytes::record::{
-    self, CheckpointRecord, Format, HeadRecord, RunRecord, SetRecord, SnapshotRecord, TreeDigest,
+    self, CheckpointRecord, FormatRecord, HeadRecord, RunRecord, SetRecord, SnapshotRecord,
+    TreeDigest,
 };
 use crate::store::bytes::release_pack::{ReleasePack, StoredRelease};
 use crate::store::bytes::set_piece::{self, PieceKey};
@@ -16,7 +17,7 @@ use crate::store::bytes::tree_name::TreeName;
 use crate::store::database::failed;
 use crate::store::database::tree::Tree;
 use crate::store::database::trees::Trees;
-use crate::store::database::view::Views;
+use crate::store::database::view::DatabaseViews;
 use crate::store::decode::{self, ABSORBED_SET, CLOSED_SET, LiveSets, RELEASED_SET};
 use crate::store::group::{Checkpoint, Group, SnapshotHeader};
 use crate::store::release::{Release, ReleasedPositions};
@@ -42,7 +43,7 @@ impl Writes {
         self,
         tree: &Tree,
         mut digest: Option<&mut TreeDigest>,
-        views: &Views,
+        views: &DatabaseViews,
     ) -> Result<sled::Batch, StorageError> {
         let mut batch = sled::Batch::default();
         for (key, value) in self.0 {
@@ -67,7 +68,7 @@ impl Writes {
 
 impl Transaction {
     /// Takes in what is fixed when a database is created.
-    pub(super) fn put_format(&mut self, format: &Format) {
+    pub(super) fn put_format(&mut self, format: &FormatRecord) {
         self.insert(TreeName::Meta, "format", record::encode(format));
     }
 
@@ -112,9 +113,9 @@ impl Transaction {
         for release in &group.releases {
             self.put_release(release, pack, record);
         }
-        for made in &group.moves {
+        for made in &group.switches {
             let key = made.number.to_be_bytes();
-            self.insert(TreeName::Moves, key, record::encode(&made.record));
+            self.insert(TreeName::Switches, key, record::encode(&made.record));
         }
         self.put_runs(group);
         self.put_snapshots(trees, group, record)
@@ -124,7 +125,7 @@ impl Transaction {
     pub(super) fn apply(
         mut self,
         trees: &Trees,
-        views: &Views,
+        views: &DatabaseViews,
         record: &mut HeadRecord,
         action: &'static str,
     ) -> Result<(), StorageError> {
@@ -231,10 +232,10 @@ impl Transaction {
     fn put_runs(&mut self, group: &Group) {
         let writes = &group.runs;
         for key in &writes.removed {
-            self.remove(TreeName::Seen, key.bytes());
+            self.remove(TreeName::Index, key.bytes());
         }
         for block in &writes.blocks {
-            self.insert(TreeName::Seen, block.key.bytes(), block.bytes.clone());
+            self.insert(TreeName::Index, block.key.bytes(), block.bytes.clone());
         }
         if let Some(header) = &writes.finished {
             let stored = RunRecord {
@@ -245,7 +246,7 @@ impl Transaction {
                 digest: header.digest,
             };
             self.insert(
-                TreeName::Seen,
+                TreeName::Index,
                 decode::run_key(header.run),
                 record::encode(&stored),
             );

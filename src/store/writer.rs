@@ -13,11 +13,11 @@ use crate::state::position::Position;
 use crate::store::bytes::FORMAT;
 use crate::store::bytes::block::Groups;
 use crate::store::bytes::fingerprint::Fingerprints;
-use crate::store::bytes::record::{Format, HeadRecord, Scalars};
+use crate::store::bytes::record::{FormatRecord, HeadRecord, Scalars};
 use crate::store::bytes::release_pack::ReleasePack;
 use crate::store::bytes::tree_name::TreeName;
 use crate::store::database::trees::Trees;
-use crate::store::database::view::Views;
+use crate::store::database::view::DatabaseViews;
 use crate::store::database::{Database, failed};
 use crate::store::decode::{self, FIRST_FREE_SET, LiveSets, StoredHead};
 use crate::store::directory::generation::DATABASE;
@@ -69,7 +69,7 @@ pub(crate) struct Store {
     /// What was gone at the open, and accepted.
     loss: Option<Loss>,
     durable: Durable,
-    format: Format,
+    format: FormatRecord,
     record: HeadRecord,
     /// The last group that was a transaction when the database was opened.
     base: u64,
@@ -82,7 +82,7 @@ pub(crate) struct Store {
     flushed_bytes: u64,
     times: StoreTimes,
     reopen_bytes: u64,
-    views: Mutex<Views>,
+    views: Mutex<DatabaseViews>,
     /// Where the files of the database lie.
     folder: PathBuf,
     /// Dropped last: the lock is given up when sled is done with the files.
@@ -453,10 +453,10 @@ impl Store {
 }
 
 /// Writes what a new database begins with, and makes it durable.
-fn create(trees: &Trees, file: &File, options: &Options) -> Result<Format, StorageError> {
+fn create(trees: &Trees, file: &File, options: &Options) -> Result<FormatRecord, StorageError> {
     const ACTION: &str = "creating the database";
     let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), FORMAT);
-    let format = Format {
+    let format = FormatRecord {
         format: FORMAT,
         seed,
         fingerprint_bits: options.fingerprint_bits,
@@ -472,7 +472,7 @@ fn create(trees: &Trees, file: &File, options: &Options) -> Result<Format, Stora
     };
     let mut transaction = Transaction::default();
     transaction.put_format(&format);
-    transaction.apply(trees, &Views::default(), &mut record, ACTION)?;
+    transaction.apply(trees, &DatabaseViews::default(), &mut record, ACTION)?;
     flush(trees, ACTION)?;
     let _watched = trees.database.watchdog().watch(ACTION);
     file.sync_data().map_err(StorageError::Sync)?;
@@ -487,7 +487,7 @@ fn flush(trees: &Trees, action: &'static str) -> Result<u64, StorageError> {
     Ok(flushed as u64)
 }
 
-fn mark_of(format: &Format, record: &HeadRecord) -> Mark {
+fn mark_of(format: &FormatRecord, record: &HeadRecord) -> Mark {
     Mark {
         database: format.seed,
         group: record.group,

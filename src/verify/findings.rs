@@ -138,8 +138,8 @@ impl Findings {
     pub(super) fn finish(mut self) -> (Vec<Finding>, u64) {
         self.told.sort_by_key(|finding| finding.class);
         let all: u64 = self.of_class.values().sum();
-        let untold = all - self.told.len() as u64;
-        (self.told, untold)
+        let more_findings = all - self.told.len() as u64;
+        (self.told, more_findings)
     }
 }
 

@@ -108,7 +108,7 @@ impl Verification<'_> {
                     let twin = self.block_of(earlier, &mut ids.read)?;
                     if twin.cursor().seek(earlier)?.event_id == entry.event_id {
                         let twins = [earlier, position];
-                        self.check_twins(twins, parts);
+                        self.check_pair(twins, parts);
                         ids.pairs.add(twins, &parts.checkpoints, &parts.settled);
                     }
                 }
@@ -137,7 +137,7 @@ impl Verification<'_> {
 
     /// Checks two events of one id against the rules that keep the state from counting or releasing
     /// it twice.
-    fn check_twins(&mut self, twins: [Position; 2], parts: &Parts) {
+    fn check_pair(&mut self, twins: [Position; 2], parts: &Parts) {
         let [first, second] = twins;
         let both = |is_in: &dyn Fn(Position) -> bool| is_in(first) && is_in(second);
         let (are_in_state, are_released) = (

@@ -60,7 +60,7 @@ pub struct Report {
     /// What is wrong, the gravest first; at most ten of each class.
     pub findings: Vec<Finding>,
     /// How many findings there are beyond these.
-    pub untold: u64,
+    pub more_findings: u64,
 }
 
 impl Report {
@@ -73,11 +73,11 @@ impl Report {
     }
 
     fn with(self, findings: Findings) -> Self {
-        let (findings, untold) = findings.finish();
+        let (findings, more_findings) = findings.finish();
         Self {
             clean: findings.is_empty(),
             findings,
-            untold,
+            more_findings,
             ..self
         }
     }

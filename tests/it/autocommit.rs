@@ -58,7 +58,7 @@ fn outputs_are_released_without_a_commit_by_this_process_and_later_ones() {
     let stats = stats_of(&data_dir);
     assert_eq!(stats["autocommit"], true);
     assert_eq!(
-        (&stats["committed"], &stats["pending"]),
+        (&stats["released"], &stats["pending"]),
         (&3.into(), &0.into())
     );
     assert_eq!(stats["commits"], 0);

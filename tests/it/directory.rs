@@ -131,7 +131,7 @@ fn the_environment_names_the_directory_and_the_option_wins() {
     assert_eq!(finished.expect_quiet_success(), reply(1, false));
     assert_eq!(Snapshot::of(&of_environment), before);
 
-    let mut dump = with_environment(&["dump", "--only", "seen"]);
+    let mut dump = with_environment(&["dump", "--only", "events"]);
     let seen = run(&mut dump, "").expect_quiet_success();
     assert_eq!(seen.lines().count(), 1);
     let missing = home.path().join("missing");

@@ -18,9 +18,9 @@ const SECTIONS: [&str; 7] = [
     "counts",
     "checkpoints",
     "commits",
-    "moves",
+    "switches",
     "outputs",
-    "seen",
+    "events",
 ];
 
 #[test]

@@ -4,8 +4,8 @@ use crate::kit::scratch_dir;
 use exactly_once::inspect::{InspectError, Record, Section, View};
 use exactly_once::load;
 use exactly_once::{
-    Answer, Engine, Holder, MAX_EVENT_ID_BYTES, MAX_SOURCE_BYTES, OpenError, Options, Outcome,
-    Refusal, Reply, Request, StorageError,
+    Engine, Holder, MAX_EVENT_ID_BYTES, MAX_SOURCE_BYTES, OpenError, Options, Outcome, Refusal,
+    Reply, Request, StorageError,
 };
 use std::path::Path;
 use std::thread;
@@ -15,7 +15,7 @@ fn open(dir: &Path) -> Engine {
     Engine::open(dir, &Options::default()).expect("the directory can be opened")
 }
 
-fn submit(engine: &mut Engine, requests: &[Request<'_>]) -> Vec<Answer> {
+fn submit(engine: &mut Engine, requests: &[Request<'_>]) -> Vec<Result<Reply, Refusal>> {
     engine
         .submit(requests, SystemTime::now())
         .expect("the storage works")
@@ -39,14 +39,14 @@ fn advance(source: &str) -> Request<'_> {
     }
 }
 
-fn accepted(count: u64) -> Answer {
+fn accepted(count: u64) -> Result<Reply, Refusal> {
     Ok(Reply::Processed {
         count,
         outcome: Outcome::Accepted,
     })
 }
 
-fn duplicate(count: u64) -> Answer {
+fn duplicate(count: u64) -> Result<Reply, Refusal> {
     Ok(Reply::Processed {
         count,
         outcome: Outcome::Duplicate,
@@ -229,8 +229,8 @@ fn times_come_from_the_caller_and_are_only_shown() {
     let view = View::open(dir.path()).expect("there is a state");
     let mut times = Vec::new();
     let read = view.records(Section::Checkpoints, true, |record| {
-        if let Record::Checkpoint { created_at_ms, .. } = record {
-            times.push(*created_at_ms);
+        if let Record::Checkpoint(checkpoint) = record {
+            times.push(checkpoint.created_at_ms);
         }
         Ok::<(), StorageError>(())
     });
@@ -345,7 +345,7 @@ fn an_open_engine_says_what_is_durable_and_its_views_stay_as_they_are() {
     });
     read.expect("they can be read");
     assert_eq!(outputs, [(1, "e2".to_owned()), (2, "e3".to_owned())]);
-    assert_eq!(after.stats().expect("it can be read").moves, 1);
+    assert_eq!(after.stats().expect("it can be read").switches, 1);
     // A dump of an open directory is one that can be loaded.
     let mut dump = Vec::new();
     after.dump(&mut dump).expect("it can be read");

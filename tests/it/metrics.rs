@@ -97,7 +97,7 @@ fn the_metrics_file_has_the_last_figures_when_the_process_is_gone() {
         ("accepted_total", EVENTS),
         ("events", EVENTS),
         ("position_total", EVENTS),
-        ("committed_outputs_total", EVENTS),
+        ("released_outputs_total", EVENTS),
         ("commits_total", 1),
         ("clients", 0),
     ] {

@@ -109,7 +109,7 @@ pub struct Oracle {
     /// Whether a commit, which has no answer, follows each event.
     autocommit: bool,
     /// The offsets of the outputs that such a commit released.
-    untold: Vec<usize>,
+    more_findings: Vec<usize>,
 }
 
 impl Oracle {
@@ -195,7 +195,7 @@ impl Oracle {
         if self.autocommit {
             let first = self.log.len();
             self.release();
-            self.untold.extend(first..self.log.len());
+            self.more_findings.extend(first..self.log.len());
         }
     }
 
@@ -258,8 +258,8 @@ impl Oracle {
     }
 
     /// The offsets of the outputs that no commit of a request released.
-    pub fn untold(&self) -> &[usize] {
-        &self.untold
+    pub fn more_findings(&self) -> &[usize] {
+        &self.more_findings
     }
 
     /// The checkpoints in byte order of their names.

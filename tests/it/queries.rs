@@ -26,11 +26,11 @@ struct Released {
 #[serde(deny_unknown_fields)]
 struct Found {
     event_id: String,
-    seen: bool,
+    in_state: bool,
     position: Option<u64>,
     word: Option<String>,
     count: Option<u64>,
-    committed: bool,
+    released: bool,
 }
 
 /// Requests that leave events in several timelines, with several commits, and pending ones.
@@ -127,11 +127,11 @@ fn get_finds_what_the_state_has_of_an_id_and_of_a_word() {
         let shown = run_on("get", &data_dir, &[&id]).expect_quiet_success();
         let found: Found = record_in(&shown);
         assert_eq!(found.word.as_deref(), oracle.word_of(&id), "{shown}");
-        assert_eq!(found.seen, oracle.word_of(&id).is_some(), "{shown}");
-        assert_eq!(found.committed, oracle.is_released(&id), "{shown}");
+        assert_eq!(found.in_state, oracle.word_of(&id).is_some(), "{shown}");
+        assert_eq!(found.released, oracle.is_released(&id), "{shown}");
         assert_eq!(found.event_id, id);
         assert_eq!(
-            found.seen,
+            found.in_state,
             found.position.is_some() && found.count.is_some()
         );
         positions.extend(found.position.zip(found.count));
@@ -140,7 +140,7 @@ fn get_finds_what_the_state_has_of_an_id_and_of_a_word() {
         let is_in_state = record["in_state"].as_bool().expect("it says so");
         is_in_state.then(|| record["position"].as_u64().expect("a number"))
     };
-    let dumped = run_on("dump", &data_dir, &["--only", "seen"]).expect_records();
+    let dumped = run_on("dump", &data_dir, &["--only", "events"]).expect_records();
     let dumped: Vec<u64> = dumped.iter().filter_map(seen).collect();
     let mut found: Vec<u64> = positions.iter().map(|(position, _)| *position).collect();
     found.sort_unstable();

@@ -181,7 +181,7 @@ fn a_rollback_waits_for_no_group() {
             .parse::<u64>()
             .expect("it is a number")
     };
-    assert_eq!((value("moves"), value("events")), (TURNS, 1));
+    assert_eq!((value("switches"), value("events")), (TURNS, 1));
     let groups = value("groups");
     assert!(groups < TURNS / 10, "{groups} groups");
 }

@@ -183,10 +183,10 @@ fn a_view_shows_one_moment_while_others_go_on() {
                 let counts = view.counts().expect("they can be read");
                 assert_eq!(counts.len(), 1);
                 assert_eq!((&*counts[0].word, counts[0].count), ("a", 300));
-                assert!(view.event("e7").expect("it can be read").seen);
-                assert!(!view.event("later-1").expect("it can be read").seen);
+                assert!(view.event("e7").expect("it can be read").in_state);
+                assert!(!view.event("later-1").expect("it can be read").in_state);
                 assert_eq!(view.checkpoints().count(), 0);
-                assert_eq!(view.stats().expect("it can be read").committed, 0);
+                assert_eq!(view.stats().expect("it can be read").released, 0);
             }
         });
     });

@@ -40,10 +40,10 @@ fn check(stats: &Value, oracle: &Oracle) {
     let counted: u64 = oracle.counts().values().sum();
     assert_eq!(stats["events"], counted);
     assert_eq!(stats["pending"], oracle.pending().len());
-    assert_eq!(stats["committed"], oracle.log().len());
+    assert_eq!(stats["released"], oracle.log().len());
     assert_eq!(stats["commits"], oracle.commit_sizes().len());
     assert_eq!(stats["checkpoints"], oracle.checkpoints().count());
-    assert_eq!(stats["moves"], 1);
+    assert_eq!(stats["switches"], 1);
     assert_eq!(
         stats["position"],
         30 + 10 + 5,
@@ -58,7 +58,7 @@ fn check(stats: &Value, oracle: &Oracle) {
     };
     assert_eq!(entries("checkpoints"), 2);
     assert_eq!(entries("releases"), 1);
-    assert_eq!(entries("moves"), 1);
+    assert_eq!(entries("switches"), 1);
     assert!(entries("journal") > 0);
     let bytes: u64 = trees.iter().filter_map(|tree| tree["bytes"].as_u64()).sum();
     assert!(
@@ -172,7 +172,7 @@ fn prometheus_reads_the_same_figures() {
     let counted: u64 = oracle.counts().values().sum();
     for (name, expected) in [
         ("events", counted as f64),
-        ("committed_outputs_total", oracle.log().len() as f64),
+        ("released_outputs_total", oracle.log().len() as f64),
         ("accepted_total", 45.0),
         ("duplicates_total", 11.0),
         ("conflicts_total", 1.0),

@@ -128,7 +128,7 @@ fn watched_figures_are_drawn_over_those_before() {
             let last = text.rsplit(CLEAR).next().unwrap_or_default();
             let lines = || last.lines().map(str::trim);
             // The last line of all, so that none is on its way any more.
-            let is_whole = last.ends_with('\n') && lines().any(|line| line.starts_with("moves"));
+            let is_whole = last.ends_with('\n') && lines().any(|line| line.starts_with("switches"));
             is_whole
                 && lines().any(|line| {
                     line.strip_prefix("durable position")

@@ -194,7 +194,7 @@ fn a_part_of_a_dump_is_refused() {
     let (data_dir, copy) = (home.path().join("data"), home.path().join("copy"));
     made(&data_dir);
     for part in [
-        &["--only", "seen"][..],
+        &["--only", "events"][..],
         &["--only", "meta"],
         &["--limit", "3"],
     ] {
@@ -252,7 +252,7 @@ fn a_backup_of_a_live_directory_is_the_state_of_one_moment() {
         let events = report["events"].as_u64().expect("a number");
         assert!(events <= sent, "round {round}: {report}");
         // One source in order: what is there is a prefix.
-        let seen = dump_of(&copy, &["--only", "seen"]);
+        let seen = dump_of(&copy, &["--only", "events"]);
         for (line, number) in seen.lines().zip(0..) {
             assert!(
                 line.contains(&format!("\"event_id\":\"e{number}\"")),

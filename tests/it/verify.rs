@@ -34,7 +34,7 @@ struct Report {
     snapshots: u64,
     runs: u64,
     findings: Vec<Finding>,
-    untold: u64,
+    more_findings: u64,
 }
 
 #[derive(Debug, Deserialize, PartialEq, Eq)]
@@ -159,7 +159,7 @@ fn a_sound_directory_is_clean_and_no_byte_of_it_changes() {
         snapshots: found.snapshots,
         runs: found.runs,
         findings: Vec::new(),
-        untold: 0,
+        more_findings: 0,
     };
     assert_eq!(found, expected);
 }

@@ -16,7 +16,7 @@ use crate::cli::state::{StateArgs, either};
 use crate::cli::status::WrongArguments;
 use crate::cli::streams::json_lines::{print_line, write_record};
 use crate::cli::streams::stdout;
-use crate::cli::streams::table::{Format, Kind, Sheet};
+use crate::cli::streams::table::{OutputFormat, RecordKind, Sheet};
 use change::Change;
 
 /// Show the saved checkpoints, how they differ and what led to them; save, restore, delete them
@@ -157,25 +157,25 @@ struct LookArgs {
     state: StateArgs,
     /// JSON lines for machines, or tables for people
     #[arg(long, default_value = "jsonl")]
-    format: Format,
+    format: OutputFormat,
 }
 
 impl LookArgs {
-    fn show(&self, query: &Query, kinds: &[Kind]) -> anyhow::Result<()> {
+    fn show(&self, query: &Query, kinds: &[RecordKind]) -> anyhow::Result<()> {
         let mut sheet = Sheet::new(self.format, kinds)?;
         self.state.answer(query, |record| sheet.add(record))?;
         Ok(sheet.end()?)
     }
 }
 
-const LISTED: &[Kind] = &[Kind::new("checkpoint", "checkpoints")];
-const SHOWN: &[Kind] = &[
-    Kind::new("checkpoint", "checkpoint"),
-    Kind::new("count", "counts"),
+const LISTED: &[RecordKind] = &[RecordKind::new("checkpoint", "checkpoints")];
+const SHOWN: &[RecordKind] = &[
+    RecordKind::new("checkpoint", "checkpoint"),
+    RecordKind::new("count", "counts"),
 ];
-const DIFFERING: &[Kind] = &[
-    Kind::new("events", "events"),
-    Kind::new("count_differs", "counts that differ"),
+const DIFFERING: &[RecordKind] = &[
+    RecordKind::new("events", "events"),
+    RecordKind::new("count_differs", "counts that differ"),
 ];
 
 /// What is done with a checkpoint.

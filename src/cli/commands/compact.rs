@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use clap::Args;
 use exactly_once::inspect::{Digest, Filter, Query, View};
 use exactly_once::load::{Built, build_next};
-use exactly_once::program::{HeldDirectory, Kept};
+use exactly_once::program::{Kept, LockedDirectory};
 use serde::Serialize;
 
 use crate::cli::commands::backup::copy_state;
@@ -80,7 +80,7 @@ enum Done {
 
 /// Writes the database anew, removes what was kept, or goes back to it.
 pub(crate) fn run(args: &CompactArgs) -> anyhow::Result<()> {
-    let held = HeldDirectory::lock(&args.data_dir, &args.timeout.storage_timeout())?;
+    let held = LockedDirectory::lock(&args.data_dir, &args.timeout.storage_timeout())?;
     let kept = held.kept()?;
     match kept {
         Some(kept) if args.remove_old => remove_old(&held, kept, args),
@@ -108,9 +108,9 @@ pub(crate) fn run(args: &CompactArgs) -> anyhow::Result<()> {
     }
 }
 
-fn compact(held: &HeldDirectory, args: &CompactArgs) -> anyhow::Result<()> {
+fn compact(held: &LockedDirectory, args: &CompactArgs) -> anyhow::Result<()> {
     let timeout = args.timeout.storage_timeout();
-    let mut state = OpenState::Resting(Box::new(View::of_held(held, &timeout)?));
+    let mut state = OpenState::Resting(Box::new(View::of_locked_directory(held, &timeout)?));
     let before = digest(&mut state)?;
     let built = copy_state(&mut state, args.floor, args.timeout, |dump, options| {
         build_next(held, dump, options)
@@ -137,7 +137,7 @@ fn compare(built: &Built, expected: &Digest, args: &CompactArgs) -> anyhow::Resu
     Ok(())
 }
 
-fn remove_old(held: &HeldDirectory, kept: Kept<'_>, args: &CompactArgs) -> anyhow::Result<()> {
+fn remove_old(held: &LockedDirectory, kept: Kept<'_>, args: &CompactArgs) -> anyhow::Result<()> {
     let (number, bytes) = (kept.generation(), kept.bytes()?);
     let other_files = kept.other_files()?.into_iter();
     let other_files = other_files.map(|name| name.to_string_lossy().into_owned());
@@ -150,7 +150,7 @@ fn remove_old(held: &HeldDirectory, kept: Kept<'_>, args: &CompactArgs) -> anyho
         });
     }
     // What is kept is removed only beside a database that can be opened.
-    View::of_held(held, &args.timeout.storage_timeout())?;
+    View::of_locked_directory(held, &args.timeout.storage_timeout())?;
     kept.remove()?;
     say(&Done::OldRemoved {
         removed_generation: number,

@@ -5,7 +5,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use exactly_once::inspect::{Filter, Query, Section};
 
 use crate::cli::state::StateArgs;
-use crate::cli::streams::table::{Format, Kind, Sheet};
+use crate::cli::streams::table::{OutputFormat, RecordKind, Sheet};
 
 /// Show what a data directory holds, without changing a byte of it
 ///
@@ -29,7 +29,7 @@ pub(crate) struct DumpArgs {
     only: Option<Section>,
     /// JSON lines for machines, or tables for people
     #[arg(long, default_value = "jsonl")]
-    format: Format,
+    format: OutputFormat,
     /// Also show what differs between two runs of the same requests: times, the number of
     /// groups, the seed of the fingerprints
     #[arg(long)]
@@ -48,24 +48,24 @@ fn section_parser() -> impl TypedValueParser<Value = Section> {
 }
 
 /// What a dump shows, in this order.
-const KINDS: [Kind; 7] = [
-    Kind::new("meta", "meta"),
-    Kind::new("count", "counts"),
-    Kind {
+const KINDS: [RecordKind; 7] = [
+    RecordKind::new("meta", "meta"),
+    RecordKind::new("count", "counts"),
+    RecordKind {
         optional: &["source", "committed_source"],
-        ..Kind::new("checkpoint", "checkpoints")
+        ..RecordKind::new("checkpoint", "checkpoints")
     },
-    Kind::new("commit", "commits"),
-    Kind {
+    RecordKind::new("commit", "commits"),
+    RecordKind {
         optional: &["checkpoint"],
-        ..Kind::new("switch", "switches")
+        ..RecordKind::new("switch", "switches")
     },
     // Pending outputs have neither.
-    Kind {
+    RecordKind {
         optional: &["offset", "commit"],
-        ..Kind::new("output", "outputs")
+        ..RecordKind::new("output", "outputs")
     },
-    Kind::new("event", "events"),
+    RecordKind::new("event", "events"),
 ];
 
 /// Prints the sections that were asked for.
@@ -76,8 +76,8 @@ pub(crate) fn run(args: &DumpArgs) -> anyhow::Result<()> {
         limit: args.limit,
         incidentals: args.incidentals,
     });
-    let is_shown = |kind: &Kind| args.only.is_none_or(|only| only.name() == kind.title);
-    let kinds: Vec<Kind> = KINDS.into_iter().filter(is_shown).collect();
+    let is_shown = |kind: &RecordKind| args.only.is_none_or(|only| only.name() == kind.title);
+    let kinds: Vec<RecordKind> = KINDS.into_iter().filter(is_shown).collect();
     let mut sheet = Sheet::new(args.format, &kinds)?;
     args.state.answer(&query, |record| sheet.add(record))?;
     Ok(sheet.end()?)

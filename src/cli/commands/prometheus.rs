@@ -157,16 +157,20 @@ fn counters(stats: &Stats) -> [Metric<f64>; 4] {
     let position = "Events that were ever accepted, and are durable.";
     [
         (
-            "committed_outputs_total",
+            "released_outputs_total",
             "Outputs that were released.",
-            stats.committed as f64,
+            stats.released as f64,
         ),
         (
             "commits_total",
             "Commits that released something.",
             stats.commits as f64,
         ),
-        ("moves_total", "Restores and rollbacks.", stats.moves as f64),
+        (
+            "switches_total",
+            "Restores and rollbacks.",
+            stats.switches as f64,
+        ),
         ("position_total", position, stats.position as f64),
     ]
 }

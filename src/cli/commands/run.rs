@@ -68,7 +68,7 @@ pub(crate) struct RunArgs {
           value_parser = clap::value_parser!(u64).range(1..))]
     metrics_every: u64,
     /// Serve at most this many clients of the control socket at a time. One place more serves a
-    /// single question at a time, so that a command that only looks always finds one. Each client
+    /// single query at a time, so that a command that only looks always finds one. Each client
     /// takes two threads, a descriptor and about 160 KiB of memory, up to 512 KiB while it does not
     /// take its replies
     #[arg(long, value_name = "N", default_value_t = node::DEFAULT_MAX_CLIENTS as u64,

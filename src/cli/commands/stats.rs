@@ -18,7 +18,7 @@ use crate::cli::pause::pause;
 use crate::cli::state::{OpenState, StateArgs};
 use crate::cli::streams::json_lines::print_line;
 use crate::cli::streams::stdout::{self, Stdout};
-use crate::cli::streams::table::Format;
+use crate::cli::streams::table::OutputFormat;
 
 /// How long a process that cannot answer now is left alone.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -40,7 +40,7 @@ pub(crate) struct StatsArgs {
     state: StateArgs,
     /// A JSON line for machines, or tables for people
     #[arg(long, default_value = "jsonl", conflicts_with = "prometheus")]
-    format: Format,
+    format: OutputFormat,
     /// Show them in the text format of Prometheus
     #[arg(long)]
     prometheus: bool,
@@ -62,8 +62,8 @@ pub(crate) fn run(args: &StatsArgs) -> anyhow::Result<()> {
     let stats = ask(&mut args.state.open()?)?;
     let text = match args.format {
         _ if args.prometheus => prometheus::text(&stats, &args.state.data_dir)?,
-        Format::Table => tables(&stats) + "\n",
-        Format::Jsonl => return Ok(print_line(&stats)?),
+        OutputFormat::Table => tables(&stats) + "\n",
+        OutputFormat::Jsonl => return Ok(print_line(&stats)?),
     };
     let mut output = stdout::text()?;
     output.write_all(text.as_bytes())?;
@@ -132,14 +132,14 @@ fn tables(stats: &Stats) -> String {
         ("events in the state", count(stats.events)),
         ("durable position", count(stats.position)),
         ("pending outputs", count(stats.pending)),
-        ("committed outputs", count(stats.committed)),
+        ("released outputs", count(stats.released)),
         ("commits", count(stats.commits)),
         (
             "autocommit",
             if stats.autocommit { "on" } else { "off" }.to_owned(),
         ),
         ("checkpoints", count(stats.checkpoints)),
-        ("restores and rollbacks", count(stats.moves)),
+        ("restores and rollbacks", count(stats.switches)),
         ("disk", HumanBytes(stats.disk_bytes).to_string()),
     ] {
         state.add_row([name, &value]);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use exactly_once::verify::{Progress, Report, verify};
-use exactly_once::{StorageTimeout, WhenStuck};
+use exactly_once::{OnTimeout, StorageTimeout};
 use indicatif::{ProgressBar, ProgressStyle};
 use thiserror::Error;
 
@@ -86,7 +86,7 @@ pub(crate) fn run(args: &VerifyArgs, verbosity: Verbosity) -> anyhow::Result<()>
 /// A storage that does not return is a finding too.
 fn storage_timeout(timeout: TimeoutArgs) -> StorageTimeout {
     StorageTimeout {
-        then: WhenStuck::new(|error| {
+        then: OnTimeout::new(|error| {
             let report = Report::of_unreadable(error);
             // The status tells as much as the line that cannot be printed.
             print(&report).unwrap_or_default();
@@ -108,8 +108,8 @@ fn print(report: &Report) -> io::Result<()> {
     for finding in &report.findings {
         say(format_args!("{}: {}", finding.class.name(), finding.text));
     }
-    if report.untold > 0 {
-        say(format_args!("and {} findings more", report.untold));
+    if report.more_findings > 0 {
+        say(format_args!("and {} findings more", report.more_findings));
     }
     print_line(report)
 }

@@ -17,14 +17,14 @@ const PAGE_BYTES: usize = 1 << 20;
 
 /// How records are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
+pub(crate) enum OutputFormat {
     Jsonl,
     Table,
 }
 
 /// Records of one kind.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Kind {
+pub(crate) struct RecordKind {
     /// The `type` of the records.
     pub(crate) name: &'static str,
     /// What stands above their table.
@@ -33,7 +33,7 @@ pub(crate) struct Kind {
     pub(crate) optional: &'static [&'static str],
 }
 
-impl Kind {
+impl RecordKind {
     /// Records that all have the same columns.
     pub(crate) const fn new(name: &'static str, title: &'static str) -> Self {
         Self {
@@ -46,10 +46,10 @@ impl Kind {
 
 /// Records, printed as they come; in tables, each kind in one of its own.
 pub(crate) struct Sheet<'k> {
-    format: Format,
+    format: OutputFormat,
     output: BufWriter<Stdout>,
     /// The kinds that are still to come, in order.
-    kinds: &'k [Kind],
+    kinds: &'k [RecordKind],
     page: Page,
 }
 
@@ -120,12 +120,12 @@ impl Page {
 
 impl<'k> Sheet<'k> {
     /// An empty sheet. Records come in the order of their kinds.
-    pub(crate) fn new(format: Format, kinds: &'k [Kind]) -> io::Result<Self> {
+    pub(crate) fn new(format: OutputFormat, kinds: &'k [RecordKind]) -> io::Result<Self> {
         Ok(Self {
             format,
             output: match format {
-                Format::Jsonl => stdout::json_lines()?,
-                Format::Table => stdout::text()?,
+                OutputFormat::Jsonl => stdout::json_lines()?,
+                OutputFormat::Table => stdout::text()?,
             },
             kinds,
             page: Page::new(),
@@ -135,7 +135,7 @@ impl<'k> Sheet<'k> {
     /// Adds a record, a JSON object. Its `type` is no column of a table. A table has no record of
     /// another kind, such as the digest of a dump, which must come last.
     pub(crate) fn add(&mut self, record: &[u8]) -> anyhow::Result<()> {
-        if self.format == Format::Jsonl {
+        if self.format == OutputFormat::Jsonl {
             return Ok(write_record(&mut self.output, record)?);
         }
         let mut record: Map<String, Value> = serde_json::from_slice(record)?;
@@ -156,7 +156,7 @@ impl<'k> Sheet<'k> {
 
     /// Ends the sheet: prints the tables that are left.
     pub(crate) fn end(mut self) -> io::Result<()> {
-        while self.format == Format::Table && !self.kinds.is_empty() {
+        while self.format == OutputFormat::Table && !self.kinds.is_empty() {
             self.end_table()?;
         }
         self.output.flush()

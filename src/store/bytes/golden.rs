@@ -10,8 +10,8 @@ use crate::store::bytes::counts::encode_counts;
 use crate::store::bytes::entry::{Entry, EventId};
 use crate::store::bytes::fingerprint::Fingerprint;
 use crate::store::bytes::record::{
-    self, CheckpointRecord, Digests, Format, HeadRecord, JournalSize, MoveRecord, RunRecord,
-    Scalars, SetRecord, SnapshotRecord, TreeDigest,
+    self, CheckpointRecord, Digests, FormatRecord, HeadRecord, JournalSize, RunRecord, Scalars,
+    SetRecord, SnapshotRecord, SwitchRecord, TreeDigest,
 };
 use crate::store::bytes::release_pack::{ReleasePack, StoredRelease};
 use crate::store::bytes::run::RunNumber;
@@ -128,7 +128,7 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
         source: Some(b"offset 9".to_vec()),
         committed_source: None,
         counts_digest: 77,
-        moves: 1,
+        switches: 1,
     };
     let digests = Digests {
         journal: 78,
@@ -149,7 +149,7 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
         committed_source: Some(b"offset 3".to_vec()),
         created_at_ms: 1_700_000_000_000,
     };
-    let made = MoveRecord {
+    let made = SwitchRecord {
         checkpoint_id: Some("before".to_owned()),
         position: Position(9),
         reached: Position(3),
@@ -175,7 +175,7 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
     vec![
         (
             "format record",
-            record::encode(&Format {
+            record::encode(&FormatRecord {
                 format: 5,
                 seed: 42,
                 fingerprint_bits: 38,

@@ -31,7 +31,7 @@
 //!
 //! | tree | key | value |
 //! |---|---|---|
-//! | `meta` | `format` or `head` | a record: `Format`, `HeadRecord` |
+//! | `meta` | `format` or `head` | a record: `FormatRecord`, `HeadRecord` |
 //! | `journal` | first position u64 | a block |
 //! | `sets` | set u64, piece u64 | a piece of a position set |
 //! | `counts` | snapshot u64, number u32 | number 0: the record `SnapshotRecord`; others: a block of counts |
@@ -39,7 +39,7 @@
 //! | `releases` | offset of the first output u64 | a pack of releases |
 //! | `seen`, the index | run u32 | the record `RunRecord` |
 //! | `seen`, the index | run u32, first fingerprint u64, first position u64 | a block of a run |
-//! | `moves` | number u64, from 1 | the record `MoveRecord` |
+//! | `moves` | number u64, from 1 | the record `SwitchRecord` |
 //!
 //! No value is over 6,000 bytes and no key over 264: sled would write a larger page to a file that
 //! it never syncs.

@@ -17,7 +17,7 @@ const CHECKSUM_BYTES: usize = 8;
 
 /// What is fixed when a directory is created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Format {
+pub(crate) struct FormatRecord {
     /// The format of everything in the database.
     pub(crate) format: u32,
     /// The seed of the event ids' fingerprints.
@@ -26,7 +26,7 @@ pub(crate) struct Format {
     pub(crate) fingerprint_bits: u32,
 }
 
-impl Format {
+impl FormatRecord {
     /// How event ids become fingerprints.
     pub(crate) fn fingerprints(&self) -> Fingerprints {
         Fingerprints::new(self.seed, self.fingerprint_bits)
@@ -57,7 +57,7 @@ pub(crate) struct Scalars {
     /// The digest of the state's counts.
     pub(crate) counts_digest: u64,
     /// How many restores and rollbacks there have been.
-    pub(crate) moves: u64,
+    pub(crate) switches: u64,
 }
 
 /// The record `head` of the tree `meta`: the state's scalars and the store's own, as of the last
@@ -118,8 +118,8 @@ pub(crate) struct Digests {
     pub(crate) counts: TreeDigest,
     pub(crate) checkpoints: TreeDigest,
     pub(crate) releases: TreeDigest,
-    pub(crate) seen: TreeDigest,
-    pub(crate) moves: TreeDigest,
+    pub(crate) index: TreeDigest,
+    pub(crate) switches: TreeDigest,
 }
 
 impl Digests {
@@ -132,8 +132,8 @@ impl Digests {
             TreeName::Counts => Some(&mut self.counts),
             TreeName::Checkpoints => Some(&mut self.checkpoints),
             TreeName::Releases => Some(&mut self.releases),
-            TreeName::Seen => Some(&mut self.seen),
-            TreeName::Moves => Some(&mut self.moves),
+            TreeName::Index => Some(&mut self.index),
+            TreeName::Switches => Some(&mut self.switches),
         }
     }
 
@@ -208,7 +208,7 @@ pub(crate) struct CheckpointRecord {
 
 /// A restore or a rollback as it is stored under its number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct MoveRecord {
+pub(crate) struct SwitchRecord {
     /// The checkpoint that was restored; `None` for a rollback.
     pub(crate) checkpoint_id: Option<String>,
     /// The journal's last position when it was made.

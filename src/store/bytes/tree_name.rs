@@ -9,8 +9,8 @@ pub(crate) enum TreeName {
     Counts,
     Checkpoints,
     Releases,
-    Seen,
-    Moves,
+    Index,
+    Switches,
 }
 
 impl TreeName {
@@ -21,11 +21,20 @@ impl TreeName {
         Self::Counts,
         Self::Checkpoints,
         Self::Releases,
-        Self::Seen,
-        Self::Moves,
+        Self::Index,
+        Self::Switches,
     ];
 
-    /// Its name, in the database and to people.
+    /// The name of the tree on disk.
+    pub(crate) fn on_disk(self) -> &'static str {
+        match self {
+            Self::Index => "seen",
+            Self::Switches => "moves",
+            other => other.name(),
+        }
+    }
+
+    /// The name of the tree to people.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Meta => "meta",
@@ -34,8 +43,8 @@ impl TreeName {
             Self::Counts => "counts",
             Self::Checkpoints => "checkpoints",
             Self::Releases => "releases",
-            Self::Seen => "seen",
-            Self::Moves => "moves",
+            Self::Index => "index",
+            Self::Switches => "switches",
         }
     }
 }

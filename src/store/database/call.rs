@@ -56,13 +56,13 @@ pub(crate) fn contained<T>(
 /// A handle on the database. Whichever is dropped last closes the database, which may panic or
 /// get stuck as every other call may.
 #[derive(Debug)]
-pub(crate) struct Handle<T> {
+pub(crate) struct Guarded<T> {
     /// There until it is closed.
     inner: Option<T>,
     watchdog: Watchdog,
 }
 
-impl<T> Handle<T> {
+impl<T> Guarded<T> {
     pub(crate) fn new(inner: T, watchdog: Watchdog) -> Self {
         Self {
             inner: Some(inner),
@@ -84,7 +84,7 @@ impl<T> Handle<T> {
     }
 }
 
-impl<T> Deref for Handle<T> {
+impl<T> Deref for Guarded<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -92,13 +92,13 @@ impl<T> Deref for Handle<T> {
     }
 }
 
-impl<T> DerefMut for Handle<T> {
+impl<T> DerefMut for Guarded<T> {
     fn deref_mut(&mut self) -> &mut T {
         self.inner.as_mut().expect(OPEN)
     }
 }
 
-impl<T> Drop for Handle<T> {
+impl<T> Drop for Guarded<T> {
     fn drop(&mut self) {
         if let Err(error) = self.drop_inner() {
             // Whoever drops a handle has an error to tell already, or has only read.

@@ -26,7 +26,7 @@ use rustix::io::Errno;
 use crate::error::StorageError;
 use crate::error::remedy::{errno_of, remedy};
 use crate::store::bytes::tree_name::TreeName;
-use crate::store::database::call::{Handle, call, contained};
+use crate::store::database::call::{Guarded, call, contained};
 use crate::store::database::readable::check_readable;
 use crate::store::directory::generation::DATABASE;
 use crate::store::directory::leftover::naming;
@@ -79,7 +79,7 @@ impl OpenDatabase {
                 other => break other.map_err(failed_in(Some(path), OPENING))?,
             }
         };
-        let tree = |tree: TreeName| db.open_tree(tree.name()).map_err(failed(OPENING));
+        let tree = |tree: TreeName| db.open_tree(tree.on_disk()).map_err(failed(OPENING));
         let trees: Result<Vec<_>, _> = TreeName::ALL.into_iter().map(tree).collect();
         let trees = trees?.try_into();
         Ok(Self {
@@ -89,9 +89,9 @@ impl OpenDatabase {
     }
 }
 
-type Slot = Option<Handle<OpenDatabase>>;
+type Slot = Option<Guarded<OpenDatabase>>;
 /// Keeps the database open for as long as it lives.
-pub(crate) type Held = ArcRwLockReadGuard<RawRwLock, Slot>;
+pub(crate) type OpenGuard = ArcRwLockReadGuard<RawRwLock, Slot>;
 
 /// The database, for as long as it is open.
 #[derive(Debug, Clone)]
@@ -171,7 +171,7 @@ impl Database {
         let _naming = naming();
         check_readable(path).map_err(|error| failed_in(Some(path), READING)(error.into()))?;
         let open = contained(OPENING, || OpenDatabase::open(path, *cache_bytes, is_copy))?;
-        let open = Handle::new(open, watchdog.clone());
+        let open = Guarded::new(open, watchdog.clone());
         if is_copy {
             *slot = Some(open);
             return Ok(());
@@ -191,7 +191,7 @@ impl Database {
     /// [`StorageError`] if either fails; the database is closed then.
     pub(crate) fn reopen(&self) -> Result<(), StorageError> {
         let mut slot = self.0.open.write();
-        slot.take().map_or(Ok(()), Handle::close)?;
+        slot.take().map_or(Ok(()), Guarded::close)?;
         self.fill(&mut slot)
     }
 
@@ -202,7 +202,7 @@ impl Database {
     /// [`StorageError`] if that fails; what was committed stays durable all the same.
     pub(crate) fn close(&self) -> Result<(), StorageError> {
         let handle = self.0.open.write().take();
-        handle.map_or(Ok(()), Handle::close)
+        handle.map_or(Ok(()), Guarded::close)
     }
 
     /// Reads sled's own tree, in which nothing is stored, and says whether its pages are whole.
@@ -230,7 +230,7 @@ impl Database {
 
     /// Keeps the database open for as long as what is returned lives. A thread may do so again
     /// while it does.
-    pub(crate) fn hold(&self) -> Held {
+    pub(crate) fn hold(&self) -> OpenGuard {
         self.0.open.read_arc_recursive()
     }
 

@@ -8,9 +8,9 @@ use sled::IVec;
 
 use crate::error::StorageError;
 use crate::store::bytes::tree_name::TreeName;
-use crate::store::database::call::{Handle, call};
-use crate::store::database::view::{KeyValue, View};
-use crate::store::database::{Database, Held, failed};
+use crate::store::database::call::{Guarded, call};
+use crate::store::database::view::{DatabaseView, KeyValue};
+use crate::store::database::{Database, OpenGuard, failed};
 use crate::store::watchdog::Watchdog;
 
 const READING: &str = "reading";
@@ -33,11 +33,11 @@ const ENTRIES_OF_THE_FIRST_READ: usize = 2;
 pub(crate) struct Tree {
     database: Database,
     name: TreeName,
-    view: Option<Arc<View>>,
+    view: Option<Arc<DatabaseView>>,
 }
 
 impl Tree {
-    pub(crate) fn new(database: Database, name: TreeName, view: Option<Arc<View>>) -> Self {
+    pub(crate) fn new(database: Database, name: TreeName, view: Option<Arc<DatabaseView>>) -> Self {
         Self {
             database,
             name,
@@ -172,7 +172,7 @@ impl Tree {
         let watchdog = self.database.watchdog();
         let entries = held.as_ref().map(|open| {
             let entries = open.trees[self.name as usize].range(range);
-            Handle::new(entries, watchdog.clone())
+            Guarded::new(entries, watchdog.clone())
         });
         PresentEntries {
             entries,
@@ -215,7 +215,7 @@ impl Iterator for Entries {
 /// Entries of a tree as they were. Between two reads the database may be opened again.
 pub(crate) struct PastEntries {
     tree: Tree,
-    view: Arc<View>,
+    view: Arc<DatabaseView>,
     /// What has not been read; `None` behind the last entry, or an error.
     rest: Option<(Bound<IVec>, Bound<IVec>)>,
     read: std::vec::IntoIter<KeyValue>,
@@ -271,13 +271,13 @@ impl Iterator for PastEntries {
 /// file they may go round in circles; this ends behind an error, and keys that do not grow are one.
 pub(crate) struct PresentEntries {
     /// `None` if the database is closed.
-    entries: Option<Handle<sled::Iter>>,
+    entries: Option<Guarded<sled::Iter>>,
     name: TreeName,
     watchdog: Watchdog,
     last_key: Option<IVec>,
     has_failed: bool,
     /// Dropped last: the database stays open for as long as entries may be asked for.
-    held: Held,
+    held: OpenGuard,
 }
 
 impl PresentEntries {

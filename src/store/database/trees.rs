@@ -7,7 +7,7 @@ use crate::error::StorageError;
 use crate::store::bytes::tree_name::TreeName;
 use crate::store::database::Database;
 use crate::store::database::tree::Tree;
-use crate::store::database::view::{LastKeys, View};
+use crate::store::database::view::{DatabaseView, LastKeys};
 
 /// Every tree of the database, as it is or as a view has it: `trees[TreeName::Journal]`.
 #[derive(Debug, Clone)]
@@ -23,11 +23,11 @@ impl Trees {
     }
 
     /// The trees as they were.
-    pub(crate) fn at(&self, view: Arc<View>) -> Self {
+    pub(crate) fn at(&self, view: Arc<DatabaseView>) -> Self {
         Self::viewed(self.database.clone(), Some(view))
     }
 
-    fn viewed(database: Database, view: Option<Arc<View>>) -> Self {
+    fn viewed(database: Database, view: Option<Arc<DatabaseView>>) -> Self {
         Self {
             trees: TreeName::ALL.map(|name| Tree::new(database.clone(), name, view.clone())),
             database,

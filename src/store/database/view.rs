@@ -1,4 +1,4 @@
-//! Views: what the database held behind one group, read while later groups are committed.
+//! DatabaseViews: what the database held behind one group, read while later groups are committed.
 //!
 //! sled has no snapshots. So the one who commits keeps, for as long as anybody reads a view, what
 //! an entry was before it is changed. Most of what is written has keys beyond those that there
@@ -16,7 +16,7 @@ use sled::IVec;
 use crate::error::StorageError;
 use crate::store::bytes::tree_name::TreeName;
 
-/// Views that would take more memory than this are given up, the oldest first. At full speed what
+/// DatabaseViews that would take more memory than this are given up, the oldest first. At full speed what
 /// grows is the stored counts that are replaced, and that is after minutes.
 const MAX_BYTES: usize = 64 << 20;
 
@@ -35,7 +35,7 @@ pub(crate) type LastKeys = [Option<IVec>; TreeName::ALL.len()];
 
 /// What the database held after one group.
 #[derive(Debug)]
-pub(crate) struct View {
+pub(crate) struct DatabaseView {
     group: u64,
     trees: [Kept; TreeName::ALL.len()],
     bytes: AtomicUsize,
@@ -52,7 +52,7 @@ struct Kept {
     changed: RwLock<BTreeMap<IVec, Option<IVec>>>,
 }
 
-impl View {
+impl DatabaseView {
     fn new(group: u64, last_keys: LastKeys) -> Self {
         Self {
             group,
@@ -170,17 +170,17 @@ impl View {
 
 /// The views that somebody may be reading, as the one who commits knows them, oldest first.
 #[derive(Debug, Default)]
-pub(crate) struct Views {
-    open: VecDeque<Weak<View>>,
+pub(crate) struct DatabaseViews {
+    open: VecDeque<Weak<DatabaseView>>,
 }
 
-impl Views {
+impl DatabaseViews {
     /// A view of what the trees hold now, behind this group. Nobody may be changing them.
     pub(crate) fn open(
         &mut self,
         group: u64,
         last_keys: impl FnOnce() -> Result<LastKeys, StorageError>,
-    ) -> Result<Arc<View>, StorageError> {
+    ) -> Result<Arc<DatabaseView>, StorageError> {
         self.forget_closed();
         let newest = self.open.back().and_then(Weak::upgrade);
         if let Some(view) = newest.filter(|view| view.group == group && view.check().is_ok()) {
@@ -189,7 +189,7 @@ impl Views {
         if self.open.len() >= MAX_VIEWS {
             self.give_up_oldest();
         }
-        let view = Arc::new(View::new(group, last_keys()?));
+        let view = Arc::new(DatabaseView::new(group, last_keys()?));
         self.open.push_back(Arc::downgrade(&view));
         Ok(view)
     }
@@ -197,7 +197,7 @@ impl Views {
     /// Forgets those that nobody reads any more, and gives up what has grown too large.
     pub(crate) fn forget_closed(&mut self) {
         self.open.retain(|view| view.strong_count() > 0);
-        let bytes = |open: &VecDeque<Weak<View>>| -> usize {
+        let bytes = |open: &VecDeque<Weak<DatabaseView>>| -> usize {
             let views = open.iter().filter_map(Weak::upgrade);
             views.map(|view| view.bytes()).sum()
         };

@@ -56,13 +56,13 @@ pub(crate) enum Contents {
 pub(crate) struct Directory {
     path: PathBuf,
     generation: Generation,
-    stage: Stage,
+    stage: LifeStage,
     _lock: Arc<Lock>,
 }
 
 /// How far the life of a directory's database has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+enum LifeStage {
     /// It is about to be created, by a first start.
     Creating,
     /// It is being built, and the sentinel does not name it yet.
@@ -97,16 +97,16 @@ impl Directory {
             }
             Contents::Empty => {
                 write_sentinel(path, Sentinel::Creating)?;
-                (Generation::FIRST, Stage::Creating)
+                (Generation::FIRST, LifeStage::Creating)
             }
-            Contents::Ours(generation) => (generation, Stage::Ready),
+            Contents::Ours(generation) => (generation, LifeStage::Ready),
         };
-        if stage == Stage::Ready {
+        if stage == LifeStage::Ready {
             // Before anything is removed: it may be that an old sentinel names what is gone.
             check_database(path, &generation.folder(path))?;
         }
         remove_unfinished_generations(path, generation)?;
-        if stage == Stage::Ready && read_sentinel(path)? == Some(Sentinel::Creating) {
+        if stage == LifeStage::Ready && read_sentinel(path)? == Some(Sentinel::Creating) {
             name_generation(path, generation)?;
         }
         Ok(Self {
@@ -122,7 +122,7 @@ impl Directory {
         Self {
             path: resting.path.clone(),
             generation: resting.generation,
-            stage: Stage::Building,
+            stage: LifeStage::Building,
             _lock: Arc::clone(&resting.lock),
         }
     }
@@ -139,13 +139,13 @@ impl Directory {
 
     /// Whether the database has yet to be created.
     pub(crate) fn is_new(&self) -> bool {
-        self.stage != Stage::Ready
+        self.stage != LifeStage::Ready
     }
 
     /// Whether the database is being built: nothing is answered from it, and it has no watermark
     /// before it is whole.
     pub(crate) fn is_being_built(&self) -> bool {
-        self.stage == Stage::Building
+        self.stage == LifeStage::Building
     }
 
     /// Makes the directory's files safe for sled to open, and returns our own handle on the
@@ -158,12 +158,12 @@ impl Directory {
         let folder = self.folder();
         match self.stage {
             // A start that was killed here has answered nothing, so its leftovers are nothing.
-            Stage::Creating => {
+            LifeStage::Creating => {
                 check_never_answered(&self.path)?;
                 Generation::FIRST.remove(&self.path)?;
             }
-            Stage::Building => {}
-            Stage::Ready => check_database(&self.path, &folder)?,
+            LifeStage::Building => {}
+            LifeStage::Ready => check_database(&self.path, &folder)?,
         }
         remove_unfinished_snapshots(&folder)?;
         let path = folder.join(DATABASE);
@@ -181,12 +181,12 @@ impl Directory {
 
     /// Marks the database as created by a first start, once it is durable with all that names it.
     pub(crate) fn finish_creation(&mut self, mark: Mark) -> Result<(), OpenError> {
-        if self.stage != Stage::Creating {
+        if self.stage != LifeStage::Creating {
             return Ok(());
         }
         self.make_durable(mark)?;
         write_sentinel(&self.path, READY)?;
-        self.stage = Stage::Ready;
+        self.stage = LifeStage::Ready;
         Ok(())
     }
 

@@ -58,7 +58,7 @@ pub struct Point {
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 enum Line {
-    Seen(SeenLine),
+    Event(EventLine),
     Checkpoint {
         name: String,
         position: usize,
@@ -68,7 +68,7 @@ enum Line {
     Commit {
         position: usize,
     },
-    Move {
+    Switch {
         checkpoint: Option<String>,
         position: usize,
         last_commit: usize,
@@ -78,7 +78,7 @@ enum Line {
 }
 
 #[derive(Deserialize)]
-struct SeenLine {
+struct EventLine {
     position: usize,
     event_id: String,
     word: String,
@@ -97,14 +97,14 @@ impl Shown {
         for line in dump::lines(dir, None)? {
             let line: Line = serde_json::from_str(&line).map_err(|e| format!("{e}: {line}"))?;
             match line {
-                Line::Seen(seen) => shown.take_seen(seen)?,
+                Line::Event(event) => shown.take_event(event)?,
                 Line::Checkpoint {
                     name,
                     position,
                     timeline,
                 } => checkpoints.push((name, position, timeline)),
                 Line::Commit { position } => shown.commits.push(position),
-                Line::Move {
+                Line::Switch {
                     checkpoint,
                     position,
                     last_commit,
@@ -123,8 +123,8 @@ impl Shown {
         Ok(shown)
     }
 
-    fn take_seen(&mut self, line: SeenLine) -> Result<(), String> {
-        let SeenLine {
+    fn take_event(&mut self, line: EventLine) -> Result<(), String> {
+        let EventLine {
             position,
             event_id,
             word,

@@ -185,7 +185,9 @@ fn restores(count: u64) -> impl Iterator<Item = String> {
 
 /// How many restores were carried out.
 fn moves(client: &mut SocketClient) -> u64 {
-    client.records(&line("dump", 1, r#""only":"moves""#)).len() as u64
+    client
+        .records(&line("dump", 1, r#""only":"switches""#))
+        .len() as u64
 }
 
 /// Waits until some restores were carried out, and no further one is.

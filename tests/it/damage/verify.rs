@@ -36,7 +36,7 @@ struct Line {
     figures: Figures,
     findings: Vec<Finding>,
     /// How many more there were.
-    untold: u64,
+    more_findings: u64,
 }
 
 #[derive(Deserialize)]
@@ -85,7 +85,7 @@ fn verdict(finished: &Finished) -> Result<Verdict, String> {
 impl Line {
     /// How many lines on stderr say the same.
     fn said(&self) -> usize {
-        self.findings.len() + usize::from(self.untold > 0)
+        self.findings.len() + usize::from(self.more_findings > 0)
     }
 }
 

@@ -35,7 +35,7 @@ enum Line {
         position: u64,
         committed_at_ms: Option<u64>,
     },
-    Move {
+    Switch {
         number: u64,
         kind: String,
         checkpoint: Option<String>,
@@ -55,7 +55,7 @@ enum Line {
         word: String,
         count: u64,
     },
-    Seen {
+    Event {
         position: u64,
         event_id: String,
         word: String,
@@ -84,8 +84,8 @@ fn place(line: &Line) -> (usize, bool, u64, &str) {
         Line::Output {
             offset, position, ..
         } => (5, offset.is_none(), offset.unwrap_or(*position), ""),
-        Line::Move { number, .. } => (4, false, *number, ""),
-        Line::Seen { position, .. } => (6, false, *position, ""),
+        Line::Switch { number, .. } => (4, false, *number, ""),
+        Line::Event { position, .. } => (6, false, *position, ""),
     }
 }
 
@@ -122,17 +122,17 @@ fn the_figures_are_the_sums_of_the_sections() {
     let lines = lines(&data_dir, &[]);
     let sum = |of: &dyn Fn(&Line) -> u64| Some(lines.iter().map(of).sum::<u64>());
     let meta = |wanted: &str| meta(&lines, wanted);
-    let in_state = |line: &Line| matches!(line, Line::Seen { in_state: true, .. }).into();
+    let in_state = |line: &Line| matches!(line, Line::Event { in_state: true, .. }).into();
     let counted = |line: &Line| match line {
         Line::Count { count, .. } => *count,
         _ => 0,
     };
     assert_eq!(meta("events"), sum(&counted));
     assert_eq!(meta("events"), sum(&in_state));
-    let seen = |line: &Line| matches!(line, Line::Seen { .. }).into();
+    let seen = |line: &Line| matches!(line, Line::Event { .. }).into();
     assert_eq!(meta("position"), sum(&seen));
     let committed = |line: &Line| {
-        matches!(line, Line::Output { status, commit: Some(_), .. } if status == "committed").into()
+        matches!(line, Line::Output { status, commit: Some(_), .. } if status == "released").into()
     };
     let pending = |line: &Line| {
         matches!(line, Line::Output { status, commit: None, .. } if status == "pending").into()
@@ -165,7 +165,7 @@ fn each_line_agrees_with_those_before_it_and_with_the_figures() {
                 assert!(next_offset <= *position, "each has an event before it");
             }
             Line::Output { count, .. } => assert!(*count > 0),
-            Line::Seen { settled, count, .. } => {
+            Line::Event { settled, count, .. } => {
                 assert!(*count > 0);
                 settled_events += u64::from(*settled);
             }
@@ -193,7 +193,7 @@ fn check_movement(line: &Line, lines: &[Line]) {
             assert!(pending <= events);
             assert!(timeline.iter().all(|(_, last)| last <= position));
         }
-        Line::Move {
+        Line::Switch {
             kind,
             checkpoint,
             position,
@@ -233,11 +233,11 @@ fn incidentals_are_times_and_two_figures_and_nothing_else_changes() {
             Line::Commit {
                 committed_at_ms, ..
             } => shown(committed_at_ms),
-            Line::Move { made_at_ms, .. } => shown(made_at_ms),
+            Line::Switch { made_at_ms, .. } => shown(made_at_ms),
             _ => {}
         }
     }
-    assert_eq!(times, 3 + 2 + 2, "checkpoints, commits and moves");
+    assert_eq!(times, 3 + 2 + 2, "checkpoints, commits and switches");
     for line in lines(&data_dir, &[]) {
         let (Line::Checkpoint {
             created_at_ms: time,
@@ -247,7 +247,7 @@ fn incidentals_are_times_and_two_figures_and_nothing_else_changes() {
             committed_at_ms: time,
             ..
         }
-        | Line::Move {
+        | Line::Switch {
             made_at_ms: time, ..
         }) = line
         else {
@@ -278,17 +278,17 @@ fn a_table_shows_the_same_words() {
     let mut requests = requests();
     requests.extend(unusual.map(|word| event(format!("id of {word}"), word)));
     send(&data_dir, &requests);
-    for section in ["counts", "outputs", "seen", "checkpoints"] {
+    for section in ["counts", "outputs", "events", "checkpoints"] {
         let table = dump_of(&data_dir, &["--only", section, "--format", "table"]);
         assert!(table.starts_with(section), "{table}");
         for line in lines(&data_dir, &["--only", section]) {
             let cells = match line {
                 Line::Count { word, count } => vec![word, count.to_string()],
                 Line::Checkpoint { name, events, .. } => vec![name, events.to_string()],
-                Line::Output { event_id, word, .. } | Line::Seen { event_id, word, .. } => {
+                Line::Output { event_id, word, .. } | Line::Event { event_id, word, .. } => {
                     vec![event_id, word]
                 }
-                Line::Meta { .. } | Line::Commit { .. } | Line::Move { .. } => {
+                Line::Meta { .. } | Line::Commit { .. } | Line::Switch { .. } => {
                     panic!("not in {section}")
                 }
             };
@@ -305,10 +305,10 @@ fn a_table_of_nothing_says_so() {
     for section in [
         "counts",
         "outputs",
-        "seen",
+        "events",
         "checkpoints",
         "commits",
-        "moves",
+        "switches",
     ] {
         let table = dump_of(&data_dir, &["--only", section, "--format", "table"]);
         assert_eq!(table, format!("{section}: none\n\n"));
@@ -319,7 +319,7 @@ fn a_table_of_nothing_says_so() {
 fn words_that_would_steer_a_terminal_are_escaped_in_a_table() {
     let (_home, data_dir) = home_and_data_dir();
     send(&data_dir, &[event("e\u{1b}[2J", "w\u{1b}]0;title\u{7}\r")]);
-    for section in ["counts", "outputs", "seen"] {
+    for section in ["counts", "outputs", "events"] {
         let table = dump_of(&data_dir, &["--only", section, "--format", "table"]);
         let control = table.chars().find(|c| c.is_control() && *c != '\n');
         assert_eq!(control, None, "{section}: {table:?}");

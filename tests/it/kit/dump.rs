@@ -15,7 +15,7 @@ pub struct Dump {
     /// How many outputs each commit released, for those that released any.
     pub commit_sizes: Vec<usize>,
     /// The offsets of committed outputs without a commit.
-    pub untold: Vec<usize>,
+    pub more_findings: Vec<usize>,
     pub pending: Vec<Output>,
     /// For each checkpoint its events and its pending outputs.
     pub checkpoints: BTreeMap<String, (usize, usize)>,
@@ -53,7 +53,7 @@ struct OutputLine {
 #[derive(Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 enum Status {
-    Committed,
+    Released,
     Pending,
 }
 
@@ -139,7 +139,7 @@ impl Dump {
             };
         }
         if !self.pending.is_empty() {
-            return Err("committed outputs come before pending ones");
+            return Err("released outputs come before pending ones");
         }
         if offset != Some(self.log.len()) {
             return Err("offsets run from 0 without a gap");
@@ -149,7 +149,7 @@ impl Dump {
         match commit {
             Some(commit) => self.take_commit(commit),
             None => {
-                self.untold.push(offset);
+                self.more_findings.push(offset);
                 Ok(())
             }
         }
@@ -180,7 +180,7 @@ impl Dump {
 
     /// Says where this dump differs from the oracle.
     pub fn compare(&self, oracle: &Oracle) -> Result<(), String> {
-        same("committed outputs", &self.log.len(), &oracle.log().len())?;
+        same("released outputs", &self.log.len(), &oracle.log().len())?;
         same(
             "pending outputs",
             &self.pending.len(),
@@ -193,7 +193,11 @@ impl Dump {
             &*self.commit_sizes,
             oracle.commit_sizes(),
         )?;
-        same("outputs without a commit", &*self.untold, oracle.untold())?;
+        same(
+            "outputs without a commit",
+            &*self.more_findings,
+            oracle.more_findings(),
+        )?;
         self.compare_checkpoints(oracle)?;
         same("log", &*self.log, oracle.log())
     }

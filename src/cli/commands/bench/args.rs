@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::cli::streams::table::Format;
+use crate::cli::streams::table::OutputFormat;
 
 /// Measure how fast this machine answers
 ///
@@ -47,7 +47,7 @@ pub(crate) struct BenchArgs {
     pub(super) directory: PathBuf,
     /// A table for people, or JSON lines for machines; by default a table on a terminal
     #[arg(long)]
-    pub(super) format: Option<Format>,
+    pub(super) format: Option<OutputFormat>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

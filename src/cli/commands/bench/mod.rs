@@ -14,7 +14,7 @@ use anyhow::Context;
 
 use crate::cli::streams::json_lines::print_line;
 use crate::cli::streams::stderr;
-use crate::cli::streams::table::Format;
+use crate::cli::streams::table::OutputFormat;
 use crate::cli::verbosity::Verbosity;
 pub(crate) use args::BenchArgs;
 use args::Ids;
@@ -57,7 +57,7 @@ pub(crate) fn run(args: &BenchArgs, verbosity: Verbosity) -> anyhow::Result<()> 
     let lone_and_bare = lone::measure(&home, args.lone, args.words)?;
     let report = report::report(args, runs, watched, lone_and_bare);
     let has_no_format = args.format.is_none();
-    if args.format == Some(Format::Table) || has_no_format && io::stdout().is_terminal() {
+    if args.format == Some(OutputFormat::Table) || has_no_format && io::stdout().is_terminal() {
         return report::print_tables(&report);
     }
     Ok(print_line(&report)?)

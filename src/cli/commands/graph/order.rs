@@ -6,18 +6,18 @@ use exactly_once::inspect::Milestone;
 
 /// A restore or a rollback.
 #[derive(Debug, Clone, Copy)]
-struct Move {
+struct Switch {
     reached: u64,
     at_ms: u64,
 }
 
 /// Where a milestone stands among the others: by its position, and at the same position among the
-/// moves made there, as each leads to another state.
+/// switches made there, as each leads to another state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     position: u64,
-    /// How many moves were made at this position before it.
-    moves_before: usize,
+    /// How many switches were made at this position before it.
+    switches_before: usize,
     is_move: bool,
     at_ms: u64,
     is_checkpoint: bool,
@@ -26,32 +26,32 @@ struct Place {
 /// The present state comes after everything.
 const LAST: Place = Place {
     position: u64::MAX,
-    moves_before: usize::MAX,
+    switches_before: usize::MAX,
     is_move: true,
     at_ms: u64::MAX,
     is_checkpoint: true,
 };
 
-/// Sorts milestones of which the commits and the moves are each in order already, as a history
+/// Sorts milestones of which the commits and the switches are each in order already, as a history
 /// has them.
 ///
 /// Times are only asked where nothing else decides: requests that were read together have the same
 /// one, and clocks are set back.
 pub(super) fn in_order(milestones: Vec<Milestone>) -> Vec<Milestone> {
-    let mut moves: BTreeMap<u64, Vec<Move>> = BTreeMap::new();
-    for (position, made) in milestones.iter().filter_map(move_of) {
-        moves.entry(position).or_default().push(made);
+    let mut switches: BTreeMap<u64, Vec<Switch>> = BTreeMap::new();
+    for (position, made) in milestones.iter().filter_map(switch_of) {
+        switches.entry(position).or_default().push(made);
     }
     let mut counts: BTreeMap<u64, usize> = BTreeMap::new();
     let place = |milestone: Milestone| {
-        let place = match move_of(&milestone) {
-            None => place_among(&moves, &milestone),
+        let place = match switch_of(&milestone) {
+            None => place_among(&switches, &milestone),
             Some((position, made)) => {
                 let count = counts.entry(position).or_default();
-                let moves_before = std::mem::replace(count, *count + 1);
+                let switches_before = std::mem::replace(count, *count + 1);
                 Place {
                     position,
-                    moves_before,
+                    switches_before,
                     is_move: true,
                     at_ms: made.at_ms,
                     is_checkpoint: false,
@@ -66,7 +66,7 @@ pub(super) fn in_order(milestones: Vec<Milestone>) -> Vec<Milestone> {
 }
 
 /// A restore or a rollback, and its position.
-fn move_of(milestone: &Milestone) -> Option<(u64, Move)> {
+fn switch_of(milestone: &Milestone) -> Option<(u64, Switch)> {
     match *milestone {
         Milestone::Restore {
             position,
@@ -79,13 +79,13 @@ fn move_of(milestone: &Milestone) -> Option<(u64, Move)> {
             reached,
             at_ms,
             ..
-        } => Some((position, Move { reached, at_ms })),
+        } => Some((position, Switch { reached, at_ms })),
         _ => None,
     }
 }
 
-/// The place of a checkpoint, a commit or the present state among the moves.
-fn place_among(moves: &BTreeMap<u64, Vec<Move>>, milestone: &Milestone) -> Place {
+/// The place of a checkpoint, a commit or the present state among the switches.
+fn place_among(switches: &BTreeMap<u64, Vec<Switch>>, milestone: &Milestone) -> Place {
     let (position, reached, at_ms) = match *milestone {
         Milestone::Checkpoint {
             position,
@@ -98,29 +98,29 @@ fn place_among(moves: &BTreeMap<u64, Vec<Move>>, milestone: &Milestone) -> Place
         } => (position, None, at_ms),
         _ => return LAST,
     };
-    let here = moves.get(&position).map_or(&[][..], Vec::as_slice);
+    let here = switches.get(&position).map_or(&[][..], Vec::as_slice);
     Place {
         position,
-        moves_before: moves_before(here, position, reached, at_ms),
+        switches_before: switches_before(here, position, reached, at_ms),
         is_move: false,
         at_ms,
         is_checkpoint: reached.is_some(),
     }
 }
 
-/// How many of the moves at a position were made before a milestone: at least as many as lead to
+/// How many of the switches at a position were made before a milestone: at least as many as lead to
 /// the state that it has, if that is known, and not more than its time allows.
-fn moves_before(moves: &[Move], position: u64, reached: Option<u64>, at_ms: u64) -> usize {
+fn switches_before(switches: &[Switch], position: u64, reached: Option<u64>, at_ms: u64) -> usize {
     let reached_after = |count: usize| match count.checked_sub(1) {
         None => position,
-        Some(last) => moves[last].reached,
+        Some(last) => switches[last].reached,
     };
-    let mut possible = (0..=moves.len())
+    let mut possible = (0..=switches.len())
         .filter(|&count| reached.is_none_or(|reached| reached == reached_after(count)));
     let in_time = possible
         .clone()
-        .find(|&count| moves.get(count).is_none_or(|next| at_ms <= next.at_ms));
-    in_time.or(possible.next_back()).unwrap_or(moves.len())
+        .find(|&count| switches.get(count).is_none_or(|next| at_ms <= next.at_ms));
+    in_time.or(possible.next_back()).unwrap_or(switches.len())
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ pub(super) struct History {
     released: BTreeSet<u64>,
     saved: BTreeMap<String, (BTreeSet<u64>, Milestone)>,
     commits: Vec<Milestone>,
-    moves: Vec<Milestone>,
+    switches: Vec<Milestone>,
     seconds: u64,
 }
 
@@ -82,7 +82,7 @@ impl History {
             events_back,
             at_ms: self.now(),
         };
-        self.moves.push(restore);
+        self.switches.push(restore);
         self
     }
 
@@ -93,7 +93,7 @@ impl History {
             .retain(|position| self.released.contains(position));
         let at_ms = self.now();
         if self.state.len() < before {
-            self.moves.push(Milestone::Rollback {
+            self.switches.push(Milestone::Rollback {
                 position: self.head,
                 reached: self.reached(),
                 events_left: (before - self.state.len()) as u64,
@@ -106,7 +106,7 @@ impl History {
     /// All that happened, in the order that a directory or a process tells it.
     pub(super) fn end(&self) -> Vec<Milestone> {
         let saved = self.saved.values().map(|(_, milestone)| milestone);
-        let others = self.commits.iter().chain(&self.moves);
+        let others = self.commits.iter().chain(&self.switches);
         let mut milestones: Vec<Milestone> = saved.chain(others).cloned().collect();
         milestones.push(Milestone::Present {
             position: self.head,

@@ -1,39 +1,39 @@
-//! The answers to requests in their order, in little memory.
+//! The replies to requests in their order, in little memory.
 
-use crate::request::{Answer, Outcome, Refusal, Reply};
+use crate::request::{Outcome, Refusal, Reply};
 
 /// Bytes that the answer to most requests takes.
-pub(crate) const ANSWER_BYTES: usize = size_of::<u64>();
+pub(crate) const REPLY_BYTES: usize = size_of::<u64>();
 
 /// Stands for an answer that says more.
 const OTHER: u64 = u64::MAX;
 /// The highest count that has room beside another bit, and is not [`OTHER`] then.
 const MAX_COUNT: u64 = u64::MAX / 2 - 1;
 
-/// Answers in the order in which they were given.
+/// Replies in the order in which they were given.
 ///
 /// Nearly all are of events that were accepted or are duplicates. They are written by one thread
-/// and read by another, and what they say fits into a fifth of an [`Answer`].
+/// and read by another, and what they say fits into a fifth of an [`Result<Reply, Refusal>`].
 #[derive(Debug)]
-pub(crate) struct Answers {
+pub(crate) struct Replies {
     /// Of each request twice the count of its word, plus 1 for a duplicate; or [`OTHER`].
     counts: Vec<u64>,
-    /// The answers to the others.
-    others: Vec<Answer>,
+    /// The replies to the others.
+    others: Vec<Result<Reply, Refusal>>,
 }
 
-impl Answers {
-    /// No answers; this many are expected.
-    pub(crate) fn expecting(answers: usize) -> Self {
+impl Replies {
+    /// No replies; this many are expected.
+    pub(crate) fn expecting(replies: usize) -> Self {
         Self {
-            counts: Vec::with_capacity(answers),
+            counts: Vec::with_capacity(replies),
             others: Vec::new(),
         }
     }
 
     /// Adds the answer to the next request, and returns how many bytes it takes beyond
-    /// [`ANSWER_BYTES`].
-    pub(crate) fn push(&mut self, answer: Answer) -> usize {
+    /// [`REPLY_BYTES`].
+    pub(crate) fn push(&mut self, answer: Result<Reply, Refusal>) -> usize {
         let (count, bytes) = match answer {
             Ok(Reply::Processed {
                 count: count @ ..=MAX_COUNT,
@@ -59,13 +59,13 @@ impl Answers {
         self.push(Ok(Reply::Processed { count, outcome }));
     }
 
-    /// Bytes that the answers take beyond [`ANSWER_BYTES`] each, about.
+    /// Bytes that the replies take beyond [`REPLY_BYTES`] each, about.
     pub(crate) fn more_bytes(&self) -> usize {
         self.others.iter().map(bytes_of).sum()
     }
 
-    /// The answers, in order.
-    pub(crate) fn into_iter(self) -> impl Iterator<Item = Answer> {
+    /// The replies, in order.
+    pub(crate) fn into_iter(self) -> impl Iterator<Item = Result<Reply, Refusal>> {
         let mut others = self.others.into_iter();
         let answer = move |count| match count {
             OTHER => others.next().expect("an answer that is no count is here"),
@@ -82,7 +82,7 @@ impl Answers {
 }
 
 /// Bytes that an answer takes which says more than a count, about.
-fn bytes_of(answer: &Answer) -> usize {
+fn bytes_of(answer: &Result<Reply, Refusal>) -> usize {
     let more = match answer {
         Ok(Reply::Restored { counts }) => size_of_val(&**counts),
         Ok(Reply::Processed {
@@ -92,7 +92,7 @@ fn bytes_of(answer: &Answer) -> usize {
         Err(Refusal::UnknownCheckpoint { checkpoint_id }) => checkpoint_id.len(),
         _ => 0,
     };
-    size_of::<Answer>() + more
+    size_of::<Result<Reply, Refusal>>() + more
 }
 
 #[cfg(test)]
@@ -103,7 +103,7 @@ mod tests {
     fn every_answer_comes_back_in_its_place() {
         let processed = |count, outcome| Ok(Reply::Processed { count, outcome });
         let original_word = "w".into();
-        let answers = [
+        let replies = [
             processed(0, Outcome::Duplicate),
             processed(1, Outcome::Accepted),
             processed(7, Outcome::Conflict { original_word }),
@@ -113,10 +113,10 @@ mod tests {
             Ok(Reply::CheckpointSaved),
             processed(2, Outcome::Accepted),
         ];
-        let mut kept = Answers::expecting(answers.len());
-        for answer in &answers {
+        let mut kept = Replies::expecting(replies.len());
+        for answer in &replies {
             kept.push(answer.clone());
         }
-        assert!(kept.into_iter().eq(answers));
+        assert!(kept.into_iter().eq(replies));
     }
 }

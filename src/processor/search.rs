@@ -6,7 +6,7 @@
 
 use crate::error::StorageError;
 use crate::processor::Processor;
-use crate::processor::earlier::Twins;
+use crate::processor::earlier::Earlier;
 use crate::processor::prepared::Event;
 use crate::store::bytes::entry::EventId;
 
@@ -16,9 +16,9 @@ const MAX_CURSORS: usize = 4;
 impl Processor {
     /// Finds the earlier positions of an id. Every candidate of the index is compared with the
     /// journal: a shared fingerprint must never drop an event.
-    pub(super) fn twins(&mut self, event: &Event<'_>) -> Result<Twins, StorageError> {
+    pub(super) fn find_earlier(&mut self, event: &Event<'_>) -> Result<Earlier, StorageError> {
         if !self.replay.is_empty() {
-            let (twins, found) = self.twins_in_replay(event)?;
+            let (twins, found) = self.earlier_in_replay(event)?;
             // One in the timeline is enough; otherwise every one has a say.
             let is_duplicate = twins.present.is_some();
             if is_duplicate
@@ -27,12 +27,12 @@ impl Processor {
                 return Ok(twins);
             }
         }
-        self.twins_in_index(event)
+        self.earlier_in_index(event)
     }
 
     /// What stands behind the cursors, and how many positions of the id that are.
-    fn twins_in_replay(&mut self, event: &Event<'_>) -> Result<(Twins, u64), StorageError> {
-        let (mut twins, mut found) = (Twins::default(), 0);
+    fn earlier_in_replay(&mut self, event: &Event<'_>) -> Result<(Earlier, u64), StorageError> {
+        let (mut twins, mut found) = (Earlier::default(), 0);
         for mut cursor in std::mem::take(&mut self.replay) {
             if !self.journal.reach_next(&mut cursor)? {
                 continue;
@@ -49,8 +49,8 @@ impl Processor {
         Ok((twins, found))
     }
 
-    fn twins_in_index(&mut self, event: &Event<'_>) -> Result<Twins, StorageError> {
-        let mut twins = Twins::default();
+    fn earlier_in_index(&mut self, event: &Event<'_>) -> Result<Earlier, StorageError> {
+        let mut twins = Earlier::default();
         self.replay.clear();
         let candidates = self.index.candidates(event.fingerprint)?;
         let is_followed = candidates.len() <= MAX_CURSORS;

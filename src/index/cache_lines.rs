@@ -5,28 +5,31 @@
 
 use memmap2::{MmapMut, MmapOptions};
 
-use crate::index::line::Line;
+use crate::index::cache_line::CacheLine;
 
 /// A fixed number of lines, at first zeroes.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub(super) struct CacheLines {
     pages: Option<MmapMut>,
 }
 
-impl Lines {
+impl CacheLines {
     /// At least one line. The system finds the memory at once, which is quicker than page by page.
     pub(super) fn new(lines: usize) -> Self {
         let mut options = MmapOptions::new();
-        let pages = options.len(lines * size_of::<Line>()).populate().map_anon();
+        let pages = options
+            .len(lines * size_of::<CacheLine>())
+            .populate()
+            .map_anon();
         let pages = pages.expect("without memory nothing can go on, as with any allocation");
         Self { pages: Some(pages) }
     }
 
-    pub(super) fn as_slice(&self) -> &[Line] {
+    pub(super) fn as_slice(&self) -> &[CacheLine] {
         self.pages.as_deref().map_or(&[], bytemuck::cast_slice)
     }
 
-    pub(super) fn as_mut_slice(&mut self) -> &mut [Line] {
+    pub(super) fn as_mut_slice(&mut self) -> &mut [CacheLine] {
         self.pages
             .as_deref_mut()
             .map_or(&mut [], bytemuck::cast_slice_mut)

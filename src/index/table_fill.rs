@@ -23,7 +23,7 @@ use crate::store::{Reader, RunHeader, RunNumber};
 const SLICE_POSITIONS_A_RUN: u64 = 1 << 11;
 
 /// What the thread hands over.
-pub(crate) type Loaded = Result<LoadedSlice, StorageError>;
+pub(crate) type TablePart = Result<FilledSlice, StorageError>;
 
 /// What slices are made of.
 #[derive(Debug, Clone)]
@@ -50,7 +50,7 @@ impl Maker {
     }
 
     /// Makes a slice of what the stored runs have of it.
-    fn make(&self, number: usize) -> Loaded {
+    fn make(&self, number: usize) -> TablePart {
         let shards = self.shards_a_slice();
         let shards = number * shards..(number + 1) * shards;
         let mut slice = Slice::with_room_for(self.positions, shards);
@@ -62,7 +62,7 @@ impl Maker {
                 slice.insert(fingerprint, header.run);
             })?;
         }
-        Ok(LoadedSlice {
+        Ok(FilledSlice {
             number,
             slice,
             positions,
@@ -72,7 +72,7 @@ impl Maker {
 
 /// A slice of the table with all that is stored of it.
 #[derive(Debug)]
-pub(crate) struct LoadedSlice {
+pub(crate) struct FilledSlice {
     number: usize,
     slice: Slice,
     /// How many positions it has of each stored run.
@@ -81,7 +81,7 @@ pub(crate) struct LoadedSlice {
 
 /// A table on its way into memory.
 #[derive(Debug)]
-pub(super) struct Loading {
+pub(super) struct TableFill {
     maker: Maker,
     /// Positions that are not stored in the index, by run, and their fingerprints sorted.
     pushed: Vec<(RunNumber, Vec<Fingerprint>)>,
@@ -90,11 +90,11 @@ pub(super) struct Loading {
     /// How many positions of each stored run are in the table.
     loaded: Vec<u64>,
     /// There until this is dropped.
-    slices: Option<Receiver<Loaded>>,
+    slices: Option<Receiver<TablePart>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Loading {
+impl TableFill {
     /// Starts to make the table of a journal of so many positions.
     ///
     /// # Errors
@@ -142,7 +142,7 @@ impl Loading {
     }
 
     /// The slices that have been made.
-    pub(super) fn slices(&self) -> &Receiver<Loaded> {
+    pub(super) fn slices(&self) -> &Receiver<TablePart> {
         self.slices.as_ref().expect("only dropping this takes them")
     }
 
@@ -180,8 +180,8 @@ impl Loading {
         self.put(self.maker.make(number)?, table)
     }
 
-    fn put(&mut self, loaded: LoadedSlice, table: &mut RunTable) -> Result<(), StorageError> {
-        let LoadedSlice {
+    fn put(&mut self, loaded: FilledSlice, table: &mut RunTable) -> Result<(), StorageError> {
+        let FilledSlice {
             number,
             mut slice,
             positions,
@@ -233,7 +233,7 @@ impl Loading {
     }
 }
 
-impl Drop for Loading {
+impl Drop for TableFill {
     /// The thread has a reader, which may keep the database open.
     fn drop(&mut self) {
         self.slices = None;

@@ -7,21 +7,21 @@
 use crate::error::StorageError;
 use crate::journal::fold::fold_from_nearest;
 use crate::processor::{Processor, unknown_checkpoint};
-use crate::request::{Answer, Reply};
+use crate::request::{Refusal, Reply};
 use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
 use crate::state::timeline::Timeline;
 use crate::store::bytes::entry::EventId;
-use crate::store::{Checkpoint, Move, MoveRecord};
+use crate::store::{Checkpoint, Switch, SwitchRecord};
 
 impl Processor {
     /// Makes a checkpoint's timeline the present one.
-    pub(super) fn restore(&mut self, name: &str) -> Result<Answer, StorageError> {
+    pub(super) fn restore(&mut self, name: &str) -> Result<Result<Reply, Refusal>, StorageError> {
         let Some(mut checkpoint) = self.reader.checkpoint(name)? else {
             return Ok(Err(unknown_checkpoint(name)));
         };
         self.absorb_released_since(&checkpoint)?;
-        self.move_to(checkpoint.timeline.clone(), Some(name))?;
+        self.switch_to(checkpoint.timeline.clone(), Some(name))?;
         self.state.source = checkpoint.source.clone();
         self.state.committed_source = checkpoint.committed_source.clone();
         self.open_released();
@@ -43,7 +43,7 @@ impl Processor {
         if discarded_count > 0 {
             let timeline = self.state.timeline.up_to(self.journal.head());
             let pending = self.state.settled.missing_of(&timeline);
-            self.move_to(timeline.difference(&pending), None)?;
+            self.switch_to(timeline.difference(&pending), None)?;
         }
         if self.state.source != self.state.committed_source {
             self.state.source = self.state.committed_source.clone();
@@ -119,18 +119,18 @@ impl Processor {
     }
 
     /// Makes another timeline the present one: that of a checkpoint, or of a rollback.
-    fn move_to(
+    fn switch_to(
         &mut self,
         target: PositionSet,
         checkpoint_id: Option<&str>,
     ) -> Result<(), StorageError> {
         let head = self.journal.head();
         let present = self.state.timeline.up_to(head);
-        self.move_counts(&present, &target)?;
-        self.state.moves += 1;
-        self.changes.moves.push(Move {
-            number: self.state.moves,
-            record: MoveRecord {
+        self.fold_counts(&present, &target)?;
+        self.state.switches += 1;
+        self.changes.switches.push(Switch {
+            number: self.state.switches,
+            record: SwitchRecord {
                 checkpoint_id: checkpoint_id.map(str::to_owned),
                 position: head,
                 reached: target.last().unwrap_or(Position::NONE),
@@ -150,7 +150,7 @@ impl Processor {
 
     /// Turns the counts of the timeline `present` into those of `target`: from the nearest
     /// counts that are known, the present ones or a snapshot's, over the difference.
-    pub(super) fn move_counts(
+    pub(super) fn fold_counts(
         &mut self,
         present: &PositionSet,
         target: &PositionSet,

@@ -17,18 +17,18 @@ use crate::store::watchdog::Watchdog;
 /// A state directory at rest that no other process can read or write to for as long as this
 /// lives.
 #[derive(Debug)]
-pub struct HeldDirectory {
+pub struct LockedDirectory {
     directory: RestingDirectory,
 }
 
 /// The database that a compaction has replaced and kept.
 #[derive(Debug)]
 pub struct Kept<'a> {
-    held: &'a HeldDirectory,
+    held: &'a LockedDirectory,
     directory: RestingDirectory,
 }
 
-impl HeldDirectory {
+impl LockedDirectory {
     /// Locks a state directory. A command that is just copying it is waited for.
     ///
     /// # Errors

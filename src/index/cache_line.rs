@@ -18,13 +18,13 @@ pub(super) const OVERFLOWED: u32 = 1 << 26;
 /// Slots and their header, one cache line.
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
 #[repr(C, align(64))]
-pub(super) struct Line {
+pub(super) struct CacheLine {
     lows: [u16; LINE_SLOTS],
     highs: [u8; LINE_SLOTS],
     pub(super) header: u32,
 }
 
-impl Line {
+impl CacheLine {
     pub(super) fn len(&self) -> u32 {
         self.header >> LEN_SHIFT & 31
     }

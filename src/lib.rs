@@ -1,10 +1,11 @@
 //! Counts events from an at-least-once stream exactly once, across crashes and power cuts, on
 //! one machine.
 //!
-//! Events, an id and a word each, arrive over a channel that may deliver each of them more than
-//! once, and the process may be killed at any moment. An answered request is on stable storage:
-//! it is never lost and never counted twice. Checkpoints go back and forth, and an output is
-//! released at most once on any path through them.
+//! An event is an id and a word. The channel that delivers events may deliver each of them more
+//! than once, and the process may be killed at any moment. A reply is given only when everything it
+//! says is on stable storage: an answered request is never lost and never counted twice. A
+//! checkpoint can be restored at any time, and an output is released at most once on any path
+//! through checkpoints.
 //!
 //! ```
 //! use std::time::SystemTime;
@@ -17,23 +18,23 @@
 //! let hello = Request::Process { event_id: "e1", word: "hello" };
 //!
 //! let mut engine = Engine::open(state, &Options::default())?;
-//! let answers = engine.submit(&[hello, Request::Commit], SystemTime::now())?;
-//! // Whatever happens from here on, these answers stay true.
-//! assert_eq!(answers[0], Ok(Reply::Processed { count: 1, outcome: Outcome::Accepted }));
-//! assert_eq!(answers[1], Ok(Reply::Committed { output_count: 1 }));
+//! let replies = engine.submit(&[hello, Request::Commit], SystemTime::now())?;
+//! // Neither a kill nor a power cut can take these replies back.
+//! assert_eq!(replies[0], Ok(Reply::Processed { count: 1, outcome: Outcome::Accepted }));
+//! assert_eq!(replies[1], Ok(Reply::Committed { output_count: 1 }));
 //! drop(engine);
 //!
 //! let mut engine = Engine::open(state, &Options::default())?;
-//! let answers = engine.submit(&[hello], SystemTime::now())?;
-//! assert_eq!(answers[0], Ok(Reply::Processed { count: 1, outcome: Outcome::Duplicate }));
+//! let replies = engine.submit(&[hello], SystemTime::now())?;
+//! assert_eq!(replies[0], Ok(Reply::Processed { count: 1, outcome: Outcome::Duplicate }));
 //! # Ok(())
 //! # }
 //! ```
 //!
 //! # Reading
 //!
-//! An open [`Engine`] says at any time what is durable. A [`View`] shows one durable moment, and
-//! can be read on another thread while requests go on; [`View::open`] shows a directory that no
+//! An open [`Engine`] answers from what is durable. A [`View`] shows one durable moment, and can be
+//! read on another thread while requests go on. [`View::open`] shows a state directory that no
 //! process has open.
 //!
 //! ```
@@ -66,13 +67,13 @@
 //! # }
 //! ```
 //!
-//! A consumer of the outputs that must read each of them once keeps the last one that it has got,
-//! and asks for those after it: [`View::outputs_after`].
+//! A consumer that must read each output once stores the last output that it has read, and asks for
+//! those after it: [`View::outputs_after`].
 //!
 //! # Many threads
 //!
-//! [`Engine::share`] gives a [`Handle`], of which each thread takes a clone. A call returns a
-//! [`Pending`]: its result cannot be read before it is on stable storage. Calls that come together
+//! [`Engine::share`] gives a [`Handle`]; each thread takes a clone of it. A call returns a
+//! [`Pending`], whose result cannot be read before it is on stable storage. Calls that come together
 //! share one wait for the disk: the more threads call at once, the more requests each wait makes
 //! durable.
 //!
@@ -89,8 +90,8 @@
 //!         std::thread::spawn(move || {
 //!             for number in 0..10 {
 //!                 let pending = handle.process(&format!("e{number}"), "hello");
-//!                 let answer = pending.wait().expect("the storage works");
-//!                 let processed = answer.expect("the disk has room");
+//!                 let reply = pending.wait().expect("the storage works");
+//!                 let processed = reply.expect("the disk has room");
 //!                 println!("{} {:?}", processed.count, processed.outcome);
 //!             }
 //!         })
@@ -105,9 +106,10 @@
 //! # }
 //! ```
 //!
-//! A [`Pending`] is a [`Future`] too, for any runtime: `handle.process("e1", "hello").await`. A
-//! directory that is open cannot be opened a second time; with a control socket the commands of the
-//! program (`stats`, `outputs --follow`, `checkpoints save`) can ask the process that has it open.
+//! A [`Pending`] is also a [`Future`], for any runtime: `handle.process("e1", "hello").await`.
+//!
+//! A state directory cannot be opened twice. With a control socket, the commands of the program
+//! (`stats`, `outputs --follow`, `checkpoints save`) ask the process that has it open.
 //!
 //! ```
 //! # use exactly_once::{Engine, Options};
@@ -128,9 +130,9 @@
 //!
 //! # Source positions
 //!
-//! A source that can be read again, such as a file or a queue with offsets, is read again from
-//! [`Engine::source`] after a start: the position is part of the state. [`Request::Advance`] sets
-//! it, in the batch with the events that came before it.
+//! After a start, an input that can be read again, such as a file or a queue with offsets, is read
+//! on from [`Engine::source`]: this source position is part of the state. [`Request::Advance`] sets
+//! it, in one batch with the events before it.
 //!
 //! ```
 //! # use std::time::SystemTime;
@@ -148,9 +150,9 @@
 //!     let event = Request::Process { event_id: &format!("line {number}"), word };
 //!     let source = (number + 1).to_string();
 //!     let advance = Request::Advance { source: source.as_bytes() };
-//!     for answer in engine.submit(&[event, advance], SystemTime::now())? {
+//!     for reply in engine.submit(&[event, advance], SystemTime::now())? {
 //!         // The position stays where it was if the event before it is refused.
-//!         answer?;
+//!         reply?;
 //!     }
 //! }
 //! assert_eq!(engine.source()?.as_deref(), Some(&b"3"[..]));
@@ -160,9 +162,9 @@
 //!
 //! # Autocommit
 //!
-//! Outputs wait for a [`Request::Commit`], unless the directory has autocommit: then each is
-//! released with its event, nothing is pending, and no record of a commit is kept. (What an older
-//! checkpoint has pending comes back with it, until the next event.)
+//! An output is pending until a [`Request::Commit`] releases it. In a state directory with
+//! autocommit each output is released with its event, and no commit is stored. Only a checkpoint
+//! from the time before autocommit can bring pending outputs back; the next event releases them.
 //!
 //! ```
 //! # use std::time::SystemTime;
@@ -182,11 +184,11 @@
 //!
 //! # Errors
 //!
-//! A request that is not carried out is answered with a [`Refusal`], and nothing has changed. An
-//! [`OpenError`] says what stands in the way of opening a directory, and what helps. A
-//! [`StorageError`] is final: whether what was not answered took effect is decided by the next open
-//! in a new process. With a handle, every call fails with the first of them. What is logged, such
-//! as an event that comes again with another word, goes to the crate `tracing`.
+//! A [`Refusal`] answers a request that was not carried out; nothing has changed. An [`OpenError`]
+//! says why a state directory cannot be opened, and what helps. A [`StorageError`] is final: the
+//! next open, in a new process, decides whether requests without a reply took effect. After one,
+//! every call of a handle fails with it. Conflicts and warnings are logged with the crate
+//! `tracing`.
 //!
 //! ```
 //! # use std::time::SystemTime;
@@ -196,8 +198,8 @@
 //! # let state = state.path();
 //! let mut engine = Engine::open(state, &Options::default())?;
 //! let restore = Request::Restore { checkpoint_id: "before" };
-//! let answers = engine.submit(&[restore], SystemTime::now())?;
-//! assert!(matches!(answers[0], Err(Refusal::UnknownCheckpoint { .. })));
+//! let replies = engine.submit(&[restore], SystemTime::now())?;
+//! assert!(matches!(replies[0], Err(Refusal::UnknownCheckpoint { .. })));
 //!
 //! let again = Engine::open(state, &Options::default());
 //! assert!(matches!(again, Err(OpenError::HeldByWriter { .. })));
@@ -207,52 +209,89 @@
 //!
 //! # Features
 //!
-//! `cli`, on by default, is the program. A library needs none of the crates that only the program
+//! `cli`, on by default, is the program. A library does without the crates that only the program
 //! uses: `exactly-once = { version = "0.2", default-features = false }`.
+//!
+//! # Glossary
+//!
+//! One word for one thing, in the code, the documentation and what the program prints.
+//!
+//! | word | meaning |
+//! |---|---|
+//! | event | an id and a word, as the channel delivers it, perhaps more than once |
+//! | accepted | what an event is that changes the state; otherwise it is a *duplicate* (its id is in the state with the same word) or a *conflict* (with another word) |
+//! | entry | an accepted event in the journal: id, word, and the count in its reply |
+//! | journal | all entries, in the order in which they were accepted |
+//! | position | the place of an entry in the journal, from 1; never used twice |
+//! | head | the last position in use |
+//! | timeline | the set of positions whose events count: the present state, or that of a checkpoint |
+//! | state | the timeline, its counts, and what is settled |
+//! | count | the number of events of the timeline that carry a word |
+//! | snapshot | stored counts of one timeline, from which counting starts |
+//! | output | what an accepted event gives: id, word and count; *pending*, then *released* |
+//! | commit | the request that releases all pending outputs |
+//! | output log | the released outputs, each at its *offset*, from 0 |
+//! | settled | what a position is whose output is released, or whose id was released at another position; the latter is *absorbed* |
+//! | checkpoint | a named copy of a timeline that can be *restored* |
+//! | rollback | the request that drops all events whose outputs are pending |
+//! | switch | a restore or a rollback: the state becomes that of another timeline |
+//! | request | what a client asks to be carried out; a *query* is a request that changes nothing |
+//! | reply | what answers a request, once all that it says is durable; a *refusal* says why nothing was applied |
+//! | record | one thing that a query or a dump shows, a JSON object |
+//! | source position | where an input that can be read again has to be read on |
+//! | group | the requests that one transaction makes durable together |
+//! | apply | to carry out a request in memory |
+//! | persist | to write a group and wait for fdatasync; what is persisted is *durable* |
+//! | receipt | the proof that a group is durable |
+//! | index | finds positions by event id, through a *fingerprint*; stored in *runs* |
+//! | view | one durable moment of a state, to be read while requests go on |
+//! | state directory | all files of one state: lock, sentinel, watermark, and the database |
+//! | generation | one database of a state directory; a compaction makes the next |
+//! | watermark | a small file that says up to which group replies have been given |
+//! | node | the program that answers requests on standard input and on its *control socket* |
+//! | client | a process that sends requests over the control socket |
 //!
 //! # The map
 //!
-//! A module uses only those below it in this table.
+//! A module uses only those below it in this table. The third column names crates, and modules of
+//! its own, that a module does not use; a test reads it.
 //!
 //! | module | owns | must not know |
 //! |---|---|---|
-//! | [`node`] | lines from an input and from clients to a handle, and replies back | what a request means |
-//! | `protocol` | JSON on the wire | the disk, the processor |
-//! | [`load`] | building a directory from a dump | the bytes on disk |
-//! | `engine` | the driver as a library: an engine, and a handle that threads share | the wire |
-//! | [`verify`] | checking a resting directory | how it is written |
-//! | [`inspect`] | views of a state | how it is written |
-//! | `driver` | apply, persist, reply: the order of these three | what a request means |
-//! | `processor` | deduplicating, applying, collecting, answering | JSON, threads, the clock |
-//! | `snapshots` | stored counts, from which counting starts | what a request means |
-//! | `journal` | accepted events at positions, in memory and stored | what an event means |
-//! | `seen` | which positions carry an id, in memory and stored | whether they count |
-//! | `store` | everything durable, its formats, and sled | requests and replies |
-//! | `request` | requests, replies, refusals | how they arrive or are kept |
-//! | `state` | positions, sets of them, timeline, counts | the disk |
-//! | `options` | how a state directory is used | who uses what of it |
-//! | `fingerprint` | what the index compares before the ids | where it is kept |
-//! | `look_ahead` | reading memory before it is needed | what is in it |
-//! | `json_text` | strings and numbers as JSON | who reads them |
-//! | `remedy` | what helps against an error of the system | who met it |
-//! | `threads` | starting threads, and what is done without them | what they do |
-//! | `storage_timeout` | how long the storage is waited for | how it is watched |
-//! | `statistics`, `limits`, `error` | figures, limits, failures | everything else |
+//! | [`node`] | lines from an input and from clients to a handle, and replies back | `sled`, `serde_json`, `store::bytes` |
+//! | `protocol` | JSON of requests and replies | `sled`, `store`, `processor`, `std::fs` |
+//! | [`load`] | building a directory from a dump | `sled`, `protocol`, `store::bytes` |
+//! | `engine` | the driver as a library: an engine, and a handle that threads share | `sled`, `serde_json`, `std::fs` |
+//! | [`verify`] | checking a resting directory | `sled`, `processor`, `driver` |
+//! | [`inspect`] | views of a state, queries and records | `sled`, `processor`, `driver`, `std::thread` |
+//! | `driver` | apply, persist, reply: the order of these three | `sled`, `serde_json`, `std::fs` |
+//! | `processor` | deduplicating, applying, collecting | `sled`, `serde_json`, `std::thread`, `std::time` |
+//! | `journal` | entries at positions, in memory and stored, and folding them into counts | `sled`, `serde_json`, `index` |
+//! | `index` | which positions carry an id, in memory and stored | `sled`, `serde_json`, `journal` |
+//! | `store` | everything durable: its bytes, sled, and the files of the directory | `serde_json`, `request` |
+//! | `store::database` | every call of sled | `bincode`, `store::group` |
+//! | `store::directory` | the files around the database | `sled`, `bincode`, `store::database` |
+//! | `store::bytes` | the disk format | `std::fs`, `store::database`, `store::directory` |
+//! | `request` | requests, replies, refusals | `serde`, `store` |
+//! | `state` | positions, sets of them, timeline, counts, limits | `std::fs`, `store` |
+//! | `error` | failures, and what helps against an error of the system | `sled`, `store`, `state` |
 //!
 //! # Invariants
 //!
-//! 1. No reply before its group's fdatasync has returned: until then it is in a value that only
-//!    `store` opens.
+//! 1. No reply is given before the fdatasync of its group has returned. Until then it is in a value
+//!    that only `store` opens.
 //! 2. The state after a restart is the state after some prefix of the requests that contains
 //!    every answered one.
 //! 3. The counts are the fold of the journal over the timeline; pending is the timeline without
 //!    what is settled; settled positions stay settled; positions are never used twice.
 //! 4. An event id is in the output log at most once, whatever the path of restores, rollbacks
 //!    and crashes.
-//! 5. The same requests give the same replies and the same state: no clock, randomness or hash
+//! 5. The same requests give the same replies and the same state. No clock, randomness or hash
 //!    order is in a reply, a count or an output.
 //! 6. Only `store` knows sled; only `protocol` knows the JSON of requests and replies, and
 //!    [`inspect`] that of queries and records.
+
+#![doc = include_str!("how_it_works.md")]
 
 mod driver;
 mod engine;
@@ -263,7 +302,7 @@ mod journal;
 pub mod load;
 pub mod node;
 mod processor;
-mod protocol;
+pub mod protocol;
 mod request;
 mod state;
 mod store;

@@ -1,6 +1,6 @@
-//! What can be asked of a processor, what it answers, and the limits of both.
+//! Requests, their replies and refusals.
 //!
-//! These types know neither JSON nor the disk.
+//! These types are independent of JSON and of the disk.
 
 use thiserror::Error;
 
@@ -39,13 +39,13 @@ pub enum Request<'a> {
     Commit,
     /// Discard every pending output, and the events they came from.
     Rollback,
-    /// Everything before this request came from the source up to this position; the position
-    /// becomes part of the state. It is opaque: an offset, a file name and a line, anything.
-    /// A restore takes it back to what the checkpoint held, a rollback to what the last commit
-    /// held, so that a source which is read again from there delivers every event that left.
+    /// Set the source position: the requests before it came from the source up to there. It becomes
+    /// part of the state. It is opaque: an offset, a file name and a line, anything. A restore sets
+    /// it back to the checkpoint's, a rollback to that of the last commit, so that a source read
+    /// again from there delivers every event that left the state.
     ///
-    /// It is refused if a request before it in the same call was, so that no event is passed over:
-    /// put it last.
+    /// It is refused if an earlier request of the same call was refused, so that no event is
+    /// skipped: put it last.
     Advance {
         /// The position, at most [`MAX_SOURCE_BYTES`] bytes.
         source: &'a [u8],
@@ -67,13 +67,13 @@ pub enum Outcome {
     },
 }
 
-/// The answer to a request that was carried out.
+/// The reply to a request that was carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reply {
     /// Answers [`Request::Process`].
     Processed {
-        /// How many events of the state now carry the requested word.
+        /// Number of events of the state that now carry the requested word.
         count: u64,
         /// What became of the event.
         outcome: Outcome,
@@ -84,66 +84,66 @@ pub enum Reply {
     CheckpointDeleted,
     /// Answers [`Request::Restore`].
     Restored {
-        /// The counts that are not 0, in byte order of the words.
+        /// The counts above 0, in byte order of the words.
         counts: Vec<WordCount>,
     },
     /// Answers [`Request::Commit`].
     Committed {
-        /// How many outputs this commit released.
+        /// Number of outputs that this commit released.
         output_count: u64,
     },
     /// Answers [`Request::Rollback`].
     RolledBack {
-        /// How many pending outputs were discarded.
+        /// Number of pending outputs that were discarded.
         discarded_count: u64,
     },
     /// Answers [`Request::Advance`].
     Advanced,
 }
 
-/// Why a request was not carried out. Each is definite: nothing was applied.
+/// Why a request was not carried out: nothing of it was applied.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Refusal {
     /// A member of the request is empty.
-    #[error("{member} is empty; it needs 1 to {max_bytes} bytes")]
+    #[error("{member} is empty; give it 1 to {max_bytes} bytes")]
     Empty {
         /// The member's name.
         member: &'static str,
-        /// The most bytes it may have.
+        /// The largest size in bytes.
         max_bytes: usize,
     },
     /// A member of the request is too long.
-    #[error("{member} has {bytes} bytes of UTF-8; at most {max_bytes} are allowed")]
+    #[error("{member} has {bytes} bytes; shorten it to at most {max_bytes} bytes")]
     TooLong {
         /// The member's name.
         member: &'static str,
-        /// How many bytes it has.
+        /// Its size in bytes.
         bytes: usize,
-        /// The most bytes it may have.
+        /// The largest size in bytes.
         max_bytes: usize,
     },
     /// The checkpoint to restore or to delete does not exist.
     #[error("there is no checkpoint named {checkpoint_id:?}; save it first, or name another one")]
     UnknownCheckpoint {
-        /// The name that was asked for.
+        /// The name in the request.
         checkpoint_id: String,
     },
-    /// An [`Request::Advance`] follows a request of the same call that was refused.
+    /// A request before this [`Request::Advance`] in the same call was refused.
     #[error(
-        "a request before it was refused, so the source position stays where it was; send again \
-         what is left of the call"
+        "an earlier request of the call was refused, so the source position is unchanged; send the \
+         refused requests again, and then the position"
     )]
     AfterRefused,
     /// The disk is nearly full.
     #[error(
-        "{free_bytes} bytes are free on the disk of the state directory, and {floor_bytes} are \
-         kept free; make room and send this again"
+        "the disk of the state directory has {free_bytes} bytes free, and {floor_bytes} must stay \
+         free; make room and send the request again"
     )]
     LowDisk {
         /// Bytes that are free.
         free_bytes: u64,
-        /// Bytes that must be free for a request to be taken.
+        /// Bytes that must be free for requests to be accepted.
         floor_bytes: u64,
     },
 }
@@ -152,7 +152,7 @@ pub enum Refusal {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Processed {
-    /// How many events of the state now carry the requested word.
+    /// Number of events of the state that now carry the requested word.
     pub count: u64,
     /// What became of the event.
     pub outcome: Outcome,
@@ -167,11 +167,11 @@ impl Outcome {
 }
 
 impl Request<'_> {
-    /// Checks the lengths that the request must keep.
+    /// Checks that the lengths are in range.
     ///
     /// # Errors
     ///
-    /// [`Refusal::Empty`] or [`Refusal::TooLong`], naming the member.
+    /// [`Refusal::Empty`] or [`Refusal::TooLong`], with the member's name.
     pub fn check_lengths(&self) -> Result<(), Refusal> {
         match self {
             Self::Process { event_id, word } => {

@@ -1,5 +1,5 @@
-//! Ends that nothing returns from: by a signal, or by an exit in the middle of the work. Copies and
-//! unfinished directories are removed before.
+//! Removing copies and unfinished directories before a signal or an early exit ends the process, as
+//! no destructor runs then.
 
 use std::sync::mpsc::channel;
 use std::thread::Builder;
@@ -15,23 +15,23 @@ use signal_hook::consts::{
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
-/// The signals that end a process, and that it can do something before.
+/// The signals that end a process and can be caught.
 const ENDING: [i32; 12] = [
     SIGHUP, SIGINT, SIGQUIT, SIGABRT, SIGUSR1, SIGUSR2, SIGALRM, SIGTERM, SIGXCPU, SIGVTALRM,
     SIGPROF, SIGIO,
 ];
 
-/// How long the removal may take: the disk may not answer.
+/// How long the removal may take, as the disk may not respond.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Has the signals that end a process remove what would be left, all but `handled`, which the
-/// command sees to itself. A signal that is ignored, as by nohup, stays ignored.
+/// Starts a thread that removes leftovers when a signal ends the process. The command handles the
+/// signals in `handled` itself. A signal that is ignored, as under nohup, stays ignored.
 pub(crate) fn clean_up_on_signals(handled: &[i32]) -> Result<(), StorageError> {
     let ignored = IgnoredSignals::read();
     let is_ours = |signal: &i32| !handled.contains(signal) && !ignored.contains(*signal);
     let signals: Vec<i32> = ENDING.into_iter().filter(is_ours).collect();
     let Ok(mut signals) = Signals::new(signals) else {
-        // A signal ends the process at once then, and the next command removes what it leaves.
+        // Then a signal ends the process at once, and the next command removes the leftovers.
         return Ok(());
     };
     let wait = move || {
@@ -40,12 +40,12 @@ pub(crate) fn clean_up_on_signals(handled: &[i32]) -> Result<(), StorageError> {
             emulate_default_handler(signal).unwrap_or_default();
         }
     };
-    // Without the thread the signals would be lost.
+    // Without the thread, the signals would have no effect.
     let thread = Builder::new().name("signals".to_owned()).spawn(wait);
     thread.map(drop).map_err(StorageError::Thread)
 }
 
-/// Ends the process with a status, and leaves nothing.
+/// Removes leftovers, and ends the process with a status.
 pub(crate) fn exit(status: u8) -> ! {
     clean_up();
     std::process::exit(status.into())
@@ -60,6 +60,6 @@ fn clean_up() {
     if removing.is_err() {
         remove_leftovers();
     }
-    // The sender goes when all is removed.
+    // The channel closes when everything is removed.
     is_done.recv_timeout(PATIENCE).unwrap_or_default();
 }

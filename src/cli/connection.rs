@@ -1,4 +1,4 @@
-//! A connection to a running process, over the control socket of its directory.
+//! A connection to a running process, over the control socket of its state directory.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
@@ -15,26 +15,26 @@ use thiserror::Error;
 use crate::cli::status::{STORAGE, USAGE};
 use crate::cli::streams::stderr::say;
 
-/// Reads at a time.
+/// Size of the read buffer.
 const BUFFER_BYTES: usize = 1 << 16;
 
-/// A process that says nothing for this long is told of once.
+/// After this time without a reply, a line on standard error says so, once.
 const TOLD_AFTER: Duration = Duration::from_secs(10);
 
-/// A process that says nothing for this long is not waited for: the longest answer begins sooner.
+/// After this time without a reply, the command gives up; every reply begins sooner.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// A refusal of a running process.
+/// A running process refused a request.
 #[derive(Debug, Error)]
 #[error("{text}")]
 pub(crate) struct Refused {
-    /// As the protocol has it.
+    /// The error code of the protocol.
     code: u64,
     text: String,
 }
 
 impl Refused {
-    /// The exit status of a command that is refused.
+    /// The exit status of a command whose request was refused.
     pub(crate) fn status(&self) -> u8 {
         const CRASH: u64 = 13;
         if self.is_temporary() || self.code == CRASH {
@@ -50,29 +50,28 @@ impl Refused {
     }
 }
 
-/// Whether it may go well with another connection: the process has ended, or says that it cannot
-/// answer now.
+/// True if a new connection may succeed: the process has ended, or cannot answer now.
 pub(crate) fn is_temporary(error: &anyhow::Error) -> bool {
     let refused = error.downcast_ref::<Refused>();
     matches!(error.downcast_ref(), Some(Broken::Ended))
         || refused.is_some_and(Refused::is_temporary)
 }
 
-/// Why there is no further line.
+/// Why no further line came.
 #[derive(Debug, Error)]
 enum Broken {
-    /// The connection has ended, without a last line that gives a reason.
-    #[error("the process that holds the directory ended before it had answered; try again")]
+    /// The connection ended without a last line that gives a reason.
+    #[error("the process that has the directory open ended before it replied; try again")]
     Ended,
     #[error(
-        "the process that holds the directory has said nothing for {} s; if it is stopped, \
+        "the process that has the directory open has sent nothing for {} s; if it is stopped, \
          continue or end it, and try again",
         PATIENCE.as_secs()
     )]
     Silent,
 }
 
-/// A connection.
+/// A connection to the control socket of a process.
 pub(crate) struct Connection {
     replies: BufReader<UnixStream>,
     requests: UnixStream,
@@ -94,7 +93,7 @@ struct Numbered<'a, B> {
     msg_id: u64,
 }
 
-/// A line that the process answers.
+/// A line of a reply.
 #[derive(Deserialize)]
 struct Reply<'a> {
     #[serde(rename = "type")]
@@ -106,7 +105,7 @@ struct Reply<'a> {
 }
 
 impl Connection {
-    /// Connects to the process that holds a directory.
+    /// Connects to the process that has a directory open.
     pub(crate) fn open(directory: &Path) -> io::Result<Self> {
         let requests = node::connect(directory)?;
         requests.set_read_timeout(Some(TOLD_AFTER))?;
@@ -118,7 +117,7 @@ impl Connection {
         })
     }
 
-    /// Asks a query: calls `sink` with each record of the answer, as JSON.
+    /// Sends a query, and calls `sink` with each record of the reply, as JSON.
     pub(crate) fn ask(
         &mut self,
         query: &Query,
@@ -131,12 +130,15 @@ impl Connection {
             match (reply.kind, reply.record) {
                 ("record", Some(record)) => sink(record.get().as_bytes())?,
                 ("end", _) => return Ok(()),
-                _ => bail!("the process answered with a line of type {:?}", reply.kind),
+                _ => bail!(
+                    "the process sent a line of type {:?}; use a command of its version",
+                    reply.kind
+                ),
             }
         }
     }
 
-    /// Makes a request, and waits until it is carried out.
+    /// Sends a request, and waits until it is carried out.
     pub(crate) fn request(&mut self, body: &impl Serialize) -> anyhow::Result<()> {
         self.send(body)?;
         self.read_line()?;
@@ -156,7 +158,7 @@ impl Connection {
         let mut line = serde_json::to_vec(&request)?;
         line.push(b'\n');
         if self.requests.write_all(&line).is_err() {
-            // The last line of a connection that has ended gives the reason.
+            // If the process closed the connection, its last line gives the reason.
             self.read_line()?;
             self.reply()?;
             return Err(Broken::Ended.into());
@@ -179,7 +181,7 @@ impl Connection {
             }
             if !std::mem::replace(&mut is_told, true) {
                 say(format_args!(
-                    "waiting for the process that holds the directory, which has said nothing \
+                    "waiting for the process that has the directory open, which has sent nothing \
                      for {} s",
                     TOLD_AFTER.as_secs()
                 ));
@@ -187,10 +189,10 @@ impl Connection {
         }
     }
 
-    /// What the line that was read says.
+    /// Parses the line that was read last; a refusal is an error.
     fn reply(&self) -> anyhow::Result<Reply<'_>> {
         let reply: Reply<'_> = serde_json::from_slice(&self.line)
-            .context("the process answered with a line that is no reply")?;
+            .context("the process sent a line that is no reply; use a command of its version")?;
         if reply.kind == "error" {
             return Err(Refused {
                 code: reply.code.unwrap_or_default(),

@@ -1,4 +1,4 @@
-//! How a command ends: one line on standard error for a failure, and its exit status.
+//! How a command ends: its exit status, and one line on standard error for a failure.
 
 use std::io;
 use std::process::ExitCode;
@@ -14,7 +14,7 @@ use exactly_once::load::LoadError;
 use exactly_once::node::NodeError;
 use exactly_once::{OpenError, Refusal, StorageError};
 
-/// Says on standard error what went wrong, and which status that is.
+/// Prints what went wrong on standard error, and returns the exit status.
 pub(crate) fn report(result: anyhow::Result<()>) -> ExitCode {
     let Err(error) = result else {
         return ExitCode::SUCCESS;
@@ -29,7 +29,7 @@ pub(crate) fn report(result: anyhow::Result<()>) -> ExitCode {
     code(&error).into()
 }
 
-/// Whether the system refused something to the user that the process works as.
+/// True if the system denied permission to the user that the process works as.
 fn is_denied(error: &anyhow::Error) -> bool {
     let mut causes = error.chain().filter_map(|cause| cause.downcast_ref());
     causes.any(|cause: &io::Error| cause.kind() == io::ErrorKind::PermissionDenied)
@@ -94,7 +94,7 @@ fn code_of_open(error: &OpenError) -> u8 {
     }
 }
 
-/// A reader that has seen enough, as in `| head`, is no news to anybody.
+/// True if the reader of standard output has ended, as `| head` does, which is not reported.
 fn is_closed_output(error: &anyhow::Error) -> bool {
     let io_error = match error.downcast_ref() {
         Some(NodeError::Output(error)) => Some(error),

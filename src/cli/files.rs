@@ -1,4 +1,4 @@
-//! Files that are replaced whole, and where none may lie.
+//! Replacing files in one step, and refusing paths inside a state directory.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -10,7 +10,7 @@ use exactly_once::program::{Scratch, state_directory_around};
 
 use crate::cli::status::WrongArguments;
 
-/// Refuses a file that would lie in a state directory, among its own.
+/// Refuses a path inside a state directory, where only the state's own files may be.
 pub(crate) fn refuse_inside_a_state(path: &Path) -> Result<(), WrongArguments> {
     match state_directory_around(path) {
         None => Ok(()),
@@ -22,21 +22,21 @@ pub(crate) fn refuse_inside_a_state(path: &Path) -> Result<(), WrongArguments> {
     }
 }
 
-/// Puts a text in the place of a file, whole. A device or a pipe is written to.
+/// Replaces the content of a file in one step. A device or a pipe is written to.
 pub(crate) fn replace_file(path: &Path, text: &[u8]) -> anyhow::Result<()> {
     refuse_inside_a_state(path)?;
     if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
-        // A pipe that nobody reads is an error, and not waited for.
+        // A pipe without a reader is an error, instead of a wait for one.
         let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
         let mut options = File::options();
         let device = options.write(true).custom_flags(flags).open(path);
         let mut device = device.context("opening")?;
         return device.write_all(text).context("writing");
     }
-    // A link stays, and what it leads to is replaced. Where there is nothing yet, nothing is.
+    // A symbolic link stays, and its target is replaced. A new file has no canonical path yet.
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     refuse_inside_a_state(&path)?;
-    // Beside it first: a reader finds the old text or the new one, whole.
+    // The text is written to another file first: a reader finds the whole old or new text.
     let scratch = Scratch::new_in(beside(&path)).context("making a file beside it")?;
     let new = scratch.path().join("new");
     fs::write(&new, text).context("writing")?;

@@ -1,9 +1,9 @@
-//! How much of the disk a command leaves free.
+//! The option for how much of the disk must stay free.
 
 use clap::Args;
 use exactly_once::Options;
 
-/// The floor of free space.
+/// How much of the disk must stay free.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct FloorArgs {
     /// Refuse to write while fewer bytes than this are free on the disk

@@ -1,4 +1,4 @@
-//! The command line: one file a subcommand, and what they share.
+//! The command line: a module for each subcommand, and what they share.
 
 mod cleanup;
 mod commands;
@@ -45,26 +45,27 @@ Examples:
   exactly-once bench
 
 Exit status:
-  0  everything that was read is done, durable and answered
-  1  the input could not be read, is no text or no whole dump, or the output could not be written
-  2  the arguments are wrong, or name what there is not
-  3  the directory cannot be used: not ours, of an unknown format, unreadable, without state,
-     or without its database or the right sentinel
+  0  every request that was read is carried out, durable and answered
+  1  the input could not be read, or is not text or not a whole dump; or the output could not be
+     written
+  2  the arguments are wrong, or name something that does not exist
+  3  the directory cannot be used: it is not a state directory, has an unknown format, cannot be
+     read, holds no state, or lacks its database or has a wrong sentinel
   4  another process holds the directory
-  5  the storage failed, does not answer, is damaged or has lost what was answered; or a thread
+  5  the storage failed, does not respond, is damaged or has lost answered requests; or a thread
      could not be started; or a running process cannot answer now
   10 and above: what verify found, see verify --help";
 
-/// Counts events from an at-least-once stream exactly once, across crashes and power cuts.
+/// Count events from an at-least-once stream exactly once, across crashes and power cuts
 ///
 /// Reads requests as JSON lines from standard input and writes replies to standard output. A
-/// reply is written only when all it says is on stable storage. Without a subcommand: `run`.
+/// reply is written only when all it says is on stable storage. The default command is `run`.
 ///
 /// On a terminal, invisible and control characters in JSON are shown as \u escapes, which mean the
 /// same. In paths, U+FFFD replaces bytes that are not UTF-8.
 ///
-/// When root runs a command on another user's directory, the command works as that user: new files,
-/// and a backup, belong to that user, who must have the right to write there.
+/// When root runs a command on another user's state directory, the command works as that user. New
+/// files and backups belong to that user, who must be allowed to write there.
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 struct Cli {
@@ -94,10 +95,10 @@ enum Command {
     Man(generated::ManArgs),
 }
 
-/// Log lines that may wait to be written, a few megabytes.
+/// Log lines that may wait to be written: at most a few megabytes. Further lines are dropped.
 const WAITING_LOG_LINES: usize = 10_000;
 
-/// Parses the arguments, does the work, and says how it ended.
+/// Parses the arguments, carries out the command and returns its exit status.
 pub(crate) fn main() -> ExitCode {
     stderr::panics_too();
     fail_writes_at_a_size_limit();
@@ -111,19 +112,19 @@ pub(crate) fn main() -> ExitCode {
     exit::report(result)
 }
 
-/// Says why the arguments cannot be used.
+/// Prints why the arguments cannot be used.
 fn refuse(error: &clap::Error) -> ExitCode {
     let text = error.render().to_string();
     let lines = text.lines().map(printable::printable);
     if text.lines().eq(lines.clone()) {
         error.exit();
     }
-    // What is foreign in the arguments must not steer a terminal.
+    // Text from the arguments must not control the terminal.
     lines.for_each(|line| eprintln!("{line}"));
     status::USAGE.into()
 }
 
-/// Prints what was asked for with `--help` or `--version`.
+/// Prints the text of `--help` or `--version`.
 fn print_help(help: &clap::Error) -> anyhow::Result<()> {
     stdout::check_open()?;
     let text = help.render();
@@ -135,14 +136,14 @@ fn print_help(help: &clap::Error) -> anyhow::Result<()> {
     Ok(Stdout::of_text()?.write_all(text.as_bytes())?)
 }
 
-/// Does what the arguments say.
+/// Carries out the command.
 fn carry_out(cli: Cli) -> anyhow::Result<()> {
-    // Before anything is changed whose outcome could not be told.
+    // First, so that nothing changes if the result cannot be printed.
     stdout::check_open()?;
-    // What was logged goes before how it ended.
+    // Dropped on return, which writes all log lines before the final error is printed.
     let _log = start_log(cli.verbosity)?;
     cleanup::clean_up_on_signals(match &cli.command {
-        // The node ends in its own way.
+        // The node handles these signals itself.
         None | Some(Command::Run(_)) => &[SIGTERM, SIGINT, SIGHUP],
         Some(_) => &[],
     })?;
@@ -165,16 +166,16 @@ fn carry_out(cli: Cli) -> anyhow::Result<()> {
     }
 }
 
-/// A write beyond a limit of file sizes (`ulimit -f`) shall fail, as one to a full disk does, and
-/// not end the process without a word.
+/// Makes a write beyond the limit of file sizes (`ulimit -f`) fail, as a write to a full disk does.
+/// Otherwise SIGXFSZ would end the process without a message.
 fn fail_writes_at_a_size_limit() {
     let caught = signal_hook::flag::register(SIGXFSZ, Arc::default());
-    // Where the signal cannot be caught, such a write ends the process, which loses nothing.
+    // If the signal cannot be caught, such a write ends the process, which loses no reply.
     caught.map(drop).unwrap_or_default();
 }
 
-/// Starts logging to standard error, by a thread of its own: whoever does not read standard
-/// error, or has no room for it, misses lines, and holds up nothing.
+/// Starts logging to standard error on a thread of its own. If standard error is full or has no
+/// reader, lines are lost, but the process does not wait.
 fn start_log(verbosity: Verbosity) -> Result<WorkerGuard, StorageError> {
     let level = match (verbosity.quiet, verbosity.verbose) {
         (true, _) => LevelFilter::ERROR,
@@ -192,8 +193,8 @@ fn start_log(verbosity: Verbosity) -> Result<WorkerGuard, StorageError> {
     Ok(guard)
 }
 
-/// The thread that logs, and the way to it. Its library panics where it cannot start the thread,
-/// of which nothing is to be said but the error.
+/// Starts the thread that logs. Its library panics if the thread cannot start; only the returned
+/// error is printed then, not the panic.
 fn start_log_thread() -> Result<(NonBlocking, WorkerGuard), StorageError> {
     std::panic::set_hook(Box::new(|_| ()));
     let started = std::panic::catch_unwind(|| {

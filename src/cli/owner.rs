@@ -1,5 +1,5 @@
-//! Working as the owner of the state directory: what root makes there must be usable by the owner,
-//! who runs the node.
+//! Working as the owner of the state directory: the owner, who runs the node, must be able to use
+//! the files that root makes there.
 
 use std::ffi::CString;
 use std::fs::{self, Metadata};
@@ -14,16 +14,16 @@ use nix::unistd::{Gid, Uid, User};
 use rustix::process::DumpableBehavior;
 use thiserror::Error;
 
-/// The name under which every command has the state directory.
+/// The name of the argument that is the state directory, in every command.
 const DATA_DIR: &str = "data_dir";
 
-/// The files that say whose the directory is, the first that is there.
+/// The owner of the first of these files that exists is the owner of the directory.
 const FILES_OF_OWNER: [&str; 2] = ["db", "sentinel"];
 
-/// The owner that root works as.
+/// The owner that root has become.
 static WORKS_AS: OnceLock<Owner> = OnceLock::new();
 
-/// Root may not work as the owner of the directory.
+/// Root may not become the owner of the directory.
 #[derive(Debug, Error)]
 #[error(
     "{} belongs to user {user}, and this process may not become that user; run it as user {user}, \
@@ -36,7 +36,7 @@ pub(crate) struct NoChange {
     source: io::Error,
 }
 
-/// Whose a directory is, and the mode of the files in it.
+/// The owner of a directory, and the mode of the files in it.
 #[derive(Debug)]
 struct Owner {
     path: PathBuf,
@@ -45,8 +45,8 @@ struct Owner {
     mode: u32,
 }
 
-/// Makes root work as the owner of the directory that the arguments name. It must come before
-/// anything is opened and before any thread is started.
+/// If the user is root, becomes the owner of the directory that the arguments name. Must be called
+/// before any file is opened and any thread is started.
 pub(crate) fn work_as_owner(matches: &ArgMatches) -> anyhow::Result<()> {
     if !rustix::process::geteuid().is_root() {
         return Ok(());
@@ -64,18 +64,17 @@ pub(crate) fn work_as_owner(matches: &ArgMatches) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What is to be added to the error of a permission that is missing, if root works as another
-/// user.
+/// The text to add to an error of a missing permission, if root works as another user.
 pub(crate) fn note_of_change() -> Option<String> {
     let owner = WORKS_AS.get()?;
     Some(format!(
-        "root started this, and it works as user {}, the owner of the files in {}",
+        "root started this process, but it works as user {}, the owner of the files in {}",
         owner.user,
         owner.path.display()
     ))
 }
 
-/// The state directory of the command that the arguments name.
+/// The state directory that the arguments name.
 fn data_dir(matches: &ArgMatches) -> Option<PathBuf> {
     match matches.subcommand() {
         Some((_, matches)) => data_dir(matches),
@@ -88,7 +87,7 @@ fn data_dir(matches: &ArgMatches) -> Option<PathBuf> {
 }
 
 impl Owner {
-    /// The owner of a directory; `None` if there is none yet.
+    /// The owner of a directory; `None` if it does not exist yet.
     fn of(path: &Path) -> Option<Self> {
         let mut files = FILES_OF_OWNER.iter().map(|name| path.join(name));
         let of = |metadata: Metadata| Self {
@@ -97,7 +96,7 @@ impl Owner {
             group: metadata.gid(),
             mode: metadata.mode(),
         };
-        // A link says nothing: it may lead to a file of anyone.
+        // A symbolic link is skipped, as it may lead to a file of any user.
         let of_file = |file: PathBuf| fs::symlink_metadata(file).ok();
         let found = files.find_map(|file| of_file(file).filter(Metadata::is_file));
         found.or_else(|| fs::metadata(path).ok()).map(of)
@@ -112,14 +111,14 @@ impl Owner {
         nix::unistd::setresgid(group, group, group)?;
         nix::unistd::setresuid(user, user, user)?;
         umask(self.umask());
-        // With the change of user the system keeps the process from its own entries in /proc.
+        // After a change of user, the system would deny the process its own entries in /proc.
         Ok(rustix::process::set_dumpable_behavior(
             DumpableBehavior::Dumpable,
         )?)
     }
 
-    /// Takes from new files what the files in the directory do not have, and from new directories
-    /// what goes with it: who may read a file may look into a directory. The owner writes to all.
+    /// Gives new files the permissions of the files in the directory, and new directories those and
+    /// the right to enter for each user who may read. The owner may always read and write.
     fn umask(&self) -> Mode {
         let mode = self.mode | 0o600;
         Mode::from_bits_truncate(!(mode | (mode & 0o444) >> 2) & 0o777)

@@ -1,4 +1,4 @@
-//! Pauses of commands that show something again and again.
+//! Pauses of commands that print repeatedly.
 
 use std::io::{self, ErrorKind};
 use std::thread::sleep;
@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-/// Pauses for this long; ends with [`ErrorKind::BrokenPipe`] as soon as standard output has no
-/// reader any more, as a command that has nothing to write would never notice.
+/// Pauses for this long. Fails with [`ErrorKind::BrokenPipe`] as soon as standard output has no
+/// reader, which a command that has nothing to write would not notice otherwise.
 pub(crate) fn pause(time: Duration) -> io::Result<()> {
     let stdout = io::stdout();
     let timeout = Timespec {
         tv_sec: time.as_secs() as i64,
         tv_nsec: time.subsec_nanos().into(),
     };
-    // What is not asked for is only told of when it is an error or the end.
+    // Without requested events, poll reports only errors and hang-ups.
     let mut output = [PollFd::new(&stdout, PollFlags::empty())];
     let polled = poll(&mut output, Some(&timeout));
     let gone = PollFlags::ERR | PollFlags::HUP;
@@ -22,7 +22,7 @@ pub(crate) fn pause(time: Duration) -> io::Result<()> {
         return Err(ErrorKind::BrokenPipe.into());
     }
     if polled != Ok(0) {
-        // What cannot be polled is not waited for by that.
+        // Standard output cannot be polled, so poll did not wait.
         sleep(time);
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Where a state is looked at: in a resting directory, or by asking the process that holds it.
+//! Reading a state: from a resting directory, or by asking the process that has it open.
 
 use std::fs;
 use std::io;
@@ -17,15 +17,16 @@ use thiserror::Error;
 use crate::cli::connection::Connection;
 use crate::cli::timeout::TimeoutArgs;
 
-/// How long a process that holds the directory may take to answer on its socket, which it does not
-/// before it has opened the directory; and how often it is tried.
+/// How long to wait for the socket of the process that has locked the directory, which it makes
+/// after it has opened the database.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Time between two attempts.
 const TRY_EVERY: Duration = Duration::from_millis(20);
 
-/// A directory to look into.
+/// The state directory of a command, and how long to wait for it.
 #[derive(Debug, Args)]
 pub(crate) struct StateArgs {
-    /// Where the state lives
+    /// State directory
     #[arg(long, value_name = "DIR", env = "EXACTLY_ONCE_DATA_DIR")]
     pub(crate) data_dir: PathBuf,
     #[command(flatten)]
@@ -33,7 +34,7 @@ pub(crate) struct StateArgs {
 }
 
 impl StateArgs {
-    /// Opens a copy of the directory, or connects to the process that holds it.
+    /// Opens a copy of the directory, or connects to the process that has it open.
     pub(crate) fn open(&self) -> anyhow::Result<OpenState> {
         either(
             &self.data_dir,
@@ -46,7 +47,7 @@ impl StateArgs {
         )
     }
 
-    /// Answers one query: calls `sink` with each record as JSON.
+    /// Opens the state and answers one query: calls `sink` with each record as JSON.
     pub(crate) fn answer(
         &self,
         query: &Query,
@@ -56,7 +57,7 @@ impl StateArgs {
     }
 }
 
-/// Does something with a directory itself, or, if a process holds it, with a connection to that
+/// Calls `resting`, or, if another process has the directory open, `live` with a connection to that
 /// process.
 pub(crate) fn either<T>(
     directory: &Path,
@@ -82,7 +83,7 @@ pub(crate) fn either<T>(
     }
 }
 
-/// Whether another process holds the directory, and may answer later.
+/// True if another process has the directory open and may answer later.
 pub(crate) fn is_held(error: &anyhow::Error) -> bool {
     match error.downcast_ref::<NoAnswer>() {
         Some(no_answer) => no_answer.may_pass(),
@@ -97,10 +98,10 @@ fn holder(error: &anyhow::Error) -> Option<&Holder> {
     }
 }
 
-/// A process holds the directory and cannot be asked.
+/// The process that has the directory open cannot be asked.
 #[derive(Debug, Error)]
 pub(crate) enum NoAnswer {
-    /// It is another user's.
+    /// It belongs to another user.
     #[error(
         "{directory} is held by {holder} of user {user}, and only that user can ask it; run this \
          command as user {user}"
@@ -111,7 +112,7 @@ pub(crate) enum NoAnswer {
         user: u32,
         source: io::Error,
     },
-    /// It does not listen: it is starting or ending, or it is no node.
+    /// It does not listen: it is starting or ending, or it is not a node.
     #[error(
         "{directory} is held by {holder}, and nothing answers on its control socket \
          {CONTROL_SOCKET}; wait until that process has started or ended, or stop it"
@@ -121,7 +122,7 @@ pub(crate) enum NoAnswer {
         holder: String,
         source: io::Error,
     },
-    /// This process cannot ask anything.
+    /// This process cannot connect to it.
     #[error("{directory} is held by {holder}, which cannot be asked; {remedy}")]
     Unable {
         directory: String,
@@ -160,13 +161,13 @@ impl NoAnswer {
         }
     }
 
-    /// Whether it may be otherwise a moment later.
+    /// True if a later attempt may succeed.
     fn may_pass(&self) -> bool {
         matches!(self, Self::NotListening { .. })
     }
 }
 
-/// A state to be looked at.
+/// A state that is open for queries.
 pub(crate) enum OpenState {
     Resting(Box<View>),
     Live(Connection),

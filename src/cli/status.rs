@@ -1,15 +1,15 @@
-//! The exit statuses, as the help of the program lists them, and wrong arguments.
+//! The exit statuses, as `--help` lists them, and the error for wrong arguments.
 
 use thiserror::Error;
 
-/// Arguments that are each well-formed and do not go together, or name what there is not.
+/// Arguments that are well-formed, but contradict each other or name something unusable.
 #[derive(Debug, Error)]
 #[error("{0}")]
 pub(crate) struct WrongArguments(pub(crate) String);
 
-/// What is told where a change is made, and only its result cannot be printed.
+/// The error if a change was made, but its result could not be printed.
 pub(crate) const DONE_BUT_NOT_PRINTED: &str =
-    "all is done, and only the result could not be printed: do not run it again";
+    "the change was made, but the result could not be printed; do not run the command again";
 
 pub(crate) const INPUT_OR_OUTPUT: u8 = 1;
 pub(crate) const USAGE: u8 = 2;

@@ -1,4 +1,4 @@
-//! What becomes of a process whose storage does not return: a line, and an exit status.
+//! The time limit for the storage: when it passes, a line is printed and the process ends.
 
 use std::time::Duration;
 
@@ -12,15 +12,15 @@ use crate::cli::streams::stderr::say;
 /// How long a process waits for its storage.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct TimeoutArgs {
-    /// End the process when one write, sync or read of the storage takes longer than this; an open
-    /// or a copy of the database may take a second more for each 4 MB
+    /// End the process if one read, write or sync takes longer than this; opening or copying the
+    /// database may take a second more for each 4 MB
     #[arg(long, value_name = "SECONDS", default_value_t = StorageTimeout::default().limit.as_secs(),
           value_parser = clap::value_parser!(u64).range(1..))]
     storage_timeout: u64,
 }
 
 impl TimeoutArgs {
-    /// A storage that takes longer is told in a line, and ends the process.
+    /// Returns the time limit; passing it prints a line and ends the process.
     pub(crate) fn storage_timeout(self) -> StorageTimeout {
         StorageTimeout {
             limit: Duration::from_secs(self.storage_timeout),

@@ -1,14 +1,14 @@
-//! How much is said on standard error.
+//! The options for how much is printed on standard error.
 
 use clap::Args;
 
-/// How much is said on standard error.
+/// How much is printed on standard error.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct Verbosity {
-    /// Say nothing on standard error but errors
+    /// Print only errors on standard error
     #[arg(long, short, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
-    /// Also say on standard error how a run begins and ends
+    /// Also print the start and the end of a run on standard error
     #[arg(long, short, global = true)]
     pub(crate) verbose: bool,
 }

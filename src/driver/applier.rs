@@ -1,4 +1,4 @@
-//! The applying half: requests in, unpersisted groups out.
+//! The applying half: it turns requests into groups that are not persisted yet.
 
 use crossbeam_channel::Receiver;
 
@@ -10,43 +10,44 @@ use crate::processor::{Preparation, Preparer, Processor, Rebuild};
 use crate::request::{Refusal, Reply, Request};
 use crate::store::{Group, LowSpace, Receipt, Unpersisted};
 
-/// A group ends after this many bytes of requests and of their replies, as these are held until
-/// they are written.
+/// The most bytes of requests and replies in one group: they stay in memory until the replies are
+/// written.
 const MAX_HELD_BYTES_A_GROUP: usize = 8 << 20;
 
-/// Replies to some requests of one sender, and the ticket that says whose they are.
+/// Replies to some requests of one sender, and the ticket that delivers them.
 #[derive(Debug)]
 pub(crate) struct TicketReplies<T> {
     pub(crate) ticket: T,
     pub(crate) replies: Replies,
 }
 
-/// What became of a request, and what has to follow.
+/// What became of a request, and what the caller must do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "a group that is full must end, and a request that was not applied must be repeated"]
 pub(crate) enum Applied {
-    /// It was applied.
+    /// The request was applied.
     GoOn,
-    /// It was applied, and the group is full: end it.
+    /// The request was applied, and the group is full: end it.
     GroupIsFull,
-    /// It was not applied: end the group, persist it, and repeat the request with its receipt.
+    /// The request was not applied: end the group, persist it, and repeat the request with its
+    /// receipt.
     NeedsReceipt,
 }
 
-/// Applies requests in memory, and keeps what they are answered until their group ends.
+/// Applies requests in memory, and keeps their replies until their group ends.
 #[derive(Debug)]
 pub(crate) struct Applier<T> {
     processor: Processor,
-    /// What the group in hand replies, but for the batch in hand.
+    /// Replies of the current group, without those of the current batch.
     answered: Vec<TicketReplies<T>>,
-    /// Bytes of the requests that the group in hand began with, and of its replies.
+    /// Bytes of the requests and replies of the current group.
     held_bytes: usize,
-    /// Whether something has failed: memory may be half changed then, and nothing of it may be
-    /// persisted or answered.
+    /// True after a failure. Memory may be half changed then, and nothing more may be persisted or
+    /// answered.
     has_failed: bool,
 }
 
-/// What the replies to a part of a batch take beside themselves, with who waits for them, about.
+/// About how many bytes a part of a batch takes beside its replies, with its ticket.
 const PART_BYTES: usize = 512;
 
 impl<T> Applier<T> {
@@ -59,7 +60,7 @@ impl<T> Applier<T> {
         }
     }
 
-    /// Does something with the processor, whose first error is final.
+    /// Calls `f` with the processor; after its first error, every call fails.
     fn tried<R>(
         &mut self,
         f: impl FnOnce(&mut Processor) -> Result<R, StorageError>,
@@ -72,7 +73,7 @@ impl<T> Applier<T> {
         result
     }
 
-    /// Takes requests with tickets of another type from now on. There must be no group in hand.
+    /// Changes the type of the tickets. The current group must have no replies.
     pub(crate) fn with_tickets<U>(self) -> Applier<U> {
         assert!(self.answered.is_empty(), "the group in hand has ended");
         Applier {
@@ -81,13 +82,12 @@ impl<T> Applier<T> {
         }
     }
 
-    /// Begins a batch of requests that arrived at a time; this many are expected, which hold
-    /// `held_bytes` of memory until they are answered.
+    /// Begins a batch of about `requests` requests, which arrived at `now_ms` and take `held_bytes`
+    /// of memory until they are answered.
     ///
     /// # Errors
     ///
-    /// [`StorageError`] if the disk does not say how much of it is free, or a part of the index
-    /// could not be read.
+    /// [`StorageError`] if the free space of the disk or a part of the index cannot be read.
     pub(crate) fn begin(
         &mut self,
         now_ms: u64,
@@ -103,19 +103,19 @@ impl<T> Applier<T> {
         })
     }
 
-    /// Ends the group in hand.
+    /// Ends the current group.
     ///
     /// # Errors
     ///
-    /// [`StorageError`] if a snapshot in work met one, or the disk does not say how much of it is
-    /// free.
+    /// [`StorageError`] if writing a snapshot has failed, or the free space of the disk cannot be
+    /// read.
     pub(crate) fn end_group(&mut self) -> Result<Unpersisted<Vec<TicketReplies<T>>>, StorageError> {
         let group = self.tried(Processor::take_group)?;
         self.held_bytes = 0;
         Ok(Unpersisted::new(group, std::mem::take(&mut self.answered)))
     }
 
-    /// The next of the last groups, in which everything that is left is written; `None` after the
+    /// Returns the next of the last groups, which write everything that is left; `None` after the
     /// last one.
     pub(crate) fn end_last_group(
         &mut self,
@@ -125,28 +125,29 @@ impl<T> Applier<T> {
         Ok(group.map(|group| Unpersisted::new(group, answered)))
     }
 
-    /// Takes what the group in hand replies, which will never be durable: it can only be dropped.
+    /// Takes the replies of the current group, which will never be durable: they can only be
+    /// dropped.
     pub(super) fn abandon(&mut self) -> Unpersisted<Vec<TicketReplies<T>>> {
         self.has_failed = true;
         Unpersisted::new(Group::default(), std::mem::take(&mut self.answered))
     }
 
-    /// True if the group in hand has answered anything.
+    /// True if the current group has replies.
     pub(crate) fn has_replies(&self) -> bool {
         !self.answered.is_empty()
     }
 
-    /// True if the requests since the last group are enough for one.
+    /// True if the current group has enough requests.
     pub(crate) fn is_full(&self) -> bool {
         self.processor.group_is_full() || self.held_bytes >= MAX_HELD_BYTES_A_GROUP
     }
 
-    /// What prepares requests for this applier, on any thread.
+    /// Returns what prepares requests for this applier, on any thread.
     pub(crate) fn preparer(&self) -> Preparer {
         self.processor.preparer()
     }
 
-    /// Builds a state in a new directory, in place of requests.
+    /// Builds a state in a new directory, instead of applying requests.
     pub(crate) fn rebuild(&mut self) -> Rebuild<'_> {
         self.processor.rebuild()
     }
@@ -156,7 +157,7 @@ impl<T> Applier<T> {
         self.processor.switch_autocommit_on()
     }
 
-    /// How many events of the state carry a word.
+    /// Number of events of the state that carry a word.
     pub(crate) fn count(&self, word: &str) -> u64 {
         self.processor.count(word)
     }
@@ -175,48 +176,48 @@ impl<T> Applier<T> {
         self.processor.source()
     }
 
-    /// What has happened since the start, and where the state is now.
+    /// Figures since the start, and the present position.
     pub(crate) fn statistics(&self) -> Statistics {
         self.processor.statistics()
     }
 
-    /// Parts of the index that have been read and wait to be taken in, right after a start.
+    /// Parts of the index that have been read and wait to be added, right after a start.
     pub(crate) fn loading(&self) -> Option<&Receiver<TablePart>> {
         self.processor.loading()
     }
 
-    /// Takes in a part of the index, if one is at hand.
+    /// Adds a part of the index, if one has been read.
     ///
     /// # Errors
     ///
-    /// [`StorageError`] if it could not be read.
+    /// [`StorageError`] if the part could not be read.
     pub(crate) fn load(&mut self) -> Result<(), StorageError> {
         self.tried(Processor::load)
     }
 }
 
-/// A batch of requests of one sender, in hand of an applier.
+/// A batch of requests of one sender, being applied.
 #[derive(Debug)]
 pub(crate) struct OpenBatch<'a, T> {
     applier: &'a mut Applier<T>,
-    /// To the requests since the batch, or the last part of it, began.
+    /// Replies since the batch or its present part began.
     replies: Replies,
-    /// Whether a request of the batch was refused.
+    /// True if a request of the batch was refused.
     has_refused: bool,
 }
 
 impl<T> OpenBatch<'_, T> {
-    /// Brings into the CPU's cache what a few requests need that are about to be applied.
+    /// Reads what the next few requests need into the CPU's cache.
     pub(crate) fn look_ahead(&self, preparations: &mut [Preparation]) {
         self.applier.processor.look_ahead(preparations);
     }
 
-    /// Applies a request that its preparation tells all of, as it does of most events; `None` if
-    /// it does not, and [`OpenBatch::apply`] is to be called.
+    /// Applies an event if its preparation has all of it, as for most events. Otherwise returns
+    /// `None`, and [`OpenBatch::apply`] must be called.
     ///
     /// # Errors
     ///
-    /// As of [`OpenBatch::apply`].
+    /// Those of [`OpenBatch::apply`].
     pub(crate) fn apply_prepared(
         &mut self,
         preparation: &Preparation,
@@ -247,13 +248,13 @@ impl<T> OpenBatch<'_, T> {
         Ok(answer.map_or(Applied::NeedsReceipt, |answer| self.keep(answer)))
     }
 
-    /// Replies how many events of the state carry a word.
+    /// Adds a reply with the number of events of the state that carry a word.
     pub(crate) fn count(&mut self, word: &str) {
         let count = self.applier.processor.count(word);
         self.replies.push_count(count);
     }
 
-    /// Replies whether the state has an event with this id: 1 if it does, or else 0.
+    /// Adds a reply with 1 if the state has an event with this id, and with 0 otherwise.
     ///
     /// # Errors
     ///
@@ -273,8 +274,8 @@ impl<T> OpenBatch<'_, T> {
         }
     }
 
-    /// Ends a part of the batch, or the batch: its replies go to the ticket when the group in hand
-    /// is durable. This many more requests are expected.
+    /// Ends a part of the batch, or the batch: the ticket gets its replies when the current group
+    /// is durable. About `requests` more requests are expected.
     pub(crate) fn end_part(&mut self, ticket: T, requests: usize) {
         let replies = std::mem::replace(&mut self.replies, Replies::expecting(requests));
         self.applier
@@ -283,21 +284,21 @@ impl<T> OpenBatch<'_, T> {
         self.applier.held_bytes += PART_BYTES;
     }
 
-    /// Ends the group in hand, and goes on with the next.
+    /// Ends the current group; the batch goes on in the next.
     ///
     /// # Errors
     ///
-    /// As of [`Applier::end_group`].
+    /// Those of [`Applier::end_group`].
     pub(crate) fn end_group(&mut self) -> Result<Unpersisted<Vec<TicketReplies<T>>>, StorageError> {
         self.applier.end_group()
     }
 
-    /// What is free on the disk, if that is too little for requests to be taken.
+    /// The free space of the disk, if it is too little to accept requests.
     pub(crate) fn low_space(&self) -> Option<LowSpace> {
         self.applier.processor.low_space()
     }
 
-    /// As [`Applier::statistics`].
+    /// Same as [`Applier::statistics`].
     pub(crate) fn statistics(&self) -> Statistics {
         self.applier.statistics()
     }
@@ -310,7 +311,7 @@ mod tests {
     use super::*;
     use crate::{Engine, Options};
 
-    /// A timeline in as many pieces as it has positions makes each checkpoint of it large.
+    /// A timeline of single, separate positions makes each checkpoint of it large.
     #[test]
     fn checkpoints_of_a_fragmented_timeline_fill_a_group_by_their_bytes() {
         let directory = tempfile::tempdir().expect("there is room");
@@ -331,7 +332,7 @@ mod tests {
             },
         ]);
         requests.extend(ids.iter().map(|id| process(id)));
-        // What was released before stays, what is new goes: every other position is left.
+        // Released events stay and new ones go, so that every other position is left.
         requests.push(Request::Rollback);
         engine
             .submit(&requests, UNIX_EPOCH)

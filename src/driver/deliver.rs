@@ -1,32 +1,32 @@
-//! Delivering replies to who is waiting for them.
+//! Delivering replies to the callers that wait for them.
 
 use crate::driver::Replies;
 use crate::store::DurableState;
 
-/// Who gets replies once they are durable.
+/// Receives replies once they are durable.
 pub(crate) trait Deliver: Send {
     /// True if a view of what is durable with the group is to be delivered too.
     fn wants_view(&self) -> bool {
         false
     }
 
-    /// The number of who gets the replies, if it gets others too: an address, for example.
+    /// A number for the receiver, such as its address, if it may get several parts of a group.
     fn receiver(&self) -> Option<usize> {
         None
     }
 
-    /// Takes the replies. To be quick, as the persister waits for it.
+    /// Takes the replies. This must be quick, as the persister waits for it.
     fn deliver(self: Box<Self>, replies: Replies, view: Option<DurableState>, place: Place);
 }
 
-/// Where replies are among those of a group for the same receiver.
+/// The place of replies among those of a group for the same receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
     /// Others follow at once.
     Within,
-    /// They are the last.
+    /// These replies are the last.
     Last,
 }
 
-/// Says whose replies they are.
+/// Delivers replies to their receiver.
 pub(crate) type Ticket = Box<dyn Deliver>;

@@ -1,4 +1,4 @@
-//! What a pipeline tells of itself while it runs, and after it.
+//! Figures of a pipeline, while it runs and after it has ended.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use crate::processor::statistics::Statistics;
 use crate::store::{Durable, StoreTimes};
 
-/// Rates are over at least this long.
+/// Rates are over at least this long, except just after the start.
 const RATE_OVER: Duration = Duration::from_secs(2);
 
 /// Figures of a pipeline, for any thread.
@@ -24,7 +24,7 @@ pub(crate) struct Figures {
 #[derive(Debug)]
 struct Latest {
     statistics: Statistics,
-    /// Number of events at two times that are [`RATE_OVER`] apart.
+    /// Number of events at two times that are at least [`RATE_OVER`] apart.
     rated: [(Instant, u64); 2],
 }
 
@@ -43,7 +43,7 @@ impl Figures {
         }
     }
 
-    /// Figures as of the last batch; the durable position as of now.
+    /// Figures as of the last batch; the durable position is that of now.
     pub(crate) fn statistics(&self) -> Statistics {
         Statistics {
             durable_position: self.durable.position().0,
@@ -51,7 +51,7 @@ impl Figures {
         }
     }
 
-    /// Events a second, accepted or found again, over the last seconds.
+    /// Events per second, accepted or duplicate, over the last few seconds.
     pub(crate) fn events_per_second(&self) -> f64 {
         let Latest { statistics, rated } = &*self.latest.lock();
         let (since, before) = rated[0];
@@ -64,17 +64,17 @@ impl Figures {
         self.started.elapsed()
     }
 
-    /// How long batches took to be applied, without waiting for the store.
+    /// Time spent on applying batches, without waiting for the store.
     pub(crate) fn applied(&self) -> Duration {
         Duration::from_nanos(self.applied_ns.load(Ordering::Relaxed))
     }
 
-    /// What the store has spent its time on until now.
+    /// Times that the store has spent until now.
     pub(crate) fn store_times(&self) -> StoreTimes {
         *self.store.lock()
     }
 
-    /// Notes where the state is after a batch, or within it.
+    /// Sets the figures after a batch, or within it.
     pub(super) fn set(&self, statistics: Statistics) {
         let mut latest = self.latest.lock();
         latest.statistics = statistics;

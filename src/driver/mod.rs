@@ -1,13 +1,13 @@
 //! The driver: apply, persist, reply, in this order.
 //!
-//! It has two halves, neither of which has a thread of its own. The [`Applier`] applies requests in
-//! memory. What they write and what they are answered leaves it as one [`Unpersisted`] group, of
-//! which nothing can be read. The [`Store`] is the other half: it makes a group durable, and only
-//! then gives its replies, with a [`Receipt`]. A request that reads what is stored is applied only
-//! with the receipt of everything before it.
+//! It has two halves, neither of which has its own thread. The [`Applier`] applies requests in
+//! memory. Their changes and replies leave it as one [`Unpersisted`] group, which cannot be read.
+//! The other half, the [`Store`], makes a group durable and only then returns its replies, with a
+//! [`Receipt`]. A request that reads what is stored is applied only with the receipt of everything
+//! before it.
 //!
 //! Called in turn on one thread, the halves are the library's engine. Joined by a queue and a
-//! thread, they are the [`Pipeline`], which any number of threads share.
+//! thread, they are the [`Pipeline`], which any number of threads may share.
 //!
 //! [`Unpersisted`]: crate::store::Unpersisted
 //! [`Receipt`]: crate::store::Receipt
@@ -37,7 +37,7 @@ pub(crate) use turn::Turn;
 ///
 /// # Errors
 ///
-/// [`StorageError`]; what was persisted before stays durable all the same.
+/// [`StorageError`]; what was persisted before stays durable.
 pub(crate) fn persist_rest<T>(
     applier: &mut Applier<T>,
     store: &mut Store,
@@ -48,7 +48,7 @@ pub(crate) fn persist_rest<T>(
     Ok(())
 }
 
-/// Milliseconds since 1970; 0 for a clock that is set before it.
+/// Milliseconds since 1970; 0 for an earlier time.
 pub(crate) fn unix_ms(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_millis() as u64)

@@ -1,4 +1,4 @@
-//! The thread of the pipeline: it persists groups, and delivers what they are answered.
+//! The thread of the pipeline: it persists groups and delivers their replies.
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,18 +14,18 @@ use crate::error::StorageError;
 use crate::index::TablePart;
 use crate::store::{Persisted, Store};
 
-/// When no group has come for this long, whatever may be slow is done.
+/// When no group has come for this long, slow work such as reopening sled is done.
 const QUIET: Duration = Duration::from_millis(50);
 
 /// How long the persister waits for a turn to end before it looks for other work.
 const SHORTLY: Duration = Duration::from_millis(1);
 
-/// The thread that persists, which for that reason is the only one that delivers replies.
+/// The thread that persists. No other one delivers replies, as they must be durable first.
 pub(super) struct Persister {
     shared: Arc<Shared>,
     store: Store,
     woken: Receiver<()>,
-    /// Parts of the index that wait to be taken in, right after a start.
+    /// Parts of the index that wait to be added, right after a start.
     loading: Option<Receiver<TablePart>>,
 }
 
@@ -38,9 +38,9 @@ enum Next {
 
 /// How the persister ends.
 enum End {
-    /// There are no callers any more.
+    /// All clones of the pipeline are dropped, or it was closed.
     Close,
-    /// A caller has met a failure.
+    /// The pipeline has failed.
     Failed,
 }
 
@@ -59,11 +59,11 @@ impl Persister {
         }
     }
 
-    /// Persists until there are no callers any more, and closes the store; or until the pipeline
-    /// has failed.
+    /// Persists until the pipeline is closed, then closes the store; or until the pipeline has
+    /// failed.
     pub(super) fn run(mut self) {
         let worked = catch_unwind(AssertUnwindSafe(|| self.work()));
-        // A panic has been told.
+        // A panic has already been reported.
         match worked.unwrap_or(Err(StorageError::Stopped)) {
             Ok(End::Close) => {
                 let shared = Arc::clone(&self.shared);
@@ -108,7 +108,7 @@ impl Persister {
         }
     }
 
-    /// The next group, if there is one; or the end.
+    /// Finds the next group, or the end, if there is one.
     fn find(&mut self) -> Result<Option<Next>, StorageError> {
         let shared = &*self.shared;
         let mut queue = shared.queue.lock();
@@ -129,12 +129,12 @@ impl Persister {
         Ok(queue.is_closing.then_some(Next::End(End::Close)))
     }
 
-    /// Waits until there may be something to do; false if it has been quiet for a while.
+    /// Waits until there may be work; false if no group has come for a while.
     fn wait(&mut self) -> Result<bool, StorageError> {
         let Some(loading) = &self.loading else {
             return Ok(match self.store.should_reopen() {
                 true => self.woken.recv_timeout(QUIET).is_ok(),
-                // The shared end of the channel is here.
+                // It cannot fail, as `shared` has the sender.
                 false => self.woken.recv().is_ok(),
             });
         };
@@ -150,8 +150,8 @@ impl Persister {
         Ok(true)
     }
 
-    /// Persists a group, and delivers its replies. Where that fails, the cause is there before what
-    /// waits for the replies is dropped.
+    /// Persists a group, and delivers its replies. A failure is recorded before the tickets are
+    /// dropped, so that waiting callers see the cause.
     fn persist(&mut self, mut group: Group) {
         match self.store.persist(&mut group) {
             Ok(persisted) => self.deliver(persisted),
@@ -189,10 +189,10 @@ impl Persister {
         self.store.close()
     }
 
-    /// Lets go of everything that will not be persisted. sled is left as it is.
+    /// Drops everything that will not be persisted. Does not close sled.
     fn abandon(mut self) {
         self.store.stop();
-        // Dropped without a lock, as what waits for the replies may do anything when it is told.
+        // Tickets are dropped without a lock, as that may run any code of a waiting caller.
         let waiting = std::mem::take(&mut self.shared.queue.lock().groups);
         drop(waiting);
         let in_hand = self.shared.front.lock().applier.abandon();

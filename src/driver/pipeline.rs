@@ -1,17 +1,17 @@
 //! The two halves of the driver joined by a queue and one thread, for any number of callers.
 //!
 //! A caller takes its *turn*: it locks the applier and applies a batch of requests on its own
-//! thread. So turns are the order of all requests. The thread of the pipeline persists one group
-//! after the other and delivers what they are answered.
+//! thread. The order of the turns is the order of all requests. The thread of the pipeline persists
+//! one group after the other and delivers its replies.
 //!
-//! A group is what was waiting anyway, up to a limit, and nothing waits for it: the group in hand
-//! ends when the persister is idle and no caller is expected, or when it is full. While one group
+//! A group contains the requests that came while the one before it was persisted, up to a limit. It
+//! ends when it is full, or when the persister is idle and no caller is expected. While one group
 //! is persisted, the next is applied.
 //!
-//! Both locks are only ever taken in one order: the applier, then the queue. The persister, which
-//! holds the queue when it looks for work, tries to lock the applier and never waits for it. A
-//! caller gives the applier back while it holds the queue: so either of them sees the other, and
-//! what is in hand is never left lying.
+//! The two locks are taken in one order only: the applier, then the queue. The persister locks the
+//! queue to look for work; it tries to lock the applier and never waits for it. A caller unlocks
+//! the applier while it has the queue locked. So one of the two always notices that the current
+//! group must be persisted.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -31,7 +31,7 @@ use crate::processor::Preparer;
 use crate::store::threads;
 use crate::store::{DurableState, Store};
 
-/// A running pipeline. It ends, and the store is closed, when the last clone is dropped.
+/// A running pipeline. When the last clone is dropped, it ends and closes the store.
 #[derive(Debug, Clone)]
 pub(crate) struct Pipeline(Arc<Owner>);
 
@@ -102,7 +102,7 @@ impl Pipeline {
         })))
     }
 
-    /// What prepares requests, on any thread.
+    /// Returns what prepares requests, on any thread.
     pub(crate) fn preparer(&self) -> Preparer {
         self.0.preparer
     }
@@ -112,19 +112,19 @@ impl Pipeline {
         &self.0.shared.figures
     }
 
-    /// Says that this caller will take a turn.
+    /// Announces that this caller will take a turn.
     pub(crate) fn expect(&self) -> Expected {
         let shared = &self.0.shared;
         shared.expected.fetch_add(1, Ordering::AcqRel);
         Expected(Arc::clone(shared))
     }
 
-    /// Waits for a turn, and applies a batch in it: about this many requests, which hold
+    /// Waits for a turn, and applies a batch in it: about `requests` requests, which take
     /// `held_bytes` of memory until they are answered.
     ///
     /// # Errors
     ///
-    /// The first [`StorageError`] that any turn or the persister has met.
+    /// The first [`StorageError`] that a turn or the persister has met.
     pub(crate) fn turn<R>(
         &self,
         expected: Expected,
@@ -145,14 +145,14 @@ impl Pipeline {
         std::mem::forget(unwinding);
         match handed_over {
             Ok((applied, queue)) => {
-                // In this order: the persister, which may be waiting for the queue, must not find
-                // the applier locked.
+                // In this order, as the persister may be waiting for the queue and must then find
+                // the applier unlocked.
                 drop(front);
                 drop(queue);
                 Ok(applied)
             }
             Err(error) => {
-                // No one else may go on with what is half done.
+                // No other caller may go on with half-changed memory.
                 let cause = shared.record(error);
                 drop(front);
                 shared.tell_failure();
@@ -161,8 +161,8 @@ impl Pipeline {
         }
     }
 
-    /// Ends the pipeline for all clones, once everything that was applied is persisted, and closes
-    /// the store. Waits for that.
+    /// Ends the pipeline for all clones: waits until everything that was applied is persisted, and
+    /// closes the store.
     ///
     /// # Errors
     ///
@@ -175,17 +175,17 @@ impl Pipeline {
         shared.check()
     }
 
-    /// How the pipeline ends, to be asked when it has.
+    /// Returns an [`Outcome`], which outlives the pipeline.
     pub(crate) fn outcome(&self) -> Outcome {
         Outcome(Arc::clone(&self.0.shared))
     }
 
-    /// Calls `look` with what is durable in the end, just before the store is closed.
+    /// Sets a function that gets the last durable state, just before the store is closed.
     pub(crate) fn before_close(&self, look: impl FnOnce(DurableState) + Send + 'static) {
         *self.0.shared.before_close.lock() = Some(Box::new(look));
     }
 
-    /// Calls `then` when the pipeline has met a failure.
+    /// Calls `then` once the pipeline has failed.
     pub(crate) fn when_failed(&self, then: impl FnOnce() + Send + 'static) {
         let shared = &self.0.shared;
         shared.when_failed.lock().push(Box::new(then));
@@ -195,12 +195,12 @@ impl Pipeline {
     }
 }
 
-/// How a pipeline goes on, or has ended.
+/// Tells if a pipeline has failed, while it runs and after it.
 #[derive(Debug, Clone)]
 pub(crate) struct Outcome(Arc<Shared>);
 
 impl Outcome {
-    /// Fails if the pipeline has.
+    /// Returns the failure of the pipeline, if it has one.
     ///
     /// # Errors
     ///
@@ -209,20 +209,20 @@ impl Outcome {
         self.0.check()
     }
 
-    /// True if what waits for replies will perhaps never be told anything else.
+    /// True if a wait for replies may never end, as the storage has not returned from a call.
     pub(crate) fn is_stuck(&self) -> bool {
         self.0.is_stuck()
     }
 
-    /// Has a waker woken if the storage does not return from a call, until it is taken back by the
-    /// same number.
+    /// Wakes `waker` if the storage does not return from a call, until [`Outcome::take_back`] is
+    /// called with the same number.
     pub(crate) fn wake_if_stuck(&self, number: usize, waker: Waker) {
         let replaced = self.0.wakers.lock().insert(number, waker);
-        // Without the lock: a task may go with its last waker, and what it waits for with it.
+        // Dropped without the lock, as a task and all that it owns may go with its last waker.
         drop(replaced);
     }
 
-    /// Takes a waker back.
+    /// Removes a waker.
     pub(crate) fn take_back(&self, number: usize) {
         let removed = self.0.wakers.lock().remove(&number);
         drop(removed);
@@ -230,18 +230,19 @@ impl Outcome {
 }
 
 impl Owner {
-    /// Has the persister close the store when there is nothing left to persist.
+    /// Makes the persister close the store when nothing is left to persist.
     fn end(&self) {
-        // Where the storage is stuck, the persister will not look.
+        // If the storage is stuck, the persister will not look at the queue.
         if let Ok(mut queue) = self.shared.lock_queue() {
             queue.is_closing = true;
         }
         self.shared.wake();
     }
 
-    /// Waits until the persister has ended, but not for a storage that is stuck.
+    /// Waits until the persister has ended, unless the storage is stuck.
     fn wait(&self) {
-        // What replies are delivered to may drop the last clone: it cannot wait for its own thread.
+        // If a delivery drops the last clone, this is the persister's thread, which cannot wait for
+        // itself.
         if self.persister == std::thread::current().id() {
             return;
         }
@@ -258,7 +259,7 @@ impl Drop for Owner {
         self.end();
         self.wait();
         if self.shared.is_stuck() {
-            // What reads in the background may never end: it is not given back, as that would wait.
+            // Threads that read in the background may never end, and dropping would wait for them.
             std::mem::forget(Arc::clone(&self.shared));
         }
     }

@@ -1,29 +1,29 @@
-//! The replies to requests in their order, in little memory.
+//! Replies to requests, in order and in little memory.
 
 use crate::request::{Outcome, Refusal, Reply};
 
-/// Bytes that the answer to most requests takes.
+/// Bytes that most replies take.
 pub(crate) const REPLY_BYTES: usize = size_of::<u64>();
 
-/// Stands for an answer that says more.
+/// Stands for a reply that is not just a count.
 const OTHER: u64 = u64::MAX;
-/// The highest count that has room beside another bit, and is not [`OTHER`] then.
+/// The highest count that, doubled and with one bit more, is not [`OTHER`].
 const MAX_COUNT: u64 = u64::MAX / 2 - 1;
 
-/// Replies in the order in which they were given.
+/// Replies in the order in which they were added.
 ///
-/// Nearly all are of events that were accepted or are duplicates. They are written by one thread
-/// and read by another, and what they say fits into a fifth of an [`Result<Reply, Refusal>`].
+/// Nearly all are to events that are accepted or duplicates. One thread writes them and another
+/// reads them, and they take a fifth of the memory of a [`Result<Reply, Refusal>`].
 #[derive(Debug)]
 pub(crate) struct Replies {
-    /// Of each request twice the count of its word, plus 1 for a duplicate; or [`OTHER`].
+    /// For each request, twice the count of its word, plus 1 for a duplicate; or [`OTHER`].
     counts: Vec<u64>,
-    /// The replies to the others.
+    /// The replies that are [`OTHER`] in `counts`.
     others: Vec<Result<Reply, Refusal>>,
 }
 
 impl Replies {
-    /// No replies; this many are expected.
+    /// Makes an empty list with room for this many replies.
     pub(crate) fn expecting(replies: usize) -> Self {
         Self {
             counts: Vec::with_capacity(replies),
@@ -31,7 +31,7 @@ impl Replies {
         }
     }
 
-    /// Adds the answer to the next request, and returns how many bytes it takes beyond
+    /// Adds the reply to the next request, and returns how many bytes it takes beyond
     /// [`REPLY_BYTES`].
     pub(crate) fn push(&mut self, answer: Result<Reply, Refusal>) -> usize {
         let (count, bytes) = match answer {
@@ -53,13 +53,13 @@ impl Replies {
         bytes
     }
 
-    /// Adds a count that is asked for, in the form of the answer to a duplicate.
+    /// Adds the reply to a call that only asks for a count, in the form of one to a duplicate.
     pub(crate) fn push_count(&mut self, count: u64) {
         let outcome = Outcome::Duplicate;
         self.push(Ok(Reply::Processed { count, outcome }));
     }
 
-    /// Bytes that the replies take beyond [`REPLY_BYTES`] each, about.
+    /// About how many bytes the replies take beyond [`REPLY_BYTES`] each.
     pub(crate) fn more_bytes(&self) -> usize {
         self.others.iter().map(bytes_of).sum()
     }
@@ -81,7 +81,7 @@ impl Replies {
     }
 }
 
-/// Bytes that an answer takes which says more than a count, about.
+/// About how many bytes a reply takes that is not just a count.
 fn bytes_of(answer: &Result<Reply, Refusal>) -> usize {
     let more = match answer {
         Ok(Reply::Restored { counts }) => size_of_val(&**counts),

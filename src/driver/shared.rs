@@ -14,10 +14,10 @@ use crate::driver::{Applier, Figures, Ticket, TicketReplies};
 use crate::error::StorageError;
 use crate::store::{DurableState, Receipt, Unpersisted};
 
-/// Groups that are full, or that a view has ended, and may wait while the next is applied.
+/// The most groups, full or ended by a view, that wait while the next is applied.
 const MAX_WAITING_GROUPS: usize = 3;
 
-/// How often a wait looks whether the pipeline has failed.
+/// Time between two checks if the pipeline has failed.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// A group on its way to the persister.
@@ -31,18 +31,18 @@ pub(super) struct Shared {
     pub(super) changed: Condvar,
     /// Wakes the persister.
     pub(super) wake: Sender<()>,
-    /// Callers that wait for their turn, or will.
+    /// Number of callers that wait for their turn, or will.
     pub(super) expected: AtomicUsize,
     pub(super) figures: Arc<Figures>,
-    /// Why nothing is answered any more.
+    /// The first failure, after which nothing is answered.
     pub(super) failure: OnceLock<Arc<StorageError>>,
-    /// Whether the storage has not returned from a call, be that the failure or after it.
+    /// True if the storage has not returned from a call, as the first failure or after it.
     pub(super) is_stuck: AtomicBool,
-    /// Called when there is a failure.
+    /// Called after a failure.
     pub(super) when_failed: Mutex<Vec<WhenFailed>>,
-    /// Of those who wait for replies without a thread.
+    /// Wakers of tasks that wait for replies.
     pub(super) wakers: Mutex<HashMap<usize, Waker>>,
-    /// Called with what is durable in the end.
+    /// Called with the last durable state, just before the store is closed.
     pub(super) before_close: Mutex<Option<BeforeClose>>,
 }
 
@@ -55,26 +55,26 @@ impl fmt::Debug for Shared {
     }
 }
 
-/// What the caller has whose turn it is.
+/// What belongs to the caller whose turn it is.
 pub(super) struct Front {
     pub(super) applier: Applier<Ticket>,
-    /// The newest that a turn has had.
+    /// The newest receipt that a turn has had.
     pub(super) receipt: Receipt,
-    /// Whether a caller has closed the pipeline for all.
+    /// True if a caller has closed the pipeline for all.
     pub(super) is_closed: bool,
 }
 
 /// Groups on their way to the persister.
 pub(super) struct Queue {
     pub(super) groups: VecDeque<Group>,
-    /// Of the last group that was persisted.
+    /// Receipt of the last persisted group.
     pub(super) receipt: Receipt,
     /// True if every group that has ended is persisted.
     pub(super) is_idle: bool,
     pub(super) is_closing: bool,
 }
 
-/// A caller that will take a turn: until then the group in hand does not end for want of requests.
+/// A caller that will take a turn. Until it does, an idle persister does not end the current group.
 #[derive(Debug)]
 pub(crate) struct Expected(pub(super) Arc<Shared>);
 
@@ -85,7 +85,7 @@ impl Drop for Expected {
 }
 
 impl Shared {
-    /// Fails if the pipeline has.
+    /// Returns the failure of the pipeline, if it has one.
     pub(super) fn check(&self) -> Result<(), Arc<StorageError>> {
         self.failure
             .get()
@@ -103,12 +103,12 @@ impl Shared {
         self.tell_failure();
     }
 
-    /// Notes the first error, from which on nothing is applied or persisted, and returns it.
+    /// Records the first error, after which nothing is applied or persisted, and returns it.
     pub(super) fn record(&self, error: StorageError) -> Arc<StorageError> {
         Arc::clone(self.failure.get_or_init(|| Arc::new(error)))
     }
 
-    /// Tells of a failure those who wait; not to be called with a lock.
+    /// Notifies all waiting threads of a failure; the caller must hold no lock.
     pub(super) fn tell_failure(&self) {
         self.changed.notify_all();
         self.wake();
@@ -125,23 +125,23 @@ impl Shared {
     }
 
     pub(super) fn wake(&self) {
-        // A message that is there already wakes it as well.
+        // If a message is already there, the persister wakes too.
         self.wake.try_send(()).unwrap_or_default();
     }
 
-    /// Waits for the turn of a caller.
+    /// Locks the applier for the turn of a caller.
     pub(super) fn lock_front(&self) -> Result<MutexGuard<'_, Front>, Arc<StorageError>> {
         loop {
             if let Some(front) = self.front.try_lock_for(LOOK_EVERY) {
                 return Ok(front);
             }
-            // The caller whose turn it is may wait for a disk that does not answer.
+            // The caller whose turn it is may wait for a disk that does not respond.
             self.check()?;
         }
     }
 
-    /// Ends a turn, and the group in hand if nothing else is to do or it is full. The applier is to
-    /// be given back before the queue.
+    /// Ends a turn. Ends the current group if it is full, or if the persister is idle and no caller
+    /// is expected. The caller must unlock the applier before the queue.
     pub(super) fn hand_over(
         &self,
         front: &mut Front,
@@ -159,20 +159,20 @@ impl Shared {
         Ok(queue)
     }
 
-    /// Locks the queue, which the persister may hold in a call of the storage.
+    /// Locks the queue, which the persister may hold during a call of the storage.
     pub(super) fn lock_queue(&self) -> Result<MutexGuard<'_, Queue>, StorageError> {
         loop {
             if let Some(queue) = self.queue.try_lock_for(LOOK_EVERY) {
                 return Ok(queue);
             }
             if self.is_stuck() {
-                // The caller is told the first cause.
+                // The caller gets the recorded cause.
                 return Err(StorageError::Stopped);
             }
         }
     }
 
-    /// Has a group persisted, and waits while others do.
+    /// Adds a group to the queue, and waits while too many groups are there.
     pub(super) fn push(&self, group: Group) -> Result<(), StorageError> {
         let mut queue = self.lock_queue()?;
         while queue.groups.len() >= MAX_WAITING_GROUPS {
@@ -193,9 +193,9 @@ impl Shared {
     }
 
     fn wait(&self, queue: &mut MutexGuard<'_, Queue>) -> Result<(), StorageError> {
-        // A failure notifies without the lock, so that a wait must not be for ever.
+        // A failure notifies without the lock, so this wait may miss it and needs a limit.
         self.changed.wait_for(queue, LOOK_EVERY);
-        // The caller is told the first cause.
+        // The caller gets the recorded cause.
         self.check().map_err(|_| StorageError::Stopped)
     }
 }
@@ -207,7 +207,7 @@ impl Queue {
     }
 }
 
-/// Ends the pipeline if it is dropped by a panic: what was in hand may be half done.
+/// Ends the pipeline if it is dropped by a panic: memory may be half changed.
 pub(super) struct FailAtPanic<'a>(pub(super) &'a Shared);
 
 impl Drop for FailAtPanic<'_> {

@@ -9,7 +9,7 @@ use crate::processor::Preparation;
 use crate::request::Request;
 use crate::store::{LowSpace, Receipt};
 
-/// The turn of a caller: nothing else is applied meanwhile.
+/// The turn of a caller: no other caller applies anything meanwhile.
 pub(crate) struct Turn<'a> {
     shared: &'a Shared,
     batch: OpenBatch<'a, Ticket>,
@@ -36,12 +36,12 @@ impl<'a> Turn<'a> {
         self.waited
     }
 
-    /// As [`OpenBatch::look_ahead`].
+    /// Same as [`OpenBatch::look_ahead`].
     pub(crate) fn look_ahead(&self, preparations: &mut [Preparation]) {
         self.batch.look_ahead(preparations);
     }
 
-    /// As [`OpenBatch::apply_prepared`].
+    /// Same as [`OpenBatch::apply_prepared`].
     pub(crate) fn apply_prepared(
         &mut self,
         preparation: &Preparation,
@@ -49,7 +49,7 @@ impl<'a> Turn<'a> {
         self.batch.apply_prepared(preparation)
     }
 
-    /// As [`OpenBatch::apply`].
+    /// Same as [`OpenBatch::apply`].
     pub(crate) fn apply(
         &mut self,
         request: &Request<'_>,
@@ -58,28 +58,28 @@ impl<'a> Turn<'a> {
         self.batch.apply(request, preparation, *self.receipt)
     }
 
-    /// As [`OpenBatch::count`].
+    /// Same as [`OpenBatch::count`].
     pub(crate) fn count(&mut self, word: &str) {
         self.batch.count(word);
     }
 
-    /// As [`OpenBatch::contains`].
+    /// Same as [`OpenBatch::contains`].
     pub(crate) fn contains(&mut self, event_id: &str) -> Result<(), StorageError> {
         self.batch.contains(event_id)
     }
 
-    /// As [`OpenBatch::end_part`].
+    /// Same as [`OpenBatch::end_part`].
     pub(crate) fn end_part(&mut self, ticket: Ticket, requests: usize) {
         self.batch.end_part(ticket, requests);
     }
 
-    /// Ends the group in hand, and waits only while too many wait to be persisted.
+    /// Ends the current group, and waits only while too many groups wait to be persisted.
     pub(crate) fn end_group(&mut self) -> Result<(), StorageError> {
         let group = self.batch.end_group()?;
         self.waiting(|shared| shared.push(group))
     }
 
-    /// Ends the group in hand, and waits for the receipt of everything that was applied.
+    /// Ends the current group, and waits for the receipt of everything that was applied.
     pub(crate) fn persist(&mut self) -> Result<(), StorageError> {
         self.end_group()?;
         *self.receipt = self.waiting(Shared::wait_until_persisted)?;
@@ -93,12 +93,12 @@ impl<'a> Turn<'a> {
         result
     }
 
-    /// As [`OpenBatch::low_space`].
+    /// Same as [`OpenBatch::low_space`].
     pub(crate) fn low_space(&self) -> Option<LowSpace> {
         self.batch.low_space()
     }
 
-    /// Tells others what has happened until now.
+    /// Updates the figures of the pipeline.
     pub(crate) fn set_figures(&self) {
         self.shared.figures.set(self.batch.statistics());
     }

@@ -11,16 +11,16 @@ use crate::processor::statistics::Statistics;
 use crate::request::{Processed, Refusal, Reply, Request};
 use crate::store::Store;
 
-/// An open engine that many threads share: a clone for each of them.
+/// An open engine that many threads share: each takes a clone.
 ///
-/// A call applies its requests in memory, on the thread that makes it, and returns a [`Pending`],
-/// which opens once everything that it says is on stable storage. What one thread calls is carried
-/// out in the order of its calls. Calls that come together share a group, and so one wait for the
-/// disk: the more threads call at once, the more requests each wait makes durable. A call waits for
-/// its turn, and for the disk only while several groups wait for it.
+/// A call applies its requests in memory, on the calling thread, and returns a [`Pending`], which
+/// opens once everything in its result is on stable storage. The calls of one thread are carried
+/// out in their order. Calls that come together share a group, and so one wait for the disk: the
+/// more threads call at once, the more requests each wait makes durable. A call waits for its turn,
+/// and for the disk only while several groups wait to be persisted.
 ///
 /// The directory is closed when the last handle is dropped, which waits for that, or by
-/// [`Handle::close`], which also says how it went. After a [`StorageError`] every call opens with
+/// [`Handle::close`], which also returns any error. After a [`StorageError`] every call fails with
 /// the first one.
 #[derive(Debug, Clone)]
 pub struct Handle {
@@ -43,9 +43,9 @@ impl Handle {
         })
     }
 
-    /// Carries out requests in order, with no request of another caller between them. All of them
+    /// Carries out requests in order, with no request of another caller between them. All replies
     /// open together; times are those of the system's clock. If the process is killed before that,
-    /// any number of the first of them may have been carried out, and none after these.
+    /// any number of the first requests may have been carried out, and none after these.
     pub fn submit(&self, requests: &[Request<'_>]) -> Pending<Vec<Result<Reply, Refusal>>> {
         let preparer = self.pipeline.preparer();
         let preparations: Vec<_> = requests.iter().map(|r| preparer.prepare(r)).collect();
@@ -54,7 +54,7 @@ impl Handle {
         })
     }
 
-    /// How many events of the state carry a word, after everything that was called before.
+    /// Number of events of the state that carry a word, after every earlier call.
     pub fn count(&self, word: &str) -> Pending<u64> {
         self.call(1, false, open_count, |turn, _| {
             turn.count(word);
@@ -62,20 +62,19 @@ impl Handle {
         })
     }
 
-    /// True if the state has an event with this id, after everything that was called before.
+    /// True if the state has an event with this id, after every earlier call.
     pub fn contains(&self, event_id: &str) -> Pending<bool> {
         let open = |delivered| Ok(open_count(delivered)? > 0);
         self.call(1, false, open, |turn, _| turn.contains(event_id))
     }
 
-    /// A view of what is durable, with everything that was called before. Opening it reads the
-    /// sets of the state.
+    /// A view of what is durable, after every earlier call. Opening it reads the position sets of
+    /// the state.
     pub fn view(&self) -> Pending<View> {
         self.call(0, true, open_view, |_, _| Ok(()))
     }
 
-    /// The source position of the state, after everything that was called before: as
-    /// [`crate::Engine::source`].
+    /// The source position of the state, after every earlier call: see [`crate::Engine::source`].
     pub fn source(&self) -> Pending<Option<Vec<u8>>> {
         self.call(0, true, open_source, |_, _| Ok(()))
     }
@@ -86,8 +85,8 @@ impl Handle {
         self.pipeline.figures().statistics()
     }
 
-    /// Closes the directory, once everything that was called is carried out. Every later call on a
-    /// clone of this handle fails with [`StorageError::Closed`].
+    /// Waits until every earlier call is carried out, and closes the directory. Every later call on
+    /// a clone of this handle fails with [`StorageError::Closed`].
     ///
     /// # Errors
     ///
@@ -117,7 +116,7 @@ impl Handle {
             apply(turn, &promise)?;
             turn.end_part(promise.last(wants_view), 0);
             match wants_view {
-                // It shows nothing that comes later.
+                // A view must show nothing that comes later.
                 true => turn.end_group(),
                 false => Ok(()),
             }

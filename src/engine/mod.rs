@@ -1,4 +1,4 @@
-//! The driver as a library: open a directory, hand it requests, get replies that are durable.
+//! The driver as a library: open a directory, submit requests, get durable replies.
 //!
 //! An [`Engine`] belongs to one thread at a time; a [`Handle`] is shared by many.
 
@@ -21,22 +21,22 @@ use crate::store::{self, BuildSite, Receipt, Store, Unpersisted};
 pub use handle::Handle;
 pub use pending::Pending;
 
-/// An open state directory. Only one process can have it open, and only once.
+/// An open state directory. It can be open only once, in one process.
 #[derive(Debug)]
 pub struct Engine {
-    /// Locked by those who only look: to find an id may read a part of the index first.
+    /// Locked also by methods that only read: finding an id may first read a part of the index.
     applier: Mutex<Applier<()>>,
     store: Store,
-    /// Of the last group.
+    /// Receipt of the last group.
     receipt: Receipt,
 }
 
 impl Engine {
-    /// Opens a state directory, and creates it if there is none.
+    /// Opens a state directory, and creates it if it does not exist.
     ///
     /// # Errors
     ///
-    /// [`OpenError`], by what stands in the way; nothing was changed that matters.
+    /// [`OpenError`], with a variant for each cause; the state is unchanged.
     pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Self, OpenError> {
         let mut engine = Self::of(store::open(path.as_ref(), options)?, options)?;
         if options.autocommit && engine.applier.get_mut().switch_autocommit_on() {
@@ -45,16 +45,16 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Opens a new database in a place where it can be built.
+    /// Opens a new database at a site where it is built.
     ///
     /// # Errors
     ///
-    /// [`OpenError`], by what stands in the way.
+    /// [`OpenError`], with a variant for each cause.
     pub(crate) fn build(site: &BuildSite, options: &Options) -> Result<Self, OpenError> {
         Self::of(site.open(options)?, options)
     }
 
-    /// Persists what has changed, to which nothing was answered.
+    /// Persists changes that have no reply.
     fn persist(&mut self) -> Result<(), StorageError> {
         let mut group = self.applier.get_mut().end_group()?;
         self.receipt = self.store.persist(&mut group)?.receipt;
@@ -69,8 +69,8 @@ impl Engine {
         })
     }
 
-    /// Carries out requests in order and returns their replies, once everything that they say
-    /// is on stable storage: neither a kill nor a power cut takes it back.
+    /// Carries out requests in order, and returns their replies once all that they say is on stable
+    /// storage: neither a kill nor a power cut takes it back.
     ///
     /// If the process is killed before that, any number of the first requests may have been carried
     /// out, and none after these.
@@ -80,10 +80,9 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// Any [`StorageError`] is final: whether requests without an answer took effect is decided
-    /// by the next open, and every further call returns [`StorageError::Stopped`]. That open is one
-    /// of another process: sled is left as it is, and with it its lock, as closing it could make
-    /// half a group durable.
+    /// Any [`StorageError`] is final: every later call returns [`StorageError::Stopped`], and the
+    /// next open decides if unanswered requests took effect. That must be in another process: sled
+    /// and its lock stay open here, as closing sled could make half a group durable.
     pub fn submit(
         &mut self,
         requests: &[Request<'_>],
@@ -139,11 +138,11 @@ impl Engine {
         Ok(replies)
     }
 
-    /// How many events of the state carry a word; 0 if none does.
+    /// Number of events of the state that carry a word.
     ///
     /// # Errors
     ///
-    /// [`StorageError::Stopped`] after a call that has failed: memory is ahead of the disk then.
+    /// [`StorageError::Stopped`] after a failed call, as memory is then ahead of the disk.
     pub fn count(&self, word: &str) -> Result<u64, StorageError> {
         self.store.check_running()?;
         Ok(self.applier.lock().count(word))
@@ -153,19 +152,19 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// [`StorageError`] if the store cannot be read, after which the engine does nothing more;
-    /// [`StorageError::Stopped`] after a call that has failed.
+    /// [`StorageError`] if the store cannot be read, after which no request is carried out;
+    /// [`StorageError::Stopped`] after a failed call.
     pub fn contains(&self, event_id: &str) -> Result<bool, StorageError> {
         self.store.check_running()?;
         self.applier.lock().contains(event_id)
     }
 
-    /// The source position of the state: where a source that is read again has to start so that
-    /// no event is missed. `None` if [`Request::Advance`] never set one.
+    /// The source position of the state: the source must be read again from there so that no event
+    /// is missed. `None` if [`Request::Advance`] never set one.
     ///
     /// # Errors
     ///
-    /// [`StorageError::Stopped`] after a call that has failed: memory is ahead of the disk then.
+    /// [`StorageError::Stopped`] after a failed call, as memory is then ahead of the disk.
     pub fn source(&self) -> Result<Option<Vec<u8>>, StorageError> {
         self.store.check_running()?;
         Ok(self.applier.lock().source().map(<[u8]>::to_vec))
@@ -184,14 +183,14 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// [`StorageError::Thread`] if there is no room for the thread that persists.
+    /// [`StorageError::Thread`] if the thread that persists cannot be started.
     pub fn share(self) -> Result<Handle, StorageError> {
         let (applier, store) = self.into_halves();
         Handle::of(applier, store)
     }
 
-    /// What the database had lost when it was opened, if [`Options::accept_loss`] let it be. Once
-    /// [`Engine::submit`] or [`Engine::close`] has been called, the next open knows of it no more.
+    /// What the database had lost when it was opened, if [`Options::accept_loss`] allowed that.
+    /// After a call of [`Engine::submit`] or [`Engine::close`], the next open no longer reports it.
     #[must_use]
     pub fn loss(&self) -> Option<Loss> {
         self.store.loss()
@@ -203,12 +202,12 @@ impl Engine {
         self.applier.lock().statistics()
     }
 
-    /// Ends cleanly, so that the next open is quick. Not needed for safety: dropping the engine,
-    /// or the process, loses nothing that was answered.
+    /// Ends cleanly, so that the next open is quick. Not needed for safety: dropping the engine or
+    /// killing the process loses nothing that was answered.
     ///
     /// # Errors
     ///
-    /// [`StorageError`]; what was answered stays durable all the same.
+    /// [`StorageError`]; what was answered stays durable.
     pub fn close(mut self) -> Result<(), StorageError> {
         driver::persist_rest(self.applier.get_mut(), &mut self.store)?;
         self.store.close()

@@ -1,4 +1,4 @@
-//! What a call returns before it can be read.
+//! The result of a call, before it can be read.
 
 use std::fmt;
 use std::pin::Pin;
@@ -12,23 +12,23 @@ use crate::driver::{Deliver, Outcome, Place, Replies};
 use crate::error::StorageError;
 use crate::store::DurableState;
 
-/// How often a wait looks whether the storage is stuck.
+/// Time between two checks if the storage is stuck.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// The result of a call on a [`Handle`](crate::Handle), which cannot be read before everything that
-/// it says is on stable storage: open it with [`Pending::wait`], or with `.await` in any runtime.
+/// The result of a call on a [`Handle`](crate::Handle), which can be read only once everything in
+/// it is on stable storage: with [`Pending::wait`], or with `.await` in any runtime.
 ///
-/// The call is carried out whether this is opened or dropped. The errors of both ways to open it
-/// are the first [`StorageError`] that the handle or one of its clones has met: whether the call
-/// took effect is decided by the next open of the directory. A view may have an error of its own.
+/// The call is carried out even if this is dropped. Both ways to open it fail with the first
+/// [`StorageError`] that the handle or one of its clones has met: the next open of the directory
+/// decides if the call took effect. A view may have its own error.
 #[must_use = "whether the call is on stable storage is known only when this is opened"]
 pub struct Pending<T> {
     slot: Arc<Slot>,
     outcome: Outcome,
     open: fn(Delivered) -> Result<T, StorageError>,
-    /// Why the call was not carried out.
+    /// The error of a call that was not carried out.
     cause: Option<Arc<StorageError>>,
-    /// Whether it has a waker among those that wait.
+    /// True if `outcome` has its waker.
     has_waker: bool,
 }
 
@@ -38,14 +38,14 @@ impl<T> fmt::Debug for Pending<T> {
     }
 }
 
-/// What a call was answered, in parts, and a view if it asked for one.
+/// The replies to a call, in parts, and a view if the call asked for one.
 #[derive(Default)]
 pub(super) struct Delivered {
     pub(super) replies: Vec<Replies>,
     pub(super) view: Option<DurableState>,
 }
 
-/// Where replies are delivered to.
+/// The place that replies are delivered to.
 #[derive(Default)]
 struct Slot {
     state: Mutex<State>,
@@ -63,7 +63,7 @@ struct State {
 enum End {
     /// Everything has been delivered.
     Whole,
-    /// Nothing more will be.
+    /// Nothing more will be delivered.
     Abandoned,
 }
 
@@ -84,7 +84,7 @@ impl Slot {
 pub(super) struct Promise(Arc<Slot>);
 
 impl Promise {
-    /// A promise, and what it will open.
+    /// Makes a promise and the [`Pending`] that it fills.
     pub(super) fn new<T>(
         outcome: Outcome,
         open: fn(Delivered) -> Result<T, StorageError>,
@@ -106,7 +106,7 @@ impl Promise {
         Box::new(PartTicket(Arc::clone(&self.0)))
     }
 
-    /// A ticket for the last part, and a view if that is wanted.
+    /// A ticket for the last part, and for a view if that is wanted.
     pub(super) fn last(self, wants_view: bool) -> Box<dyn Deliver> {
         Box::new(LastTicket {
             promise: self,
@@ -117,7 +117,7 @@ impl Promise {
 
 impl Drop for Promise {
     fn drop(&mut self) {
-        // One that was kept has ended already.
+        // This has no effect after the last part was delivered.
         self.0.end(End::Abandoned);
     }
 }
@@ -151,7 +151,7 @@ impl Deliver for LastTicket {
 }
 
 impl<T> Pending<T> {
-    /// Waits until what the call says is on stable storage, and returns it.
+    /// Waits until everything in the result is on stable storage, and returns it.
     ///
     /// # Errors
     ///
@@ -169,7 +169,7 @@ impl<T> Pending<T> {
         }
     }
 
-    /// Its number among those that wait.
+    /// The number of its waker.
     fn number(&self) -> usize {
         Arc::as_ptr(&self.slot).addr()
     }
@@ -208,7 +208,7 @@ impl<T> Future for Pending<T> {
         let Some(end) = state.end.or(stuck) else {
             let replaced = state.waker.replace(waker.clone());
             drop(state);
-            // Without the lock: a task may go with its last waker.
+            // Dropped without the lock, as a task may go with its last waker.
             drop(replaced);
             return Poll::Pending;
         };

@@ -1,6 +1,6 @@
-//! How opening a state directory, and the storage below an open one, can fail.
+//! The errors of opening a state directory, and of the storage of an open one.
 //!
-//! Nothing here knows the wire protocol; a refused request is a [`crate::Refusal`], not an error.
+//! Nothing here knows the wire protocol. A refused request is a [`crate::Refusal`], not an error.
 
 pub(crate) mod remedy;
 
@@ -19,24 +19,24 @@ use crate::error::remedy::{errno_in, errno_of, remedy};
 #[derive(Debug, ThisError)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// Another process is writing to the directory.
+    /// Another process has the directory open for writing.
     #[error("{} is held by {holder}; {}, or use another directory", path.display(), holder.cure())]
     HeldByWriter {
         /// The state directory.
         path: PathBuf,
-        /// The process that writes to it.
+        /// The process that has it open.
         holder: Holder,
     },
     /// A command that only reads, such as `dump`, is copying the directory.
     #[error(
-        "{} is being copied by another command (dump, for example); wait until that one ends",
+        "{} is being copied by another command, such as dump; wait until that command ends",
         path.display()
     )]
     HeldByReader {
         /// The state directory.
         path: PathBuf,
     },
-    /// The directory holds files that are not ours.
+    /// The directory has files that this program did not make.
     #[error(
         "{} is not an exactly-once state directory ({found}); name an empty or a new directory",
         path.display()
@@ -47,8 +47,7 @@ pub enum OpenError {
         /// What was found there.
         found: String,
     },
-    /// The directory would be inside another state directory, whose files must not be mixed with
-    /// others.
+    /// The directory is inside another state directory, whose files must not be mixed with others.
     #[error(
         "{} lies inside the state directory {}; name a place outside it",
         path.display(),
@@ -57,10 +56,10 @@ pub enum OpenError {
     InsideAnother {
         /// The directory that was named.
         path: PathBuf,
-        /// The state directory around it.
+        /// The state directory that it is inside.
         around: PathBuf,
     },
-    /// The directory holds files that are not ours, and the caller asked for an existing one.
+    /// The directory has files that this program did not make, and the caller asked for a state.
     #[error(
         "{} is not an exactly-once state directory ({found}); name the directory that \
          `exactly-once run` was given",
@@ -72,7 +71,7 @@ pub enum OpenError {
         /// What was found there.
         found: String,
     },
-    /// There is no state at all, and the caller asked for an existing one.
+    /// The directory has no state, and the caller asked for an existing one.
     #[error(
         "{} holds no state yet; name the directory that `exactly-once run` was given",
         path.display()
@@ -81,10 +80,10 @@ pub enum OpenError {
         /// The directory that was named.
         path: PathBuf,
     },
-    /// The directory was written in a format this program does not know.
+    /// The directory has a format that this program does not know.
     #[error(
-        "{} has format {found}, and this program knows format {known}; use the program that \
-         wrote it",
+        "{} has format {found}, but this program knows format {known}; use the version of the \
+         program that wrote it",
         path.display()
     )]
     UnknownFormat {
@@ -95,35 +94,36 @@ pub enum OpenError {
         /// The format that this program reads and writes.
         known: u32,
     },
-    /// The directory was written in the format before, in which it can only be looked at.
+    /// The directory has the format before the present one, which this program can only show and
+    /// dump.
     #[error(
-        "{0} has format {found}, and this program writes format {known}; move it with \
+        "{0} has format {found}, but this program writes format {known}; convert it with \
          `exactly-once dump --incidentals --data-dir {0} | exactly-once load --data-dir NEW`",
         path.display()
     )]
     OldFormat {
         /// The state directory.
         path: PathBuf,
-        /// The format that was found.
+        /// The format of the directory.
         found: u32,
         /// The format that this program writes.
         known: u32,
     },
-    /// The sentinel is an older one: it names a database that another one has taken the place of,
-    /// or none, though something has been answered since.
+    /// The sentinel is an old one: it names no database or one that has been replaced, though
+    /// replies have been given since.
     #[error(
         "the file sentinel of {} is older than the newest database there; put the newest sentinel \
-         back, and remove nothing",
+         back and remove nothing",
         path.display()
     )]
     SentinelStale {
         /// The state directory.
         path: PathBuf,
     },
-    /// The directory was in use, but its database is gone or empty.
+    /// The directory was in use, but its database is missing, empty or another one.
     #[error(
-        "the database of {} is {found}, though the directory was in use; restore {} from a copy, \
-         or name a new directory to start from nothing",
+        "the database of {} is {found}, but the directory has been used; restore the file {} from \
+         a copy, or name a new directory to start with an empty state",
         path.display(),
         file.display()
     )]
@@ -135,48 +135,48 @@ pub enum OpenError {
         /// What was found: `missing`, `empty` or `not the one that was created`.
         found: &'static str,
     },
-    /// The database opens as it was before something that was answered.
+    /// The database ends before a group whose replies have been given.
     #[error(
-        "{} has lost what was answered: {loss}; restore it from a copy, or go on without what is \
-         gone with run --accept-loss",
+        "{} has lost answered requests: {loss}; restore the directory from a copy, or go on \
+         without them with run --accept-loss",
         path.display()
     )]
     AnsweredLost {
         /// The state directory.
         path: PathBuf,
-        /// How much is gone.
+        /// The end of the replies and the end of the database.
         loss: Loss,
     },
-    /// The file that says how far answers have been given is missing, damaged or of another
-    /// database, so that nobody can tell whether this one has lost anything.
+    /// The watermark is missing, damaged or of another database, so it is unknown whether this
+    /// database has lost anything.
     #[error(
         "the watermark of {} is missing, damaged or of another database: {loss}; restore the \
-         directory from a copy, or go on with run --accept-loss",
+         directory from a copy, or accept a possible loss with run --accept-loss",
         path.display()
     )]
     WatermarkUnusable {
         /// The state directory.
         path: PathBuf,
-        /// How far the database goes.
+        /// The end of the database.
         loss: Loss,
     },
-    /// The operating system refused something that opening needs.
+    /// The operating system refused a call that opening needs.
     #[error("{} cannot be used: {action} failed; {remedy}", path.display())]
     Unusable {
-        /// The file or directory in question.
+        /// The file or directory of the call.
         path: PathBuf,
         /// What was being done.
         action: &'static str,
-        /// What the reason means, and what helps.
+        /// What the system's error means, and what helps.
         remedy: String,
-        /// The operating system's reason.
+        /// The system's error.
         source: io::Error,
     },
-    /// A page of the database is damaged on which nothing is stored. To go on with it could make
-    /// a part of a group durable, as sled fails when it moves the page.
+    /// A damaged page on which nothing is stored. sled would fail when it moves the page, which
+    /// could make only a part of a group durable.
     #[error(
-        "a page of the database in {0} is damaged; nothing is stored on that page, so \
-         `exactly-once compact --data-dir {0}` writes the directory anew without it",
+        "a page of the database in {0} is damaged, but nothing is stored on it; run \
+         `exactly-once compact --data-dir {0}`, which writes the database again without that page",
         path.display()
     )]
     EmptyPageDamaged {
@@ -188,15 +188,15 @@ pub enum OpenError {
     Storage(#[from] StorageError),
 }
 
-/// The process that holds a directory, as far as it has said in the lock file.
+/// The process that has a directory open, as far as the lock file tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Holder {
-    /// It has said nothing yet.
+    /// The lock file names no process yet.
     Unknown,
-    /// A process of this machine, by its id here.
+    /// A process of this machine, by its process id.
     Here(u32),
-    /// A process in another container or on another machine: its id there says nothing here.
+    /// A process in another container or on another machine, where its process id is valid.
     Elsewhere {
         /// The name of its container or machine.
         host: String,
@@ -229,13 +229,13 @@ impl fmt::Display for Holder {
     }
 }
 
-/// How far answers were given, and how far a damaged database still goes. Each is a group of
-/// requests and the journal's last position in it.
+/// The end of the replies and the end of a damaged database, each as the number of a group and the
+/// journal's last position in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Loss {
-    /// The last group that was answered; `None` if the watermark is gone too.
+    /// The last group with replies; `None` if the watermark cannot be used.
     pub answered: Option<(u64, u64)>,
-    /// The last group that is there.
+    /// The last group in the database.
     pub found: (u64, u64),
 }
 
@@ -245,10 +245,10 @@ impl fmt::Display for Loss {
             Some((group, position)) => {
                 write!(
                     f,
-                    "answers were given up to group {group}, position {position}"
+                    "replies were given up to group {group}, position {position}"
                 )?;
             }
-            None => write!(f, "nobody can tell how far answers were given")?,
+            None => write!(f, "it is unknown up to which group replies were given")?,
         }
         let (group, position) = self.found;
         write!(
@@ -258,13 +258,13 @@ impl fmt::Display for Loss {
     }
 }
 
-/// A failure of the storage below an open state directory. All but [`StorageError::ViewGivenUp`]
-/// are final for an engine that meets them while it changes the state: it answers nothing more,
-/// and the next open decides what took effect.
+/// A failure of the storage of an open state directory. An engine that meets one while it changes
+/// the state gives no more replies, and the next open decides what took effect. Only
+/// [`StorageError::ViewGivenUp`] is not final.
 #[derive(Debug, ThisError)]
 #[non_exhaustive]
 pub enum StorageError {
-    /// The database reported an error. The group in hand may or may not have become durable.
+    /// The database reported an error. The group may or may not have become durable.
     #[error("the database failed while {action}; {remedy}, then start again")]
     Database {
         /// What was being done.
@@ -274,7 +274,7 @@ pub enum StorageError {
         /// The database's own error.
         source: Box<dyn Error + Send + Sync>,
     },
-    /// The database panicked. The group in hand may or may not have become durable.
+    /// The database panicked. The group may or may not have become durable.
     #[error(
         "the database panicked while {action} ({message}); {}, then start again",
         remedy(None, &io::Error::other(message.clone()))
@@ -285,25 +285,26 @@ pub enum StorageError {
         /// The panic's message.
         message: String,
     },
-    /// A call of the database or of the disk did not return. The group in hand may or may not have
-    /// become durable. Only a [`Handle`](crate::Handle) returns this: see [`crate::OnTimeout`].
+    /// A call of the database or of the disk did not return. The group may or may not have become
+    /// durable. Only a [`Handle`](crate::Handle) returns this: see [`crate::OnTimeout`].
     #[error(
-        "the storage has been stuck for {} s while {action}; check the disk, and start again",
+        "the storage has been stuck for {} s while {action}; check the disk, then start again",
         limit.as_secs()
     )]
     Stuck {
         /// What was being done.
         action: &'static str,
-        /// How long it was waited for.
+        /// The time limit of the call.
         limit: Duration,
     },
-    /// A thread could not be started. Nothing was changed by that.
+    /// A thread could not be started. Nothing was changed.
     #[error(
         "a thread could not be started; raise the limit of threads (ulimit -u, or pids.max of the \
          container)"
     )]
     Thread(#[source] io::Error),
-    /// The kernel could not make written data durable. The group in hand may or may not survive.
+    /// The kernel could not make written data durable. The group may or may not have become
+    /// durable.
     #[error(
         "the database file could not be made durable; {}, then start again",
         remedy(None, .0)
@@ -311,21 +312,20 @@ pub enum StorageError {
     Sync(#[source] io::Error),
     /// The database file has been removed while it was in use.
     #[error(
-        "the database file was removed while it was in use; put the directory back from a copy, or \
-         name a new one"
+        "the database file was removed while it was in use; restore the directory from a copy, or \
+         name a new directory"
     )]
     Removed,
-    /// The file that says how far answers have been given cannot be written. The group in hand may
-    /// or may not survive.
+    /// The watermark cannot be written. The group may or may not have become durable.
     #[error(
-        "the watermark, which says how far answers have been given, cannot be written{}",
+        "the watermark, which says up to which group replies have been given, cannot be written{}",
         of_watermark(.0.as_ref())
     )]
     Watermark(#[source] Box<dyn Error + Send + Sync>),
-    /// The disk of the state directory did not say how much of it is free.
+    /// The free space of the directory's disk could not be read.
     #[error("the free space of the disk could not be read; {}", remedy(None, .0))]
     Space(#[source] io::Error),
-    /// Something on disk is not what was written there.
+    /// Something on disk differs from what was written there.
     #[error(
         "{what} is damaged: expected {expected}, found {found}; restore the directory from a copy"
     )]
@@ -337,24 +337,25 @@ pub enum StorageError {
         /// What is there.
         found: String,
     },
-    /// What was being looked at has changed too much since. Nothing else is touched by that.
+    /// Too much has changed since the view was taken, or too many views are open. Only this view is
+    /// affected.
     #[error(
-        "the answer took too long: more than {bytes} bytes of what was asked about have changed \
-         since, or too many questions wait; ask again, for less at a time, or read faster"
+        "the query took too long: more than {bytes} bytes of the data have changed since it began, \
+         or too many queries are open; query again for less at a time, or read faster"
     )]
     ViewGivenUp {
-        /// How much is kept of what was.
+        /// The most bytes of replaced data that are kept for views.
         bytes: usize,
     },
     /// Another clone of the handle has closed the directory. Nothing was changed.
     #[error("the directory was closed by this process; open it again")]
     Closed,
-    /// An earlier call failed, so that the state in memory is ahead of the disk.
+    /// An earlier call failed, so the state in memory is ahead of the disk.
     #[error("an earlier failure of the storage stopped this process; start it again")]
     Stopped,
 }
 
-/// The remedy of a watermark that cannot be written, if its error does not have one of its own.
+/// Returns the remedy for a watermark that cannot be written, unless its error has one of its own.
 fn of_watermark(error: &(dyn Error + 'static)) -> String {
     match error.downcast_ref::<OpenError>() {
         Some(_) => String::new(),
@@ -363,8 +364,8 @@ fn of_watermark(error: &(dyn Error + 'static)) -> String {
 }
 
 impl StorageError {
-    /// Whether the system refused something for a reason that lies outside the directory, as a
-    /// limit does: that says nothing about what is stored.
+    /// True if the system refused a call for a reason outside the directory, such as a limit. This
+    /// says nothing about the stored data.
     pub(crate) fn is_of_system(&self) -> bool {
         let errno = match self {
             Self::Thread(_) | Self::Sync(_) | Self::Space(_) => return true,
@@ -375,7 +376,7 @@ impl StorageError {
         errno.is_some_and(|errno| errno != Errno::IO)
     }
 
-    /// What was found damaged, what should be there, and what is.
+    /// Returns the error for something damaged: what it is, what was expected and what was found.
     pub(crate) fn damaged(
         what: impl Into<String>,
         expected: impl Into<String>,

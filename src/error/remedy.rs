@@ -1,7 +1,6 @@
-//! What an error of the operating system means, and what helps: the one table for every message.
+//! The table of remedies: for each error of the operating system, what it means and what helps.
 //!
-//! An error that the table does not have says so, and sends to `verify`, which reads and changes
-//! nothing.
+//! For an error that is not in the table, the remedy is to run `verify`, which changes nothing.
 
 use std::error::Error;
 use std::io;
@@ -11,10 +10,11 @@ use rustix::fs::{Access, AtFlags, CWD, Stat};
 use rustix::io::Errno;
 use rustix::process::{Resource, geteuid, getrlimit};
 
-/// What helps against an error that is not of the system, or not in the table.
-const UNKNOWN: &str = "the cause is not known: check the directory with `exactly-once verify`";
+/// The remedy if the error is not one of the system, or is not in the table.
+const UNKNOWN: &str = "the cause is unknown: check the directory with `exactly-once verify`";
 
-/// What an error means and what helps, about a path if it is known; one clause without a full stop.
+/// Returns what an error means and what helps, as one clause without a full stop. Names the path,
+/// if it is given.
 #[must_use]
 pub fn remedy(path: Option<&Path>, error: &(dyn Error + 'static)) -> String {
     let Some(errno) = errno_of(error) else {
@@ -32,20 +32,23 @@ pub fn remedy(path: Option<&Path>, error: &(dyn Error + 'static)) -> String {
         ),
         Errno::NOSPC => format!("the disk {of_path} is full: make room there"),
         Errno::DQUOT => format!(
-            "the quota of user {} on the disk {of_path} is used up: make room there, or raise it",
+            "the quota of user {} on the disk {of_path} is used up: make room there, or raise the \
+             quota",
             geteuid().as_raw()
         ),
         Errno::ROFS => format!(
-            "the file system {of_path} is mounted read-only: find out why (dmesg), and mount it \
-             to be written"
+            "the file system {of_path} is mounted read-only: find out why (dmesg), then mount it \
+             writable"
         ),
-        Errno::STALE => format!("the network file system {of_path} is another now: mount it again"),
+        Errno::STALE => {
+            format!("the network file system {of_path} has changed on its server: mount it again")
+        }
         Errno::NOLCK => format!(
-            "the file system {of_path} gives no lock: start the lock service of the network file \
-             system, or use a local disk"
+            "the file system {of_path} cannot lock files: start the lock service of the network \
+             file system, or use a local disk"
         ),
         Errno::IO | Errno::UCLEAN => format!(
-            "the disk {of_path} cannot read or write: look into the system's log (dmesg), and \
+            "the disk {of_path} failed to read or write: read the system's log (dmesg), and \
              check the disk"
         ),
         Errno::NXIO | Errno::NODEV | Errno::NOTCONN | Errno::HOSTDOWN | Errno::HOSTUNREACH => {
@@ -55,34 +58,34 @@ pub fn remedy(path: Option<&Path>, error: &(dyn Error + 'static)) -> String {
             out_of_reach(&of_path)
         }
         Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::XDEV => {
-            format!("the file system {of_path} cannot do it: use another one, on a local disk")
+            format!("the file system {of_path} does not allow this: use another, on a local disk")
         }
         errno => fixed(errno).unwrap_or(UNKNOWN).to_owned(),
     }
 }
 
-/// The remedies that are about no path.
+/// Returns the remedies that name no path.
 fn fixed(errno: Errno) -> Option<&'static str> {
     Some(match errno {
         Errno::NFILE => {
-            "the system may not open more files: end other programs, or raise its limit (sysctl \
-             fs.file-max)"
+            "the system has reached its limit of open files: end other programs, or raise it \
+             (sysctl fs.file-max)"
         }
         Errno::NOMEM => {
-            "memory is short: free some, or raise the limit of this process (ulimit -v, or \
-             memory.max of the container)"
+            "there is too little memory: free some, or raise the limit of this process (ulimit -v, \
+             or memory.max of the container)"
         }
-        Errno::FBIG => "a limit of the size of files is reached: raise it (ulimit -f)",
-        Errno::AGAIN => "the system was short of something for a moment: it may go well now",
-        Errno::INTR => "a signal came in between: it may go well now",
-        Errno::NOTDIR => "a part of the path is no directory: check the path",
-        Errno::ISDIR => "a directory has the name of a file: check the path",
-        Errno::NOENT => "it is not there: check the path, and whether its disk is mounted",
-        Errno::EXIST | Errno::NOTEMPTY => "something has the name already: check the path",
+        Errno::FBIG => "a file has reached the limit of its size: raise the limit (ulimit -f)",
+        Errno::AGAIN => "the system briefly lacked a resource: a new attempt may succeed",
+        Errno::INTR => "a signal interrupted the call: a new attempt may succeed",
+        Errno::NOTDIR => "a part of the path is not a directory: check the path",
+        Errno::ISDIR => "a directory is where a file should be: check the path",
+        Errno::NOENT => "it does not exist: check the path, and whether its disk is mounted",
+        Errno::EXIST | Errno::NOTEMPTY => "the name is already in use: check the path",
         Errno::LOOP => "the symbolic links of the path lead in a circle: check them",
         Errno::NAMETOOLONG => "the path is too long: use a shorter one",
         Errno::BUSY | Errno::TXTBSY => {
-            "something else uses it: find out what (mount, fuser), and end that"
+            "it is in use: find out by what (mount, fuser), and end that use"
         }
         _ => return None,
     })
@@ -97,7 +100,7 @@ fn limit_of_files() -> String {
     limit.map_or("unlimited".to_owned(), |limit| limit.to_string())
 }
 
-/// The error's number, from itself, from what caused it, or from what a library has written of it.
+/// Returns the number of a system error: from the error, from its sources or from their texts.
 pub(crate) fn errno_of(error: &(dyn Error + 'static)) -> Option<Errno> {
     if let Some(error) = error.downcast_ref::<io::Error>()
         && let Some(errno) = Errno::from_io_error(error)
@@ -108,7 +111,7 @@ pub(crate) fn errno_of(error: &(dyn Error + 'static)) -> Option<Errno> {
     below.or_else(|| errno_in(&error.to_string()))
 }
 
-/// The number of an error in the text that a library has made of it.
+/// Returns the number of a system error from a text that a library has made of the error.
 pub(crate) fn errno_in(text: &str) -> Option<Errno> {
     let number_between = |start, end| {
         let (_, after) = text.split_once(start)?;
@@ -118,17 +121,20 @@ pub(crate) fn errno_in(text: &str) -> Option<Errno> {
     number_between("Os { code: ", ",").or_else(|| number_between("(os error ", ")"))
 }
 
-/// Which right is missing on which file, and who can give it.
+/// Returns which right is missing on which file, and how to grant it.
 fn missing_right(path: Option<&Path>) -> String {
     let user = geteuid().as_raw();
     let Some((culprit, right)) = path.and_then(find_culprit) else {
         return format!(
-            "user {user} lacks a right there, or a rule of the system forbids it: compare `ls -ln` \
-             with `id`"
+            "user {user} lacks a right there, or a security rule of the system forbids it: compare \
+             `ls -ln` with `id`"
         );
     };
     let Ok(stat) = rustix::fs::stat(&culprit) else {
-        return format!("user {user} may not {right} {}", culprit.display());
+        return format!(
+            "user {user} may not {right} {}: grant that right (chown, chmod)",
+            culprit.display()
+        );
     };
     let Stat {
         st_uid: owner,
@@ -141,15 +147,15 @@ fn missing_right(path: Option<&Path>) -> String {
         owner => format!(", or run it as user {owner}"),
     };
     format!(
-        "user {user} may not {right} {} (owner {owner}, group {group}, mode {:04o}): give that \
+        "user {user} may not {right} {} (owner {owner}, group {group}, mode {:04o}): grant that \
          right (chown, chmod){or_owner}",
         culprit.display(),
         mode & 0o7777
     )
 }
 
-/// The first file or directory on the way to a path that this user lacks a right of, and which one;
-/// then what is in it, if it is a directory.
+/// Finds the first place where this user lacks a right, and that right: on the way to a path, then
+/// at the path, in it, and beside it.
 fn find_culprit(path: &Path) -> Option<(PathBuf, &'static str)> {
     let mut above: Vec<&Path> = path.ancestors().skip(1).collect();
     above.reverse();
@@ -171,7 +177,7 @@ fn find_culprit(path: &Path) -> Option<(PathBuf, &'static str)> {
         .or_else(beside)
 }
 
-/// The right that this user lacks of something that is there.
+/// Returns an existing path with the right that this user lacks on it, if any.
 fn lacks(path: &Path) -> Option<(PathBuf, &'static str)> {
     let mut rights = vec![(Access::READ_OK, "read"), (Access::WRITE_OK, "write to")];
     if path.is_dir() {

@@ -1,21 +1,21 @@
-//! A line of the table: slots that one look at memory finds.
+//! A line of the table: slots that one read of memory finds.
 
 use bytemuck::{Pod, Zeroable};
 use wide::u16x8;
 
-/// As many slots as fit into a cache line of 64 bytes beside its header.
+/// The slots that fit into a cache line of 64 bytes with its header.
 pub(super) const LINE_SLOTS: usize = 20;
 
-// The header of a line: bit `i` says that slot `i` belongs to the line before; then five bits for
-// how many slots are in use, one for whether slots of this line are in the next one, and one for
-// whether any are in the shard's overflow.
+// The header of a line: bit `i` is 1 if slot `i` belongs to the line before. Five bits have the
+// number of used slots. One bit says that the next line has slots of this line, and one that the
+// shard's overflow has some.
 const LEN_SHIFT: u32 = LINE_SLOTS as u32;
-/// Some slots of this line are in the next one.
+/// Some slots of this line are in the next line.
 pub(super) const SPILLED: u32 = 1 << 25;
-/// Some are in the overflow of the shard.
+/// Some slots of this line are in the overflow of the shard.
 pub(super) const OVERFLOWED: u32 = 1 << 26;
 
-/// Slots and their header, one cache line.
+/// The slots of one cache line, with their header.
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
 #[repr(C, align(64))]
 pub(super) struct CacheLine {
@@ -33,13 +33,13 @@ impl CacheLine {
         u32::from(self.highs[index]) << 16 | u32::from(self.lows[index])
     }
 
-    /// Whether slot `index` belongs to the line before.
+    /// True if slot `index` belongs to the line before.
     pub(super) fn is_displaced(&self, index: usize) -> bool {
         self.header >> index & 1 == 1
     }
 
-    /// The slots in use that agree with `rest` in the bits of `mask`, as bits; of this line's own
-    /// or of the line before.
+    /// Returns the used slots that equal `rest` in the bits of `mask`, as a bitmap: the slots of
+    /// the line before if `displaced` is true, else those of this line.
     pub(super) fn alike(&self, rest: u32, mask: u32, displaced: bool) -> u32 {
         let alike = self.lows_alike(rest as u16, mask as u16);
         let used = (1 << self.len()) - 1;
@@ -54,7 +54,7 @@ impl CacheLine {
         found
     }
 
-    /// The slots whose low bits agree in those of `mask`, as bits.
+    /// Returns the slots whose low parts equal `low` in the bits of `mask`, as a bitmap.
     fn lows_alike(&self, low: u16, mask: u16) -> u32 {
         let (low, mask) = (u16x8::splat(low), u16x8::splat(mask));
         let alike = |from: usize| {
@@ -62,7 +62,7 @@ impl CacheLine {
             let lows = u16x8::new(*lows.expect("a line has eight slots behind each of these"));
             (lows & mask).simd_eq(low).to_bitmask() << from
         };
-        // The last eight are partly those before them.
+        // The line has 20 slots, so the last eight overlap the second eight.
         alike(0) | alike(8) | alike(LINE_SLOTS - 8)
     }
 

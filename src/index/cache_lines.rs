@@ -1,20 +1,21 @@
-//! The memory of a shard's lines: pages of its own, which go back to the system as a whole.
+//! The memory of a shard's lines, in pages that go back to the system as a whole.
 //!
-//! Shards grow one by one. From an allocator each growth would leave a hole that none of the later,
-//! larger ones fits into: half as much memory again.
+//! Shards grow one by one. With an ordinary allocator each growth would leave a hole too small for
+//! any later one, which takes half as much memory again.
 
 use memmap2::{MmapMut, MmapOptions};
 
 use crate::index::cache_line::CacheLine;
 
-/// A fixed number of lines, at first zeroes.
+/// A fixed number of lines, filled with zeroes at first.
 #[derive(Debug, Default)]
 pub(super) struct CacheLines {
     pages: Option<MmapMut>,
 }
 
 impl CacheLines {
-    /// At least one line. The system finds the memory at once, which is quicker than page by page.
+    /// Returns this many lines, at least one. The system maps all their memory at once, which is
+    /// faster than page by page.
     pub(super) fn new(lines: usize) -> Self {
         let mut options = MmapOptions::new();
         let pages = options

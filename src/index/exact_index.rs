@@ -1,34 +1,34 @@
-//! Consecutive positions whose fingerprints are held in memory, found exactly.
+//! Finds positions exactly, among consecutive ones whose fingerprints are in memory.
 //!
-//! A hash table of chains through the positions, the newest first: adding one touches the head of
-//! its chain and otherwise only the ends of lists, and few are ever looked for.
+//! A hash table chains the positions, newest first. Adding a position writes the head of its chain
+//! and appends to a list; few positions are ever looked for.
 
 use smallvec::SmallVec;
 
 use crate::state::position::Position;
 use crate::store::bytes::fingerprint::{FINGERPRINT_BITS, Fingerprint};
 
-/// A few positions: those that carry one event id. More than one is rare.
+/// The positions that carry one event id. More than one is rare.
 pub(crate) type Positions = SmallVec<[Position; 2]>;
 
 /// The end of a chain.
 const NONE: u32 = u32::MAX;
-/// How many positions a chain has on average, when all are there.
+/// The average number of positions in a chain of a full index.
 const CHAIN_POSITIONS: u64 = 2;
 
-/// How many positions can be put in the order of their fingerprints.
+/// The most positions that can be sorted by fingerprint.
 pub(super) const MAX_SORTED: u64 = 1 << OFFSET_BITS;
-/// So many bits are left for an offset beside a fingerprint in a number of 64 bits.
+/// Bits that are left for an offset beside a fingerprint in 64 bits.
 const OFFSET_BITS: u32 = u64::BITS - FINGERPRINT_BITS;
 
-/// A position in its chain. Its parts are read together, and so stand together.
+/// A position in its chain. The parts lie together as they are read together.
 #[derive(Debug, Clone, Copy)]
 struct Link {
     /// The low bits of its fingerprint.
     low: u32,
-    /// The bits above those.
+    /// The higher bits of its fingerprint.
     high: u16,
-    /// The position before in the chain, as an offset from the first.
+    /// The position before it in the chain, as an offset from the first position of the index.
     earlier: u32,
 }
 
@@ -52,18 +52,18 @@ impl Link {
 #[derive(Debug)]
 pub(crate) struct ExactIndex {
     first: Position,
-    /// Of each position, from the first on.
+    /// One link for each position, in order.
     links: Vec<Link>,
-    /// The last position of each chain.
+    /// The newest position of each chain.
     heads: Vec<u32>,
 }
 
 impl ExactIndex {
-    /// No positions yet; the next one is `first`, and about so many are expected.
+    /// Returns an empty index that begins at position `first`, with room for `expected` positions.
     pub(crate) fn new(first: Position, expected: u64) -> Self {
         let chains = (expected / CHAIN_POSITIONS).next_power_of_two();
         let chains = chains.min(1 << FINGERPRINT_BITS.min(30)) as usize;
-        // Memory that is not used yet costs nothing, and lists that grow leave holes behind.
+        // Unused memory costs nothing, while a growing list would leave holes in memory.
         let room = usize::try_from(expected).unwrap_or_default();
         Self {
             first,
@@ -72,17 +72,17 @@ impl ExactIndex {
         }
     }
 
-    /// The first position, also where there is none yet.
+    /// Returns the first position, or the next one if the index is empty.
     pub(crate) fn first(&self) -> Position {
         self.first
     }
 
-    /// The fingerprints of the positions, in order.
+    /// Returns the fingerprints of the positions, in order.
     pub(crate) fn fingerprints(&self) -> impl ExactSizeIterator<Item = Fingerprint> {
         self.links.iter().map(|link| link.fingerprint())
     }
 
-    /// The fingerprint of a position; `None` if it is not among them.
+    /// Returns the fingerprint of a position, or `None` if the index does not have the position.
     pub(crate) fn fingerprint_of(&self, position: Position) -> Option<Fingerprint> {
         let offset = position.0.checked_sub(self.first.0)?;
         let link = self.links.get(usize::try_from(offset).ok()?)?;
@@ -98,12 +98,12 @@ impl ExactIndex {
         self.links.push(Link::new(fingerprint, earlier));
     }
 
-    /// The head of a fingerprint's chain, for those who want it in the CPU's cache.
+    /// Returns the head of a fingerprint's chain, to read it into the CPU's cache.
     pub(crate) fn head(&self, fingerprint: Fingerprint) -> &u32 {
         &self.heads[self.chain(fingerprint)]
     }
 
-    /// Adds the positions that have a fingerprint to those that were found, the last one first.
+    /// Adds the positions with this fingerprint to `found`, the newest first.
     pub(crate) fn find(&self, fingerprint: Fingerprint, found: &mut Positions) {
         let mut next = self.heads[self.chain(fingerprint)];
         while next != NONE {
@@ -115,11 +115,10 @@ impl ExactIndex {
         }
     }
 
-    /// At most [`MAX_SORTED`] positions, in the order of their fingerprints, and of the positions
-    /// where these are equal.
+    /// Returns the positions, at most [`MAX_SORTED`], sorted by fingerprint and then by position.
     pub(crate) fn sorted(&self) -> impl Iterator<Item = (Fingerprint, Position)> {
         assert!(self.links.len() as u64 <= MAX_SORTED, "no offset is longer");
-        // Numbers take half of the time that pairs take to be sorted.
+        // Sorting numbers takes half the time of sorting pairs.
         let fingerprints = self.fingerprints().zip(0..);
         let numbers =
             fingerprints.map(|(fingerprint, offset)| fingerprint.0 << OFFSET_BITS | offset);
@@ -136,7 +135,6 @@ impl ExactIndex {
         fingerprint.0 as usize & (self.heads.len() - 1)
     }
 
-    /// Bytes of memory that the positions take.
     pub(crate) fn memory_bytes(&self) -> usize {
         self.links.capacity() * size_of::<Link>() + self.heads.capacity() * size_of::<u32>()
     }

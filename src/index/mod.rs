@@ -1,15 +1,14 @@
-//! The index of event ids: which positions carry an id.
+//! The index of event ids: it finds the positions that carry an id.
 //!
-//! It knows every position that was ever accepted, whether the present state has it or not: a
-//! restore changes which positions count, and nothing here. It answers with candidates: a
-//! fingerprint may be shared by two ids, so the caller compares the id in the journal before it
-//! believes a hit.
+//! It has every position that was ever accepted, whether or not it is in the timeline, so a restore
+//! changes nothing here. It returns candidates: two ids may share a fingerprint, so the caller
+//! compares the id in the journal.
 //!
-//! The positions are cut into runs. The newest are found exactly in memory ([`exact_index`]). All
-//! are stored, sorted by fingerprint, each run once and for ever ([`run_writer`]). A table
-//! in memory says which runs to look into ([`run_table`]), and so that an id is certainly new. At
-//! a start it is made again, in the background ([`loading`]): an id whose part of the table is not
-//! there yet has that part completed first.
+//! The positions are cut into runs. The newest runs are found exactly in memory ([`exact_index`]).
+//! Every run is stored, sorted by fingerprint, and never changes ([`run_writer`]). A table in
+//! memory says which runs to read, and proves most new ids new ([`run_table`]). A start builds the
+//! table again in the background ([`table_fill`]). If an event needs a part of the table that is
+//! not built yet, that part is built first.
 
 mod cache_line;
 mod cache_lines;
@@ -36,26 +35,26 @@ use run_writer::RunWriter;
 use table_fill::TableFill;
 pub(crate) use table_fill::TablePart;
 
-/// A run has at least this part of all positions before it, as far as it can be sorted, so that the
-/// number of runs stays in the hundreds.
+/// A run has at least one part in this many of all positions before it, within [`MAX_SORTED`]. This
+/// keeps the number of runs in the hundreds.
 const SMALLEST_PART: u64 = 128;
 
-/// So many of the stored runs are still found in memory, the newest ones: what is sent again is
-/// most often not that old, and then a look-up reads nothing of the store.
+/// The number of the newest stored runs that stay in memory. Most events that are sent again are
+/// not older than these, and finding them reads nothing from the store.
 const STORED_IN_MEMORY: usize = 4;
 
-/// A run that has all its positions, which are found in memory.
+/// A full run that is in memory.
 #[derive(Debug)]
 struct RecentRun {
     number: RunNumber,
     positions: Arc<ExactIndex>,
 }
 
-/// The run that takes events.
+/// The run that takes the next events.
 #[derive(Debug)]
 struct OpenRun {
     number: RunNumber,
-    /// How many positions it takes.
+    /// The number of positions it takes.
     capacity: u64,
     positions: ExactIndex,
 }
@@ -72,26 +71,25 @@ pub(crate) struct Index {
     fingerprints: Fingerprints,
     run_events: u64,
     table: RunTable,
-    /// Until all positions are in the table that were there at the start.
+    /// Fills the table with the positions that were there at the start; `None` once all are in it.
     loading: Option<TableFill>,
     stored: Vec<RunHeader>,
-    /// The newest of the runs that are full, oldest first: some of the stored ones, and all that
-    /// are not stored yet.
+    /// Full runs, oldest first: the newest of the stored runs, and all that are not stored yet.
     recent: VecDeque<RecentRun>,
-    /// The run behind them, once it has a position.
+    /// The run after them, once it has a position.
     open: Option<OpenRun>,
     writer: RunWriter,
     reader: Reader,
 }
 
 impl Index {
-    /// Opens the stored index of a journal that ends at `head`. What it does not cover, from the
-    /// position that is returned on, must be added with [`Index::push`], and then
-    /// [`Index::take_in_pushed`] be called.
+    /// Opens the stored index of a journal that ends at `head`. Returns the first position that it
+    /// does not have. The caller must add the positions from there on with [`Index::push`] and then
+    /// call [`Index::take_in_pushed`].
     ///
     /// # Errors
     ///
-    /// [`StorageError`] if a stored part of the index cannot be read, or no thread be started.
+    /// [`StorageError`] if the stored index cannot be read, or if no thread can be started.
     pub(crate) fn open(
         reader: Reader,
         fingerprints: Fingerprints,
@@ -116,17 +114,15 @@ impl Index {
         Ok((index, next))
     }
 
-    /// How event ids become fingerprints.
     pub(crate) fn fingerprints(&self) -> Fingerprints {
         self.fingerprints
     }
 
-    /// The fingerprint of an event id.
     pub(crate) fn fingerprint(&self, event_id: &str) -> Fingerprint {
         self.fingerprints.of(event_id)
     }
 
-    /// Has what the index knows of a few fingerprints brought into the CPU's cache.
+    /// Reads into the CPU's cache what the index has about a few fingerprints.
     pub(crate) fn touch(&self, fingerprints: impl Iterator<Item = Fingerprint> + Clone) {
         self.table.touch(fingerprints.clone());
         if let Some(run) = &self.open {
@@ -134,15 +130,15 @@ impl Index {
         }
     }
 
-    /// Records that the event at `position`, the one after the last, has this fingerprint. Unless
-    /// the journal was empty at the start, [`Index::candidates`] or [`Index::positions_with`] must
-    /// have been asked for it before.
+    /// Adds a position, the one after the last, with the fingerprint of its event. Unless the
+    /// journal was empty at the start, the caller must first call [`Index::candidates`] or
+    /// [`Index::positions_with`] for the fingerprint.
     pub(crate) fn insert(&mut self, fingerprint: Fingerprint, position: Position) {
         let run = self.push(fingerprint, position);
         self.table.insert(fingerprint, run);
     }
 
-    /// As [`Index::insert`], but leaves the table as it is. Returns the run of the position.
+    /// Like [`Index::insert`], but does not change the table. Returns the run of the position.
     pub(crate) fn push(&mut self, fingerprint: Fingerprint, position: Position) -> RunNumber {
         if self.open.is_none() {
             self.open = Some(self.new_run(position));
@@ -174,14 +170,14 @@ impl Index {
         }));
     }
 
-    /// The runs whose positions are found in memory, oldest first.
+    /// Returns the runs that are in memory, oldest first.
     fn in_memory(&self) -> impl Iterator<Item = (RunNumber, &ExactIndex)> {
         let recent = self.recent.iter();
         let recent = recent.map(|run| (run.number, &*run.positions));
         recent.chain(self.open.iter().map(|run| (run.number, &run.positions)))
     }
 
-    /// Has the positions that were pushed taken into the table with the stored ones.
+    /// Adds the pushed positions to those that will be filled into the table.
     pub(crate) fn take_in_pushed(&mut self) {
         if let Some(mut loading) = self.loading.take() {
             for (run, positions) in self.in_memory() {
@@ -191,23 +187,23 @@ impl Index {
         }
     }
 
-    /// How many positions have a fingerprint. Once the table is complete, this reads nothing of the
-    /// store.
+    /// Returns the number of positions with a fingerprint. Reads nothing from the store once the
+    /// table is complete.
     ///
     /// # Errors
     ///
-    /// [`StorageError`] when a stored part of the index cannot be read.
+    /// [`StorageError`] if a stored part of the index cannot be read.
     pub(crate) fn positions_with(&mut self, wanted: Fingerprint) -> Result<u64, StorageError> {
         self.complete(wanted)?;
         Ok(self.table.matches(wanted).positions)
     }
 
-    /// Every position whose event has this fingerprint, and so every position that may carry
-    /// the id it was made from, in no particular order.
+    /// Returns every position whose event has this fingerprint, in no particular order. These
+    /// include every position that carries the id.
     ///
     /// # Errors
     ///
-    /// [`StorageError`] when a stored part of the index cannot be read.
+    /// [`StorageError`] if a stored part of the index cannot be read.
     pub(crate) fn candidates(&mut self, wanted: Fingerprint) -> Result<Positions, StorageError> {
         let mut found = Positions::new();
         self.complete(wanted)?;
@@ -232,7 +228,7 @@ impl Index {
         Ok(found)
     }
 
-    /// Has the part of the table completed that knows of a fingerprint.
+    /// Completes the part of the table that has this fingerprint.
     #[inline]
     fn complete(&mut self, wanted: Fingerprint) -> Result<(), StorageError> {
         let Some(loading) = &mut self.loading else {
@@ -243,16 +239,17 @@ impl Index {
         Ok(())
     }
 
-    /// The parts of the table that have been made in the background, until all are there.
+    /// Returns the channel of parts of the table built in the background, until all are in the
+    /// table.
     pub(crate) fn loading(&self) -> Option<&Receiver<TablePart>> {
         self.loading.as_ref().map(TableFill::slices)
     }
 
-    /// Takes a part of what was there at the start into the table, if any is at hand.
+    /// Takes one part that was built in the background into the table, if any is ready.
     ///
     /// # Errors
     ///
-    /// [`StorageError`] if it could not be read.
+    /// [`StorageError`] if the part could not be read.
     pub(crate) fn load(&mut self) -> Result<(), StorageError> {
         if let Some(loading) = &mut self.loading {
             loading.take_in(&mut self.table)?;
@@ -267,11 +264,11 @@ impl Index {
         }
     }
 
-    /// What group `group` carries of the index.
+    /// Returns the part of the stored index that group `group` writes.
     ///
     /// # Errors
     ///
-    /// [`StorageError`] if the free space cannot be found out.
+    /// [`StorageError`] if the free space of the disk cannot be read.
     pub(crate) fn take_writes(
         &mut self,
         floor: &SpaceFloor,
@@ -291,17 +288,16 @@ impl Index {
         self.writer.take_writes(floor, group)
     }
 
-    /// Waits until a run in work can be written.
+    /// Waits until a run that is being packed can be written.
     pub(crate) fn wait(&mut self) {
         self.writer.wait();
     }
 
-    /// Whether there is nothing left to write.
+    /// True if nothing is left to write that the disk has room for.
     pub(crate) fn is_idle(&self) -> bool {
         self.writer.is_idle()
     }
 
-    /// Bytes of memory that the index takes.
     pub(crate) fn memory_bytes(&self) -> usize {
         let in_memory = self.in_memory();
         let in_memory = in_memory.map(|(_, positions)| positions.memory_bytes());

@@ -1,10 +1,10 @@
-//! Which runs of the journal hold a fingerprint: a hash table in memory, of three bytes a slot and,
-//! from seven million on, four to five a position.
+//! A hash table in memory that says which runs have a fingerprint. A slot takes three bytes; from
+//! seven million positions on, the table takes four to five bytes a position.
 //!
-//! Every position has a slot, which says the run that the position is in and the part of its
-//! fingerprint that the slot's place does not (quotienting: Knuth, TAOCP 6.4, exercise 13). So
-//! "certainly new" costs one cache line whatever the number of runs, and a part of the table can
-//! grow without being read anew.
+//! Every position has a slot. The slot holds the number of the position's run, and those bits of
+//! the fingerprint that the slot's place does not tell (quotienting: Knuth, TAOCP 6.4, exercise
+//! 13). So proving an id new costs one cache line, whatever the number of runs, and a part of the
+//! table grows without reading the store.
 
 use std::ops::Range;
 
@@ -14,22 +14,20 @@ use crate::state::look_ahead::touch;
 use crate::store::RunNumber;
 use crate::store::bytes::fingerprint::{FINGERPRINT_BITS, Fingerprint};
 
-/// Shards grow one by one, so that growing is never noticed.
+/// Bits of a fingerprint that select its shard. Shards grow one by one, so each pause is too short
+/// to notice.
 const SHARD_BITS: u32 = FINGERPRINT_BITS - PLACE_BITS;
-/// How many shards there are.
 pub(super) const SHARDS: usize = 1 << SHARD_BITS;
 
-/// The shard of a fingerprint.
 pub(super) fn shard_of(fingerprint: Fingerprint) -> usize {
     (fingerprint.0 >> PLACE_BITS) as usize
 }
 
-/// The place of a fingerprint in its shard.
 fn place(fingerprint: Fingerprint) -> u32 {
     fingerprint.0 as u32 & ((1 << PLACE_BITS) - 1)
 }
 
-/// Consecutive shards, while they are made.
+/// Consecutive shards that are being built.
 #[derive(Debug)]
 pub(super) struct Slice {
     first: usize,
@@ -37,7 +35,7 @@ pub(super) struct Slice {
 }
 
 impl Slice {
-    /// Empty shards that have room for their part of so many positions.
+    /// Returns empty shards with room for their share of this many positions.
     pub(super) fn with_room_for(positions: u64, shards: Range<usize>) -> Self {
         let positions = positions as usize / SHARDS;
         Self {
@@ -46,30 +44,29 @@ impl Slice {
         }
     }
 
-    /// The first and the last fingerprint that belong into it.
+    /// Returns the first and the last fingerprint that belong to the slice.
     pub(super) fn fingerprints(&self) -> (Fingerprint, Fingerprint) {
         let first = |shard: usize| (shard as u64) << PLACE_BITS;
         let end = self.first + self.shards.len();
         (Fingerprint(first(self.first)), Fingerprint(first(end) - 1))
     }
 
-    /// Notes that a position in a run has a fingerprint.
+    /// Adds a position, by its fingerprint and its run.
     pub(super) fn insert(&mut self, fingerprint: Fingerprint, run: RunNumber) {
         let shard = &mut self.shards[shard_of(fingerprint) - self.first];
         shard.insert(place(fingerprint), run.0);
     }
 }
 
-/// The table of all positions that it was told.
+/// The table of all positions that were added to it.
 #[derive(Debug)]
 pub(super) struct RunTable {
     shards: Vec<Shard>,
-    /// How many lines the shards have.
+    /// The number of lines in all shards.
     lines: usize,
 }
 
 impl RunTable {
-    /// A table of no positions.
     pub(super) fn new() -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Shard::default()).collect(),
@@ -77,7 +74,7 @@ impl RunTable {
         }
     }
 
-    /// Takes in shards of which it has nothing yet.
+    /// Takes in a slice. The table must not have anything in its shards yet.
     pub(super) fn put(&mut self, slice: Slice) {
         self.lines += slice.shards.iter().map(Shard::line_count).sum::<usize>();
         let shards = &mut self.shards[slice.first..];
@@ -90,7 +87,7 @@ impl RunTable {
         }
     }
 
-    /// Notes that a position in a run has a fingerprint.
+    /// Adds a position, by its fingerprint and its run.
     pub(super) fn insert(&mut self, fingerprint: Fingerprint, run: RunNumber) {
         let shard = &mut self.shards[shard_of(fingerprint)];
         let before = shard.line_count();
@@ -98,24 +95,23 @@ impl RunTable {
         self.lines += shard.line_count() - before;
     }
 
-    /// Whether one look says that no position has a fingerprint; of few that none has it does not.
+    /// True if one lookup proves the fingerprint absent; may rarely be false for an absent one.
     pub(super) fn is_surely_new(&self, fingerprint: Fingerprint) -> bool {
         self.shards[shard_of(fingerprint)].is_surely_new(place(fingerprint))
     }
 
-    /// Where the positions with a fingerprint are.
+    /// Returns the runs of the positions with a fingerprint, and their number.
     pub(super) fn matches(&self, fingerprint: Fingerprint) -> Matches {
         self.shards[shard_of(fingerprint)].matches(place(fingerprint))
     }
 
-    /// Has the lines of a few fingerprints brought into the CPU's cache.
+    /// Reads the lines of a few fingerprints into the CPU's cache.
     pub(super) fn touch(&self, fingerprints: impl Iterator<Item = Fingerprint>) {
         touch(fingerprints.filter_map(|fingerprint| {
             self.shards[shard_of(fingerprint)].header(place(fingerprint))
         }));
     }
 
-    /// Bytes of memory that the lines take.
     pub(super) fn memory_bytes(&self) -> usize {
         self.lines * size_of::<CacheLine>()
     }
@@ -130,12 +126,12 @@ mod tests {
 
     use super::*;
 
-    /// A few fingerprints that share shards, lines and all their bits, and others.
+    /// Fingerprints of which some share a shard, a line or all bits.
     fn fingerprint() -> impl Strategy<Value = Fingerprint> {
         prop_oneof![
             (0..4_u64).prop_map(|n| Fingerprint(n << PLACE_BITS | n)),
             (0..60_u64).prop_map(Fingerprint),
-            // All over one shard, so that it grows.
+            // These are spread over one shard, so that it grows.
             (0..1_000_u64).prop_map(|n| Fingerprint(n << (PLACE_BITS - 10))),
             (0..=Fingerprint::MAX.0).prop_map(Fingerprint),
         ]
@@ -165,7 +161,8 @@ mod tests {
     fn a_table_of_many_positions_knows_their_runs_in_four_to_five_bytes_each() {
         const POSITIONS: u64 = 2_000_000;
         let mut table = RunTable::new();
-        // In a quarter of the shards, which are as full then as with eight million in all of them.
+        // These go to a quarter of the shards, which become as full as with eight million in all
+        // shards.
         let fingerprint = |n: u64| Fingerprint(xxh3_64(&n.to_le_bytes()) >> 28);
         for n in 0..POSITIONS {
             table.insert(fingerprint(n), RunNumber(n as u32 / 917_504));

@@ -1,5 +1,5 @@
-//! Storing runs: a thread sorts and packs a run that is full, the groups that follow carry a part
-//! of it each, and its header comes last. Without its header a run does not exist.
+//! Stores runs: a thread sorts and packs a full run, each of the next groups writes a part of it,
+//! and the header comes last. A run without a header does not exist.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,15 +15,15 @@ use crate::store::{
     RunBlock, RunHeader, RunKey, RunNumber, RunWrites, SLED_BYTES_A_BYTE, SpaceFloor, encode_run,
 };
 
-/// Blocks that one group carries: 280 KB, a few milliseconds of a group's time, and more than a
-/// group of events adds to the index.
+/// Blocks that one group writes: 280 KB, which take a few milliseconds. This is more than a group
+/// of events adds to the index.
 const BLOCKS_A_GROUP: usize = 200;
 
-/// One run at a time on its way to the store.
+/// Writes runs to the store, one at a time.
 #[derive(Debug)]
 pub(super) struct RunWriter {
     stage: Stage,
-    /// Whether the disk had no room for more when that was last looked at.
+    /// True if the disk had no room for more blocks at the last check.
     lacks_room: bool,
     /// Blocks of a run that was never finished.
     leftovers: VecDeque<RunKey>,
@@ -34,7 +34,7 @@ enum Stage {
     Idle,
     Packing(Aside<Packed>),
     Writing(Packed),
-    /// All of it is in this group or an earlier one.
+    /// The whole run is in this group and earlier ones.
     Written(RunHeader, u64),
 }
 
@@ -45,7 +45,7 @@ struct Packed {
 }
 
 impl RunWriter {
-    /// A writer that first removes what a crash left.
+    /// Returns a writer that first removes the blocks that a crash left.
     pub(super) fn new(leftovers: Vec<RunKey>) -> Self {
         Self {
             stage: Stage::Idle,
@@ -54,7 +54,7 @@ impl RunWriter {
         }
     }
 
-    /// Starts with a run that is full, unless one is in work.
+    /// Starts packing a full run, unless another run is not stored yet.
     pub(super) fn begin(&mut self, run: RunNumber, positions: Arc<ExactIndex>) {
         if !matches!(self.stage, Stage::Idle) || !self.leftovers.is_empty() {
             return;
@@ -63,7 +63,7 @@ impl RunWriter {
         self.stage = Stage::Packing(packing);
     }
 
-    /// What group `group` carries of a run in work.
+    /// Returns what group `group` writes of the current run.
     pub(super) fn take_writes(
         &mut self,
         floor: &SpaceFloor,
@@ -78,7 +78,7 @@ impl RunWriter {
         if let Stage::Writing(packed) = &mut self.stage {
             let count = packed.blocks.len().min(BLOCKS_A_GROUP);
             let bytes: usize = packed.blocks.range(..count).map(|b| b.bytes.len()).sum();
-            // The index only saves time, and what it covers stays in memory till there is room.
+            // The index only saves time, and unstored runs stay in memory until there is room.
             let room = floor.check_room_for(SLED_BYTES_A_BYTE * bytes as u64)?;
             self.lacks_room = room.is_some();
             if self.lacks_room {
@@ -93,7 +93,7 @@ impl RunWriter {
         Ok(writes)
     }
 
-    /// A run that was written and is durable, once.
+    /// Returns a run once it is durable, one time only.
     pub(super) fn take_durable(&mut self, durable_group: u64) -> Option<RunHeader> {
         match self.stage {
             Stage::Written(header, group) if group <= durable_group => {
@@ -104,7 +104,7 @@ impl RunWriter {
         }
     }
 
-    /// Waits until a run in work is packed.
+    /// Waits until a run that is being packed is ready.
     pub(super) fn wait(&mut self) {
         self.stage = match std::mem::replace(&mut self.stage, Stage::Idle) {
             Stage::Packing(packing) => {
@@ -115,7 +115,7 @@ impl RunWriter {
         };
     }
 
-    /// Whether there is nothing left to write that there is room for.
+    /// True if nothing is left to write that the disk has room for.
     pub(super) fn is_idle(&self) -> bool {
         let has_run = !matches!(self.stage, Stage::Idle | Stage::Written(..));
         (self.lacks_room || !has_run) && self.leftovers.is_empty()

@@ -1,7 +1,7 @@
-//! A part of the table: the slots of the fingerprints that begin alike.
+//! A shard: the part of the table for fingerprints that begin with the same bits.
 //!
-//! A line that is full spills into the next one; what finds no room there either, as ids that were
-//! accepted again and again do not, goes to an ordered map.
+//! A full line spills into the next line. A slot that finds no room there either goes to an ordered
+//! map, as do most positions of an id that was accepted very often.
 
 use std::collections::BTreeMap;
 
@@ -11,47 +11,47 @@ use crate::index::cache_line::{CacheLine, LINE_SLOTS, OVERFLOWED, SPILLED};
 use crate::index::cache_lines::CacheLines;
 use crate::store::RunNumber;
 
-/// The bits of a fingerprint within its shard: the others say which of 2,048 shards it is in.
+/// Bits of a fingerprint that are its place in the shard. The other bits select one of 2,048
+/// shards.
 pub(super) const PLACE_BITS: u32 = 27;
 
-/// A slot: the rest of the place, and above it the run.
+/// Bits of a slot: the rest of the place, and the run in the bits above.
 const SLOT_BITS: u32 = 24;
 /// The fewest lines of a shard: a page of memory. The rest of a place fits into a slot from 16
 /// lines on.
 const MIN_LINES: usize = 64;
-/// A shard that grows gets at least so many lines, 16 KiB: all of them together are small. A larger
-/// one grows by a sixth, as half of the memory of the process may be lines.
+/// The fewest lines of a shard after it grows, 16 KiB, which is little for all shards together. A
+/// larger shard grows by a sixth only, as lines may be half of the memory of the process.
 const SMALL_LINES: usize = 256;
-/// A shard that is filled to so many percent grows when a slot finds no room. By then one slot in
-/// 400 has found none before, and one line in 50 has any of those.
+/// A shard filled to more than this many percent grows when a slot finds no room. At that point one
+/// slot in 400 has found no room, and one line in 50 has such slots.
 const FULL: usize = 75;
-/// How far a new shard is filled by the positions that it is made for.
+/// The percentage to which a new shard is filled by the positions it is made for.
 const FILLED: usize = 70;
-/// A shard that is filled to so many percent grows when a run has a number that slots have no room
-/// for: with more lines there are more bits for it. A shard with fewer positions would be too
-/// sparse for that.
+/// A shard filled to more than this many percent grows when the number of a run does not fit into a
+/// slot, as more lines leave more bits for it. A shard with fewer positions would become too
+/// sparse.
 const SPARSE: usize = 40;
-/// A line takes so many slots of one fingerprint; the others would crowd out its neighbours.
+/// A line takes at most this many slots of one place. More would crowd out the places beside it.
 const MAX_ALIKE: u32 = 4;
-/// In the overflow: a run whose number a slot had no room for.
+/// A run in the overflow whose number did not fit into its slot.
 const UNKNOWN_RUN: u32 = u32::MAX;
 
-/// Where positions with a fingerprint are.
+/// The runs and the number of the positions with a fingerprint.
 #[derive(Debug, Default)]
 pub(super) struct Matches {
-    /// The runs that they are in; one may be named more than once.
+    /// The runs of the positions; a run may occur more than once.
     pub(super) runs: SmallVec<[RunNumber; 4]>,
-    /// How many positions there are.
     pub(super) positions: u64,
-    /// Whether some are in runs that are not named.
+    /// True if some positions are in runs that are not in `runs`.
     pub(super) are_partly_unknown: bool,
 }
 
-/// How a slot is made of a place and a run, for shards of one size.
+/// How a slot encodes a place and a run, in shards with this many lines.
 #[derive(Debug, Clone, Copy, Default)]
 struct Layout {
     lines: u32,
-    /// So many low bits tell places apart that share a home line: consecutive ones.
+    /// The low bits that distinguish the consecutive places of one home line.
     rest_bits: u32,
 }
 
@@ -64,13 +64,12 @@ impl Layout {
         }
     }
 
-    /// The home line of a place, and the rest that the line does not say.
+    /// Returns the home line of a place, and the low bits that the line does not tell.
     fn split(self, place: u32) -> (usize, u32) {
         let home = (u64::from(place) * u64::from(self.lines)) >> PLACE_BITS;
         (home as usize, place & self.rest_mask())
     }
 
-    /// The first place of a home line.
     fn first_place(self, home: usize) -> u32 {
         ((home as u64) << PLACE_BITS).div_ceil(u64::from(self.lines)) as u32
     }
@@ -87,7 +86,7 @@ impl Layout {
         line.checked_sub(1).unwrap_or(self.lines as usize - 1)
     }
 
-    /// The place of a slot, given the first one of its home line.
+    /// Returns the place of a slot, given the first place of its home line.
     fn place(self, first: u32, slot: u32) -> u32 {
         first + (slot.wrapping_sub(first) & self.rest_mask())
     }
@@ -96,13 +95,13 @@ impl Layout {
         (1 << self.rest_bits) - 1
     }
 
-    /// What stands in a slot for a run that it has no number for.
+    /// Returns the value that stands in a slot for a run whose number does not fit.
     fn unknown_run(self) -> u32 {
         (1 << (SLOT_BITS - self.rest_bits)) - 1
     }
 }
 
-/// What became of a slot that was to be put in.
+/// The result of putting a slot into its line.
 #[derive(Debug, PartialEq, Eq)]
 enum Put {
     Done,
@@ -110,19 +109,20 @@ enum Put {
     TooManyAlike,
 }
 
-/// The slots of the fingerprints that begin alike.
+/// The slots of the fingerprints that begin with the same bits.
 #[derive(Debug, Default)]
 pub(super) struct Shard {
     lines: CacheLines,
     layout: Layout,
-    /// How many slots are in use in the lines.
+    /// The number of used slots in all lines.
     used: usize,
-    /// How many positions have a place and a run, where the lines have no room for them.
+    /// The number of positions by place and run, for which the lines have no room.
     overflow: BTreeMap<(u32, u32), u32>,
 }
 
 impl Shard {
-    /// A shard that has room for so many positions, and for as many more as it soon gets.
+    /// Returns a shard with room for this many positions and for the next ones. It has no lines yet
+    /// if the positions are few.
     pub(super) fn with_room_for(positions: usize) -> Self {
         match positions * 100 / (LINE_SLOTS * FILLED) {
             0..MIN_LINES => Self::default(),
@@ -138,7 +138,7 @@ impl Shard {
         }
     }
 
-    /// Notes that a position in a run has a place.
+    /// Adds a position by its place and its run.
     pub(super) fn insert(&mut self, place: u32, run: u32) {
         if self.is_empty() {
             *self = Self::with_lines(MIN_LINES);
@@ -159,7 +159,7 @@ impl Shard {
         }
     }
 
-    /// Whether it has no line yet.
+    /// True if the shard has no lines yet.
     pub(super) fn is_empty(&self) -> bool {
         self.line_count() == 0
     }
@@ -168,7 +168,7 @@ impl Shard {
         self.layout.lines as usize
     }
 
-    /// Whether more than so many percent of the slots are in use.
+    /// True if more than this many percent of the slots are used.
     fn is_filled_to(&self, percent: usize) -> bool {
         self.used * 100 > self.line_count() * LINE_SLOTS * percent
     }
@@ -186,7 +186,7 @@ impl Shard {
         }
     }
 
-    /// Puts a slot into its home line or the next; false if neither has room.
+    /// Puts a slot into its home line or the next line; false if neither has room.
     fn put_slot(&mut self, home: usize, slot: u32) -> bool {
         let lines = self.lines.as_mut_slice();
         if !lines[home].push(slot, false) {
@@ -206,13 +206,12 @@ impl Shard {
         *self.overflow.entry((place, run)).or_default() += positions;
     }
 
-    /// How many places and runs the overflow has.
+    /// Returns the number of different places and runs in the overflow.
     #[cfg(test)]
     pub(super) fn overflow_len(&self) -> usize {
         self.overflow.len()
     }
 
-    /// Gives the shard more lines.
     fn grow(&mut self) {
         let more = self.line_count().div_ceil(6);
         let mut grown = Self::with_lines(SMALL_LINES.max(self.line_count() + more));
@@ -245,7 +244,7 @@ impl Shard {
         *self = grown;
     }
 
-    /// Whether no position has this place, where its home line alone says so.
+    /// True if the home line alone proves that no position has this place.
     pub(super) fn is_surely_new(&self, place: u32) -> bool {
         if self.is_empty() {
             return true;
@@ -278,7 +277,7 @@ impl Shard {
         matches
     }
 
-    /// Part of the home line of a place, if there is one.
+    /// Returns the header of the home line of a place, if the shard has lines.
     pub(super) fn header(&self, place: u32) -> Option<&u32> {
         if self.is_empty() {
             return None;

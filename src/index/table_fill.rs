@@ -1,9 +1,9 @@
-//! Making the table again at a start, while the first events are served.
+//! Builds the table again at a start, while the first events are already processed.
 //!
-//! It is made slice by slice, as the CPU's cache has room for one: every stored run is walked in
-//! turn, as far as it belongs there. A thread makes one slice after the other; a slice that an
-//! event needs before is made at once. So nobody waits for the thread, at the worst the slice that
-//! it had in hand is made twice.
+//! The table is built in slices that fit into the CPU's cache: for each slice, every stored run is
+//! walked over the slice's fingerprints. A thread builds one slice after another. A slice that an
+//! event needs earlier is built at once, so no event waits for the thread. At worst a slice is
+//! built twice.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,22 +17,21 @@ use crate::store::bytes::fingerprint::Fingerprint;
 use crate::store::threads;
 use crate::store::{Reader, RunHeader, RunNumber};
 
-/// About so many positions of each run are in a slice: half of what a page of sled holds, as such a
-/// page is read for it. With fewer of them more would be read in vain at both ends; with more, the
-/// first events would wait longer, and a slice would not fit into the cache.
+/// Positions that a slice has of each run, about: half of what a page of sled holds. Smaller slices
+/// would read more in vain at their ends, as sled reads whole pages. With larger slices the first
+/// events would wait longer, and a slice would not fit into the cache.
 const SLICE_POSITIONS_A_RUN: u64 = 1 << 11;
 
-/// What the thread hands over.
+/// A slice of the table, built in the background, or the error that ended the building.
 pub(crate) type TablePart = Result<FilledSlice, StorageError>;
 
-/// What slices are made of.
 #[derive(Debug, Clone)]
 struct Maker {
     reader: Reader,
     stored: Arc<[RunHeader]>,
-    /// How many positions the table is going to have.
+    /// The number of positions that the whole table will have.
     positions: u64,
-    /// Which slices are in the table.
+    /// For each slice, true if it is in the table.
     is_there: Arc<[AtomicBool]>,
 }
 
@@ -49,7 +48,7 @@ impl Maker {
         self.is_there[number].load(Ordering::Relaxed)
     }
 
-    /// Makes a slice of what the stored runs have of it.
+    /// Builds a slice from the stored runs.
     fn make(&self, number: usize) -> TablePart {
         let shards = self.shards_a_slice();
         let shards = number * shards..(number + 1) * shards;
@@ -70,32 +69,31 @@ impl Maker {
     }
 }
 
-/// A slice of the table with all that is stored of it.
+/// A slice of the table with all stored positions that belong to it.
 #[derive(Debug)]
 pub(crate) struct FilledSlice {
     number: usize,
     slice: Slice,
-    /// How many positions it has of each stored run.
+    /// For each stored run, the number of its positions in the slice.
     positions: Vec<u64>,
 }
 
-/// A table on its way into memory.
 #[derive(Debug)]
 pub(super) struct TableFill {
     maker: Maker,
-    /// Positions that are not stored in the index, by run, and their fingerprints sorted.
+    /// The sorted fingerprints of positions that the stored index does not have, by run.
     pushed: Vec<(RunNumber, Vec<Fingerprint>)>,
-    /// How many slices are not in the table yet.
+    /// The number of slices that are not in the table yet.
     left: usize,
-    /// How many positions of each stored run are in the table.
+    /// For each stored run, the number of its positions in the table.
     loaded: Vec<u64>,
-    /// There until this is dropped.
+    /// `None` only while this is dropped.
     slices: Option<Receiver<TablePart>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl TableFill {
-    /// Starts to make the table of a journal of so many positions.
+    /// Starts to build the table for a journal with this many positions.
     ///
     /// # Errors
     ///
@@ -105,7 +103,7 @@ impl TableFill {
         stored: &[RunHeader],
         positions: u64,
     ) -> Result<Self, StorageError> {
-        // What is not stored yet is like another run.
+        // The positions that are not stored yet count as one more run.
         let positions_a_run = positions / (stored.len() as u64 + 1);
         let slices = (positions_a_run / SLICE_POSITIONS_A_RUN).next_power_of_two();
         let slices = slices.min(SHARDS as u64) as usize;
@@ -134,24 +132,24 @@ impl TableFill {
         })
     }
 
-    /// Has the positions of a run taken in that are not stored in the index. No slice may be in the
-    /// table yet.
+    /// Adds positions of a run that the stored index does not have. The table must not have any
+    /// slice yet.
     pub(super) fn add(&mut self, run: RunNumber, mut fingerprints: Vec<Fingerprint>) {
         fingerprints.sort_unstable();
         self.pushed.push((run, fingerprints));
     }
 
-    /// The slices that have been made.
+    /// Returns the channel of the slices that have been built.
     pub(super) fn slices(&self) -> &Receiver<TablePart> {
         self.slices.as_ref().expect("only dropping this takes them")
     }
 
-    /// Whether all is in the table.
+    /// True if all slices are in the table.
     pub(super) fn is_complete(&self) -> bool {
         self.left == 0
     }
 
-    /// Takes a slice in, if one has been made.
+    /// Takes one slice into the table, if one has been built.
     pub(super) fn take_in(&mut self, table: &mut RunTable) -> Result<(), StorageError> {
         match self.slices().try_recv() {
             Ok(loaded) => self.put(loaded?, table),
@@ -163,7 +161,7 @@ impl TableFill {
         }
     }
 
-    /// Has the slice of a fingerprint in the table.
+    /// Puts the slice of a fingerprint into the table, if it is not there.
     pub(super) fn complete(
         &mut self,
         wanted: Fingerprint,
@@ -171,7 +169,7 @@ impl TableFill {
     ) -> Result<(), StorageError> {
         let number = self.maker.slice_of(wanted);
         if !self.maker.is_there(number) {
-            // The thread is not to wait meanwhile.
+            // This takes a finished slice, so that the thread goes on with the next one meanwhile.
             self.take_in(table)?;
         }
         if self.maker.is_there(number) {
@@ -208,7 +206,7 @@ impl TableFill {
         Ok(())
     }
 
-    /// Checks that the runs have held all their positions.
+    /// Checks that the stored runs had all their positions.
     fn check(&self) -> Result<(), StorageError> {
         for (header, &found) in self.maker.stored.iter().zip(&self.loaded) {
             let expected = header.last.0 - header.first.0 + 1;
@@ -225,7 +223,7 @@ impl TableFill {
         Ok(())
     }
 
-    /// The thread ends before every slice is there only if it panics.
+    /// Passes on a panic of the thread, which otherwise ends only after the last slice.
     fn tell_of_a_panic(&mut self) {
         if let Some(Err(panic)) = self.thread.take().map(JoinHandle::join) {
             std::panic::resume_unwind(panic);
@@ -234,11 +232,11 @@ impl TableFill {
 }
 
 impl Drop for TableFill {
-    /// The thread has a reader, which may keep the database open.
+    /// Waits for the thread, whose reader could keep the database open.
     fn drop(&mut self) {
         self.slices = None;
         if let Some(thread) = self.thread.take() {
-            // What it was making matters to nobody any more.
+            // The slice that it was building is not needed any more.
             thread.join().unwrap_or_default();
         }
     }

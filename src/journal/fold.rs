@@ -1,5 +1,5 @@
-//! Folding events into counts: from the counts of one timeline to those of another, over the
-//! difference of both.
+//! Folds events into counts: turns the counts of one timeline into those of another by the events
+//! that are in only one of them.
 
 use tracing::warn;
 
@@ -11,16 +11,16 @@ use crate::state::position_set::PositionSet;
 use crate::store::bytes::entry::Entry;
 use crate::store::{Reader, SnapshotHeader};
 
-/// Takes one event of a walk.
+/// The function that a walk calls with each event.
 pub(crate) type OnEvent<'a> = &'a mut dyn FnMut(Position, Entry<'_>) -> Result<(), StorageError>;
 
-/// What has events to walk: the journal in memory, or what is stored of it.
+/// A source of events: the journal as its writer sees it, or the stored journal.
 pub(crate) trait Events {
     /// Calls `f` with every event of a set of positions, in order.
     ///
     /// # Errors
     ///
-    /// [`StorageError`] if a block cannot be read, or what `f` returns.
+    /// [`StorageError`] if a block cannot be read; also any error of `f`.
     fn walk(&mut self, positions: &PositionSet, f: OnEvent<'_>) -> Result<(), StorageError>;
 }
 
@@ -40,7 +40,7 @@ impl Events for &Reader {
 ///
 /// # Errors
 ///
-/// [`StorageError`] if a block cannot be read, or an event leaves that was not counted.
+/// [`StorageError`] if a block cannot be read, or if an event to take back was not counted.
 pub(crate) fn fold(
     mut events: impl Events,
     counts: &mut Counts,
@@ -56,12 +56,12 @@ pub(crate) fn fold(
     })
 }
 
-/// Turns the counts of the timeline `from` into those of `to`, by the shortest way: from these
-/// counts, or from those of a snapshot.
+/// Turns the counts of the timeline `from` into those of `to`, starting from these counts or from
+/// the nearest snapshot, whichever takes less time.
 ///
 /// # Errors
 ///
-/// As of [`fold`]. A snapshot that cannot be read only costs time.
+/// The errors of [`fold`]. A snapshot that cannot be read only costs time.
 pub(crate) fn fold_from_nearest<'s>(
     events: impl Events,
     counts: &mut Counts,

@@ -1,9 +1,9 @@
 //! The journal: every accepted event, in order, at positions that are never used twice.
 //!
-//! This is the one view through which whoever changes the state reads and extends the journal; who
-//! only looks reads the stored blocks. It joins the block that is still open, recent blocks in
-//! memory (those that are not durable yet among them), and the stored ones. It knows blocks and
-//! positions; what an event means is the processor's business.
+//! The code that changes the state reads and extends the journal through [`Journal`]; other code
+//! reads the stored blocks. A [`Journal`] joins the block that is still open, recent blocks in
+//! memory, which may not be durable yet, and the stored blocks. It knows blocks and positions. What
+//! an event means is left to the processor.
 
 pub(crate) mod fold;
 mod recent;
@@ -19,15 +19,15 @@ use crate::store::bytes::entry::Entry;
 use crate::store::bytes::fingerprint::{Fingerprint, Fingerprints};
 use recent::{RECENT_BYTES, RecentBlocks};
 
-/// The journal, as the one thread that extends it sees it.
+/// The journal, for the one thread that extends it.
 #[derive(Debug)]
 pub(crate) struct Journal {
     open: OpenBlock,
-    /// The group that the events since the last call of `take_unwritten` belong to.
+    /// The group that the next events belong to, and the last transaction before it.
     groups: Groups,
-    /// Whether the open block has events that no call of `take_unwritten` has returned.
+    /// True if the open block has events that `take_unwritten` has not returned yet.
     open_is_unwritten: bool,
-    /// The last of them is just before the open one.
+    /// Full blocks up to the open one.
     recent: RecentBlocks,
     unwritten: Vec<Block>,
     /// The block that was last read from the store.
@@ -36,7 +36,7 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// The journal that ends at `head`, as the store has it; its next events are of `groups`.
+    /// Opens the stored journal, which ends at `head`. Its next events belong to `groups`.
     ///
     /// # Errors
     ///
@@ -74,13 +74,13 @@ impl Journal {
         })
     }
 
-    /// The last position in use; 0 if there is none.
+    /// Returns the last position in use, or 0 if there is none.
     pub(crate) fn head(&self) -> Position {
         Position(self.open.next_position().0 - 1)
     }
 
-    /// Adds an event, the hash of whose word is given, and returns its position; `counts_digest` is
-    /// the digest of the counts with it.
+    /// Adds an event and returns its position. `word_hash` is the hash of the event's word, and
+    /// `counts_digest` is the digest of the counts including the event.
     pub(crate) fn append(
         &mut self,
         entry: &Entry<'_>,
@@ -115,7 +115,7 @@ impl Journal {
         self.recent.push(block, self.reader.durable());
     }
 
-    /// The blocks that are new or longer since the last call, the open one included.
+    /// Returns the blocks that are new or have grown since the last call, with the open block.
     pub(crate) fn take_unwritten(&mut self) -> Vec<Block> {
         if std::mem::take(&mut self.open_is_unwritten) {
             self.unwritten.push(self.open.seal());
@@ -123,8 +123,8 @@ impl Journal {
         std::mem::take(&mut self.unwritten)
     }
 
-    /// From here on events belong to the next group; `was_transaction` says how this one is
-    /// written.
+    /// Ends the group: further events belong to the next one. `was_transaction` is true if this
+    /// group is written by a transaction.
     pub(crate) fn end_group(&mut self, was_transaction: bool) {
         if was_transaction {
             self.groups.base = self.groups.group;
@@ -132,18 +132,18 @@ impl Journal {
         self.groups.group += 1;
     }
 
-    /// The group that the next events belong to.
+    /// Returns the number of the group that the next events belong to.
     pub(crate) fn group(&self) -> u64 {
         self.groups.group
     }
 
-    /// Bytes that `take_unwritten` would return, about.
+    /// Returns about how many bytes `take_unwritten` would return.
     pub(crate) fn unwritten_bytes(&self) -> usize {
         (self.unwritten.len() + usize::from(self.open_is_unwritten)) * FULL_BLOCK_BYTES
     }
 
-    /// Calls `f` with the event at a position up to the head, and returns a cursor behind it
-    /// unless it is in the open block.
+    /// Calls `f` with the event at a position up to the head. Returns a cursor after the event,
+    /// unless the event is in the open block.
     ///
     /// # Errors
     ///
@@ -161,8 +161,8 @@ impl Journal {
         Ok((result, Some(cursor)))
     }
 
-    /// Moves a cursor that is behind the last event of its block to the next block; false if that
-    /// is the open one.
+    /// Moves a cursor that is after the last event of its block to the next block; false if that is
+    /// the open block.
     ///
     /// # Errors
     ///
@@ -196,7 +196,7 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// [`StorageError`] if a block cannot be read, or what `f` returns.
+    /// [`StorageError`] if a block cannot be read; also any error of `f`.
     pub(crate) fn walk(
         &self,
         positions: &PositionSet,
@@ -225,7 +225,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Walks the events from `first` on in one block, and returns the position after them.
+    /// Walks the events from `first` to `last` that are in the block of `first`. Returns the
+    /// position after them.
     fn walk_block_in_memory(
         &self,
         first: Position,
@@ -247,8 +248,8 @@ impl Journal {
     }
 }
 
-/// Calls `f` with the position and the fingerprint of each event of the stored journal from
-/// `first` on, and returns the last position. `on_block` is told how many events each block had.
+/// Calls `f` with the position and the fingerprint of each event of the stored journal from `first`
+/// on, and `on_block` with the number of events of each block. Returns the last position.
 ///
 /// # Errors
 ///

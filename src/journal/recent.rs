@@ -1,4 +1,4 @@
-//! The newest full blocks, which are kept in memory.
+//! The newest full blocks, kept in memory.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -6,28 +6,28 @@ use std::ops::Range;
 use crate::state::position::Position;
 use crate::store::bytes::block::Block;
 
-/// Bytes of blocks that a process keeps: over five million events with UUIDs, no fewer than the
-/// index finds in memory. To verify a duplicate there takes a microsecond. To read a page of the
-/// store takes twenty or more, and has to wait while a group is written: when only three of five
-/// million events were kept, it took a tenth of the time to read what two duplicates in a hundred
-/// needed.
+/// Bytes of blocks to keep: over five million events with UUIDs, at least as many as the index
+/// finds in memory. Verifying a duplicate here takes a microsecond. Reading a page of the store
+/// takes twenty or more and waits while a group is written. With three of five million events kept,
+/// a tenth of the time went to such reads for two duplicates in a hundred events.
 pub(super) const RECENT_BYTES: usize = 144 << 20;
 
-/// How far from where it is guessed to be a block is looked for, before it is looked for among all.
+/// Blocks on either side of the guess that are searched first, before all blocks are.
 const NEAR: usize = 8;
 
-/// Full blocks without a gap.
+/// Consecutive full blocks.
 #[derive(Debug)]
 pub(super) struct RecentBlocks {
     max_bytes: usize,
     blocks: VecDeque<Block>,
-    /// The first position of each, which stand closer together here than in the blocks.
+    /// The first position of each block. They lie closer together in memory here than in the
+    /// blocks.
     firsts: VecDeque<Position>,
     bytes: usize,
 }
 
 impl RecentBlocks {
-    /// No blocks yet; about so many bytes of them will be kept.
+    /// Returns an empty list that will keep about this many bytes of blocks.
     pub(super) fn new(max_bytes: usize) -> Self {
         Self {
             max_bytes,
@@ -37,7 +37,7 @@ impl RecentBlocks {
         }
     }
 
-    /// Adds the block behind the last one, and forgets old ones that are durable: those up to
+    /// Adds the block that follows the last one. Forgets old blocks that are durable, those up to
     /// `durable`.
     pub(super) fn push(&mut self, block: Block, durable: Position) {
         self.bytes += block.bytes.len();
@@ -50,12 +50,12 @@ impl RecentBlocks {
         }
     }
 
-    /// The first position, if there is any block.
+    /// Returns the first position, or `None` if there is no block.
     pub(super) fn first(&self) -> Option<Position> {
         self.firsts.front().copied()
     }
 
-    /// The block that holds a position; `None` if there is none.
+    /// Returns the block that holds a position, or `None` if it is not here.
     pub(super) fn at(&self, position: Position) -> Option<&Block> {
         let from = self.first()?.0;
         let until = self.blocks.back()?.last().0 + 1;
@@ -63,7 +63,7 @@ impl RecentBlocks {
         if position.0 >= until {
             return None;
         }
-        // Blocks have about as many events each, so that a guess is nearly right.
+        // Blocks have similar numbers of events, so the guess is nearly right.
         let guess = u128::from(offset) * self.blocks.len() as u128 / u128::from(until - from);
         let end = self.blocks.len().min(guess as usize + NEAR);
         let near = (guess as usize).saturating_sub(NEAR)..end;

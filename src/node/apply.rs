@@ -1,4 +1,4 @@
-//! The second stage: a decoded batch of lines is applied.
+//! The second stage of the input: decoded batches of lines are applied.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -30,28 +30,28 @@ pub(super) fn apply(
     Ok(())
 }
 
-/// A batch of lines of one sender, with what was worked out ahead of each of them.
+/// A batch of lines of one sender, with a preparation for each line.
 pub(super) struct Decoded {
     unanswered: Unanswered,
     preparations: Vec<Preparation>,
 }
 
-/// A batch of lines, and how far it has come.
+/// A batch of lines, and how many of them are applied and answered.
 struct Unanswered {
     batch: Arc<Batch>,
-    /// Bytes that the batch takes until all its lines are answered, about.
+    /// About how many bytes the batch takes until all its lines are answered.
     batch_bytes: usize,
-    /// Lines that are applied, but for those whose replies are on their way.
+    /// Applied lines whose replies are not handed on yet.
     applied: Range<usize>,
-    /// Where the replies go.
+    /// The outbox for the replies.
     outbox: Arc<Outbox>,
 }
 
-/// How far a turn has come.
+/// How a turn ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum TurnProgress {
     GoOn,
-    /// The next reply may be large, and the sender has not taken what it was answered before.
+    /// The next reply may be large, and the sender has not taken its earlier replies.
     PutOff,
 }
 
@@ -75,13 +75,13 @@ impl Decoded {
         }
     }
 
-    /// Applies all lines: in one turn or, where their sender does not take its replies, in several.
-    /// If `has_next` says so at the end of the last one, a turn for the next batch is expected, and
-    /// returned.
+    /// Applies all lines: in one turn, or in several if the sender does not take its replies. If
+    /// `has_next` is true at the end of the last turn, announces a turn for the next batch and
+    /// returns it.
     ///
     /// # Errors
     ///
-    /// The first [`StorageError`] of the pipeline.
+    /// The first [`StorageError`] that the pipeline has met.
     pub(super) fn apply(
         self,
         mut expected: Expected,
@@ -105,7 +105,7 @@ impl Decoded {
             if progress == TurnProgress::GoOn {
                 return Ok(next);
             }
-            // No turn is expected meanwhile, so that the requests of others go on.
+            // No turn is announced meanwhile, so that the requests of other senders go on.
             unanswered.outbox.wait_for_room(service.stop);
             held_bytes = 0;
             expected = service.pipeline.expect();
@@ -164,7 +164,7 @@ impl Unanswered {
         while applied == Applied::NeedsReceipt {
             self.end_part(turn, None);
             turn.persist()?;
-            // All replies before this one are in the outbox now.
+            // All earlier replies are in the outbox now.
             if self.outbox.is_full(service.stop) {
                 return Ok(TurnProgress::PutOff);
             }
@@ -173,7 +173,7 @@ impl Unanswered {
         self.go_on(turn, applied)
     }
 
-    /// Goes on after a line that was applied.
+    /// Counts a line that was applied, and ends the group if it is full.
     #[inline]
     fn go_on(
         &mut self,
@@ -188,17 +188,17 @@ impl Unanswered {
         Ok(TurnProgress::GoOn)
     }
 
-    /// Has the query that came last answered from what is durable with the group in hand:
-    /// everything before it, and nothing after it. The persister is not waited for: a client that
-    /// only looks delays no other one.
+    /// Ends the group, so that the last line, a query, is answered from what is durable with it:
+    /// every earlier request and no later one. This does not wait for the persister: a query delays
+    /// no other client.
     fn ask(&mut self, turn: &mut Turn<'_>, service: &Service<'_>) -> Result<(), StorageError> {
         turn.set_figures();
         self.end_part(turn, Some(service.monitor.process()));
         turn.end_group()
     }
 
-    /// Has the lines answered that are applied; they end with a query if there are figures of
-    /// the process for it.
+    /// Ends a part: the applied lines are answered once the group is durable. `process` has figures
+    /// of the process if the last line is a query.
     fn end_part(&mut self, turn: &mut Turn<'_>, process: Option<ProcessStats>) {
         let end = self.applied.end;
         let lines = std::mem::replace(&mut self.applied, end..end);
@@ -216,7 +216,7 @@ impl Unanswered {
     }
 }
 
-/// Bytes that a batch takes until all its lines are answered, about.
+/// About how many bytes a batch takes until all its lines are answered.
 fn held_bytes(batch: &Batch) -> usize {
     let reasons = batch.lines.iter().map(|line| match &line.body {
         Body::Malformed(why) => why.len(),

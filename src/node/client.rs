@@ -1,4 +1,4 @@
-//! A client of the control socket: its replies on their way out.
+//! A client of the control socket: the thread that writes its replies.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
@@ -22,27 +22,27 @@ use crate::node::places::Place;
 use crate::node::service::Service;
 use crate::protocol::{ErrorCounts, ReplyWriter};
 
-/// A client is not read while more than this waits to be written to it.
+/// A client's requests are not read while more bytes than this wait to be written to it.
 const ENOUGH_WAITING_BYTES: usize = 256 << 10;
 
-/// Bytes of buffer that a client keeps between its replies.
+/// Capacity of the buffer that a client keeps between replies.
 const IDLE_BYTES: usize = 4 << 10;
 
-/// Once the node is ending, a client that has taken nothing for this long is dropped.
+/// A client that has taken nothing for this long is dropped once the node is ending.
 const PATIENCE_AT_THE_END: Duration = Duration::from_secs(2);
 
-/// How long all of a client's replies may take once the node is ending.
+/// Time for all of a client's replies once the node is ending.
 const TIME_AT_THE_END: Duration = Duration::from_secs(10);
 
-/// What a client is told last whose place another one needs.
+/// The last message to a client that is dropped because another one needs its place.
 const DROPPED: &str = "dropped, as it had taken no reply for 30 s and another client needed its \
      place; ask again, and read on without a pause";
 
-/// What a client is told last that the node cannot wait for.
+/// The last message to a client that the ending node does not wait for.
 const LEFT_AT_THE_END: &str = "the process is ending and does not wait any longer for its replies \
      to be taken; ask again";
 
-/// The stream of a client, which its reader and its writer share.
+/// The stream of a client, shared by its reading and its writing thread.
 #[derive(Debug, Clone)]
 pub(super) struct ClientStream(Arc<UnixStream>);
 
@@ -51,22 +51,22 @@ impl ClientStream {
         Self(Arc::new(stream))
     }
 
-    /// Tells the client why it is not served any further, as far as there is room; then nothing
-    /// more is written.
+    /// Tells the client why it is not served, if the socket has room for that, and ends the
+    /// writing.
     pub(super) fn refuse(&self, why: &str, errors: &ErrorCounts) {
         let mut line = Vec::new();
         ReplyWriter::for_control(errors.clone()).unavailable(&mut line, why);
         self.end_with(&line);
     }
 
-    /// Writes the last bytes, for which the socket gets room that its buffer did not have.
+    /// Writes the last bytes, after enlarging the socket's buffer, which may be full.
     fn end_with(&self, bytes: &[u8]) {
         if let Ok(size) = socket_send_buffer_size(&self.0) {
-            // Linux doubles it.
+            // Linux doubles the size that is set.
             set_socket_send_buffer_size(&self.0, size).unwrap_or_default();
         }
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        // A client that is gone, or has been left with more than that, sees the connection end.
+        // A client that is gone, or whose buffer is still full, only sees the connection end.
         rustix::net::send(&self.0, bytes, flags).unwrap_or_default();
         self.0.shutdown(Shutdown::Write).unwrap_or_default();
     }
@@ -84,8 +84,8 @@ impl AsFd for ClientStream {
     }
 }
 
-/// Starts the thread that writes to a client, and gives the outbox that it writes from. The client
-/// has its place until that thread ends, also when it does not send any more.
+/// Starts the thread that writes to a client, and returns the outbox that it writes from. The
+/// client keeps its place until that thread ends, even if it sends nothing more.
 pub(super) fn start<'scope>(
     scope: &'scope Scope<'scope, '_>,
     stream: &ClientStream,
@@ -111,20 +111,20 @@ pub(super) fn start<'scope>(
     Ok(Arc::new(outbox))
 }
 
-/// Lines on their way to a client.
+/// The writing end of a client.
 struct ClientOutput<'a> {
     stream: ClientStream,
     stop: &'a Stop,
     errors: ErrorCounts,
     backlog: Arc<Backlog>,
-    /// Whole lines that are not written yet.
+    /// Lines that are not written yet.
     lines: Vec<u8>,
-    /// When it was first seen that the node is ending.
+    /// When this thread first saw that the node is ending.
     ending_since: Option<Instant>,
 }
 
 impl ClientOutput<'_> {
-    /// Writes what a client is answered, until there is no more or it does not take it.
+    /// Writes the client's replies until there are no more or the client does not take them.
     fn run(mut self, parts: &Receiver<Part>) {
         let mut writer = ReplyWriter::for_control(self.errors.clone());
         while let Ok(part) = parts.recv() {
@@ -133,11 +133,12 @@ impl ClientOutput<'_> {
                 break;
             }
             self.backlog.answered(bytes);
-            // A client that is idle takes little memory.
+            // An idle client must take little memory.
             self.lines.shrink_to(IDLE_BYTES);
         }
         self.backlog.end();
-        // The reader of a client that is dropped ends too, and the client takes what it was sent.
+        // This also ends the thread that reads from the client. The client still gets what was
+        // sent.
         let _ = self.stream.0.shutdown(Shutdown::Both);
     }
 
@@ -163,7 +164,7 @@ impl ClientOutput<'_> {
         self.flush()
     }
 
-    /// Adds a line, which is given in parts.
+    /// Adds a line, given in parts.
     fn add_line(&mut self, parts: &[&[u8]]) -> io::Result<()> {
         parts
             .iter()
@@ -205,7 +206,7 @@ impl ClientOutput<'_> {
         Ok(())
     }
 
-    /// Why the client is not waited for any longer.
+    /// Returns why the client is dropped, if it is.
     fn why_dropped(&mut self) -> Option<&'static str> {
         if self.backlog.is_dropped() {
             return Some(DROPPED);
@@ -220,7 +221,7 @@ impl ClientOutput<'_> {
         is_over.then_some(LEFT_AT_THE_END)
     }
 
-    /// Ends the line that is half written, and says why it is the last one but this.
+    /// Completes the line that is half written, and adds a line that says why no more follow.
     fn end_with(&self, why: &str, written: &[u8], left: &[u8]) {
         let mut last = Vec::new();
         if written.last().is_some_and(|&byte| byte != b'\n') {

@@ -1,8 +1,8 @@
-//! The control socket: other processes of the same user ask and tell a running node things.
+//! The control socket: other processes of the same user send requests to a running node.
 //!
-//! Each client has a thread that reads its requests and takes turns for them, as there is one for
-//! standard input, and a thread that writes its replies. Neither can hold up the node: a client
-//! whose replies pile up is not read any further.
+//! Each client has one thread that reads and applies its requests, as standard input has, and one
+//! that writes its replies. A client cannot delay the node: while many of its replies wait, its
+//! requests are not read.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -30,56 +30,57 @@ use crate::node::service::Service;
 use crate::node::{Monitor, Stop, Stoppable};
 use crate::protocol::{Batch, BatchReader, Body};
 use crate::store::FileIdentity;
+use crate::store::naming;
 use crate::store::threads;
 
 /// The name of the socket in the state directory.
 pub const CONTROL_SOCKET: &str = "control.sock";
 
-/// The longest path of a socket is 107 bytes.
+/// The longest path of a socket on Linux, in bytes.
 const MAX_PATH_BYTES: usize = 107;
 
-/// Clients that are served at a time, if nothing else is said.
+/// Clients that are served at a time by default.
 pub const DEFAULT_MAX_CLIENTS: usize = 1024;
 
-/// Descriptors that are not for clients, of which each takes one.
+/// File descriptors that are left for other uses. Each client takes one.
 const OTHER_DESCRIPTORS: u64 = 64;
 
-/// How long the next try waits after a client that could not be taken.
+/// Pause after a failed accept.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
-/// How often it is looked whether the place that is kept is free again.
+/// Time between two checks if the extra place is free again.
 const LOOK_FOR_PLACE_EVERY: Duration = Duration::from_millis(2);
 
-/// How often it is looked whether the threads of a server have ended.
+/// Time between two checks if a server's thread has ended.
 const LOOK_FOR_END_EVERY: Duration = Duration::from_millis(2);
 
-/// Connections that may wait to be taken.
+/// Connections that may wait to be accepted.
 const WAITING_CONNECTIONS: i32 = 128;
 
-/// Connections that were refused and are kept open, so that their clients see why before they see
-/// the end.
+/// Refused connections that are kept open, so that their clients can read the refusal.
 const REFUSED_CONNECTIONS: usize = 16;
 
-/// How long the client in the place that is kept for one answer may take to ask.
+/// Time for the client in the extra place to send its queries.
 const TIME_TO_ASK: Duration = Duration::from_secs(10);
 
-/// The control socket of a state directory, which only its owner can open. It goes when this does.
+/// The control socket of a state directory, which only its owner can open. Dropping it removes the
+/// file.
 #[derive(Debug)]
 pub struct ControlSocket {
     listener: UnixListener,
     path: PathBuf,
-    /// Which file it is: another one may have taken its name.
+    /// Identifies the file, as another file may have taken its name.
     identity: Option<FileIdentity>,
     max_clients: usize,
 }
 
 impl ControlSocket {
-    /// Makes the socket in a directory that this process holds, in place of one that a killed
-    /// process has left.
+    /// Creates the socket in a directory that this process has locked. It replaces a socket that a
+    /// killed process has left.
     ///
     /// # Errors
     ///
-    /// What the operating system says: that the file system has no sockets, for example.
+    /// The error of the operating system, for example if the file system has no sockets.
     pub fn bind(directory: &Path) -> io::Result<Self> {
         let path = directory.join(CONTROL_SOCKET);
         match fs::remove_file(&path) {
@@ -87,35 +88,37 @@ impl ControlSocket {
             _ => {}
         }
         let socket = new_socket()?;
-        with_address(directory, |address| {
-            Ok(rustix::net::bind(&socket, address)?)
-        })?;
+        {
+            let _naming = naming();
+            with_address(directory, |address| {
+                Ok(rustix::net::bind(&socket, address)?)
+            })?;
+        }
         let socket = Self {
             listener: socket.into(),
             identity: identity(&path),
             path,
             max_clients: DEFAULT_MAX_CLIENTS,
         };
-        // No client can connect before it is listened to.
+        // No client can connect before the call of `listen`.
         fs::set_permissions(&socket.path, PermissionsExt::from_mode(0o600))?;
         rustix::net::listen(&socket.listener, WAITING_CONNECTIONS)?;
         Ok(socket)
     }
 
-    /// Has at most this many clients served at a time, and one more for the length of one answer.
+    /// Sets how many clients are served at a time. One more client may send queries once.
     #[must_use]
     pub fn with_max_clients(mut self, max_clients: usize) -> Self {
         self.max_clients = max_clients;
         self
     }
 
-    /// Replies clients over a handle until the result is dropped. The directory of the
-    /// handle is not closed before that. `monitor` is of the same handle.
+    /// Answers clients over a handle until the result is dropped, and keeps the directory open
+    /// until then. `monitor` must belong to the same handle.
     ///
     /// # Errors
     ///
-    /// [`StorageError::Thread`] if there is no room for a thread; what the operating system says
-    /// if there is no pipe left.
+    /// [`StorageError::Thread`] if a thread cannot be started or a pipe cannot be created.
     pub fn serve(self, handle: &Handle, monitor: &Monitor) -> Result<ControlServer, StorageError> {
         let stop = Stop::new().map_err(StorageError::Thread)?;
         let (stopped, monitor) = (stop.clone(), monitor.clone());
@@ -137,7 +140,7 @@ impl ControlSocket {
         })
     }
 
-    /// Takes clients until a stop is requested.
+    /// Accepts clients until a stop is requested.
     pub(super) fn take_clients<'scope>(
         self,
         scope: &'scope Scope<'scope, '_>,
@@ -151,7 +154,7 @@ impl ControlSocket {
                 Ok((stream, _)) => ClientStream::new(stream),
                 Err(error) => {
                     warn!("a client could not be taken: {error}");
-                    // What is short now, such as descriptors, may not be a moment later.
+                    // What is missing now, such as descriptors, may be there a moment later.
                     thread::sleep(TRY_AGAIN_AFTER);
                     continue;
                 }
@@ -162,13 +165,13 @@ impl ControlSocket {
                 refused.push_front(stream);
             }
         }
-        // The name goes before the lock of the directory does, with which another process may
-        // make it anew.
+        // The file must be removed before the directory is unlocked: another process may then
+        // create it again.
         drop(self);
     }
 }
 
-/// Clients of a control socket are served for as long as this lives.
+/// Serves the clients of a control socket until it is dropped.
 #[derive(Debug)]
 pub struct ControlServer {
     thread: JoinHandle<()>,
@@ -179,14 +182,14 @@ pub struct ControlServer {
 impl Drop for ControlServer {
     fn drop(&mut self) {
         self.stop.request();
-        // Where the storage is stuck, so may be an answer that reads it.
+        // If the storage is stuck, a thread that reads it for a query may never end.
         while !self.thread.is_finished() && !self.outcome.is_stuck() {
             thread::sleep(LOOK_FOR_END_EVERY);
         }
     }
 }
 
-/// Waits for a client; false if a stop is requested first.
+/// Waits for a client; returns false if a stop is requested first.
 fn is_waited_for(listener: &UnixListener, stop: &Stop) -> bool {
     loop {
         match stop.wait_for(listener, None) {
@@ -196,7 +199,7 @@ fn is_waited_for(listener: &UnixListener, stop: &Stop) -> bool {
     }
 }
 
-/// Serves a client from now on, or says why not.
+/// Starts to serve a client, or returns why it is not served.
 fn start<'scope>(
     scope: &'scope Scope<'scope, '_>,
     stream: &ClientStream,
@@ -224,7 +227,7 @@ fn start<'scope>(
     })
 }
 
-/// The place that a client gets, for which it may wait a moment.
+/// Returns the place for a new client, after a short wait if that may help.
 fn find_place(places: &mut Places<'_>, stop: &Stop) -> Option<PlaceKind> {
     loop {
         let found = places.find();
@@ -243,7 +246,7 @@ fn too_many(places: &Places<'_>) -> String {
     )
 }
 
-/// True if the client is this process itself.
+/// True if the client is this process.
 fn is_own(stream: &ClientStream) -> bool {
     let peer = rustix::net::sockopt::socket_peercred(stream.as_fd());
     peer.is_ok_and(|peer| peer.pid == rustix::process::getpid())
@@ -252,7 +255,7 @@ fn is_own(stream: &ClientStream) -> bool {
 impl Drop for ControlSocket {
     fn drop(&mut self) {
         if identity(&self.path) == self.identity {
-            // One that stays is removed by the next start.
+            // The next start removes a file that stays.
             fs::remove_file(&self.path).unwrap_or_default();
         }
     }
@@ -268,18 +271,18 @@ fn new_socket() -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// Number of clients that there are descriptors for.
+/// Number of clients that the limit of descriptors allows.
 fn max_descriptors() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let for_clients = limit.unwrap_or(u64::MAX).saturating_sub(OTHER_DESCRIPTORS);
     for_clients as usize
 }
 
-/// Connects to the process that holds a directory.
+/// Connects to the process that has a directory open.
 ///
 /// # Errors
 ///
-/// What the operating system says if no process listens.
+/// The error of the operating system, for example if no process listens.
 pub fn connect(directory: &Path) -> io::Result<UnixStream> {
     let socket = new_socket()?;
     with_address(directory, |address| {
@@ -288,8 +291,7 @@ pub fn connect(directory: &Path) -> io::Result<UnixStream> {
     Ok(socket.into())
 }
 
-/// Calls `f` with the address of a directory's socket, which may lie deeper than an address is
-/// long.
+/// Calls `f` with the address of a directory's socket, even if its path is too long for an address.
 fn with_address(
     directory: &Path,
     f: impl FnOnce(&SocketAddrUnix) -> io::Result<()>,
@@ -303,11 +305,11 @@ fn with_address(
     f(&SocketAddrUnix::new(path)?)
 }
 
-/// Reads what a client asks until it ends or a stop is requested.
+/// Reads requests from a client until it ends or a stop is requested.
 fn read(stream: ClientStream, outbox: &Arc<Outbox>, service: &Service<'_>) {
     let mut reader = BatchReader::for_control(Stoppable::new(stream, service.stop.clone()));
     while outbox.wait_until_taken(service.stop) {
-        // The node tells why the pipeline has failed.
+        // If the pipeline has failed, the node reports why.
         match reader.read() {
             Ok(Some(batch)) => {
                 if apply(batch, outbox, service).is_err() {
@@ -340,7 +342,7 @@ fn apply(
     decoded.apply(expected, service, || false).map(drop)
 }
 
-/// Reads what a client asks at once, which may only be queries; it is not read any further.
+/// Serves the client in the extra place: reads requests once, and answers them if all are queries.
 fn read_one(stream: ClientStream, outbox: &Arc<Outbox>, service: &Service<'_>, max_clients: usize) {
     let deadline = Some(Instant::now() + TIME_TO_ASK);
     let input = Stoppable::new(stream.clone(), service.stop.clone()).until(deadline);
@@ -355,7 +357,7 @@ fn read_one(stream: ClientStream, outbox: &Arc<Outbox>, service: &Service<'_>, m
         }
     };
     if only_asks(&batch) {
-        // The node tells why the pipeline has failed.
+        // If the pipeline has failed, the node reports why.
         apply(batch, outbox, service).unwrap_or_default();
     } else {
         let why = format!(
@@ -366,7 +368,7 @@ fn read_one(stream: ClientStream, outbox: &Arc<Outbox>, service: &Service<'_>, m
     }
 }
 
-/// True if there is a query, and nothing but queries.
+/// True if there is at least one line and all lines are queries.
 fn only_asks(batch: &Batch) -> bool {
     let mut lines = batch.lines.iter();
     !batch.lines.is_empty() && lines.all(|line| matches!(line.body, Body::Query(_)))

@@ -14,11 +14,11 @@ use crate::node::times::StageClock;
 use crate::processor::Preparer;
 use crate::protocol::BatchReader;
 
-/// Decoded batches that may wait, a megabyte: the decoder runs ahead while the applier waits
-/// for a group, and no further.
+/// Decoded batches that may wait, about a megabyte: with them the decoder goes on while the applier
+/// waits for a group to be persisted.
 pub(super) const WAITING_BATCHES: usize = 4;
 
-/// Reads and decodes until the input ends, a stop is requested or no batches are taken any more.
+/// Reads and decodes until the input ends, a stop is requested or the applier has ended.
 pub(super) fn decode(
     input: impl Read,
     clock: &StageClock,
@@ -45,7 +45,7 @@ pub(super) fn decode(
         }
     }
     if !stop.is_requested() {
-        // Where nothing is applied any more, the pipeline has failed and says why.
+        // If the applier has ended, the pipeline has failed and reports why.
         batches.send(decoded(reader.finish())).unwrap_or_default();
     }
     Ok(())

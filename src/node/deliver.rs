@@ -1,4 +1,4 @@
-//! The stage after persisting: the replies of a durable group are handed to their outboxes.
+//! The stage after persisting: the replies of a durable group go to their outboxes.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use crate::node::outbox::{Outbox, Part};
 use crate::protocol::Batch;
 use crate::store::DurableState;
 
-/// Some lines of a batch that wait for their replies, and the outbox that these go into.
+/// Lines of a batch that wait for their replies, and the outbox for these.
 pub(super) struct LinesTicket {
     pub(super) batch: Arc<Batch>,
-    /// Bytes that the whole batch takes, about.
+    /// About how many bytes the whole batch takes.
     pub(super) batch_bytes: usize,
     pub(super) lines: Range<usize>,
-    /// Figures of the process when the query came that the lines end with, if they do.
+    /// Figures of the process when the last line was applied, if that line is a query.
     pub(super) process: Option<ProcessStats>,
     pub(super) outbox: Arc<Outbox>,
 }
@@ -52,7 +52,8 @@ impl Deliver for LinesTicket {
         };
         outbox.push(part);
         if place == Place::Last {
-            // While there is room, no group is begun before the replies to this one have left.
+            // The next group begins only after these replies are written, unless the output has no
+            // room.
             outbox.wait_until_written();
         }
     }

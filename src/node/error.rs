@@ -1,4 +1,4 @@
-//! Why a node ends before its input does.
+//! Errors that end a node before its input ends.
 
 use std::io;
 use std::sync::Arc;
@@ -11,13 +11,19 @@ use crate::error::StorageError;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum NodeError {
-    /// The input could not be read. Everything read before was carried out and answered.
-    #[error("the input could not be read; what was read of it is carried out, so start it again")]
+    /// The input could not be read. Every request read before was carried out and answered.
+    #[error(
+        "the input could not be read; every request read before is durable, so start again and \
+         send the rest"
+    )]
     Input(#[source] io::Error),
-    /// The replies could not be written. What was applied is durable.
-    #[error("the replies could not be written; all is durable, so start again and send it again")]
+    /// The replies could not be written. Everything that was applied is durable.
+    #[error(
+        "the replies could not be written; start again and send the unanswered requests again, as \
+         an event that is already durable is not counted again"
+    )]
     Output(#[source] io::Error),
-    /// The storage failed. What was not answered may or may not have taken effect.
+    /// The storage failed. Unanswered requests may or may not have taken effect.
     #[error(transparent)]
     Storage(#[from] Arc<StorageError>),
 }

@@ -1,4 +1,4 @@
-//! Signals that a process was started to ignore, as by `nohup`.
+//! Signals that a process was started to ignore, for example by `nohup`.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use std::fs;
 pub struct IgnoredSignals(u64);
 
 impl IgnoredSignals {
-    /// Those of now; none where the operating system does not say.
+    /// Reads the signals that are ignored now; none if the operating system does not say.
     #[must_use]
     pub fn read() -> Self {
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -16,7 +16,7 @@ impl IgnoredSignals {
         Self(mask.unwrap_or_default())
     }
 
-    /// Whether a signal is among them, by its number, from 1 to 64.
+    /// True if a signal is ignored; `signal` is its number, from 1 to 64.
     #[must_use]
     pub fn contains(self, signal: i32) -> bool {
         self.0 >> (signal - 1) & 1 == 1

@@ -1,19 +1,18 @@
-//! The node: a pipeline that reads requests from one channel and writes replies to another.
+//! The node: a pipeline that reads requests from an input and writes replies to an output.
 //!
 //! ```text
-//! input -> read and decode -> apply in memory -> persist  -> spell and write the replies -> output
+//! input -> read and decode -> apply in memory -> persist  -> format and write replies -> output
 //!          a thread           the caller's       a thread    a thread
 //! ```
 //!
-//! The two stages in the middle are a [`Handle`]'s, which others may share. Clients
-//! of the control socket have a thread each that reads, decodes and applies, and one that writes:
-//! turns order what all of them request. Each of their queries is answered on a thread of its
-//! own.
+//! The two middle stages belong to a [`Handle`], which may be shared. Each client of the control
+//! socket has a thread that reads, decodes and applies, and a thread that writes. Turns order the
+//! requests of all senders. Each query of a client is answered on its own thread.
 //!
-//! While one group is persisted, the next is applied and the one after it decoded. Replies leave
-//! only after the fdatasync of their group, as the thread that persists is the one that hands them
-//! on. It waits for no reader that leaves no room: what is not taken waits in an outbox of its own,
-//! and while much is in there, requests of that sender are not read.
+//! While one group is persisted, the next is applied and the one after it decoded. The persisting
+//! thread hands replies on only after the fdatasync of their group. It does not wait for a slow
+//! reader: replies that are not taken wait in an outbox, and while many wait there, no requests of
+//! that sender are read.
 
 mod apply;
 mod client;
@@ -59,19 +58,19 @@ use stop::StopAtEnd;
 pub use stop::{Stop, Stoppable};
 pub use times::StageTimes;
 
-/// Serves the protocol until the input ends or `stop` is requested, and lets go of the handle; to
-/// the clients of a control socket too, if there is one.
+/// Serves `input`, and the clients of `control` if there is one, until the input ends or `stop` is
+/// requested. Then drops the handle.
 ///
-/// At the end of input everything that was read is carried out, made durable and answered; a
-/// last line without a newline counts at the end of input, and not after a stop. When this
+/// At the end of input every request that was read is carried out, made durable and answered. A
+/// last line without a newline is carried out at the end of input, but not after a stop. When this
 /// returns, `stop` has been requested.
 ///
-/// An output that takes nothing holds up nothing but the reading of the input. At the end it is
-/// waited for, after a signal until it has taken nothing for 10 s, or until the next signal.
+/// An output that takes nothing only stops the reading of the input. At the end this waits for the
+/// output; after a signal, until it has taken nothing for 10 s or the next signal comes.
 ///
 /// # Errors
 ///
-/// [`NodeError`], once everything that can still be made durable is.
+/// [`NodeError`], after everything that can still be made durable is durable.
 pub fn serve(
     handle: Handle,
     input: impl Read + Send,
@@ -85,7 +84,7 @@ pub fn serve(
     let stop_at_failure = stop.clone();
     pipeline.when_failed(move || {
         stop_at_failure.request();
-        // Nothing may wait without a limit for a reader that takes nothing.
+        // From now on each wait for a slow reader must have a limit.
         stop_at_failure.hurry();
     });
     if monitor.keeps_last_state() {
@@ -94,7 +93,7 @@ pub fn serve(
     let (output, outbox) = Output::start(output.into(), stop, monitor)?;
     let low_space = Mutex::new(None);
     let served = std::thread::scope(|scope| {
-        // A thread that cannot be started ends those that were.
+        // If a thread cannot be started, the others must end.
         let _stop = StopAtEnd(stop);
         let service = Service {
             pipeline,
@@ -111,19 +110,19 @@ pub fn serve(
         let (batches, decoded) = bounded(WAITING_BATCHES);
         let (clock, preparer) = (monitor.clock(), service.pipeline.preparer());
         let decoding = threads::start_scoped(scope, "decode", move || {
-            // Clients are not served any longer than the input.
+            // Clients are served only as long as the input.
             let _stop = StopAtEnd(stop);
             decode(input, clock, preparer, &batches, &outbox, stop)
         })?;
         let applied = apply(&decoded, &service);
-        // Where nothing is applied any more, the decoder must not wait to hand on what it has.
+        // If the applier has ended, the decoder must not wait for room in the channel.
         drop(decoded);
         let decoded = decoding
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         applied.map_err(NodeError::from).and(decoded)
     });
-    // The pipeline has ended with the last of those that it was lent to.
+    // The pipeline has ended, as its last clone is dropped.
     let served = outcome.check().map_err(NodeError::from).and(served);
     if served.is_err() {
         stop.hurry();
@@ -132,7 +131,7 @@ pub fn serve(
     served.and(written)
 }
 
-/// Has the figures of the last state kept.
+/// Keeps the figures of the last state in the monitor.
 fn keep_last_state(pipeline: &Pipeline, monitor: &Monitor) {
     let monitor = monitor.clone();
     pipeline.before_close(

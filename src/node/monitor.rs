@@ -1,4 +1,4 @@
-//! What a node tells others of itself while it runs, and after it.
+//! Figures of a node, while it runs and after it has ended.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -10,7 +10,7 @@ use crate::node::times::{StageClock, StageTimes};
 use crate::processor::statistics::Statistics;
 use crate::protocol::ErrorCounts;
 
-/// What a node tells others of itself while it runs, and after it.
+/// Figures of a node, for any thread, while it runs and after it has ended.
 #[derive(Debug, Clone)]
 pub struct Monitor(Arc<MonitorState>);
 
@@ -18,7 +18,7 @@ pub struct Monitor(Arc<MonitorState>);
 struct MonitorState {
     pipeline: Arc<Figures>,
     clock: StageClock,
-    /// Each client of the control socket has one, but for this process itself.
+    /// Cloned once for each client of the control socket, except this process itself.
     clients: Arc<()>,
     errors: ErrorCounts,
     keeps_last_state: AtomicBool,
@@ -26,7 +26,7 @@ struct MonitorState {
 }
 
 impl Monitor {
-    /// A monitor of a node that will be served over a handle.
+    /// Makes the monitor of a node that will be served over a handle.
     #[must_use]
     pub fn new(handle: &Handle) -> Self {
         Self(Arc::new(MonitorState {
@@ -39,20 +39,19 @@ impl Monitor {
         }))
     }
 
-    /// The figures as of the last requests that were read together; the durable position as of
-    /// now.
+    /// Figures as of the last batch of requests; the durable position is that of now.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
         self.0.pipeline.statistics()
     }
 
-    /// How long each stage has been at work until now.
+    /// How long each stage has worked until now.
     #[must_use]
     pub fn stage_times(&self) -> StageTimes {
         self.0.clock.times(&self.0.pipeline)
     }
 
-    /// Has the node keep the figures of its last state, for [`Monitor::last_stats`].
+    /// Makes the node keep the figures of its last state, for [`Monitor::last_stats`].
     pub fn keep_last_state(&self) {
         self.0.keeps_last_state.store(true, Ordering::Relaxed);
     }
@@ -66,8 +65,8 @@ impl Monitor {
         self.0.last_state.set(stats).unwrap_or_default();
     }
 
-    /// Figures of the last state, if they were to be kept and the node has ended well, with those
-    /// of the process now.
+    /// Figures of the last state, with those of the process now. `None` without
+    /// [`Monitor::keep_last_state`], or if the node has not ended well.
     #[must_use]
     pub fn last_stats(&self) -> Option<Stats> {
         let state = self.0.last_state.get().cloned()?;
@@ -77,7 +76,7 @@ impl Monitor {
         })
     }
 
-    /// Figures of this process as of the last requests that were read together.
+    /// Figures of this process as of the last batch of requests.
     #[must_use]
     pub fn process(&self) -> ProcessStats {
         let times = self.stage_times();
@@ -102,12 +101,12 @@ impl Monitor {
         &self.0.clock
     }
 
-    /// What counts the errors that are answered.
+    /// Counts the errors in replies.
     pub(super) fn errors(&self) -> &ErrorCounts {
         &self.0.errors
     }
 
-    /// What counts the clients of the control socket: each holds one.
+    /// Counts the clients of the control socket: each has a clone.
     pub(super) fn clients(&self) -> &Arc<()> {
         &self.0.clients
     }

@@ -1,8 +1,8 @@
-//! What waits to be written to one reader: the one of the output, or a client.
+//! Replies that wait to be written to one reader: that of the output, or a client.
 //!
-//! The thread that persists fills an outbox and never waits for its reader. A thread of the
-//! outbox's own spells the replies and writes them; where that surely needs no waiting, the thread
-//! that persists does it at once. While much waits, requests of that sender are not read.
+//! The persisting thread fills an outbox and never waits for its reader. Each outbox has a thread
+//! that formats and writes the replies. If a write surely needs no waiting, the persisting thread
+//! does it itself. While many replies wait, no requests of that sender are read.
 
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -15,26 +15,26 @@ use crate::node::Stop;
 use crate::node::lines::Lines;
 use crate::store::DurableState;
 
-/// What a query that waits counts for.
+/// Bytes that a waiting query counts as.
 const QUERY_BYTES: usize = 64 << 10;
 
-/// How often a wait looks whether it should go on.
+/// How often a waiting thread checks if it should go on.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// What is to be written.
+/// One thing to write.
 pub(super) enum Part {
-    /// Lines that can be answered now, and the durable state that the last of them asks about.
+    /// Lines to answer, and the durable state for the query that ends them.
     Lines {
         lines: Box<Lines>,
         state: Option<Box<DurableState>>,
         place: Place,
     },
-    /// Replies of this many bytes that are spelled, and found no room.
+    /// Number of bytes of formatted replies that found no room.
     Rest(usize),
 }
 
 impl Part {
-    /// Bytes of memory that it takes until it is written, about.
+    /// About how many bytes of memory it takes until it is written.
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Lines { lines, state, .. } => {
@@ -45,15 +45,15 @@ impl Part {
     }
 }
 
-/// Writes a part at once, or with the next one if another follows at once, and gives back what
-/// cannot be written without waiting, if anything.
+/// Writes a part without waiting, or keeps it back for a part that follows at once. Returns what is
+/// left to write.
 pub(super) type Direct = Box<dyn Fn(Part) -> Option<Part> + Send + Sync>;
 
-/// The sending end of an outbox. Its thread ends when the last sender lets go of it.
+/// The sending end of an outbox. The outbox's thread ends when the last sender is dropped.
 pub(super) struct Outbox {
     parts: Sender<Part>,
     backlog: Arc<Backlog>,
-    /// How a part is written while nothing waits, if not by the outbox's thread.
+    /// Writes parts in place of the outbox's thread while none wait.
     direct: Option<Direct>,
 }
 
@@ -64,8 +64,8 @@ impl fmt::Debug for Outbox {
 }
 
 impl Outbox {
-    /// An outbox, whose sender is not read while more bytes than this wait, and the end to write
-    /// from.
+    /// Makes an outbox and its receiving end. No requests of its sender are read while more than
+    /// `enough_bytes` wait.
     pub(super) fn new(enough_bytes: usize) -> (Self, Receiver<Part>, Arc<Backlog>) {
         let (parts, to_write) = unbounded();
         let backlog = Arc::new(Backlog {
@@ -81,7 +81,7 @@ impl Outbox {
         (outbox, to_write, backlog)
     }
 
-    /// Has parts written in this way while nothing waits.
+    /// Sets how parts are written while none wait.
     pub(super) fn with_direct(self, direct: Direct) -> Self {
         Self {
             direct: Some(direct),
@@ -89,7 +89,7 @@ impl Outbox {
         }
     }
 
-    /// Has a part written, and never waits for the reader. Only one thread does so.
+    /// Passes a part on to be written; never waits for the reader. Only one thread may call it.
     pub(super) fn push(&self, part: Part) {
         let part = match &self.direct {
             Some(direct) if self.is_idle() => match direct(part) {
@@ -101,7 +101,7 @@ impl Outbox {
         let mut waiting = self.backlog.lock();
         if !waiting.is_gone {
             waiting.bytes += part.bytes();
-            // The thread that writes says in the backlog that it has ended.
+            // If the writing thread has ended, the backlog says so.
             self.parts.send(part).unwrap_or_default();
         }
     }
@@ -116,12 +116,13 @@ impl Outbox {
         self.backlog.lock().is_gone
     }
 
-    /// True if too much waits for anything large to be added.
+    /// True if so much waits that no large reply may be added.
     pub(super) fn is_full(&self, stop: &Stop) -> bool {
         self.backlog.is_full(&self.backlog.lock(), stop)
     }
 
-    /// Waits until all is written, but not for a reader that leaves no room, nor for a client.
+    /// Waits until everything is written, unless the reader leaves no room. Does nothing for a
+    /// client.
     pub(super) fn wait_until_written(&self) {
         if self.direct.is_none() {
             return;
@@ -138,7 +139,7 @@ impl Outbox {
         }
     }
 
-    /// Waits until something large may be added.
+    /// Waits until a large reply may be added.
     pub(super) fn wait_for_room(&self, stop: &Stop) {
         let mut waiting = self.backlog.lock();
         while self.backlog.is_full(&waiting, stop) {
@@ -147,7 +148,7 @@ impl Outbox {
         }
     }
 
-    /// Waits until little waits; false if the reader is gone or a stop is requested.
+    /// Waits until few replies wait; false if the reader is gone or a stop is requested.
     pub(super) fn wait_until_taken(&self, stop: &Stop) -> bool {
         let mut waiting = self.backlog.lock();
         loop {
@@ -163,7 +164,7 @@ impl Outbox {
     }
 }
 
-/// How much waits in an outbox, and how the writing goes.
+/// How much waits in an outbox, and if the reader takes it.
 #[derive(Debug)]
 pub(super) struct Backlog {
     state: Mutex<Waiting>,
@@ -174,18 +175,17 @@ pub(super) struct Backlog {
 #[derive(Debug, Default)]
 struct Waiting {
     bytes: usize,
-    /// Whether nothing more is written to the reader.
+    /// True if nothing more is written to the reader.
     is_gone: bool,
-    /// Whether the reader is dropped because another client needs its place.
+    /// True if the reader is dropped because another client needs its place.
     is_dropped: bool,
-    /// When the reader last took something of what is being written, or that began.
+    /// When the present write began, or the reader last took a part of it.
     writing_since: Option<Instant>,
-    /// Whether what is being written found no room.
+    /// True if the present write found no room.
     has_no_room: bool,
 }
 
-/// How long the end of the node waits for an output that takes nothing, once it does not wait for
-/// as long as it takes: after a signal or a failure.
+/// After a signal or a failure, an ending node waits this long for an output that takes nothing.
 pub(super) const PATIENCE_AFTER_A_SIGNAL: Duration = Duration::from_secs(10);
 
 impl Waiting {
@@ -213,7 +213,7 @@ impl Backlog {
         waiting.has_no_room = false;
     }
 
-    /// Notes that what is being written finds no room.
+    /// Notes that the present write finds no room.
     pub(super) fn has_no_room(&self) {
         let was_told = std::mem::replace(&mut self.lock().has_no_room, true);
         if !was_told {
@@ -226,7 +226,7 @@ impl Backlog {
         self.lock().writing_since = None;
     }
 
-    /// Notes that parts of this size wait no longer.
+    /// Notes that parts of this size are written.
     pub(super) fn answered(&self, bytes: usize) {
         let mut waiting = self.lock();
         waiting.bytes -= bytes;
@@ -243,23 +243,22 @@ impl Backlog {
         self.changed.notify_all();
     }
 
-    /// How long the reader has taken nothing of what is being written to it.
+    /// How long the reader has taken nothing of the present write.
     pub(super) fn blocked_for(&self) -> Duration {
         let since = self.lock().writing_since;
         since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
-    /// True if the wait for the reader of the output is over, though it has not taken everything.
+    /// True if the node no longer waits for the output, though replies are left.
     pub(super) fn is_given_up(&self, stop: &Stop) -> bool {
         self.lock().is_given_up(stop)
     }
 
-    /// Has the reader dropped for the sake of another client.
+    /// Drops the reader, because another client needs its place.
     pub(super) fn drop_reader(&self) {
         self.lock().is_dropped = true;
     }
 
-    /// True if the reader is dropped for the sake of another client.
     pub(super) fn is_dropped(&self) -> bool {
         self.lock().is_dropped
     }

@@ -1,8 +1,7 @@
-//! The output of the node: replies on their way to a reader that may be slow, or stop reading.
+//! The output of the node: replies on their way to a reader that may be slow or stop reading.
 //!
-//! The thread that writes belongs to no scope: where the operating system has no way to write
-//! without waiting, it may be stuck in a write that never returns, and the node must end all the
-//! same.
+//! The thread that writes is not scoped. If the operating system cannot write without waiting, a
+//! write may never return, and the node must end all the same.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -28,13 +27,13 @@ use crate::node::stop::{Stop, StopAtEnd};
 use crate::protocol::ReplyWriter;
 use crate::store::threads;
 
-/// The input is not read while more than this waits to be written.
+/// The input is not read while more bytes than this wait to be written.
 const ENOUGH_WAITING_BYTES: usize = 16 << 20;
 
-/// An output that takes nothing for this long is told of.
+/// A warning is logged when the output has taken nothing for this long.
 const TOLD_AFTER: Duration = Duration::from_secs(10);
 
-/// A pipe that has room takes this many bytes at once (`PIPE_BUF` of Linux).
+/// A pipe with room takes this many bytes without waiting (`PIPE_BUF` of Linux).
 const ROOM_BYTES: usize = 4096;
 
 /// Where the replies of a node go.
@@ -54,8 +53,8 @@ impl<T: Into<OwnedFd>> From<T> for ReplyOutput {
 }
 
 impl ReplyOutput {
-    /// Has whole lines spelled in another way that says the same, such as one that cannot steer a
-    /// terminal.
+    /// Sets a function that rewrites whole lines without changing their meaning, for example so
+    /// that they cannot steer a terminal.
     #[must_use]
     pub fn spelled_by(self, spell: fn(&str) -> String) -> Self {
         Self {
@@ -65,7 +64,7 @@ impl ReplyOutput {
     }
 }
 
-/// Notes at the end of the thread that writes, by a panic too, that nothing more is written.
+/// Notes that nothing more is written when the writing thread ends, also by a panic.
 struct EndAtDrop(Arc<Backlog>);
 
 impl Drop for EndAtDrop {
@@ -83,7 +82,7 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Starts the thread, and gives the outbox that it writes from.
+    /// Starts the thread, and returns the outbox that it writes from.
     pub(super) fn start(
         output: ReplyOutput,
         stop: &Stop,
@@ -122,8 +121,8 @@ impl Output {
         Ok((output, Arc::new(outbox)))
     }
 
-    /// Waits until everything is written, for which the outbox must have been let go of; after a
-    /// signal or a failure only for as long as the reader takes something.
+    /// Waits until everything is written; the outbox must be dropped before. After a signal or a
+    /// failure it waits only while the reader takes something.
     pub(super) fn finish(self, stop: &Stop) -> Result<(), NodeError> {
         while self.ended.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
             if self.backlog.is_given_up(stop) {
@@ -145,7 +144,7 @@ fn given_up(stop: &Stop) -> io::Error {
     io::Error::new(ErrorKind::TimedOut, why)
 }
 
-/// Writes what cannot be written without waiting, until no more comes.
+/// Writes the parts that could not be written at once, until no more come.
 fn run(writing: &Mutex<Writing>, parts: &Receiver<Part>) -> io::Result<()> {
     while let Ok(part) = parts.recv() {
         let mut writing = writing.lock();
@@ -162,7 +161,7 @@ fn run(writing: &Mutex<Writing>, parts: &Receiver<Part>) -> io::Result<()> {
     if let Some(error) = writing.error.take() {
         return Err(error);
     }
-    // Where the storage has failed, what was to follow may not have come.
+    // If the storage has failed, the part that was to follow these replies may never come.
     let mut replies = std::mem::take(&mut writing.replies);
     writing.write(&mut replies)
 }
@@ -170,12 +169,12 @@ fn run(writing: &Mutex<Writing>, parts: &Receiver<Part>) -> io::Result<()> {
 /// The writing of replies to the output.
 struct Writing {
     target: Target,
-    /// How lines are spelled for the reader, if not as they are.
+    /// Rewrites lines for the reader, if given.
     spell: Option<fn(&str) -> String>,
     writer: ReplyWriter,
-    /// Replies that are spelled and not written.
+    /// Replies that are formatted and not written.
     replies: Vec<u8>,
-    /// Why nothing more is written.
+    /// The error that ended the writing.
     error: Option<io::Error>,
     backlog: Arc<Backlog>,
     stop: Stop,
@@ -183,7 +182,7 @@ struct Writing {
 }
 
 impl Writing {
-    /// Writes a part if that surely needs no waiting, and gives back what is left. Little is kept
+    /// Writes a part if that surely needs no waiting, and returns what is left. A little is kept
     /// back if another part follows.
     fn write_now(&mut self, part: Part) -> Option<Part> {
         let takes_all = self.target.kind == Kind::File;
@@ -217,8 +216,8 @@ impl Writing {
         }
     }
 
-    /// Writes a part, and waits for room. Little is kept back if another part is there, or follows
-    /// at once.
+    /// Writes a part, and waits for room. A little is kept back if another part waits or follows at
+    /// once.
     fn write_part(&mut self, part: Part, mut is_last: bool) -> io::Result<()> {
         let started = Instant::now();
         let mut replies = std::mem::take(&mut self.replies);
@@ -239,14 +238,14 @@ impl Writing {
         result
     }
 
-    /// Notes why nothing more is written.
+    /// Notes the error that ends the writing.
     fn fail(&mut self, error: io::Error) {
         self.error = Some(error);
         self.stop.request();
         self.backlog.end();
     }
 
-    /// Writes all, and waits for room.
+    /// Writes everything, and waits for room.
     fn write(&mut self, replies: &mut Vec<u8>) -> io::Result<()> {
         if replies.is_empty() {
             return Ok(());
@@ -303,25 +302,25 @@ impl Writing {
     }
 }
 
-/// What the output is, and how something is written there without waiting. Its flags are not
-/// changed, as other processes may share them.
+/// The output, and how to write to it without waiting. The flags of its descriptor are not changed,
+/// as other processes may share them.
 struct Target {
     output: File,
     kind: Kind,
-    /// How much a pipe holds that its reader has not taken.
+    /// Bytes in a pipe that its reader has not taken.
     untaken: Option<u64>,
 }
 
-/// How a write to the output does not wait.
+/// Kinds of output, by how a write does not wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// A file takes everything.
+    /// A file takes everything at once.
     File,
-    /// A pipe or a terminal has been opened anew, with flags of its own.
+    /// A pipe or a terminal, opened again with its own flags.
     OpenedAnew,
-    /// A socket is told with each write.
+    /// A socket: each write has a flag not to wait.
     Socket,
-    /// Anything else is asked for room, and given little at a time.
+    /// Anything else: `poll` finds room, and each write is small.
     Shared,
 }
 
@@ -363,7 +362,7 @@ impl Target {
         }
     }
 
-    /// Writes as much as there is room for, and leaves the rest.
+    /// Writes as much as there is room for, and leaves the rest in `bytes`.
     fn put(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
         let mut written = 0;
         let mut result = Ok(());
@@ -383,8 +382,8 @@ impl Target {
         result
     }
 
-    /// Waits for room, but not for long; true if the reader has taken something that does not
-    /// make room yet.
+    /// Waits for room, at most [`LOOK_EVERY`]. True if the reader has taken something, even if that
+    /// makes no room yet.
     fn wait_for_room(&mut self) -> io::Result<bool> {
         let look_every = Timespec {
             tv_sec: 0,
@@ -401,7 +400,7 @@ impl Target {
     }
 }
 
-/// Opens a pipe or a terminal once more, so that writes to it do not wait.
+/// Opens a pipe or a terminal again, so that writes to it do not wait.
 fn open_anew(output: &File) -> io::Result<File> {
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     let path = format!("/proc/self/fd/{}", output.as_raw_fd());

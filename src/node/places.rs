@@ -1,8 +1,8 @@
-//! Which clients of the control socket are served at a time.
+//! The clients of the control socket that are served at a time.
 //!
-//! A client keeps its place, idle or not, for as long as it likes. Only when all places are taken
-//! is one dropped, and only one that has taken none of its replies for a while. If there is none,
-//! one place more is kept for a client that only looks, for the length of one answer.
+//! A client keeps its place as long as it likes, idle or not. When all places are taken, one client
+//! that has taken none of its replies for a while is dropped. If there is none, an extra place
+//! serves a client that sends only queries, once.
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -12,27 +12,27 @@ use crate::node::outbox::Backlog;
 /// A client that has taken none of its replies for this long may be dropped for another one.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A single answer mostly takes less than this, with the end of its client.
+/// Most queries are answered, and their clients gone, within this time.
 const ONE_ANSWER: Duration = Duration::from_secs(2);
 
-/// What a client gets.
+/// The kind of place that a client gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PlaceKind {
-    /// A place to ask and request what it wants.
+    /// A place for requests and queries.
     Normal,
-    /// The place that is kept for one answer.
+    /// The extra place, for queries that are sent at once.
     ForOneAnswer,
-    /// None of the places: it is this process itself.
+    /// No place: the client is this process itself.
     Own,
 }
 
-/// A place that is taken until this is dropped.
+/// A place, taken until this is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     kind: PlaceKind,
     taken_at: Instant,
     backlog: Arc<Backlog>,
-    /// Counts the client; one that is this process itself is not counted.
+    /// Counts the client, unless it is this process itself.
     _counted: Option<Arc<()>>,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct Places<'a> {
 }
 
 impl<'a> Places<'a> {
-    /// This many places and the one that is kept, with what counts the clients.
+    /// Makes `max_clients` places and the extra one. `clients` counts the clients.
     pub(super) fn new(max_clients: usize, clients: &'a Arc<()>) -> Self {
         let taken = Vec::new();
         Self {
@@ -55,8 +55,7 @@ impl<'a> Places<'a> {
         }
     }
 
-    /// The place that another client gets, if one is free. A client that takes no replies may be
-    /// dropped for it.
+    /// Finds a place for a new client. May drop a client that takes no replies.
     pub(super) fn find(&mut self) -> Option<PlaceKind> {
         self.taken.retain(|place| place.strong_count() > 0);
         let has_free = self.of(PlaceKind::Normal).count() < self.max_clients;
@@ -67,14 +66,14 @@ impl<'a> Places<'a> {
         (is_kept || self.drop_one(PlaceKind::ForOneAnswer)).then_some(PlaceKind::ForOneAnswer)
     }
 
-    /// Whether the place that is kept was taken so lately that it is worth a wait: its client may
-    /// have its answer already, and just be ending.
+    /// True if the extra place was taken so lately that it may be free in a moment: its client may
+    /// already have its replies.
     pub(super) fn is_one_free_soon(&self) -> bool {
         let mut kept = self.of(PlaceKind::ForOneAnswer);
         kept.any(|place| place.taken_at.elapsed() < ONE_ANSWER)
     }
 
-    /// Places of a kind that are taken, but for those whose clients are being dropped.
+    /// The taken places of a kind, except those whose clients are being dropped.
     fn of(&self, kind: PlaceKind) -> impl Iterator<Item = Arc<Place>> {
         let taken = self.taken.iter().filter_map(Weak::upgrade);
         taken.filter(move |place| place.kind == kind && !place.backlog.is_dropped())
@@ -90,7 +89,7 @@ impl<'a> Places<'a> {
             .is_some()
     }
 
-    /// Has a client take a place.
+    /// Gives a client a place.
     pub(super) fn take(&mut self, kind: PlaceKind, backlog: &Arc<Backlog>) -> Arc<Place> {
         let counted = (kind != PlaceKind::Own).then(|| Arc::clone(self.clients));
         let place = Arc::new(Place {
@@ -103,7 +102,7 @@ impl<'a> Places<'a> {
         place
     }
 
-    /// Number of clients that are served, without the place that is kept.
+    /// Number of clients that are served, not counting the extra place.
     pub(super) fn max_clients(&self) -> usize {
         self.max_clients
     }

@@ -1,4 +1,4 @@
-//! Queries of clients, and how they are answered from what is durable.
+//! Queries of clients, answered from what is durable.
 
 use std::io;
 use std::thread;
@@ -9,7 +9,7 @@ use crate::node::yield_to_others;
 use crate::protocol::QueryReplies;
 use crate::store::DurableState;
 
-/// A query with how it is answered, and the figures of the process when it came.
+/// A query, the writer of its replies, and the figures of the process when it came.
 #[derive(Debug)]
 pub(super) struct PendingQuery {
     pub(super) query: Query,
@@ -17,7 +17,7 @@ pub(super) struct PendingQuery {
     pub(super) process: ProcessStats,
 }
 
-/// Why an answer ended early.
+/// Why the reply ended early.
 enum Ended {
     Unanswerable(InspectError),
     Gone(io::Error),
@@ -36,8 +36,8 @@ impl From<StorageError> for Ended {
 }
 
 impl PendingQuery {
-    /// Replies the query on a thread that only has the time which the others leave: priority
-    /// that was given away is not had back. Calls `line` with the parts of each line.
+    /// Answers the query on a thread of low priority: a thread that gave its priority up cannot get
+    /// it back. Calls `line` with the parts of each line.
     pub(super) fn answer(
         self,
         state: DurableState,
@@ -50,12 +50,12 @@ impl PendingQuery {
             };
             let answering = thread::Builder::new().spawn_scoped(scope, answering)?;
             let answered = answering.join();
-            // A panic, which has been told, costs this client its connection and no other one.
+            // A panic, already reported, ends only this client's connection.
             answered.unwrap_or_else(|_| Err(io::Error::other("the answer failed")))
         })
     }
 
-    /// Replies the query, record by record.
+    /// Answers the query, record by record.
     fn answer_here(
         self,
         state: DurableState,

@@ -1,4 +1,4 @@
-//! What every sender of lines is served with.
+//! What the threads need that serve a sender of lines.
 
 use parking_lot::Mutex;
 use tracing::warn;
@@ -7,10 +7,10 @@ use crate::driver::Pipeline;
 use crate::node::{Monitor, Stop};
 use crate::store::LowSpace;
 
-/// What the senders of lines are served with, the input and the clients of the control socket.
+/// What the threads need that serve the input or a client of the control socket.
 #[derive(Debug, Clone)]
 pub(super) struct Service<'scope> {
-    /// Not for those that only write: when all senders have ended, the pipeline ends.
+    /// Not for threads that only write: the pipeline ends when all senders have dropped it.
     pub(super) pipeline: Pipeline,
     pub(super) monitor: &'scope Monitor,
     pub(super) stop: &'scope Stop,
@@ -18,7 +18,7 @@ pub(super) struct Service<'scope> {
 }
 
 impl Service<'_> {
-    /// Says where the free space of the disk goes below the floor, and where it is above again.
+    /// Logs when the free space of the disk falls below the floor, and when it is above it again.
     pub(super) fn tell_space(&self, low: Option<LowSpace>) {
         match (std::mem::replace(&mut *self.low_space.lock(), low), low) {
             (None, Some(low)) => warn!(

@@ -1,4 +1,4 @@
-//! Stopping a node that waits for input: by a signal, or because another stage has failed.
+//! Stopping a node that waits for input, on a signal or when another stage has failed.
 
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsFd;
@@ -11,7 +11,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::node::IgnoredSignals;
 
-/// A request to stop reading, which also wakes a reader that waits.
+/// A request to stop reading, which also wakes a thread that waits for input.
 #[derive(Debug, Clone)]
 pub struct Stop(Arc<Inner>);
 
@@ -20,19 +20,19 @@ struct Inner {
     is_requested: AtomicBool,
     wake: PipeReader,
     waker: PipeWriter,
-    /// Holds a byte for each signal that came.
+    /// Has one byte for each signal that came.
     signals: PipeReader,
     signalled: PipeWriter,
-    /// Since when the end waits for no reader without a limit.
+    /// When the waits for readers got a limit.
     hurries_since: OnceLock<Instant>,
 }
 
 impl Stop {
-    /// Nothing requested yet.
+    /// Makes a stop that is not requested.
     ///
     /// # Errors
     ///
-    /// What the operating system says if it has no pipe left.
+    /// The error of the operating system if a pipe cannot be created.
     pub fn new() -> io::Result<Self> {
         let (wake, waker) = io::pipe()?;
         let (signals, signalled) = io::pipe()?;
@@ -46,7 +46,7 @@ impl Stop {
         })))
     }
 
-    /// Requests the stop. What was read already is still carried out.
+    /// Requests the stop. What was already read is still carried out.
     pub fn request(&self) {
         if !self.0.is_requested.swap(true, Ordering::AcqRel) {
             // One byte always fits into an empty pipe.
@@ -54,19 +54,18 @@ impl Stop {
         }
     }
 
-    /// Whether the stop has been requested.
+    /// True if the stop has been requested.
     #[must_use]
     pub fn is_requested(&self) -> bool {
         self.0.is_requested.load(Ordering::Acquire)
     }
 
-    /// Ends the waits that have no limit, as a first signal does.
+    /// Gives the waits for readers a limit, as a first signal does.
     pub(super) fn hurry(&self) {
         self.0.hurries_since.get_or_init(Instant::now);
     }
 
-    /// Since when the end waits for no reader without a limit, if it does not: since a signal, or
-    /// a failure.
+    /// When the waits for readers got a limit, by a signal or a failure; `None` if they have none.
     pub(super) fn hurries_since(&self) -> Option<Instant> {
         if self.signals() > 0 {
             self.hurry();
@@ -79,17 +78,16 @@ impl Stop {
         self.signals() > 1
     }
 
-    /// Number of signals that came.
     fn signals(&self) -> u64 {
         rustix::io::ioctl_fionread(&self.0.signals).unwrap_or_default()
     }
 
-    /// Waits until there is something to read; false if a stop is requested first.
+    /// Waits until there is input to read; false if a stop is requested first.
     ///
     /// # Errors
     ///
-    /// What the operating system says if it cannot wait; [`io::ErrorKind::TimedOut`] if there is
-    /// nothing to read until the deadline.
+    /// The error of the operating system if it cannot wait; [`io::ErrorKind::TimedOut`] if there is
+    /// nothing to read before the deadline.
     pub(super) fn wait_for(
         &self,
         input: &impl AsFd,
@@ -98,6 +96,7 @@ impl Stop {
         let mut wanted = [
             PollFd::new(input, PollFlags::IN),
             PollFd::new(&self.0.wake, PollFlags::IN),
+            PollFd::new(&self.0.signals, PollFlags::IN),
         ];
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let timeout = left.map(|left| Timespec {
@@ -107,32 +106,31 @@ impl Stop {
         if poll(&mut wanted, timeout.as_ref())? == 0 {
             return Err(io::ErrorKind::TimedOut.into());
         }
-        let is_stopped = !wanted[1].revents().is_empty();
+        let is_stopped = wanted[1..].iter().any(|pipe| !pipe.revents().is_empty());
         if is_stopped {
             self.0.is_requested.store(true, Ordering::Release);
         }
         Ok(!is_stopped)
     }
 
-    /// Lets SIGTERM, SIGINT and SIGHUP request the stop, but not a SIGHUP that is ignored, as
-    /// `nohup` has it. A second signal ends the wait for readers that take nothing.
+    /// Makes SIGTERM, SIGINT and SIGHUP request the stop, but not a SIGHUP that is ignored, as
+    /// under `nohup`. A second signal ends the wait for readers that take nothing.
     ///
     /// # Errors
     ///
-    /// What the operating system says if a handler cannot be set.
+    /// The error of the operating system if a handler cannot be set.
     pub fn request_on_signals(&self) -> io::Result<()> {
         let hangup = (!IgnoredSignals::read().contains(SIGHUP)).then_some(SIGHUP);
         for signal in [SIGTERM, SIGINT].into_iter().chain(hangup) {
-            for pipe in [&self.0.signalled, &self.0.waker] {
-                signal_hook::low_level::pipe::register(signal, pipe.try_clone()?)?;
-            }
+            let pipe = self.0.signalled.try_clone()?;
+            signal_hook::low_level::pipe::register(signal, pipe)?;
         }
         Ok(())
     }
 }
 
-/// Requests a stop when it is dropped: however a stage ends, by a panic too, no other one may go on
-/// waiting for what it does.
+/// Requests a stop when it is dropped, also by a panic: when one stage ends, no other one may wait
+/// for it.
 #[derive(Debug)]
 pub(super) struct StopAtEnd<'a>(pub(super) &'a Stop);
 
@@ -160,7 +158,7 @@ impl<R> Stoppable<R> {
         }
     }
 
-    /// Reads nothing that comes after a deadline: it is an error, [`io::ErrorKind::TimedOut`].
+    /// Makes a read fail with [`io::ErrorKind::TimedOut`] if nothing comes before the deadline.
     pub(super) fn until(self, deadline: Option<Instant>) -> Self {
         Self { deadline, ..self }
     }
@@ -173,7 +171,8 @@ impl<R: Read + AsFd> Read for Stoppable<R> {
                 return Ok(0);
             }
             match self.input.read(buffer) {
-                // Another process that shares the input has set it not to wait, and has read it.
+                // Another process shares the input, has made it non-blocking, and has read it
+                // first.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 result => return result,
             }

@@ -1,18 +1,18 @@
-//! How long each stage of the pipeline has been at work.
+//! How long each stage of the pipeline has worked.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::driver::Figures;
 
-/// How long each stage has been at work. They overlap, so that together they may be longer than
-/// the time that has passed.
+/// How long each stage has worked. The stages overlap, so their sum may exceed the time that has
+/// passed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StageTimes {
     /// Reading the input, and waiting for it.
     pub read: Duration,
-    /// Cutting it into lines and decoding them.
+    /// Splitting the input into lines and decoding them.
     pub decode: Duration,
     /// Deduplicating, counting and encoding for the journal.
     pub apply: Duration,
@@ -22,27 +22,27 @@ pub struct StageTimes {
     pub sync: Duration,
     /// How many times fdatasync has returned.
     pub syncs: u64,
-    /// Spelling and writing the replies.
+    /// Formatting and writing the replies.
     pub reply: Duration,
-    /// Opening sled again, which has groups wait; that of a clean end is not counted.
+    /// Opening sled again, while groups wait; not counted for a clean end.
     pub reopen: Duration,
-    /// The longest of these pauses.
+    /// The longest single reopening.
     pub longest_reopen: Duration,
-    /// How many of them there were.
+    /// Number of reopenings.
     pub reopened: u64,
 }
 
-/// Counts the time of the stages that are the node's own, each on its own thread.
+/// Counts the time of the node's own stages, each on its own thread.
 #[derive(Debug, Default)]
 pub(super) struct StageClock {
     read: AtomicU64,
-    /// That of reading included.
+    /// Includes the time of reading.
     decode: AtomicU64,
     reply: AtomicU64,
 }
 
 impl StageClock {
-    /// With the times of the pipeline.
+    /// The times of all stages, with those of the pipeline.
     pub(super) fn times(&self, pipeline: &Figures) -> StageTimes {
         let time = |stage: &AtomicU64| Duration::from_nanos(stage.load(Ordering::Relaxed));
         let read = time(&self.read);
@@ -61,17 +61,17 @@ impl StageClock {
         }
     }
 
-    /// Notes how long a batch took to be read and decoded.
+    /// Adds the time since reading and decoding a batch began.
     pub(super) fn decoded(&self, since: Instant) {
         add(&self.decode, since.elapsed());
     }
 
-    /// Notes how long a read of the input took.
+    /// Adds the time since a read of the input began.
     pub(super) fn read(&self, since: Instant) {
         add(&self.read, since.elapsed());
     }
 
-    /// Notes how long replies took to be written.
+    /// Adds the time since formatting and writing replies began.
     pub(super) fn replied(&self, since: Instant) {
         add(&self.reply, since.elapsed());
     }

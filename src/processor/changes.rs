@@ -1,27 +1,27 @@
-//! What requests change in the store, beside events.
+//! Changes that requests make to the store, except new entries.
 
 use std::collections::BTreeMap;
 
 use crate::store::{Checkpoint, Release, Switch};
 
-/// What the requests since the last group have changed, beside events. The flags say which parts of
-/// the state have to be written.
+/// Changes since the last group, except new entries. Each flag is true if that part of the state
+/// must be written.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     pub(super) scalars: bool,
     pub(super) closed: bool,
     pub(super) released: bool,
     pub(super) absorbed: bool,
-    /// Saved ones; `None` for those that are deleted.
+    /// Saved checkpoints; `None` for deleted ones.
     pub(super) checkpoints: BTreeMap<String, Option<Checkpoint>>,
     pub(super) releases: Vec<Release>,
     pub(super) switches: Vec<Switch>,
-    /// Bytes that the sets of the checkpoints and releases take, about.
+    /// About how many bytes the position sets of the checkpoints and releases take.
     pub(super) set_bytes: usize,
 }
 
 impl Changes {
-    /// How many records they write beside events.
+    /// Number of checkpoints, releases and switches to write.
     pub(super) fn controls(&self) -> usize {
         self.checkpoints.len() + self.releases.len() + self.switches.len()
     }

@@ -1,23 +1,23 @@
-//! The earlier positions of an event id, and what they say of the event.
+//! The earlier positions of an event id, and what follows from them for the event.
 
 use crate::state::State;
 use crate::state::position::Position;
 use crate::store::bytes::block::Cursor;
 
-/// Behind the positions of the last event that was found again.
+/// Cursors, each after a position of the last event that was found again.
 pub(super) type Replay = Vec<Cursor>;
 
-/// The word of an earlier event, where it is not the one that is now sent.
+/// The word of an earlier event, if it is not the one that is sent now.
 pub(super) type OtherWord = Option<Box<str>>;
 
 /// The earlier positions of an event id.
 #[derive(Debug, Default)]
 pub(super) struct Earlier {
-    /// Of the one that is in the timeline, if one is.
+    /// Set if one of them is in the timeline; holds its word if that differs.
     pub(super) present: Option<OtherWord>,
-    /// Whether the output of one of them is settled.
+    /// True if one of the positions is settled.
     pub(super) is_settled: bool,
-    /// Of the one whose output was released, if one was.
+    /// Set if one outside the timeline was released; holds its word if that differs.
     pub(super) released: Option<OtherWord>,
 }
 

@@ -1,14 +1,14 @@
-//! The one place of order: deduplicate, apply, collect what must be written, answer.
+//! Processing requests in order: deduplicate, apply, collect what must be written, reply.
 //!
-//! This file accepts events and saves checkpoints. [`prepared`] works out ahead what it can of a
-//! request, [`search`] finds the earlier positions of an event id, [`release`] releases outputs,
-//! [`switches`] goes from one timeline to another, and [`rebuild`] takes a state over from elsewhere.
-//! [`changes`] are collected for the next group.
+//! This file accepts events and saves checkpoints. [`prepared`] works out what it can of a request
+//! ahead of time, [`search`] finds the earlier positions of an event id, [`release`] releases
+//! outputs, [`switches`] switches from one timeline to another, and [`rebuild`] builds a state from
+//! a dump. [`changes`] are collected for the next group.
 //!
-//! A [`Processor`] applies requests in memory, ahead of the disk, and hands out what they change
-//! as [`Group`]s. Only [`crate::driver`] uses it, which keeps its answers until their group is
-//! durable. It knows neither JSON nor threads nor the clock: times come from the caller and no
-//! answer depends on them.
+//! A [`Processor`] applies requests in memory, ahead of the disk, and returns their changes as
+//! [`Group`]s. Only [`crate::driver`] uses it, and keeps the replies until their group is durable.
+//! The processor uses no JSON, threads or clock: times come from the caller, and no reply depends
+//! on them.
 
 mod changes;
 mod earlier;
@@ -43,15 +43,15 @@ use prepared::Event;
 pub(crate) use prepared::{Preparation, Preparer};
 pub(crate) use rebuild::{Rebuild, StateParts};
 
-/// A transaction of more control requests than this would hold much of sled's garbage: it keeps
-/// about 1 KB a write until the commit ends.
+/// The most checkpoints, releases and switches in one group: sled keeps about 1 KB of garbage for
+/// each write until its transaction ends.
 const MAX_CONTROLS_A_GROUP: usize = 1_000;
 
-/// A group of 80 blocks reaches 176 MB/s with a real fdatasync, and is durable in 2.5 ms; more
-/// gains little.
+/// The most bytes in one group. A larger one gains little: 440 KB already reach 176 MB/s with a
+/// real fdatasync, and are durable in 2.5 ms.
 const MAX_BYTES_A_GROUP: usize = 1 << 20;
 
-/// The state machine: requests in, answers and groups out.
+/// The state machine: it turns requests into replies and groups.
 #[derive(Debug)]
 pub(crate) struct Processor {
     state: State,
@@ -60,7 +60,7 @@ pub(crate) struct Processor {
     snapshots: Snapshots,
     reader: Reader,
     floor: SpaceFloor,
-    /// What is free on the disk, while that is too little to take requests.
+    /// The free space of the disk, if it is too little to accept requests.
     low_space: Option<LowSpace>,
     replay: Replay,
     changes: Changes,
@@ -69,11 +69,11 @@ pub(crate) struct Processor {
 }
 
 impl Processor {
-    /// Builds the state that the store holds.
+    /// Builds the state from the store.
     ///
     /// # Errors
     ///
-    /// [`StorageError`] if something stored cannot be read or does not fit together.
+    /// [`StorageError`] if something stored cannot be read or is inconsistent.
     pub(crate) fn open(store: &Store, options: &Options) -> Result<Self, StorageError> {
         let (reader, scalars, sets) = (store.reader(), store.scalars(), store.live_sets());
         let head = scalars.position;
@@ -111,24 +111,24 @@ impl Processor {
         Ok(processor)
     }
 
-    /// Prepares for requests that arrived at a time: looks at the free space of the disk, and takes
-    /// in a part of the index if one is at hand.
+    /// Prepares for requests that arrived at `now_ms`: reads the free space of the disk, and adds a
+    /// part of the index if one has been read.
     ///
     /// # Errors
     ///
-    /// [`StorageError::Space`] if the disk does not answer, and others as of [`Processor::load`].
+    /// [`StorageError::Space`] if the free space cannot be read, and those of [`Processor::load`].
     pub(crate) fn begin_batch(&mut self, now_ms: u64) -> Result<(), StorageError> {
         self.now_ms = now_ms;
         self.low_space = self.floor.check()?;
         self.index.load()
     }
 
-    /// What prepares requests for this processor.
+    /// Returns what prepares requests for this processor.
     pub(crate) fn preparer(&self) -> Preparer {
         Preparer::new(self.index.fingerprints())
     }
 
-    /// Has what a few requests that are about to be applied need brought into the CPU's cache.
+    /// Reads what the next few requests need into the CPU's cache.
     pub(crate) fn look_ahead(&self, preparations: &mut [Preparation]) {
         let counts = &self.state.counts;
         for preparation in &mut *preparations {
@@ -140,23 +140,23 @@ impl Processor {
             .touch(preparations.filter_map(Preparation::fingerprint));
     }
 
-    /// Parts of the index that have been read and wait to be taken in, right after a start.
+    /// Parts of the index that have been read and wait to be added, right after a start.
     pub(crate) fn loading(&self) -> Option<&Receiver<TablePart>> {
         self.index.loading()
     }
 
-    /// Takes in a part of the index, if one is at hand.
+    /// Adds a part of the index, if one has been read.
     ///
     /// # Errors
     ///
-    /// [`StorageError`] if it could not be read.
+    /// [`StorageError`] if the part could not be read.
     pub(crate) fn load(&mut self) -> Result<(), StorageError> {
         self.index.load()
     }
 
-    /// Applies one request in memory, with what a [`Preparer`] of this processor has worked out of
-    /// it. `None` if nothing was applied, because the request reads what is stored and `receipt` is
-    /// not of everything before it.
+    /// Applies one request in memory, with its preparation by a [`Preparer`] of this processor.
+    /// `None` if nothing was applied, because the request reads what is stored and `receipt` does
+    /// not prove everything before it durable.
     ///
     /// # Errors
     ///
@@ -175,7 +175,7 @@ impl Processor {
                 Ok(self.process(&preparation.event(event_id, word))?)
             }
             Request::Checkpoint { checkpoint_id } => Ok(self.checkpoint(checkpoint_id)),
-            // These read checkpoints and commits from the store.
+            // These read checkpoints and releases from the store.
             Request::DeleteCheckpoint { .. } | Request::Restore { .. }
                 if !self.is_all_durable(receipt) =>
             {
@@ -194,23 +194,23 @@ impl Processor {
     ///
     /// # Errors
     ///
-    /// A [`Refusal`] if a length is out of its range, or the disk is nearly full.
+    /// A [`Refusal`] if a length is out of range or the disk is nearly full.
     pub(crate) fn check(&self, request: &Request<'_>) -> Result<(), Refusal> {
         request.check_lengths().and_then(|()| self.check_space())
     }
 
-    /// True if the receipt is of everything that was applied.
+    /// True if the receipt proves everything that was applied durable.
     fn is_all_durable(&self, receipt: Receipt) -> bool {
         let is_unchanged = self.changes.is_empty() && self.journal.unwritten_bytes() == 0;
         is_unchanged && receipt.group() + 1 == self.journal.group()
     }
 
-    /// Applies a request that its preparation tells all of, as it does of most events; `None` if
-    /// it does not, and [`Processor::apply`] is to be asked.
+    /// Applies an event if its preparation has all of it, as for most events. Otherwise returns
+    /// `None`, and [`Processor::apply`] must be called.
     ///
     /// # Errors
     ///
-    /// As of [`Processor::apply`].
+    /// Those of [`Processor::apply`].
     pub(crate) fn apply_prepared(
         &mut self,
         preparation: &Preparation,
@@ -224,7 +224,7 @@ impl Processor {
         }
     }
 
-    /// What is free on the disk, if that was too little when it was last looked at.
+    /// The free space of the disk, if it was too little when last read.
     pub(crate) fn low_space(&self) -> Option<LowSpace> {
         self.low_space
     }
@@ -352,19 +352,20 @@ impl Processor {
         Reply::Advanced
     }
 
-    /// Whether the requests since the last group are enough for one transaction.
+    /// True if the requests since the last group are enough for one.
     pub(crate) fn group_is_full(&self) -> bool {
         let controls = self.changes.controls();
         let bytes = self.journal.unwritten_bytes() + self.changes.set_bytes;
         controls >= MAX_CONTROLS_A_GROUP || bytes >= MAX_BYTES_A_GROUP
     }
 
-    /// Everything that changed since the last call, to be made durable before any answer given
+    /// Returns everything that changed since the last call; it must be durable before any reply
     /// since then is shown.
     ///
     /// # Errors
     ///
-    /// [`StorageError`] if a snapshot in work met one, or the disk does not say how much is free.
+    /// [`StorageError`] if writing a snapshot has failed, or the free space of the disk cannot be
+    /// read.
     pub(crate) fn take_group(&mut self) -> Result<Group, StorageError> {
         let head = self.journal.head();
         if self
@@ -412,12 +413,12 @@ impl Processor {
         Ok(group)
     }
 
-    /// The groups of a clean end: what is left, and a last snapshot if the tail is long. `None`
-    /// when nothing is left to write.
+    /// Returns the next group of a clean end: what is left, and a last snapshot if many events
+    /// follow the previous one. `None` if nothing is left to write.
     ///
     /// # Errors
     ///
-    /// As [`Processor::take_group`].
+    /// Those of [`Processor::take_group`].
     pub(crate) fn take_last_group(&mut self) -> Result<Option<Group>, StorageError> {
         if self.snapshots.is_due_at_the_end(self.journal.head()) {
             self.begin_snapshot();
@@ -436,7 +437,7 @@ impl Processor {
             .begin(timeline, head, self.state.counts.present());
     }
 
-    /// What has happened since the start, and where the state is now.
+    /// Figures since the start, and the present position.
     pub(crate) fn statistics(&self) -> Statistics {
         Statistics {
             pending: self.state.pending,
@@ -447,7 +448,7 @@ impl Processor {
         }
     }
 
-    /// How many events of the state carry a word.
+    /// Number of events of the state that carry a word.
     pub(crate) fn count(&self, word: &str) -> u64 {
         self.state.counts.get_hashed(word, word_hash(word), None)
     }
@@ -458,14 +459,14 @@ impl Processor {
     }
 }
 
-/// The refusal of a request that needs a checkpoint which there is not.
+/// The refusal of a request for a checkpoint that does not exist.
 fn unknown_checkpoint(name: &str) -> Refusal {
     Refusal::UnknownCheckpoint {
         checkpoint_id: name.to_owned(),
     }
 }
 
-/// Opens the index, and adds what the journal has beyond it.
+/// Opens the index, and adds the entries of the journal that it does not cover.
 fn open_index(store: &Store, run_events: u64, head: Position) -> Result<Index, StorageError> {
     let fingerprints = store.fingerprints();
     let (mut index, next) = Index::open(store.reader(), fingerprints, run_events, head)?;

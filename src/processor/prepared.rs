@@ -1,5 +1,5 @@
-//! What applying a request needs to know of it, worked out ahead: on any thread, but for what
-//! depends on the state.
+//! Facts about a request that are worked out before it is applied: on any thread, unless they
+//! depend on the state.
 
 use arrayvec::ArrayString;
 use uuid::Uuid;
@@ -10,7 +10,7 @@ use crate::state::limits::{MAX_EVENT_ID_BYTES, MAX_WORD_BYTES};
 use crate::store::bytes::entry::{EventId, UUID_BYTES};
 use crate::store::bytes::fingerprint::{Fingerprint, Fingerprints};
 
-/// The longest word that a preparation holds.
+/// The longest word that a preparation holds, in bytes.
 const SHORT_WORD_BYTES: usize = 16;
 const _: () = assert!(SHORT_WORD_BYTES <= MAX_WORD_BYTES && UUID_BYTES <= MAX_EVENT_ID_BYTES);
 
@@ -25,7 +25,7 @@ impl Preparer {
         Self { fingerprints }
     }
 
-    /// Works out what applying a request needs.
+    /// Works out what can be known of a request without the state.
     pub(crate) fn prepare(&self, request: &Request<'_>) -> Preparation {
         match request {
             Request::Process { event_id, word } => Preparation(Some(PreparedEvent {
@@ -40,18 +40,18 @@ impl Preparer {
     }
 }
 
-/// What was worked out of one request: of those that are no events there is nothing.
+/// What was worked out for one request; empty if the request is not an event.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Preparation(Option<PreparedEvent>);
 
-/// No more than a line of the CPU's cache, which has to come from the thread that has written it.
+/// At most one line of the CPU's cache, which must be fetched from the CPU that wrote it.
 const _: () = assert!(size_of::<Preparation>() <= 64);
 
 #[derive(Debug, Clone, Copy)]
 struct PreparedEvent {
-    /// The UUID that its id spells, if it does.
+    /// The UUID that its id spells, if it spells one.
     uuid: Option<Uuid>,
-    /// Its word, or nothing if that is longer.
+    /// Its word; empty if the word is longer.
     short_word: ArrayString<SHORT_WORD_BYTES>,
     fingerprint: Fingerprint,
     word_hash: u64,
@@ -65,30 +65,31 @@ pub(super) struct Event<'a> {
     pub(super) word: &'a str,
     pub(super) fingerprint: Fingerprint,
     pub(super) word_hash: u64,
-    /// Of its word, as the counts said when it was looked ahead at.
+    /// Number of its word in `Counts`, as found by `look_ahead`.
     pub(super) likely_number: Option<WordNumber>,
 }
 
 impl Preparation {
-    /// Notes the number that a word with this hash probably has, if it is of an event.
+    /// If this is of an event, notes the number that its word probably has; `find` gets the word's
+    /// hash.
     pub(super) fn find_likely_number(&mut self, find: impl FnOnce(u64) -> Option<WordNumber>) {
         if let Some(event) = &mut self.0 {
             event.likely_number = find(event.word_hash);
         }
     }
 
-    /// What [`Preparation::find_likely_number`] noted.
+    /// The number that [`Preparation::find_likely_number`] found.
     pub(super) fn likely_number(&self) -> Option<WordNumber> {
         self.0.as_ref()?.likely_number
     }
 
-    /// The fingerprint of the id, if it is of an event.
+    /// The fingerprint of the id, if this is of an event.
     pub(super) fn fingerprint(&self) -> Option<Fingerprint> {
         self.0.as_ref().map(|event| event.fingerprint)
     }
 
-    /// The event, if this is one whose id is a UUID and whose word is short: its lengths are
-    /// allowed, and nobody has to look at the request.
+    /// The event, if its id is a UUID and its word is short. The lengths are then allowed, and the
+    /// request itself is not needed.
     pub(super) fn decoded_event(&self) -> Option<Event<'_>> {
         let event = self.0.as_ref()?;
         let uuid = event.uuid?;
@@ -96,7 +97,7 @@ impl Preparation {
         (!word.is_empty()).then(|| event.with(EventId::Uuid(uuid), word))
     }
 
-    /// The event that this was made of.
+    /// The event that this was prepared for.
     pub(super) fn event<'a>(&self, event_id: &'a str, word: &'a str) -> Event<'a> {
         let event = self.0.as_ref();
         let event = event.expect("what was prepared is an event");

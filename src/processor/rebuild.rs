@@ -1,7 +1,7 @@
-//! Building a state again from what another one held, position by position.
+//! Building a state again from a dump of another one, position by position.
 //!
-//! The state is not whole before [`Rebuild::rest`]: until then the timeline is empty, whatever the
-//! counts are.
+//! The state is complete only after [`Rebuild::rest`]: before that, the timeline is empty, though
+//! the counts may not be.
 
 use crate::error::StorageError;
 use crate::processor::Processor;
@@ -13,7 +13,7 @@ use crate::state::timeline::Timeline;
 use crate::store::bytes::entry::{Entry, EventId};
 use crate::store::{Checkpoint, LowSpace, Release, Switch};
 
-/// What a state has beside events, checkpoints, releases and moves.
+/// The parts of a state other than events, checkpoints, releases and switches.
 #[derive(Debug, Default)]
 pub(crate) struct StateParts {
     pub(crate) timeline: PositionSet,
@@ -28,15 +28,15 @@ pub(crate) struct StateParts {
 pub(crate) struct Rebuild<'a>(&'a mut Processor);
 
 impl Processor {
-    /// Begins to build a state in a new directory, or goes on.
+    /// Begins to build a state in a new directory, or continues.
     pub(crate) fn rebuild(&mut self) -> Rebuild<'_> {
         Rebuild(self)
     }
 }
 
 impl Rebuild<'_> {
-    /// Adds an event that was accepted, with the count that its reply gave, and returns its
-    /// position; it counts if the state has it.
+    /// Adds an accepted event, with the count in its reply, and returns its position. It is counted
+    /// if `is_in_state`.
     pub(crate) fn event(
         &mut self,
         event_id: &str,
@@ -65,7 +65,6 @@ impl Rebuild<'_> {
         position
     }
 
-    /// Adds a checkpoint.
     pub(crate) fn checkpoint(&mut self, name: String, checkpoint: Checkpoint) {
         self.0.changes.set_bytes += checkpoint.timeline.stored_bytes();
         self.0.changes.checkpoints.insert(name, Some(checkpoint));
@@ -89,7 +88,7 @@ impl Rebuild<'_> {
         self.0.changes.switches.push(made);
     }
 
-    /// Adds the rest, once all events are there.
+    /// Adds the rest, after all events.
     pub(crate) fn rest(&mut self, rest: StateParts) {
         let head = self.0.journal.head();
         self.0.state.pending = rest.settled.missing_of(&rest.timeline).len();
@@ -110,11 +109,11 @@ impl Rebuild<'_> {
         self.0.state.counts.digest()
     }
 
-    /// Looks how much of the disk is free, and says so if that is too little.
+    /// Reads the free space of the disk, and returns it if it is too little.
     ///
     /// # Errors
     ///
-    /// As of [`Processor::begin_batch`].
+    /// Those of [`Processor::begin_batch`].
     pub(crate) fn look_for_room(&mut self) -> Result<Option<LowSpace>, StorageError> {
         self.0.begin_batch(0)?;
         Ok(self.0.low_space)

@@ -1,9 +1,9 @@
-//! Releasing outputs: by a commit, or as their events are accepted.
+//! Releasing outputs, by a commit or as their events are accepted.
 //!
-//! With autocommit a commit follows each event, without a number and a time. While there is nothing
-//! else to commit, that is the open end of the released positions: accepting an event changes
-//! nothing but the number of outputs. What a restore brings back as pending, or a source position
-//! that was not committed, ends the open end until the next commit.
+//! With autocommit a commit without number and time follows each event. While nothing else is to be
+//! released, the released positions have an open end: accepting an event only raises the number of
+//! outputs. Pending outputs that a restore brings back, or a source position that is not committed,
+//! close the open end until the next commit.
 
 use crate::processor::Processor;
 use crate::request::Reply;
@@ -11,7 +11,7 @@ use crate::state::position::Position;
 use crate::store::{Commit, Release, ReleasedPositions};
 
 impl Processor {
-    /// Switches autocommit on, and releases what is pending; true if it was off.
+    /// Switches autocommit on, and releases all pending outputs; true if it was off.
     pub(crate) fn switch_autocommit_on(&mut self) -> bool {
         let was_on = std::mem::replace(&mut self.state.autocommit, true);
         if !was_on {
@@ -21,8 +21,8 @@ impl Processor {
         !was_on
     }
 
-    /// Settles the position of an event that was just accepted, if its output is out already or
-    /// with it.
+    /// Settles the position of a just accepted event if its id is settled or the open end releases
+    /// it; otherwise its output is pending.
     pub(super) fn settle_accepted(&mut self, position: Position, is_settled: bool) {
         let state = &mut self.state;
         let has_open_end = state.settled.released.open_from().is_some();
@@ -40,7 +40,7 @@ impl Processor {
         }
     }
 
-    /// The commit that follows each event with autocommit.
+    /// Does the commit that follows each event with autocommit.
     #[inline]
     pub(super) fn commit_after_event(&mut self) {
         if self.state.autocommit && self.state.settled.released.open_from().is_none() {
@@ -50,7 +50,7 @@ impl Processor {
         }
     }
 
-    /// Releases what is pending.
+    /// Releases all pending outputs.
     pub(super) fn commit(&mut self) -> Reply {
         self.commit_source();
         let output_count = self.state.pending;
@@ -74,7 +74,7 @@ impl Processor {
         }
     }
 
-    /// Releases what is pending, which is not among an open end.
+    /// Releases all pending outputs; none of them is in an open end.
     fn release(&mut self, commit: Option<Commit>) {
         let timeline = self.state.timeline.up_to(self.journal.head());
         let pending = self.state.settled.missing_of(&timeline);
@@ -87,7 +87,7 @@ impl Processor {
         }
     }
 
-    /// Ends the open end of the released positions, if they have one, at a position.
+    /// Closes the open end of the released positions, if there is one, at a position.
     pub(super) fn close_released(&mut self, last: Position) {
         if let Some(range) = self.state.settled.released.close(last) {
             let first_output = self.state.outputs - range.len();
@@ -96,8 +96,8 @@ impl Processor {
         self.changes.scalars = true;
     }
 
-    /// With autocommit, has what is accepted from here on released at once if there is nothing else
-    /// to commit; otherwise the next commit comes first.
+    /// With autocommit, begins an open end if nothing is pending or uncommitted, and closes it
+    /// otherwise.
     pub(super) fn open_released(&mut self) {
         let state = &mut self.state;
         if !state.autocommit {

@@ -1,8 +1,8 @@
-//! Finding the earlier positions of an event id, and following a replay.
+//! Finding the earlier positions of an event id, also when a whole stream is sent again.
 //!
-//! Whoever sends an event again usually sends the next one again too. So behind each position that
-//! was found stands a cursor, and the next event is compared with the entries there before the
-//! index is asked.
+//! A client that sends an event again usually sends the next one again too. So a cursor is kept
+//! after each position that was found, and the next event is compared with the entries there before
+//! the index is read.
 
 use crate::error::StorageError;
 use crate::processor::Processor;
@@ -10,7 +10,7 @@ use crate::processor::earlier::Earlier;
 use crate::processor::prepared::Event;
 use crate::store::bytes::entry::EventId;
 
-/// An event that was sent again and processed again so many times is followed no more.
+/// An id with more candidate positions than this gets no cursors.
 const MAX_CURSORS: usize = 4;
 
 impl Processor {
@@ -19,7 +19,7 @@ impl Processor {
     pub(super) fn find_earlier(&mut self, event: &Event<'_>) -> Result<Earlier, StorageError> {
         if !self.replay.is_empty() {
             let (twins, found) = self.earlier_in_replay(event)?;
-            // One in the timeline is enough; otherwise every one has a say.
+            // One in the timeline is enough; otherwise all are needed.
             let is_duplicate = twins.present.is_some();
             if is_duplicate
                 || (found > 0 && found == self.index.positions_with(event.fingerprint)?)
@@ -30,7 +30,7 @@ impl Processor {
         self.earlier_in_index(event)
     }
 
-    /// What stands behind the cursors, and how many positions of the id that are.
+    /// Compares the event with the entry at each cursor. Also returns how many positions match.
     fn earlier_in_replay(&mut self, event: &Event<'_>) -> Result<(Earlier, u64), StorageError> {
         let (mut twins, mut found) = (Earlier::default(), 0);
         for mut cursor in std::mem::take(&mut self.replay) {
@@ -55,8 +55,8 @@ impl Processor {
         let candidates = self.index.candidates(event.fingerprint)?;
         let is_followed = candidates.len() <= MAX_CURSORS;
         for position in candidates {
-            // A position that left the state and was never settled has no say. Reading it would
-            // make an id that is processed and rolled back again and again ever slower.
+            // A position that left the state and was never settled does not matter. Reading it
+            // would make an id that is processed and rolled back again and again ever slower.
             let state = &self.state;
             let has_say = state.timeline.contains(position) || state.settled.contains(position);
             if !has_say && !is_followed {

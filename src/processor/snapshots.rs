@@ -1,9 +1,9 @@
 //! Counts snapshots: stored counts of one timeline, from which a restart or a restore starts
-//! counting instead of from nothing.
+//! counting instead of from zero.
 //!
-//! A snapshot spans many blocks. A thread of its own sorts and encodes them, the groups that
-//! follow carry a few each, and the header comes last: without its header a snapshot does not
-//! exist. Kept are the latest two, and for each checkpoint the nearest one below it.
+//! A snapshot has many blocks. A separate thread sorts and encodes them, each following group
+//! writes a few, and the header comes last: a snapshot without a header does not exist. The latest
+//! two are kept, and for each checkpoint the nearest one at or before it.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -20,11 +20,11 @@ use crate::store::{
     encode_counts,
 };
 
-/// Blocks that one group carries: 384 KB, a few milliseconds of a group's time.
+/// Blocks that one group writes: 384 KB, a few milliseconds of a group's time.
 const BLOCKS_A_GROUP: usize = 64;
 
-/// A clean end takes a snapshot if the tail is longer than this, or than the interval: folding
-/// so few events takes no longer than reading a snapshot.
+/// A clean end takes a snapshot if at least this many events, or a whole interval, follow the last
+/// one: folding fewer events takes no longer than reading a snapshot.
 const TAIL_WORTH_A_SNAPSHOT_EVENTS: u64 = 4_096;
 
 /// The snapshots of one directory.
@@ -35,10 +35,10 @@ pub(crate) struct Snapshots {
     /// Finished snapshots, oldest first.
     kept: Vec<Kept>,
     next_snapshot: u64,
-    /// Where the last snapshot was given up for want of room.
+    /// Position of the last snapshot that was given up for lack of disk space.
     last_tried: Position,
     stage: Stage,
-    /// Blocks of snapshots that exist no longer.
+    /// Blocks of snapshots that no longer exist, to be removed.
     leftovers: VecDeque<(u64, u32)>,
 }
 
@@ -46,7 +46,7 @@ pub(crate) struct Snapshots {
 #[derive(Debug)]
 struct Kept {
     header: SnapshotHeader,
-    /// The group that its header is written with; 0 if it was stored at the open.
+    /// The group that its header is written with; 0 if it was stored before the open.
     group: u64,
 }
 
@@ -62,12 +62,12 @@ enum Stage {
 struct Encoded {
     header: SnapshotHeader,
     blocks: VecDeque<CountsBlock>,
-    /// Where the checkpoints that were stored when it was encoded were saved.
+    /// Positions of the checkpoints that were stored when it was encoded.
     checkpoint_positions: Vec<Position>,
 }
 
 impl Snapshots {
-    /// Finds the stored snapshots; what a crash left unfinished will be removed.
+    /// Finds the stored snapshots. Blocks that a crash left without a header will be removed.
     pub(crate) fn open(reader: Reader, interval_events: u64) -> Result<Self, StorageError> {
         let mut snapshots = Self {
             interval_events,
@@ -93,8 +93,8 @@ impl Snapshots {
         Ok(snapshots)
     }
 
-    /// The snapshots worth considering for a timeline that ends here, of those that are durable
-    /// with the group `durable_group`: the nearest one below it, and the latest two.
+    /// The snapshots to consider for a timeline that ends at `position`, of those that are durable
+    /// with the group `durable_group`: the nearest one at or before it, and the latest two.
     pub(crate) fn candidates(
         &self,
         position: Position,
@@ -108,13 +108,13 @@ impl Snapshots {
         below.into_iter().chain(latest)
     }
 
-    /// Whether it is time for the next snapshot.
+    /// True if the next snapshot is due.
     pub(crate) fn is_due(&self, position: Position, words: usize) -> bool {
         let interval = self.interval_events.max(words as u64);
         matches!(self.stage, Stage::Idle) && self.events_since(position) >= interval
     }
 
-    /// Whether a clean end should take a last snapshot.
+    /// True if a clean end should take a last snapshot.
     pub(crate) fn is_due_at_the_end(&self, position: Position) -> bool {
         let worth = self.interval_events.min(TAIL_WORTH_A_SNAPSHOT_EVENTS);
         matches!(self.stage, Stage::Idle) && self.events_since(position) >= worth
@@ -128,7 +128,7 @@ impl Snapshots {
         position.0 - kept.max(self.last_tried).0
     }
 
-    /// Whether there is nothing left to write.
+    /// True if nothing is left to write.
     pub(crate) fn is_idle(&self) -> bool {
         matches!(self.stage, Stage::Idle) && self.leftovers.is_empty()
     }
@@ -167,11 +167,11 @@ impl Snapshots {
         }));
     }
 
-    /// What the next group, of this number, carries of a snapshot in work.
+    /// What the next group, numbered `group`, writes of a snapshot in progress.
     ///
     /// # Errors
     ///
-    /// [`StorageError`] if the encoding thread met one.
+    /// [`StorageError`] if the encoding thread met one, or the free space cannot be read.
     pub(crate) fn take_writes(
         &mut self,
         floor: &SpaceFloor,
@@ -207,8 +207,8 @@ impl Snapshots {
         Ok(writes)
     }
 
-    /// Gives a snapshot up if writing it would leave less room than requests need: it only saves
-    /// time. The blocks that were written already are removed.
+    /// Gives a snapshot up if writing it would leave less free space than requests need, as it only
+    /// saves time. Its written blocks will be removed.
     fn give_up_without_room(&mut self, floor: &SpaceFloor) -> Result<(), StorageError> {
         let Stage::Writing(encoded) = &self.stage else {
             return Ok(());
@@ -233,7 +233,7 @@ impl Snapshots {
         Ok(())
     }
 
-    /// Waits until a snapshot in work is encoded.
+    /// Waits until a snapshot in progress is encoded.
     ///
     /// # Errors
     ///
@@ -251,7 +251,7 @@ impl Snapshots {
         Ok(())
     }
 
-    /// Forgets the snapshots that nothing needs, and returns their numbers.
+    /// Forgets the snapshots that are not needed, and returns their numbers.
     fn drop_unneeded(&mut self, checkpoint_positions: &[Position]) -> Vec<u64> {
         let latest = self.kept.iter().rev().take(2);
         let mut needed: BTreeSet<u64> = latest.map(|kept| kept.header.snapshot).collect();
@@ -275,10 +275,10 @@ impl Snapshots {
 }
 
 impl Drop for Snapshots {
-    /// The encoding thread has a reader, and so keeps the database open.
+    /// Waits for the encoding thread, whose reader keeps the database open.
     fn drop(&mut self) {
         if let Stage::Encoding(encoding) = std::mem::replace(&mut self.stage, Stage::Idle) {
-            // What it found or how it ended matters to nobody any more.
+            // Its result is not needed any more.
             encoding.join().map(drop).unwrap_or_default();
         }
     }

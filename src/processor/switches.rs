@@ -1,8 +1,8 @@
-//! Going from one timeline to another: restart, restore and rollback are one operation.
+//! Switching from one timeline to another, at a restart, a restore or a rollback.
 //!
 //! A restore is applied only when everything before it is durable, as it reads checkpoints and
-//! commits from the store. A rollback needs none of these: what it takes back is in the journal,
-//! durable or not, and it starts from no snapshot that is not durable.
+//! releases from the store. A rollback need not wait: it only takes back events of the journal,
+//! durable or not, and starts from durable snapshots only.
 
 use crate::error::StorageError;
 use crate::journal::fold::fold_from_nearest;
@@ -26,7 +26,7 @@ impl Processor {
         self.state.committed_source = checkpoint.committed_source.clone();
         self.open_released();
         if checkpoint.outputs != self.state.outputs {
-            // What was released so far is settled in it now, and need not be looked for again.
+            // What was released so far is settled in it now, and need not be searched again.
             checkpoint.outputs = self.state.outputs;
             self.changes
                 .checkpoints
@@ -53,8 +53,8 @@ impl Processor {
         Ok(Reply::RolledBack { discarded_count })
     }
 
-    /// Settles the positions of a checkpoint whose id was released under another position since it
-    /// was saved or last restored. Those of outputs before were settled then.
+    /// Settles the positions of a checkpoint whose ids were released at other positions since it
+    /// was saved or last restored. Ids released before were settled then.
     fn absorb_released_since(&mut self, checkpoint: &Checkpoint) -> Result<(), StorageError> {
         let unsettled = self.state.settled.missing_of(&checkpoint.timeline);
         if unsettled.is_empty() || checkpoint.outputs == self.state.outputs {
@@ -66,7 +66,7 @@ impl Processor {
             .releases(checkpoint.outputs, &state.settled.released, state.outputs)?
             .into_positions()?
             .difference(&checkpoint.timeline);
-        // Either side finds the same pairs, so the shorter way is taken.
+        // Both sides find the same pairs, so the shorter set is walked.
         let from_released = released.len() < unsettled.len();
         let (walked, sought) = if from_released {
             (&released, &unsettled)
@@ -81,7 +81,7 @@ impl Processor {
         Ok(())
     }
 
-    /// Every pair of a position in `walked` and one in `sought` that carry the same id.
+    /// Finds every pair of positions in `walked` and `sought` that carry the same id.
     fn pairs(
         &mut self,
         walked: &PositionSet,
@@ -94,7 +94,7 @@ impl Processor {
         let index = &mut self.index;
         self.journal.walk(walked, |position, entry| {
             let fingerprint = entry.event_id.with_text(|text| index.fingerprint(text));
-            // Where there is one position, it is this one.
+            // A single position with the fingerprint is this one.
             if index.positions_with(fingerprint)? > 1 {
                 let twins = index.candidates(fingerprint)?.into_iter();
                 let twins = twins.filter(|&twin| twin != position && sought.contains(twin));
@@ -118,7 +118,7 @@ impl Processor {
         Ok(pairs)
     }
 
-    /// Makes another timeline the present one: that of a checkpoint, or of a rollback.
+    /// Makes another timeline the present one, for a restore or a rollback.
     fn switch_to(
         &mut self,
         target: PositionSet,
@@ -148,8 +148,8 @@ impl Processor {
         Ok(())
     }
 
-    /// Turns the counts of the timeline `present` into those of `target`: from the nearest
-    /// counts that are known, the present ones or a snapshot's, over the difference.
+    /// Turns the counts of the timeline `present` into those of `target`. It starts from the
+    /// nearest known counts, the present ones or a snapshot's, and folds the difference.
     pub(super) fn fold_counts(
         &mut self,
         present: &PositionSet,

@@ -1,10 +1,10 @@
-//! How many events of the state carry each word.
+//! The number of events of the state for each word.
 //!
-//! Words are interned: each gets a number when it is first seen and keeps it for the life of
-//! the process, so that a copy of all counts is a copy of an array.
+//! Words are interned: each gets a number when it is first counted and keeps it for the life of the
+//! process, so copying all counts is copying an array.
 //!
-//! The digest of counts is the sum of the words' XXH3 hashes, each times its count, modulo 2^64:
-//! it follows an event for an addition, and is the same whatever way the counts came about.
+//! The digest of counts is the sum of each word's XXH3 hash times its count, modulo 2^64. One
+//! addition updates it for an event, and it is the same however the counts were reached.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::state::look_ahead::touch;
 
-/// A word and how many events of the state carry it.
+/// A word and the number of events of the state that carry it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WordCount {
     /// The word.
@@ -22,10 +22,11 @@ pub struct WordCount {
     pub count: u64,
 }
 
-/// So many bytes of a word stand beside its count, so that most are compared in one look.
+/// Bytes of a word that are stored beside its count, so that most words are compared without
+/// another read of memory.
 const BEGIN_BYTES: usize = 22;
 
-/// The count of a word, and how the word begins.
+/// The count of a word, with its length and first bytes.
 #[derive(Debug)]
 struct Slot {
     count: u64,
@@ -45,18 +46,18 @@ impl Slot {
         }
     }
 
-    /// Whether the word has this length and begins like it.
+    /// True if the slot's length and first bytes are those of this word.
     fn begins(&self, word: &str) -> bool {
         let inline = word.len().min(BEGIN_BYTES);
         usize::from(self.length) == word.len() && self.begin[..inline] == word.as_bytes()[..inline]
     }
 }
 
-/// The number of a word that has been seen, for the life of its counts.
+/// The number of an interned word, valid as long as its counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct WordNumber(u32);
 
-/// The hash of a word: XXH3.
+/// Returns the XXH3 hash of a word.
 pub(crate) fn word_hash(word: &str) -> u64 {
     xxh3_64(word.as_bytes())
 }
@@ -71,19 +72,19 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    /// How many events carry a word whose hash is known, and [`Counts::likely_number`] of it at
-    /// some time before.
+    /// Returns the count of a word with its hash. `likely` is what [`Counts::likely_number`]
+    /// returned for the hash at some time before.
     pub(crate) fn get_hashed(&self, word: &str, hash: u64, likely: Option<WordNumber>) -> u64 {
         self.known_number(word, hash, likely)
             .map_or(0, |WordNumber(number)| self.slots[number as usize].count)
     }
 
-    /// Counts more events of a word, and returns the new count.
+    /// Adds events of a word and returns the new count.
     pub(crate) fn add(&mut self, word: &str, events: u64) -> u64 {
         self.add_hashed(word, word_hash(word), None, events)
     }
 
-    /// As [`Counts::add`], of a word of which as much is known as for [`Counts::get_hashed`].
+    /// Like [`Counts::add`], with the arguments of [`Counts::get_hashed`].
     pub(crate) fn add_hashed(
         &mut self,
         word: &str,
@@ -99,7 +100,7 @@ impl Counts {
         *count
     }
 
-    /// Takes back one event, and says whether one was counted with the word.
+    /// Takes back one event; false if no event with the word was counted.
     #[must_use]
     pub(crate) fn remove(&mut self, word: &str) -> bool {
         let hash = word_hash(word);
@@ -119,17 +120,16 @@ impl Counts {
         self.digest = 0;
     }
 
-    /// The digest of the counts.
     pub(crate) fn digest(&self) -> u64 {
         self.digest
     }
 
-    /// How many different words have been seen, those with a count of 0 included.
+    /// Returns the number of interned words, including those with a count of 0.
     pub(crate) fn interned_words(&self) -> usize {
         self.words.len()
     }
 
-    /// The counts that are not 0, in the order in which the words were first seen.
+    /// Returns the counts that are not 0, in the order in which their words were interned.
     pub(crate) fn present(&self) -> Vec<WordCount> {
         let pairs = self.words.iter().zip(&self.slots);
         pairs
@@ -141,15 +141,15 @@ impl Counts {
             .collect()
     }
 
-    /// The counts that are not 0, in byte order of the words.
+    /// Returns the counts that are not 0, in byte order of their words.
     pub(crate) fn sorted(&self) -> Vec<WordCount> {
         let mut counts = self.present();
         sort_by_word(&mut counts);
         counts
     }
 
-    /// As [`Counts::sorted`], of counts that are not needed any more: takes no more memory than
-    /// they do.
+    /// Like [`Counts::sorted`], but consumes the counts, so that it takes no more memory than they
+    /// do.
     pub(crate) fn into_sorted(self) -> Vec<WordCount> {
         let Self {
             numbers,
@@ -168,20 +168,20 @@ impl Counts {
         sorted
     }
 
-    /// The number of a word with this hash, if one has been seen: that of another only where a few
-    /// bits of the hashes are equal.
+    /// Returns the number of the word with this hash, if it is interned; rarely that of another
+    /// word, as only a few bits of the hashes are compared.
     pub(crate) fn likely_number(&self, hash: u64) -> Option<WordNumber> {
         self.numbers
             .find(hash, |_| true)
             .map(|&number| WordNumber(number))
     }
 
-    /// Has the counts of a few words brought into the CPU's cache.
+    /// Reads the counts of a few words into the CPU's cache.
     pub(crate) fn touch(&self, numbers: impl Iterator<Item = WordNumber>) {
         touch(numbers.map(|WordNumber(number)| &self.slots[number as usize].count));
     }
 
-    /// The number of a word, if it has been seen, tried first with the likely one.
+    /// Returns the number of a word, if it is interned. Tries the likely one first.
     fn known_number(
         &self,
         word: &str,
@@ -192,7 +192,7 @@ impl Counts {
         known.or_else(|| self.number(word, hash))
     }
 
-    /// The number of a word, if it has been seen.
+    /// Returns the number of a word, if it is interned.
     fn number(&self, word: &str, hash: u64) -> Option<WordNumber> {
         self.numbers
             .find(hash, |&number| self.is_word(number, word))
@@ -217,7 +217,7 @@ impl Counts {
     }
 }
 
-/// Puts counts in byte order of their words, the order of every reply and of every stored block.
+/// Sorts counts by the bytes of their words, the order in all replies and stored blocks.
 pub(crate) fn sort_by_word(counts: &mut [WordCount]) {
     counts.sort_unstable_by(|a, b| a.word.as_bytes().cmp(b.word.as_bytes()));
 }

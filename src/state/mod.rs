@@ -1,4 +1,4 @@
-//! The present state, in memory and pure: no disk, no wire, no clock.
+//! The present state in memory, without disk, protocol or clock.
 
 pub(crate) mod counts;
 pub(crate) mod limits;
@@ -12,27 +12,27 @@ use counts::Counts;
 use settled::Settled;
 use timeline::Timeline;
 
-/// What the processor knows of the state. What is in the timeline and not settled is pending.
+/// The state as the processor knows it. A position of the timeline that is not settled is pending.
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) timeline: Timeline,
     pub(crate) settled: Settled,
     pub(crate) counts: Counts,
-    /// How many positions are pending.
+    /// The number of pending positions.
     pub(crate) pending: u64,
     /// The number of the last commit; 0 if there is none.
     pub(crate) last_commit: u64,
-    /// When it was made, in milliseconds since 1970; 0 if there is none.
+    /// The time of the last commit, in milliseconds since 1970; 0 if there is none.
     pub(crate) last_committed_at_ms: u64,
-    /// Whether outputs are released as their events are accepted. While none is pending, the
-    /// released positions have an open end then.
+    /// True if outputs are released as their events are accepted. The released positions then have
+    /// an open end, unless an output is pending.
     pub(crate) autocommit: bool,
-    /// How many outputs have been released.
+    /// The number of released outputs.
     pub(crate) outputs: u64,
-    /// How many restores and rollbacks there have been.
+    /// The number of switches.
     pub(crate) switches: u64,
     /// The source position of the state.
     pub(crate) source: Option<Vec<u8>>,
-    /// The source position that the last commit of this timeline held.
+    /// The source position at the last commit of this timeline.
     pub(crate) committed_source: Option<Vec<u8>>,
 }

@@ -11,13 +11,11 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Position(pub(crate) u64);
 
 impl Position {
-    /// The first position of every journal.
     pub(crate) const FIRST: Self = Self(1);
 
-    /// No position: the last one of a journal without events.
+    /// No position; the head of an empty journal.
     pub(crate) const NONE: Self = Self(0);
 
-    /// The position after this one.
     #[must_use]
     pub(crate) const fn next(self) -> Self {
         Self(self.0 + 1)

@@ -1,25 +1,24 @@
-//! Sets of journal positions, held by pieces so that copies are cheap and changes are small.
+//! Sets of journal positions, in pieces that are cheap to copy and to compare.
 //!
-//! A set is nearly always a few ranges, but replaying events in another order can break it into
-//! as many pieces as it has members. So it is cut into pieces of [`PIECE_POSITIONS`] positions:
-//! empty, full, or a shared bitmap. A copy shares its bitmaps with the original, and two sets
-//! are compared piece by piece, so that saving a checkpoint or writing what has changed costs
-//! the number of pieces and not the number of positions. (The idea is that of Roaring bitmaps,
-//! Lemire et al., 2016, with one container kind in memory.)
+//! A set is nearly always a few ranges. But events that come again in another order after a switch
+//! can split it into as many ranges as it has positions. So it is cut into pieces of
+//! [`PIECE_POSITIONS`] positions, each empty, full or a shared bitmap. A copy shares the bitmaps,
+//! and two sets are compared piece by piece. So saving a checkpoint, or writing what has changed,
+//! takes time by the number of pieces, not of positions. (Roaring bitmaps, Lemire et al., 2016, are
+//! the model; here there is one kind of container.)
 
 use std::sync::Arc;
 
 use crate::state::position::Position;
 
-/// How many positions a piece covers.
+/// Positions of a piece.
 pub(crate) const PIECE_POSITIONS: u64 = 1 << 15;
-/// How many words a piece's bitmap has.
+/// Words of a piece's bitmap.
 pub(crate) const PIECE_WORDS: usize = (PIECE_POSITIONS / 64) as usize;
 
-/// The bitmap of a piece: bit `p % 64` of word `p / 64` for the piece's own position `p`.
+/// The bitmap of a piece: position `p` of the piece is bit `p % 64` of word `p / 64`.
 pub(crate) type Bits = [u64; PIECE_WORDS];
 
-/// One piece of a set.
 #[derive(Debug, Clone, Default)]
 pub(crate) enum Piece {
     /// No position of the piece is in the set.
@@ -27,12 +26,11 @@ pub(crate) enum Piece {
     Empty,
     /// Every position of the piece is in the set.
     Full,
-    /// Some, but not all positions are in the set.
+    /// Some positions of the piece are in the set, but not all.
     Mixed(Arc<Bits>),
 }
 
 impl Piece {
-    /// The piece that has these bits.
     pub(crate) fn from_bits(bits: Bits) -> Self {
         if bits.iter().all(|&word| word == 0) {
             Self::Empty
@@ -43,7 +41,7 @@ impl Piece {
         }
     }
 
-    /// Word `index` of the piece's bitmap.
+    /// Returns word `index` of the piece's bitmap.
     fn word(&self, index: usize) -> u64 {
         match self {
             Self::Empty => 0,
@@ -60,8 +58,8 @@ impl Piece {
         }
     }
 
-    /// Applies `op`, bit by bit, without looking at the bits where one side is plain or both are
-    /// one bitmap, as they are wherever two sets come from one.
+    /// Applies `op` bit by bit. It reads no bits if a side is empty or full, or if both share a
+    /// bitmap, as sets do that were copied from one.
     fn combine(&self, other: &Self, op: impl Fn(u64, u64) -> u64) -> Self {
         let of_bits = match (self, other) {
             (Self::Mixed(a), Self::Mixed(b)) if !Arc::ptr_eq(a, b) => None,
@@ -93,8 +91,7 @@ impl Piece {
         }
     }
 
-    /// Sets the bits from `first` to `last`, both within the piece, and returns how many of them
-    /// were not set.
+    /// Sets the bits from `first` to `last` and returns how many of them were not set.
     pub(crate) fn fill(&mut self, first: u64, last: u64) -> u64 {
         if first == 0 && last == PIECE_POSITIONS - 1 {
             let before = self.len();
@@ -125,31 +122,30 @@ impl Piece {
     }
 }
 
-/// A run of consecutive positions, both ends included.
+/// A range of consecutive positions, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PositionRange {
-    /// The first position of the run.
     pub(crate) first: Position,
-    /// The last position of the run, not before the first.
+    /// The last position, not before the first.
     pub(crate) last: Position,
 }
 
 /// A set of positions.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PositionSet {
-    /// Piece `i` covers the positions from `i * PIECE_POSITIONS`; what is beyond is empty.
+    /// Piece `i` begins at position `i * PIECE_POSITIONS`. Pieces beyond the last one are empty.
     pieces: Vec<Piece>,
     len: u64,
 }
 
 impl PositionRange {
-    /// Number of its positions.
     pub(crate) fn len(self) -> u64 {
         self.last.0 - self.first.0 + 1
     }
 }
 
-/// The ranges of `take` positions after the first `skip` of growing ranges, in growing order.
+/// Returns ranges of the `take` positions that follow the first `skip` positions of `ranges`, which
+/// must be in growing order.
 pub(crate) fn slice(
     mut ranges: impl Iterator<Item = PositionRange>,
     mut skip: u64,
@@ -177,7 +173,6 @@ pub(crate) fn slice(
 }
 
 impl PositionSet {
-    /// The set of these ranges.
     #[cfg(test)]
     pub(crate) fn from_ranges(ranges: impl IntoIterator<Item = PositionRange>) -> Self {
         let mut set = Self::default();
@@ -187,7 +182,7 @@ impl PositionSet {
         set
     }
 
-    /// The set of these pieces, each with its number, in growing order of the numbers.
+    /// Returns the set of these numbered pieces, which must be in growing order of their numbers.
     pub(crate) fn from_pieces(pieces: impl IntoIterator<Item = (u64, Piece)>) -> Self {
         let mut set = Self::default();
         for (number, piece) in pieces {
@@ -198,12 +193,11 @@ impl PositionSet {
         set
     }
 
-    /// How many positions are in the set.
     pub(crate) fn len(&self) -> u64 {
         self.len
     }
 
-    /// The last position of the set; `None` if it is empty.
+    /// Returns the last position, or `None` if the set is empty.
     pub(crate) fn last(&self) -> Option<Position> {
         let used = self
             .pieces
@@ -216,12 +210,10 @@ impl PositionSet {
         within.find(|&position| self.contains(position))
     }
 
-    /// Whether the set has no position.
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Whether the set has this position.
     pub(crate) fn contains(&self, position: Position) -> bool {
         let within = position.0 % PIECE_POSITIONS;
         self.pieces
@@ -229,7 +221,6 @@ impl PositionSet {
             .is_some_and(|piece| piece.word((within / 64) as usize) >> (within % 64) & 1 == 1)
     }
 
-    /// Adds one position.
     pub(crate) fn insert(&mut self, position: Position) {
         self.insert_range(PositionRange {
             first: position,
@@ -237,7 +228,6 @@ impl PositionSet {
         });
     }
 
-    /// Adds every position of a range.
     pub(crate) fn insert_range(&mut self, range: PositionRange) {
         let (first, last) = (range.first.0, range.last.0);
         let last_piece = last / PIECE_POSITIONS;
@@ -253,17 +243,14 @@ impl PositionSet {
         }
     }
 
-    /// The positions that are in this set or in the other.
     pub(crate) fn union(&self, other: &Self) -> Self {
         self.combine(other, |a, b| a | b)
     }
 
-    /// The positions of this set that are not in the other.
     pub(crate) fn difference(&self, other: &Self) -> Self {
         self.combine(other, |a, b| a & !b)
     }
 
-    /// The positions that are in both sets.
     pub(crate) fn intersection(&self, other: &Self) -> Self {
         self.combine(other, |a, b| a & b)
     }
@@ -284,13 +271,13 @@ impl PositionSet {
         Self { pieces, len }
     }
 
-    /// Every position of the set, in growing order.
+    /// Returns all positions in growing order.
     pub(crate) fn positions(&self) -> impl Iterator<Item = Position> + '_ {
         let ranges = self.ranges();
         ranges.flat_map(|range| (range.first.0..=range.last.0).map(Position))
     }
 
-    /// The maximal ranges of the set, in growing order.
+    /// Returns the maximal ranges in growing order.
     pub(crate) fn ranges(&self) -> impl Iterator<Item = PositionRange> + '_ {
         let mut from = 0;
         std::iter::from_fn(move || {
@@ -306,7 +293,8 @@ impl PositionSet {
         })
     }
 
-    /// The first position from `from` on whose membership is `wanted`, up to the last piece.
+    /// Returns the first position from `from` on whose membership is `wanted`, in the pieces there
+    /// are.
     fn find(&self, from: u64, wanted: bool) -> Option<u64> {
         let mut position = from;
         while let Some(piece) = self.pieces.get((position / PIECE_POSITIONS) as usize) {
@@ -328,14 +316,13 @@ impl PositionSet {
         None
     }
 
-    /// Takes every position of a range out of the set.
     pub(crate) fn remove_range(&mut self, range: PositionRange) {
         let mut removed = Self::default();
         removed.insert_range(range);
         *self = self.difference(&removed);
     }
 
-    /// Bytes that the set takes when it is stored, at most and about.
+    /// Returns about the most bytes that the set takes when stored.
     pub(crate) fn stored_bytes(&self) -> usize {
         let mixed = self
             .pieces
@@ -344,7 +331,7 @@ impl PositionSet {
         self.pieces.len() + mixed.count() * size_of::<Bits>()
     }
 
-    /// Every piece that is not empty, with its number, in growing order.
+    /// Returns every piece that is not empty, with its number, in growing order.
     #[cfg(test)]
     pub(crate) fn pieces(&self) -> impl Iterator<Item = (u64, &Piece)> {
         let numbered = self.pieces.iter().enumerate();
@@ -353,7 +340,7 @@ impl PositionSet {
             .map(|(number, piece)| (number as u64, piece))
     }
 
-    /// The pieces of this set that differ from those of `before`, with their numbers.
+    /// Returns the pieces that differ from those of `before`, with their numbers.
     pub(crate) fn pieces_changed_since<'a>(
         &'a self,
         before: &'a Self,
@@ -382,7 +369,7 @@ mod tests {
         }
     }
 
-    /// Ranges around the ends of pieces and words, where a bitmap goes wrong.
+    /// Ranges near the borders of pieces and words, where errors in a bitmap are likely.
     fn ranges() -> impl Strategy<Value = Vec<PositionRange>> {
         let start = prop_oneof![0..200_u64, 32_600..32_900_u64, 65_400..65_700_u64];
         let length = prop_oneof![0..3_u64, 60..70_u64, 32_700..32_800_u64];
@@ -418,7 +405,7 @@ mod tests {
                 prop_assert_eq!(combined.len(), expected.len() as u64);
                 prop_assert_eq!(members(&combined), expected);
             }
-            // Sets that come from one share what has not changed since.
+            // A copy shares with its original the bitmaps that have not changed.
             let mut grown = set_a.clone();
             b.into_iter().for_each(|range| grown.insert_range(range));
             for (combined, expected) in [

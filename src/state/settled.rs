@@ -1,11 +1,11 @@
-//! Settled positions: those whose output can never be released any more.
+//! Settled positions, whose output can never be released again.
 
 use crate::state::position::Position;
 use crate::state::position_set::{PositionRange, PositionSet};
 
-/// The released positions: a closed part, which a commit adds to, and with autocommit an open end,
-/// which holds every position accepted since. The open end follows the journal's head, so accepting
-/// an event changes nothing here.
+/// The released positions. A commit adds to the closed part. With autocommit there is an open end,
+/// which has every position accepted since it began. It grows with the head, so accepting an event
+/// changes nothing here.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Released {
     closed: PositionSet,
@@ -13,17 +13,18 @@ pub(crate) struct Released {
 }
 
 impl Released {
-    /// A closed part, and everything from `open_from` on if that is given.
+    /// Returns released positions with this closed part, and with an open end from `open_from` if
+    /// given.
     pub(crate) fn new(closed: PositionSet, open_from: Option<Position>) -> Self {
         Self { closed, open_from }
     }
 
-    /// True if a position is released, which must not be beyond the journal's head.
+    /// True if a position up to the head is released.
     pub(crate) fn contains(&self, position: Position) -> bool {
         self.open_from.is_some_and(|from| position >= from) || self.closed.contains(position)
     }
 
-    /// All released positions, given the journal's last one.
+    /// Returns all released positions up to the head.
     pub(crate) fn up_to(&self, head: Position) -> PositionSet {
         let mut released = self.closed.clone();
         if let Some(open) = self.open_end(head) {
@@ -32,33 +33,31 @@ impl Released {
         released
     }
 
-    /// The positions of the open end, given the journal's last one; `None` if it has none.
+    /// Returns the positions of the open end up to the head, or `None` if there are none.
     pub(crate) fn open_end(&self, head: Position) -> Option<PositionRange> {
         let first = self.open_from.filter(|&from| from <= head)?;
         Some(PositionRange { first, last: head })
     }
 
-    /// The closed part.
     pub(crate) fn closed(&self) -> &PositionSet {
         &self.closed
     }
 
-    /// The first position of the open end, if there is one.
+    /// Returns the first position of the open end, if there is one.
     pub(crate) fn open_from(&self) -> Option<Position> {
         self.open_from
     }
 
-    /// Adds positions to the closed part.
     pub(crate) fn add(&mut self, positions: &PositionSet) {
         self.closed = self.closed.union(positions);
     }
 
-    /// Has every position from here on released as it is accepted.
+    /// Begins the open end: every position from `from` on is released as it is accepted.
     pub(crate) fn open(&mut self, from: Position) {
         self.open_from = Some(from);
     }
 
-    /// Ends the open end at the journal's head, and returns what it held.
+    /// Closes the open end at the head and returns its positions.
     pub(crate) fn close(&mut self, head: Position) -> Option<PositionRange> {
         let held = self.open_end(head);
         self.open_from = None;
@@ -69,22 +68,22 @@ impl Released {
     }
 }
 
-/// The settled positions, by how they were settled. They stay so.
+/// The settled positions, by how they were settled. A settled position stays settled.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Settled {
     /// Positions whose output was released.
     pub(crate) released: Released,
-    /// Positions whose id was released under another position, which absorbed their output.
+    /// Positions whose id was released at another position, so that their output never will be.
     pub(crate) absorbed: PositionSet,
 }
 
 impl Settled {
-    /// True if a position is settled, which must not be beyond the journal's head.
+    /// True if a position up to the head is settled.
     pub(crate) fn contains(&self, position: Position) -> bool {
         self.released.contains(position) || self.absorbed.contains(position)
     }
 
-    /// The positions of a set that are not settled: in the timeline, those that are pending.
+    /// Returns the positions of a set that are not settled. Those of the timeline are pending.
     pub(crate) fn missing_of(&self, positions: &PositionSet) -> PositionSet {
         let last = positions.last().unwrap_or(Position::NONE);
         let mut missing = positions

@@ -1,8 +1,7 @@
-//! The timeline: which positions of the journal make up the present state.
+//! The timeline: the set of positions whose events count in the present state.
 //!
-//! It has a closed part, a position set that changes only when the state moves (restore,
-//! rollback), and an open end that holds every position accepted since. The open end follows
-//! the journal's head, so accepting an event changes nothing here.
+//! Its closed part is a position set that only a switch changes. Its open end has every position
+//! accepted since. It grows with the head, so accepting an event changes nothing here.
 
 use crate::state::position::Position;
 use crate::state::position_set::{PositionRange, PositionSet};
@@ -15,17 +14,17 @@ pub(crate) struct Timeline {
 }
 
 impl Timeline {
-    /// A timeline of a closed part and of everything from `open_from` on.
+    /// Returns the timeline of a closed part and every position from `open_from` on.
     pub(crate) fn new(closed: PositionSet, open_from: Position) -> Self {
         Self { closed, open_from }
     }
 
-    /// Whether the state has this position, which must not be beyond the journal's head.
+    /// True if a position up to the head is in the timeline.
     pub(crate) fn contains(&self, position: Position) -> bool {
         position >= self.open_from || self.closed.contains(position)
     }
 
-    /// The whole timeline as a set, given the journal's last position.
+    /// Returns the whole timeline up to the head.
     pub(crate) fn up_to(&self, head: Position) -> PositionSet {
         let mut set = self.closed.clone();
         if self.open_from <= head {
@@ -37,12 +36,11 @@ impl Timeline {
         set
     }
 
-    /// The closed part.
     pub(crate) fn closed(&self) -> &PositionSet {
         &self.closed
     }
 
-    /// The first position of the open end.
+    /// Returns the first position of the open end.
     pub(crate) fn open_from(&self) -> Position {
         self.open_from
     }

@@ -1,5 +1,5 @@
-//! A database in the making: built in a folder of its own in a locked directory, looked at, and
-//! then named by the sentinel. Nothing is left of one that is given up.
+//! Builds a database in a new folder of a locked directory. Once the database has been checked, the
+//! sentinel names it. Giving up removes every trace.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,17 +18,17 @@ use crate::store::writer::Store;
 /// The place of a database that is being built.
 #[derive(Debug)]
 pub(crate) struct BuildSite {
-    /// The directory, with the generation that is built.
+    /// The directory, with the generation that is being built.
     directory: RestingDirectory,
     leftover: Leftover,
 }
 
 impl BuildSite {
-    /// In a directory without a state, which is created if it does not exist.
+    /// Prepares a directory without a state, which is created if it does not exist.
     ///
     /// # Errors
     ///
-    /// [`OpenError`], by what stands in the way.
+    /// [`OpenError`], whose variant says why.
     pub(crate) fn in_empty(path: &Path, timeout: &StorageTimeout) -> Result<Self, OpenError> {
         let watchdog = Watchdog::start(timeout)?;
         let _watched = watchdog.watch("locking the directory");
@@ -58,11 +58,11 @@ impl BuildSite {
         })
     }
 
-    /// In a directory that has a state, beside the present database.
+    /// Prepares a directory that has a state, beside its present database.
     ///
     /// # Errors
     ///
-    /// [`OpenError`] if its folder cannot be made.
+    /// [`OpenError`] if the folder cannot be made.
     pub(super) fn after(present: &RestingDirectory) -> Result<Self, OpenError> {
         let _naming = naming();
         let directory = present.make_next_generation()?;
@@ -77,18 +77,18 @@ impl BuildSite {
     ///
     /// # Errors
     ///
-    /// [`OpenError`], by what stands in the way.
+    /// [`OpenError`], whose variant says why.
     pub(crate) fn open(&self, options: &Options) -> Result<Store, OpenError> {
         let directory = Directory::to_build(&self.directory);
         let watchdog = Watchdog::start(&options.storage_timeout)?;
         Store::open(directory, options, &watchdog)
     }
 
-    /// Opens a copy of the database, once it is closed.
+    /// Opens a copy of the database after it has been closed.
     ///
     /// # Errors
     ///
-    /// [`OpenError`], by what stands in the way.
+    /// [`OpenError`], whose variant says why.
     pub(crate) fn copy(
         &self,
         cache_bytes: u64,
@@ -97,7 +97,7 @@ impl BuildSite {
         RestingCopy::of_locked(&self.directory, cache_bytes, timeout)
     }
 
-    /// Bytes that its files have.
+    /// Returns the size of the database's files in bytes.
     ///
     /// # Errors
     ///
@@ -106,18 +106,18 @@ impl BuildSite {
         self.directory.bytes()
     }
 
-    /// Makes the database that was built the present one of the directory.
+    /// Makes the new database the present one of the directory.
     ///
     /// # Errors
     ///
-    /// [`OpenError`] if the sentinel cannot be written; nothing is left of the database then.
+    /// [`OpenError`] if the sentinel cannot be written; the new database is removed then.
     pub(crate) fn finish(self) -> Result<(), OpenError> {
         let Self {
             directory,
             leftover,
         } = self;
         let _naming = naming();
-        // A signal, or an error after the sentinel was replaced, must not remove what it names.
+        // From here on neither a signal nor an error may remove what the sentinel names.
         let remove = leftover.take();
         let finished = directory.make_present();
         if finished.is_err() && directory.is_not_named() {
@@ -128,20 +128,20 @@ impl BuildSite {
 }
 
 fn remove_generation(directory: &RestingDirectory) {
-    // What stays is removed by the next command that writes.
+    // The next command that writes removes what stays.
     let removed = directory.generation().remove(directory.path());
     removed.unwrap_or_default();
 }
 
-/// Removes directories that were made here, the innermost first. One that is not empty is in use by
-/// something else, and stays.
+/// Removes directories that were made here, the innermost first. One that is not empty is in use
+/// and stays.
 fn remove_empty(created: &[PathBuf]) {
     for directory in created {
         fs::remove_dir(directory).unwrap_or_default();
     }
 }
 
-/// The directories of a path that do not exist, the innermost first.
+/// Returns the directories of a path that do not exist, the innermost first.
 fn missing_directories(path: &Path) -> Vec<PathBuf> {
     let missing = path.ancestors().take_while(|path| !path.exists());
     let named = missing.filter(|path| *path != Path::new(""));

@@ -1,9 +1,9 @@
-//! Looking at a resting directory without changing a byte of it.
+//! Reads a resting directory without changing a byte of it.
 //!
-//! sled has no read-only open: it zeroes the tail of its log and writes a snapshot. So it is
-//! given a copy of the files. The copy lies beside the directory, where a file system that can
-//! share blocks between files makes it at once; in the system's temporary directory where nothing
-//! can be written there. It has no names any more as soon as sled has opened it.
+//! sled has no read-only open: it zeroes the tail of its log and writes a snapshot file. So it gets
+//! a copy of the files. The copy lies beside the directory, where some file systems share blocks
+//! and copy at once, or in the system's temporary directory if nothing can be written there. The
+//! copy's names are removed as soon as sled has opened it.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -30,14 +30,14 @@ use crate::store::reader::{Durable, Reader};
 use crate::store::storage_timeout::StorageTimeout;
 use crate::store::watchdog::{Watchdog, time_to_read};
 
-/// How often a directory without a lock file is copied again because a writer has come meanwhile.
+/// Attempts to copy a directory without a lock file, since a writer may start during a copy.
 const TRIES: usize = 3;
 
 /// A copy of a resting state directory's database, open for reading.
 pub(crate) struct RestingCopy {
     reader: Reader,
     format: FormatRecord,
-    /// The directory itself, and what was there beside the database.
+    /// The directory that was copied. `slots` and `blobs` are from it.
     original: PathBuf,
     slots: [Option<Mark>; 2],
     blobs: Vec<OsString>,
@@ -45,11 +45,11 @@ pub(crate) struct RestingCopy {
 }
 
 impl RestingCopy {
-    /// Copies the database of a directory that no process writes to, and opens the copy.
+    /// Copies the database of a directory that no process writes to and opens the copy.
     ///
     /// # Errors
     ///
-    /// [`OpenError`], by what stands in the way.
+    /// [`OpenError`], whose variant says why.
     pub(crate) fn open(
         path: &Path,
         cache_bytes: u64,
@@ -70,11 +70,11 @@ impl RestingCopy {
         }
     }
 
-    /// As [`RestingCopy::open`], of a directory that is locked.
+    /// Like [`RestingCopy::open`], for a directory that is already locked.
     ///
     /// # Errors
     ///
-    /// [`OpenError`], by what stands in the way.
+    /// [`OpenError`], whose variant says why.
     pub(super) fn of_locked(
         directory: &RestingDirectory,
         cache_bytes: u64,
@@ -97,7 +97,7 @@ impl RestingCopy {
         let copy = copy_database(directory, watchdog)?;
         let database = Database::open_copy(copy.path(), cache_bytes, watchdog)?;
         let log = SledLog::open(copy.path(), watchdog)?;
-        // What is read from now on is open.
+        // The names can go: all files that are read from now on are open.
         copy.remove();
         let trees = Trees::new(database);
         let Some(format) = decode::format(&trees)? else {
@@ -117,20 +117,20 @@ impl RestingCopy {
         })
     }
 
-    /// The record of the head. From here on positions up to it count as durable.
+    /// Returns the record of the head. All positions up to it count as durable from now on.
     ///
     /// # Errors
     ///
-    /// [`StorageError`] if it cannot be read, or is not that of the journal's end.
+    /// [`StorageError`] if it cannot be read or does not fit the end of the journal.
     pub(crate) fn head(&self) -> Result<HeadRecord, StorageError> {
         self.reader.head()
     }
 
-    /// What the state consists of, if it is whole and has lost nothing.
+    /// Returns the stored state, if it is whole and has lost nothing.
     ///
     /// # Errors
     ///
-    /// [`OpenError`], by what is damaged or gone.
+    /// [`OpenError`], whose variant says what is damaged or lost.
     pub(crate) fn stored(&self) -> Result<Stored, OpenError> {
         let record = self.head()?;
         if let Some(loss) = self.loss(&record)? {
@@ -146,26 +146,26 @@ impl RestingCopy {
         })
     }
 
-    /// What the database has lost, if its end is before the last answer.
+    /// Returns what the database has lost, if it ends before the last reply.
     ///
     /// # Errors
     ///
-    /// [`OpenError::WatermarkUnusable`] if that cannot be told.
+    /// [`OpenError::WatermarkUnusable`] if the watermark cannot be used.
     pub(crate) fn loss(&self, record: &HeadRecord) -> Result<Option<Loss>, OpenError> {
         find_loss(&self.original, self.slots, self.format.seed, record)
     }
 
-    /// Whether a slot of the watermark cannot be read. The next start mends it.
+    /// True if a slot of the watermark cannot be read. The next start repairs it.
     pub(crate) fn has_damaged_slot(&self) -> bool {
         self.slots.contains(&None)
     }
 
-    /// The files in sled's folder for what is too large for its log. None of ours is.
+    /// The files in sled's folder for values too large for its log. This program makes none.
     pub(crate) fn blobs(&self) -> &[OsString] {
         &self.blobs
     }
 
-    /// The pages with a message that sled cannot read. What is answered may need none of them.
+    /// Returns the pages that hold a message sled cannot read. The state may need none of them.
     ///
     /// # Errors
     ///
@@ -174,25 +174,23 @@ impl RestingCopy {
         self.log.damaged_pages()
     }
 
-    /// How event ids become fingerprints.
     pub(crate) fn fingerprints(&self) -> Fingerprints {
         self.format.fingerprints()
     }
 
-    /// The reader of the copy.
     pub(crate) fn reader(&self) -> &Reader {
         &self.reader
     }
 }
 
-/// Removes the copies that killed processes have left where a copy of this directory would lie.
+/// Removes the copies of this directory that killed processes have left.
 pub(super) fn remove_dead_copies(directory: &Path) {
     for place in beside(directory).into_iter().chain([std::env::temp_dir()]) {
         remove_dead(&place);
     }
 }
 
-/// The directory in which a directory lies, if a copy may be made there.
+/// Returns the parent of a directory, if a copy may be made there.
 fn beside(directory: &Path) -> Option<PathBuf> {
     let real = fs::canonicalize(directory).ok()?;
     let is_within_another = state_directory_around(&real).is_some();
@@ -200,8 +198,7 @@ fn beside(directory: &Path) -> Option<PathBuf> {
     parent.map(Path::to_owned)
 }
 
-/// Copies the database beside the directory, or to the system's temporary directory if that cannot
-/// be.
+/// Copies the database beside the directory, or to the system's temporary directory if that fails.
 fn copy_database(directory: &RestingDirectory, watchdog: &Watchdog) -> Result<Scratch, OpenError> {
     remove_dead_copies(directory.path());
     let files = directory.database_files()?;
@@ -209,7 +206,8 @@ fn copy_database(directory: &RestingDirectory, watchdog: &Watchdog) -> Result<Sc
     for path in &files {
         let _watched = watchdog.watch("opening the database");
         let source = File::open(path).map_err(unusable(path, "opening it"))?;
-        // What a killed process wrote last may be in memory only. What is shown must be durable.
+        // A killed process may have left its last write in memory only, and a copy must show only
+        // what is durable.
         source.sync_data().map_err(unusable(path, "syncing it"))?;
         sources.push(source);
     }
@@ -250,7 +248,7 @@ fn copy_files(
     Ok(copy)
 }
 
-/// Copies a file, which may be read-only, to one that is not.
+/// Copies a file, which may be read-only, to a new file that is writable.
 fn copy_file(mut source: &File, path: &Path) -> io::Result<()> {
     let mut options = File::options();
     options.write(true).create_new(true).mode(0o600);

@@ -1,4 +1,4 @@
-//! Single records, sets and blocks, from the trees that hold them: decoded and checked.
+//! Reads single records, sets and blocks from their trees, decodes them and checks them.
 
 use std::path::Path;
 
@@ -23,11 +23,11 @@ use crate::store::database::view::KeyValue;
 use crate::store::group::Group;
 use crate::store::release::{Release, ReleasedPositions};
 
-/// Sets under these numbers are the live ones, written piece by piece as they change.
+/// The numbers of the live sets, which are written piece by piece as they change.
 pub(super) const CLOSED_SET: u64 = 1;
 pub(super) const RELEASED_SET: u64 = 2;
 pub(super) const ABSORBED_SET: u64 = 3;
-/// Sets that never change get numbers from here on.
+/// The first number of a set that never changes. The numbers below are kept for live sets.
 pub(super) const FIRST_FREE_SET: u64 = 16;
 
 /// The sets that change with the state.
@@ -39,7 +39,7 @@ pub(crate) struct LiveSets {
 }
 
 impl LiveSets {
-    /// Takes in what a group has changed.
+    /// Applies the changes of a group.
     pub(super) fn take(&mut self, group: &Group) {
         if let Some(closed) = &group.closed {
             self.closed = closed.clone();
@@ -61,7 +61,7 @@ pub(crate) struct Stored {
     pub(crate) sets: LiveSets,
 }
 
-/// The key of a block of counts; block 0 is the header.
+/// Returns the key of a block of counts; block 0 is the header.
 pub(super) fn counts_key(snapshot: u64, number: u32) -> [u8; 12] {
     let mut key = [0; 12];
     key[..8].copy_from_slice(&snapshot.to_be_bytes());
@@ -69,12 +69,12 @@ pub(super) fn counts_key(snapshot: u64, number: u32) -> [u8; 12] {
     key
 }
 
-/// The key of the header of a run; those of its blocks begin with it.
+/// Returns the key of a run's header. The keys of the run's blocks begin with it.
 pub(super) fn run_key(run: RunNumber) -> [u8; 4] {
     run.0.to_be_bytes()
 }
 
-/// The header of a run of the index; `None` if it was never finished.
+/// Returns the header of a run of the index, or `None` if the run was never finished.
 pub(super) fn run_header(trees: &Trees, run: RunNumber) -> Result<Option<RunHeader>, StorageError> {
     let what = format!("the header of run {} of the index", run.0);
     let record: Option<RunRecord> = get(&trees[TreeName::Index], run_key(run), &what)?;
@@ -112,18 +112,18 @@ fn get<T: serde::de::DeserializeOwned>(
     bytes.map(|bytes| record::decode(&bytes, what)).transpose()
 }
 
-/// What was fixed when the database was created; `None` if it is new.
+/// Returns the format record, which never changes, or `None` if the database is new.
 pub(super) fn format(trees: &Trees) -> Result<Option<FormatRecord>, StorageError> {
     let what = "the record of the format";
     let Some(bytes) = trees[TreeName::Meta].get("format")? else {
         return Ok(None);
     };
-    // A copy of the format before is made one of the present format when this is known.
+    // The caller upgrades a copy of a database of format 4 after this.
     let old = record::decode_of(FORMAT_4 as u8, &bytes, what);
     old.or_else(|_| record::decode(&bytes, what)).map(Some)
 }
 
-/// Whether this program knows the format of a database.
+/// Checks that this program knows the format of a database.
 ///
 /// # Errors
 ///
@@ -143,10 +143,10 @@ pub(super) fn check_format(format: &FormatRecord, path: &Path) -> Result<(), Ope
 /// The head of a stored state.
 #[derive(Debug)]
 pub(crate) struct StoredHead {
-    /// The record of the last transaction, brought forward to the journal's end: a group that is
-    /// one block writes nothing but the block.
+    /// The record of the last transaction, brought forward to the end of the journal, as a group
+    /// that is one block writes only that block.
     pub(crate) record: HeadRecord,
-    /// The group of the last transaction.
+    /// The number of the last group that was a transaction.
     pub(super) base: u64,
 }
 
@@ -161,7 +161,7 @@ pub(super) fn head(trees: &Trees) -> Result<StoredHead, StorageError> {
     let journal = last.as_ref().map_or(0, Block::checksum);
     match last.filter(|last| last.stamp.groups.group > base) {
         Some(last) => {
-            // Otherwise a transaction before the block is gone, though the block is there.
+            // If these differ, a transaction before the block is lost, though the block is there.
             fits("the last transaction's group", last.stamp.groups.base, base)?;
             if record.scalars.released_from.is_some() {
                 record.scalars.outputs += last.last().0 - record.scalars.position.0;
@@ -183,7 +183,7 @@ pub(super) fn head(trees: &Trees) -> Result<StoredHead, StorageError> {
     Ok(StoredHead { record, base })
 }
 
-/// Compares what one part of the store says with what another one does.
+/// Compares the values that two parts of the store have for the same thing.
 pub(super) fn fits(what: &str, expected: u64, found: u64) -> Result<(), StorageError> {
     if expected == found {
         return Ok(());
@@ -196,7 +196,7 @@ pub(super) fn fits(what: &str, expected: u64, found: u64) -> Result<(), StorageE
 ///
 /// # Errors
 ///
-/// [`StorageError::Damaged`] if it holds anything else than what was written to it.
+/// [`StorageError::Damaged`] if the tree holds anything but what was written to it.
 pub(super) fn check_digest(tree: &Tree, stored: &TreeDigest) -> Result<(), StorageError> {
     let mut found = TreeDigest::default();
     for entry in tree.iter() {
@@ -214,8 +214,8 @@ pub(super) fn check_digest(tree: &Tree, stored: &TreeDigest) -> Result<(), Stora
     ))
 }
 
-/// Checks that what transactions wrote fits together: sled can lose one from the middle of its
-/// log without a word.
+/// Checks that the trees fit together: sled can silently lose a transaction from the middle of its
+/// log.
 ///
 /// # Errors
 ///
@@ -251,13 +251,13 @@ pub(super) fn check_fit(
     for set in [&sets.closed, released.closed(), &sets.settled.absorbed] {
         check_within(set, scalars.position)?;
     }
-    // The trees that moves trust; the others are larger, and are checked where they are read.
+    // A switch relies on these trees. The others are larger and are checked where they are read.
     check_digest(&trees[TreeName::Sets], &record.digests.sets)?;
     check_digest(&trees[TreeName::Checkpoints], &record.digests.checkpoints)?;
     Ok(pack)
 }
 
-/// No position of a set is beyond the journal's end.
+/// Checks that a set has no position after the head.
 fn check_within(set: &PositionSet, head: Position) -> Result<(), StorageError> {
     if set.last() <= Some(head) {
         return Ok(());
@@ -270,7 +270,7 @@ fn check_within(set: &PositionSet, head: Position) -> Result<(), StorageError> {
     ))
 }
 
-/// The last pack of releases; an empty one if there is none.
+/// Returns the last pack of releases, or an empty one if there is none.
 fn last_pack(trees: &Trees) -> Result<ReleasePack, StorageError> {
     match trees[TreeName::Releases].last_up_to([u8::MAX; 8])? {
         Some((key, bytes)) => {
@@ -281,8 +281,8 @@ fn last_pack(trees: &Trees) -> Result<ReleasePack, StorageError> {
     }
 }
 
-/// Reads the releases of a pack from its entry in the tree, those that begin before an offset left
-/// out, as far as they end before it too.
+/// Reads a pack from its entry in the tree, without the releases that end at or before offset
+/// `from`.
 pub(super) fn decode_releases(
     trees: &Trees,
     (key, bytes): &KeyValue,
@@ -351,7 +351,7 @@ pub(super) fn snapshot_record(
     )
 }
 
-/// A stored set, none of whose positions is beyond the journal's `head`.
+/// Reads a stored set and checks that it has no position after `head`.
 pub(super) fn load_set(
     trees: &Trees,
     set: &SetRecord,
@@ -373,7 +373,7 @@ pub(super) fn load_set(
     Ok(set)
 }
 
-/// Checks that stored ranges grow, and go no further than the journal's `head`.
+/// Checks that stored ranges are in growing order and end at or before `head`.
 fn check_ranges(ranges: &[(Position, Position)], head: Position) -> Result<(), StorageError> {
     let mut after = Position::NONE;
     for &(first, last) in ranges {
@@ -412,15 +412,15 @@ pub(super) fn decode_block((key, bytes): &KeyValue) -> Result<Block, StorageErro
     Block::open(Position(first), bytes)
 }
 
-/// A key that is a number, big-endian.
+/// Reads a key that is a big-endian number.
 pub(super) fn parse_number(what: &str, key: &[u8]) -> Result<u64, StorageError> {
     let found = || format!("{} bytes", key.len());
     let number = key.try_into().map(u64::from_be_bytes);
     number.map_err(|_| StorageError::damaged(what, "8 bytes", found()))
 }
 
-/// The block itself, if it begins where the one before ends and holds its checksum, where that is
-/// known.
+/// Returns the block if it begins at `first` and has the checksum of the block before it, if that
+/// is known.
 pub(super) fn follows(
     block: Block,
     first: Position,

@@ -1,7 +1,7 @@
-//! Reading a database of format 4: its copy is made one of format 5 before anything else reads it.
+//! Reads a database of format 4 by upgrading its copy to format 5 before anything else reads it.
 //!
-//! So a directory of that format can be looked at and dumped, and `dump | load` moves it. Nothing
-//! writes format 4. This module may go with version 0.4, and what serves it: the other format that
+//! So such a directory can be shown, and `dump | load` converts it. Nothing writes format 4.
+//! Version 0.4 may drop this module and what serves it: the second format that
 //! [`sentinel`](super::sentinel) knows, and the member `last_commit` of a checkpoint in a dump.
 
 use serde::{Deserialize, Serialize};
@@ -23,7 +23,7 @@ use crate::store::release::Commit;
 
 const READING: &str = "reading a database of format 4";
 
-/// The name of a tree that format 5 has not.
+/// The name of a tree that format 5 does not have.
 const COMMITS: &str = "commits";
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -77,14 +77,14 @@ struct CommitRecord4 {
     committed_at_ms: u64,
 }
 
-/// Entries of a tree with their new values.
+/// New entries of a tree, as pairs of key and value.
 type Entries = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// Makes a copy of a database of format 4 one of format 5.
+/// Upgrades a copy of a database from format 4 to format 5.
 ///
 /// # Errors
 ///
-/// [`StorageError`] if it cannot be read, or is not what was written.
+/// [`StorageError`] if the copy cannot be read or is damaged.
 pub(super) fn upgrade(trees: &Trees) -> Result<(), StorageError> {
     let head: HeadRecord4 = meta_record(trees, "head")?;
     let format: FormatRecord = meta_record(trees, "format")?;
@@ -125,7 +125,7 @@ fn check_digests(trees: &Trees, digests: &Digests4) -> Result<(), StorageError> 
     Ok(())
 }
 
-/// Writes every record that is another in format 5, and returns the digests that are then right.
+/// Writes every record that differs in format 5, and returns the new digests.
 fn write_again(trees: &Trees, digests: &Digests4, log: Log) -> Result<Digests, StorageError> {
     let checkpoints = checkpoints(trees, &log)?;
     let switches = records_again::<SwitchRecord>(trees, TreeName::Switches, |_| true)?;
@@ -176,7 +176,7 @@ fn head_again(head: HeadRecord4, last_committed_at_ms: u64, digests: Digests) ->
     }
 }
 
-/// The output log, which was an entry a commit.
+/// The output log, which in format 4 had one entry for each commit.
 #[derive(Default)]
 struct Log {
     packs: Entries,
@@ -231,7 +231,7 @@ impl Log {
         Ok(log)
     }
 
-    /// How many outputs had been released with a commit and before it.
+    /// Returns the number of outputs released by this commit and those before it.
     fn outputs_at(&self, commit: u64) -> Result<u64, StorageError> {
         let Some(index) = commit.checked_sub(1) else {
             return Ok(0);
@@ -266,7 +266,7 @@ fn checkpoints(trees: &Trees, log: &Log) -> Result<Entries, StorageError> {
     entries.collect()
 }
 
-/// The records of a tree whose members are the same in both formats.
+/// Encodes again the records of a tree whose members are the same in both formats.
 fn records_again<T: Serialize + for<'a> Deserialize<'a>>(
     trees: &Trees,
     name: TreeName,

@@ -1,4 +1,4 @@
-//! A group: everything that becomes durable together, as the processor hands it to the store.
+//! A group: the changes that become durable together, as the processor gives them to the store.
 
 use std::collections::BTreeMap;
 
@@ -14,9 +14,10 @@ use crate::store::release::Release;
 #[derive(Debug, Clone)]
 pub(crate) struct Checkpoint {
     pub(crate) timeline: PositionSet,
-    /// The journal's last position when it was saved.
+    /// The head when it was saved.
     pub(crate) position: Position,
-    /// As many of the first outputs in the output log are settled in the timeline.
+    /// Every position of the timeline whose id is among this many first outputs of the output log
+    /// is settled.
     pub(crate) outputs: u64,
     pub(crate) source: Option<Vec<u8>>,
     pub(crate) committed_source: Option<Vec<u8>>,
@@ -27,7 +28,7 @@ pub(crate) struct Checkpoint {
 #[derive(Debug, Clone)]
 pub(crate) struct Switch {
     pub(crate) number: u64,
-    /// What it did, and when.
+    /// The kind and time of the switch.
     pub(crate) record: SwitchRecord,
 }
 
@@ -36,7 +37,7 @@ pub(crate) struct Switch {
 pub(crate) struct SnapshotHeader {
     pub(crate) snapshot: u64,
     pub(crate) timeline: PositionSet,
-    /// The journal's last position when it was taken.
+    /// The head when it was taken.
     pub(crate) position: Position,
     pub(crate) blocks: u32,
     pub(crate) words: u64,
@@ -46,13 +47,13 @@ pub(crate) struct SnapshotHeader {
 /// The part of a group that concerns counts snapshots.
 #[derive(Debug, Default)]
 pub(crate) struct SnapshotWrites {
-    /// Blocks to write, each with its snapshot.
+    /// Blocks to write, each with the number of its snapshot.
     pub(crate) blocks: Vec<(u64, CountsBlock)>,
-    /// A snapshot that is complete with this group.
+    /// The snapshot that this group completes.
     pub(crate) finished: Option<SnapshotHeader>,
-    /// Snapshots that exist no longer after this group.
+    /// Numbers of snapshots that this group removes.
     pub(crate) removed: Vec<u64>,
-    /// Blocks of snapshots that exist no longer: snapshot and block number.
+    /// Blocks of removed snapshots: snapshot and block number.
     pub(crate) removed_blocks: Vec<(u64, u32)>,
 }
 
@@ -69,7 +70,7 @@ impl SnapshotWrites {
 #[derive(Debug, Default)]
 pub(crate) struct RunWrites {
     pub(crate) blocks: Vec<RunBlock>,
-    /// A run that is complete with this group.
+    /// The run that this group completes.
     pub(crate) finished: Option<RunHeader>,
     /// Blocks of a run that was never finished.
     pub(crate) removed: Vec<RunKey>,
@@ -81,15 +82,15 @@ impl RunWrites {
     }
 }
 
-/// What is made durable together: by one transaction, or by one insert where it is one block.
+/// What is made durable together: by one insert if it is only one block, else by one transaction.
 #[derive(Debug, Default)]
 pub(crate) struct Group {
-    /// The group's number: that of the group before that wrote anything, plus 1.
+    /// One more than the number of the last group that wrote anything.
     pub(crate) number: u64,
     pub(crate) scalars: Scalars,
-    /// Whether the scalars differ from those of the group before, beyond the position.
+    /// True if the scalars other than the position differ from those of the group before.
     pub(crate) scalars_changed: bool,
-    /// New blocks, and the last one of the group before if it grew.
+    /// New blocks, after the last block of the group before if that grew.
     pub(crate) blocks: Vec<Block>,
     /// The closed part of the timeline, if it changed.
     pub(crate) closed: Option<PositionSet>,
@@ -97,7 +98,7 @@ pub(crate) struct Group {
     pub(crate) released: Option<PositionSet>,
     /// The absorbed positions, if they changed.
     pub(crate) absorbed: Option<PositionSet>,
-    /// Saved checkpoints; `None` for those that are deleted.
+    /// Saved checkpoints; `None` for a deleted one.
     pub(crate) checkpoints: BTreeMap<String, Option<Checkpoint>>,
     pub(crate) releases: Vec<Release>,
     pub(crate) switches: Vec<Switch>,
@@ -106,13 +107,12 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// Whether there is nothing to write.
     pub(crate) fn is_empty(&self) -> bool {
         self.blocks.is_empty() && self.has_only_events()
     }
 
-    /// The one block that the group is, if it is nothing else: such a group is written by one
-    /// insert, every other one by a transaction.
+    /// Returns the block if the group is nothing else. Such a group is written by one insert, any
+    /// other by a transaction.
     pub(crate) fn as_lone_block(&self) -> Option<&Block> {
         match &*self.blocks {
             [block] if self.has_only_events() => Some(block),

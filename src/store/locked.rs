@@ -1,5 +1,5 @@
-//! A state directory at rest that this process holds alone: the present database can be copied,
-//! the next one built, and the one before removed or made the present one again.
+//! A resting state directory that is locked by this process alone. The present database can be
+//! copied and the next one built; the one before can be removed or made present again.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -14,8 +14,7 @@ use crate::store::directory::sentinel::check_present_format;
 use crate::store::storage_timeout::StorageTimeout;
 use crate::store::watchdog::Watchdog;
 
-/// A state directory at rest that no other process can read or write to for as long as this
-/// lives.
+/// A resting state directory that no other process can read or write while this value lives.
 #[derive(Debug)]
 pub struct LockedDirectory {
     directory: RestingDirectory,
@@ -29,11 +28,11 @@ pub struct Kept<'a> {
 }
 
 impl LockedDirectory {
-    /// Locks a state directory. A command that is just copying it is waited for.
+    /// Locks a state directory. Waits for a command that is copying it.
     ///
     /// # Errors
     ///
-    /// [`OpenError`], by what stands in the way.
+    /// [`OpenError`], whose variant says why.
     pub fn lock(path: &Path, timeout: &StorageTimeout) -> Result<Self, OpenError> {
         let watchdog = Watchdog::start(timeout)?;
         let _watched = watchdog.watch("locking the directory");
@@ -42,7 +41,6 @@ impl LockedDirectory {
         Ok(Self { directory })
     }
 
-    /// Opens a copy of the present database.
     pub(crate) fn copy(
         &self,
         cache_bytes: u64,
@@ -51,31 +49,31 @@ impl LockedDirectory {
         RestingCopy::of_locked(&self.directory, cache_bytes, timeout)
     }
 
-    /// Where the next database can be built.
+    /// Prepares the place of the next database.
     ///
     /// # Errors
     ///
-    /// [`OpenError`] if the directory cannot be listed.
+    /// [`OpenError`] if its folder cannot be made.
     pub(crate) fn next(&self) -> Result<BuildSite, OpenError> {
         BuildSite::after(&self.directory)
     }
 
-    /// Bytes that the files of the present database have.
+    /// Returns the size of the present database's files in bytes.
     ///
     /// # Errors
     ///
-    /// [`OpenError`] if they cannot be listed.
+    /// [`OpenError`] if the files cannot be listed.
     pub fn bytes(&self) -> Result<u64, OpenError> {
         self.directory.bytes()
     }
 
-    /// The number of the present database: 0 for the first, and one more after each compaction.
+    /// Returns the number of the present database: 0 at first, one more after each compaction.
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.directory.generation().0
     }
 
-    /// The database that the last compaction has kept, if it was not removed.
+    /// Returns the database that the last compaction has kept, unless it was removed.
     ///
     /// # Errors
     ///
@@ -90,32 +88,32 @@ impl LockedDirectory {
 }
 
 impl Kept<'_> {
-    /// Its number, lower than that of the present database.
+    /// Returns its number, which is lower than that of the present database.
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.directory.generation().0
     }
 
-    /// Bytes that its files have.
+    /// Returns the size of its files in bytes.
     ///
     /// # Errors
     ///
-    /// [`OpenError`] if they cannot be listed.
+    /// [`OpenError`] if the files cannot be listed.
     pub fn bytes(&self) -> Result<u64, OpenError> {
         self.directory.bytes()
     }
 
-    /// Files in its folder that this program did not make, and does not remove.
+    /// Returns the files in its folder that this program did not make and does not remove.
     ///
     /// # Errors
     ///
-    /// [`OpenError`] if they cannot be listed.
+    /// [`OpenError`] if the files cannot be listed.
     pub fn other_files(&self) -> Result<Vec<OsString>, OpenError> {
         let generation = self.directory.generation();
         generation.other_files(self.directory.path())
     }
 
-    /// Opens a copy of it.
+    /// Opens a copy of this database.
     pub(crate) fn copy(
         &self,
         cache_bytes: u64,
@@ -124,19 +122,19 @@ impl Kept<'_> {
         RestingCopy::of_locked(&self.directory, cache_bytes, timeout)
     }
 
-    /// Removes its files. What this program did not make stays, and so does the folder then.
+    /// Removes its files. Files that this program did not make stay, and so does their folder.
     ///
     /// # Errors
     ///
     /// [`OpenError`] if a file cannot be removed.
     pub fn remove(self) -> Result<(), OpenError> {
         let _naming = naming();
-        // What the sentinel says must outlive a power cut before what it had named.
+        // The sentinel must be durable before the database that it no longer names is removed.
         sync(self.directory.path())?;
         self.directory.generation().remove(self.directory.path())
     }
 
-    /// Whether the present database is as the compaction left it: nothing was carried out since.
+    /// True if nothing has changed the present database since the compaction.
     ///
     /// # Errors
     ///
@@ -145,9 +143,9 @@ impl Kept<'_> {
         self.held.directory.is_as_built()
     }
 
-    /// Makes it the present database again, and removes the one that had taken its place.
+    /// Makes this the present database again, and removes the one that replaced it.
     ///
-    /// The caller has found that it [is up to date](Kept::is_up_to_date) and can be read.
+    /// The caller must have checked that it [is up to date](Kept::is_up_to_date) and can be read.
     ///
     /// # Errors
     ///

@@ -1,9 +1,9 @@
-//! The durable half: the only room that knows sled.
+//! The durable part: the only module that knows sled.
 //!
-//! A [`Store`] belongs to the one thread that persists groups; any number of [`Reader`]s read what
-//! is durable beside it. It stands on three rooms: [`bytes`] is the disk format, [`database`]
-//! speaks to sled, and [`directory`] keeps the files around it. What sled guarantees and what it
-//! does not has shaped every step of opening and of persisting ([`writer`]).
+//! A [`Store`] belongs to the one thread that persists groups. Meanwhile any number of [`Reader`]s
+//! read what is durable. The store has three parts: [`bytes`] is the disk format, [`database`]
+//! calls sled, and [`directory`] manages the files around the database. What sled guarantees, and
+//! what it does not, determines each step of opening and of persisting ([`writer`]).
 
 mod build;
 pub(crate) mod bytes;
@@ -38,6 +38,7 @@ pub(crate) use copy::RestingCopy;
 pub use database::call::panic_becomes_error;
 pub(crate) use decode::{LiveSets, Stored};
 pub(crate) use directory::identity::FileIdentity;
+pub(crate) use directory::leftover::naming;
 #[cfg(feature = "cli")]
 pub use directory::leftover::remove_leftovers;
 pub(crate) use directory::place::has_no_state;
@@ -60,15 +61,15 @@ pub(crate) use unpersisted::{Persisted, Receipt, Unpersisted};
 use watchdog::Watchdog;
 pub(crate) use writer::{Store, StoreTimes};
 
-/// sled's file grows by more than what is written to it; twice is an upper bound of what was seen
-/// of a large write. A small database takes several times what it holds.
+/// sled's file grows by more than what is written to it: by at most twice as much in all large
+/// writes that were measured. A small database takes several times its contents.
 pub(crate) const SLED_BYTES_A_BYTE: u64 = 2;
 
-/// Opens or creates the state directory, to write to it.
+/// Opens or creates the state directory for writing.
 ///
 /// # Errors
 ///
-/// [`OpenError`], by what stands in the way.
+/// [`OpenError`], whose variant says why.
 pub(crate) fn open(path: &Path, options: &Options) -> Result<Store, OpenError> {
     let watchdog = Watchdog::start(&options.storage_timeout)?;
     let directory = {

@@ -3,16 +3,16 @@
 use crate::store::bytes::fingerprint::FINGERPRINT_BITS;
 use crate::store::storage_timeout::StorageTimeout;
 
-/// A snapshot of the counts is due after this many events, or as many as there are words if that
-/// is more: folding a million events takes a few tenths of a second.
+/// A counts snapshot is due after this many events, or after as many as there are words if that is
+/// more. Folding a million events takes a few tenths of a second.
 const SNAPSHOT_INTERVAL_EVENTS: u64 = 1_000_000;
 
-/// A run is complete after this many events, about a million: sorting and packing it takes a tenth
-/// of a second, and the five that are found in memory take some 14 bytes an event.
+/// A run is full after about a million events. Sorting and packing it takes a tenth of a second;
+/// the five runs that are kept in memory take about 14 bytes an event.
 const RUN_EVENTS: u64 = 917_504;
 
-/// How a state directory is used. Only what says so is stored. More may come: change what
-/// [`Options::default`] gives.
+/// How a state directory is used. Only `autocommit` and `fingerprint_bits` are stored. Later
+/// versions may add fields, so start from [`Options::default`].
 ///
 /// ```
 /// let mut options = exactly_once::Options::default();
@@ -21,41 +21,39 @@ const RUN_EVENTS: u64 = 917_504;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Options {
-    /// Requests are refused while fewer bytes than this are free on the disk; 64 MiB by default,
-    /// which is more than all groups in work can write.
+    /// Requests are refused while fewer free bytes than this are on the disk; 64 MiB by default,
+    /// more than all unfinished groups can write.
     pub min_free_bytes: u64,
-    /// Bytes that sled may use to cache pages, 16 MiB by default; it takes two or three times as
+    /// Bytes that sled may use to cache pages; 16 MiB by default. sled takes two or three times as
     /// much.
     pub cache_bytes: u64,
-    /// A snapshot of the counts is stored after this many events, 1,000,000 by default, or as
-    /// many as there are words if that is more. At least 1.
+    /// Events after which a counts snapshot is stored, or as many as there are words if that is
+    /// more; at least 1, by default 1,000,000.
     #[doc(hidden)]
     pub snapshot_interval_events: u64,
-    /// A run of the index of event ids is stored after this many events, 917,504 by default, or
-    /// after a 128th of all events if that is more. At least 1; at most 67,108,864 count.
+    /// Events after which a run of the index is stored, or a 128th of all events if that is more;
+    /// at least 1, at most 67,108,864, by default 917,504.
     #[doc(hidden)]
     pub run_events: u64,
-    /// How many bits of the fingerprints of event ids differ, 38 by default and at most; fewer
-    /// are for tests, as they make ids collide. Stored when the directory is created, and what
-    /// counts from then on is what is stored.
+    /// Bits of a fingerprint that depend on the event id; at most 38, the default. Fewer make ids
+    /// collide, for tests. An existing directory keeps the value it was created with.
     #[doc(hidden)]
     pub fingerprint_bits: u32,
-    /// sled is opened again after it has written so many bytes, or a quarter more when it is busy:
-    /// 1 GB by default. A start has to read what was written since, and so takes longer the more
-    /// that is; opening it again takes as long as that start would.
+    /// Bytes that sled writes before it is opened again, and a quarter more while requests wait; 1
+    /// GiB by default. A start reads all that was written since, so a larger value makes starts
+    /// slower. Opening again takes as long as such a start.
     #[doc(hidden)]
     pub reopen_bytes: u64,
-    /// Whether every output is released as its event is accepted, as if a commit followed each
-    /// event without its reply, number and time. A directory that was created or once opened with
-    /// this keeps it; what was pending is released then. No by default.
+    /// True if every output is released as its event is accepted, as if a commit without reply,
+    /// number and time followed it; false by default. A directory that was ever opened with this
+    /// keeps it. The first such open releases what is pending.
     pub autocommit: bool,
-    /// Whether to go on with a database that has lost what was answered; no by default. What is
-    /// gone comes back only if its events are sent again, and its positions are used again.
+    /// True to open a database that has lost events after their replies; false by default. Lost
+    /// events come back only if they are sent again, and their positions are used again.
     pub accept_loss: bool,
-    /// Whether to refuse a directory that has no state yet, rather than to create one; no by
-    /// default.
+    /// True to refuse a directory without a state instead of creating one; false by default.
     pub must_exist: bool,
-    /// How long the storage may take over one call; 60 s by default.
+    /// How long one call of the storage may take; 60 s by default.
     pub storage_timeout: StorageTimeout,
 }
 

@@ -1,4 +1,4 @@
-//! The reading side: what is durable, decoded and checked.
+//! Reads what is durable, decodes it and checks it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::store::decode::{
 };
 use crate::store::group::{Checkpoint, SnapshotHeader, Switch};
 
-/// How far the store is durable, as it advances.
+/// The end of what is durable. It advances with each group.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Durable(Arc<DurableEnd>);
 
@@ -35,12 +35,12 @@ struct DurableEnd {
 }
 
 impl Durable {
-    /// The last position that is durable.
+    /// Returns the last durable position.
     pub(crate) fn position(&self) -> Position {
         Position(self.0.position.load(Ordering::Acquire))
     }
 
-    /// The last group that is durable.
+    /// Returns the number of the last durable group.
     pub(crate) fn group(&self) -> u64 {
         self.0.group.load(Ordering::Acquire)
     }
@@ -51,7 +51,7 @@ impl Durable {
     }
 }
 
-/// What was durable at one moment: the scalars, and a reader of the rest.
+/// A durable moment: the scalars, and a reader of the rest.
 pub(crate) struct DurableState {
     pub(super) format: FormatRecord,
     pub(super) record: HeadRecord,
@@ -59,12 +59,11 @@ pub(crate) struct DurableState {
 }
 
 impl DurableState {
-    /// The source position of the state.
     pub(crate) fn source(&self) -> Option<Vec<u8>> {
         self.record.scalars.source.clone()
     }
 
-    /// Reads the live sets too.
+    /// Also reads the live sets.
     ///
     /// # Errors
     ///
@@ -95,17 +94,17 @@ impl Reader {
         &self.trees
     }
 
-    /// The last position that is durable.
+    /// Returns the last durable position.
     pub(crate) fn durable(&self) -> Position {
         self.durable.position()
     }
 
-    /// The last group that is durable.
+    /// Returns the number of the last durable group.
     pub(crate) fn durable_group(&self) -> u64 {
         self.durable.group()
     }
 
-    /// The stored block that holds a durable position.
+    /// Returns the stored block that holds a durable position.
     ///
     /// # Errors
     ///
@@ -118,8 +117,8 @@ impl Reader {
             .ok_or_else(|| gap(position))
     }
 
-    /// Every stored block from the one that holds `first` on, in order and without a gap; the
-    /// last item is the error that a gap or a damaged block is.
+    /// Returns every stored block, in order, from the one that holds `first` on. A gap or a damaged
+    /// block ends the iteration with an error.
     ///
     /// # Errors
     ///
@@ -149,11 +148,12 @@ impl Reader {
         }))
     }
 
-    /// Calls `f` with every event of growing ranges of durable positions, in order.
+    /// Calls `f` with every event of ranges of durable positions. The ranges must be in growing
+    /// order.
     ///
     /// # Errors
     ///
-    /// [`StorageError`] if a block cannot be read, or what `f` returns.
+    /// [`StorageError`] if a block cannot be read; also any error of `f`.
     pub(crate) fn walk<E: From<StorageError>>(
         &self,
         ranges: impl IntoIterator<Item = PositionRange>,
@@ -200,7 +200,7 @@ impl Reader {
             .unwrap_or_else(|| Err(gap(position)))
     }
 
-    /// A checkpoint that is durable.
+    /// Returns a durable checkpoint.
     ///
     /// # Errors
     ///
@@ -225,7 +225,7 @@ impl Reader {
         })
     }
 
-    /// Every durable checkpoint with its name, in byte order of the names.
+    /// Returns every durable checkpoint with its name, in byte order of the names.
     pub(crate) fn checkpoints(
         &self,
     ) -> impl Iterator<Item = Result<(String, Checkpoint), StorageError>> + '_ {
@@ -239,7 +239,7 @@ impl Reader {
         })
     }
 
-    /// The journal's last positions when the durable checkpoints were saved, in growing order.
+    /// Returns the heads at which the durable checkpoints were saved, in growing order.
     ///
     /// # Errors
     ///
@@ -254,7 +254,7 @@ impl Reader {
         Ok(positions)
     }
 
-    /// Every restore and rollback, in order and without a gap.
+    /// Returns every switch, in order. A gap in their numbers is an error.
     pub(crate) fn switches(&self) -> impl Iterator<Item = Result<Switch, StorageError>> + '_ {
         self.trees[TreeName::Switches]
             .iter()
@@ -271,19 +271,19 @@ impl Reader {
             })
     }
 
-    /// How many bytes the database's file has.
     pub(crate) fn file_bytes(&self) -> u64 {
         self.trees.database.file_bytes()
     }
 
-    /// The record of the head of a resting store, whose positions all count as durable then.
+    /// Returns the record of the head of a resting store. All its positions count as durable after
+    /// this.
     pub(super) fn head(&self) -> Result<HeadRecord, StorageError> {
         let record = decode::head(&self.trees)?.record;
         self.durable.advance(record.scalars.position, record.group);
         Ok(record)
     }
 
-    /// The sets that change with the state, as they are stored.
+    /// Reads the sets that change with the state.
     ///
     /// # Errors
     ///
@@ -300,7 +300,6 @@ impl Reader {
         decode::check_fit(&self.trees, record, sets).map(drop)
     }
 
-    /// Compares every tree with its digest.
     pub(crate) fn check_digests(
         &self,
         digests: &Digests,
@@ -311,7 +310,7 @@ impl Reader {
             .map(|(name, digest)| decode::check_digest(&self.trees[name], &digest))
     }
 
-    /// The numbers of the sets that have pieces and do not change, in order.
+    /// Returns the numbers of the stored sets that never change.
     ///
     /// # Errors
     ///
@@ -330,7 +329,7 @@ impl Reader {
         Ok(found)
     }
 
-    /// The numbers of the sets that checkpoints, commits and snapshots refer to.
+    /// Returns the numbers of the sets that checkpoints, releases and snapshots refer to.
     ///
     /// # Errors
     ///
@@ -359,8 +358,8 @@ impl Reader {
         Ok(found)
     }
 
-    /// The numbers under which the tree `counts` holds anything: finished snapshots with their
-    /// headers, and those that a crash left unfinished.
+    /// Returns the number of every counts snapshot of which anything is stored. One that a crash
+    /// left unfinished has no header.
     pub(crate) fn snapshots(&self) -> Result<Vec<(u64, Option<SnapshotHeader>)>, StorageError> {
         let mut found = Vec::new();
         let mut next = 0_u64;
@@ -393,7 +392,7 @@ impl Reader {
         })
     }
 
-    /// The block numbers that are stored of a snapshot, without its header's.
+    /// Returns the block numbers that are stored of a snapshot, without that of the header.
     pub(crate) fn snapshot_blocks(&self, snapshot: u64) -> Result<Vec<u32>, StorageError> {
         let blocks = counts_key(snapshot, 1)..=counts_key(snapshot, u32::MAX);
         self.trees[TreeName::Counts]
@@ -402,7 +401,8 @@ impl Reader {
             .collect()
     }
 
-    /// Calls `f` with every word and count of a finished snapshot, and checks its digest.
+    /// Calls `f` with every word and count of a finished snapshot, and checks the snapshot's
+    /// digest.
     ///
     /// # Errors
     ///

@@ -1,38 +1,38 @@
-//! Releases: what the output log is made of.
+//! Releases, which make up the output log.
 
 use smallvec::SmallVec;
 
 use crate::state::position::Position;
 use crate::state::position_set::{PositionRange, PositionSet, slice};
 
-/// Outputs that were released together: by a commit, or one by one with autocommit.
+/// Outputs that were released together by a commit, or one by one with autocommit.
 #[derive(Debug, Clone)]
 pub(crate) struct Release {
     /// The commit that released them; `None` if they were released as they were accepted.
     pub(crate) commit: Option<Commit>,
-    /// The offset of the first of them in the output log.
+    /// The offset of its first output.
     pub(crate) first_output: u64,
     pub(crate) released: ReleasedPositions,
 }
 
-/// A commit that a request made.
+/// A commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Commit {
     /// Its number, from 1.
     pub(crate) number: u64,
-    /// The journal's last position when it was made.
+    /// The head when it was made.
     pub(crate) position: Position,
-    /// When it was made, in milliseconds since 1970; it comes from the caller.
+    /// When it was made, in milliseconds since 1970 by the caller's clock.
     pub(crate) committed_at_ms: u64,
 }
 
 impl Release {
-    /// The offset after the last of its outputs.
+    /// Returns the offset after the last of its outputs.
     pub(crate) fn end(&self) -> u64 {
         self.first_output + self.released.len()
     }
 
-    /// Its positions whose outputs have these offsets or later ones.
+    /// Returns its positions whose outputs are at this offset or a later one.
     pub(crate) fn ranges_from(&self, offset: u64) -> impl Iterator<Item = PositionRange> + '_ {
         let skip = offset.saturating_sub(self.first_output);
         slice(self.released.ranges(), skip, u64::MAX)
@@ -47,7 +47,6 @@ pub(crate) enum ReleasedPositions {
 }
 
 impl ReleasedPositions {
-    /// Number of positions.
     pub(crate) fn len(&self) -> u64 {
         match self {
             Self::Ranges(ranges) => ranges.iter().map(|range| range.len()).sum(),
@@ -55,7 +54,6 @@ impl ReleasedPositions {
         }
     }
 
-    /// The ranges, in growing order.
     pub(crate) fn ranges(&self) -> impl Iterator<Item = PositionRange> + '_ {
         let (few, many) = match self {
             Self::Ranges(ranges) => (&ranges[..], None),
@@ -65,7 +63,6 @@ impl ReleasedPositions {
         few.iter().copied().chain(many)
     }
 
-    /// The last of them.
     pub(crate) fn last(&self) -> Option<Position> {
         match self {
             Self::Ranges(ranges) => ranges.last().map(|range| range.last),
@@ -73,7 +70,7 @@ impl ReleasedPositions {
         }
     }
 
-    /// Bytes that they take when they are stored, at most and about.
+    /// Returns about the most bytes that they take when stored.
     pub(crate) fn stored_bytes(&self) -> usize {
         match self {
             Self::Ranges(ranges) => size_of_val(&ranges[..]),

@@ -1,4 +1,4 @@
-//! The output log as its releases make it up, from any offset on.
+//! Reads the output log, release by release, from any offset on.
 
 use std::vec;
 
@@ -12,28 +12,28 @@ use crate::store::decode::{decode_releases, fits};
 use crate::store::reader::Reader;
 use crate::store::release::Release;
 
-/// The durable releases with outputs at an offset or later, in order and without a gap. The last is
-/// the open end of the released positions, if they have one; or an error.
+/// The durable releases that end after an offset, in order. The open end of the released positions
+/// comes last, if there is one. The first error ends the iteration.
 pub(crate) struct Releases<'a> {
     reader: &'a Reader,
     from: u64,
     packs: Option<Entries>,
-    /// Those that have been read of a pack.
+    /// The remaining releases of the last pack that was read.
     read: vec::IntoIter<Release>,
-    /// The offset after the last pack that was read, and the number of its last commit.
+    /// The offset after that pack, and the number of the last commit up to its end.
     reached: Option<(u64, u64)>,
-    /// The offset after the last output that is stored.
+    /// The offset after the last stored output.
     end: u64,
     open: Option<Release>,
 }
 
 impl Reader {
-    /// The releases from an offset on. `released` are the positions released so far, which are
-    /// `outputs` many.
+    /// Returns the releases that end after offset `from`. `released` has all released positions,
+    /// whose number is `outputs`.
     ///
     /// # Errors
     ///
-    /// [`StorageError`] if the first of them cannot be found.
+    /// [`StorageError`] if the first pack cannot be found.
     pub(crate) fn releases(
         &self,
         from: u64,
@@ -61,11 +61,11 @@ impl Reader {
 }
 
 impl Releases<'_> {
-    /// The positions of all of their outputs.
+    /// Returns the positions of all outputs from the offset on.
     ///
     /// # Errors
     ///
-    /// [`StorageError`] if one of them cannot be read.
+    /// [`StorageError`] if a release cannot be read.
     pub(crate) fn into_positions(self) -> Result<PositionSet, StorageError> {
         let from = self.from;
         let mut positions = PositionSet::default();
@@ -89,7 +89,7 @@ impl Releases<'_> {
         let (reached, numbered) = match self.reached {
             Some(reached) => reached,
             None if first == 0 => (0, 0),
-            // What was before is not read.
+            // The packs before this one are not read.
             None => (first, commits),
         };
         fits("the first offset of a pack of releases", reached, first)?;

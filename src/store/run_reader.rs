@@ -1,4 +1,4 @@
-//! Reading the stored index of event ids: its runs, whole or in part.
+//! Reads the stored index of event ids: whole runs or parts of them.
 
 use std::ops::Bound;
 
@@ -15,12 +15,12 @@ use crate::store::decode;
 use crate::store::reader::Reader;
 
 impl Reader {
-    /// The finished runs, in order and without a gap between their positions, and the keys of
-    /// what a crash left of another one.
+    /// Returns the finished runs in order, and the keys of an unfinished run that a crash left. A
+    /// gap between the positions of two runs is an error.
     ///
     /// # Errors
     ///
-    /// [`StorageError`] if a header cannot be read or does not follow the one before.
+    /// [`StorageError`] if a header cannot be read or does not follow the one before it.
     pub(crate) fn runs(&self) -> Result<(Vec<RunHeader>, Vec<RunKey>), StorageError> {
         let mut runs = Vec::new();
         let mut next = Position::FIRST;
@@ -38,7 +38,7 @@ impl Reader {
         Ok((runs, left.collect::<Result<_, _>>()?))
     }
 
-    /// Calls `f` with the entries of a run whose fingerprints are within bounds, both included.
+    /// Calls `f` with the entries of a run from one fingerprint to another, both included.
     ///
     /// # Errors
     ///
@@ -57,7 +57,7 @@ impl Reader {
         self.walk_run_blocks(run, from, to, within, |_| ())
     }
 
-    /// Calls `f` with every entry of a run, and checks that they are all there.
+    /// Calls `f` with every entry of a run, and checks that none is missing.
     ///
     /// # Errors
     ///
@@ -86,7 +86,8 @@ impl Reader {
         Err(StorageError::damaged(what, expected, format!("{found:?}")))
     }
 
-    /// Walks the blocks that may hold fingerprints within bounds, and says the checksum of each.
+    /// Walks the blocks that may hold fingerprints from `from` to `to`, and passes the checksum of
+    /// each to `on_block`.
     fn walk_run_blocks(
         &self,
         run: &RunHeader,
@@ -108,7 +109,7 @@ impl Reader {
             Some((key, _)) => Bound::Excluded(key.to_vec()),
             None => Bound::Included(bound(Fingerprint(0)).bytes().to_vec()),
         };
-        // Most look-ups end with the first block, and need no iterator.
+        // Most look-ups need one block only, so the iterator is made when it is needed.
         let rest = std::iter::once_with(|| seen.range((after, Bound::Unbounded))).flatten();
         for block in start.map(Ok).into_iter().chain(rest) {
             let until = read_block(run, block?, expected, &mut on_entry, &mut on_block)?;
@@ -121,7 +122,8 @@ impl Reader {
     }
 }
 
-/// Reads a block that must be of the run and begin where the one before said.
+/// Reads a block, which must belong to the run and begin with the expected fingerprint. Returns the
+/// first fingerprint of the next block, if there is one.
 fn read_block(
     run: &RunHeader,
     (key, bytes): KeyValue,

@@ -1,4 +1,4 @@
-//! How long the storage may take over one call, and what is done when it takes longer.
+//! A limit on the time of one call of the storage, and what happens after it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,13 +8,14 @@ use tracing::error;
 
 use crate::error::StorageError;
 
-/// How long the storage may take over one call.
+/// How long one call of the storage may take, and what happens after that.
 #[derive(Debug, Clone)]
 pub struct StorageTimeout {
-    /// Longer than any healthy disk takes to write and sync a megabyte or two; 60 seconds by
-    /// default. An open may take longer, by a second for each 4 MB of the database.
+    /// The limit for one call; 60 seconds by default, longer than any healthy disk takes to write
+    /// and sync one or two megabytes. Opening may take a second longer for each 4 MB of the
+    /// database.
     pub limit: Duration,
-    /// What is done when a call takes longer.
+    /// What happens when a call takes longer.
     pub then: OnTimeout,
 }
 
@@ -27,16 +28,16 @@ impl Default for StorageTimeout {
     }
 }
 
-/// What is done when a call of the storage has taken too long, with [`StorageError::Stuck`], on a
-/// thread of its own. By default the error is logged. A call that does not return cannot be taken
-/// back: an [`Engine`](crate::Engine) goes on to wait for it, every call of a
-/// [`Handle`](crate::Handle) fails with the error, and a program may end the process; nothing that
-/// was answered is lost by that.
+/// What happens when a call of the storage has taken too long: this is called with
+/// [`StorageError::Stuck`] on another thread. By default it logs the error. A stuck call cannot be
+/// cancelled: an [`Engine`](crate::Engine) goes on waiting for it, and every call of a
+/// [`Handle`](crate::Handle) fails with the error. A program may end the process; nothing that was
+/// in a reply is lost by that.
 #[derive(Clone)]
 pub struct OnTimeout(Arc<dyn Fn(&StorageError) + Send + Sync>);
 
 impl OnTimeout {
-    /// Does this, which may end the process.
+    /// Calls `action`, which may end the process.
     pub fn new(action: impl Fn(&StorageError) + Send + Sync + 'static) -> Self {
         Self(Arc::new(action))
     }

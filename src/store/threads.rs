@@ -1,7 +1,8 @@
-//! Threads of this program: each is started here, as each start may meet a limit of threads.
+//! Starts every thread of this program, as each start may meet a limit of threads.
 //!
-//! What a start of the process needs fails with [`StorageError::Thread`]. Work in mid-stream that
-//! only saves time is done by the caller instead ([`Aside`]).
+//! If a thread that the process needs cannot be started, the process fails with
+//! [`StorageError::Thread`]. Later work that only saves time is then done by the caller instead
+//! ([`Aside`]).
 
 use std::fs;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +14,7 @@ use tracing::warn;
 
 use crate::error::StorageError;
 
-/// How long the system may take to give back the place of a thread that has ended.
+/// The system still counts a thread for a moment after its end. This is far more than that.
 const PATIENCE: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 
@@ -46,17 +47,17 @@ pub(crate) fn start_scoped<'scope, T: Send + 'scope>(
     thread.map_err(StorageError::Thread)
 }
 
-/// Checks that this many threads more can be started, and leaves none of them.
+/// Checks that this many more threads can be started, then ends them all.
 ///
 /// # Errors
 ///
-/// [`StorageError::Thread`] if they cannot.
+/// [`StorageError::Thread`] if one of them cannot be started.
 pub(crate) fn check_room_for(threads: usize) -> Result<(), StorageError> {
     let before = running();
     let (end, ended) = bounded::<()>(0);
     let wait = |_| {
         let ended = ended.clone();
-        // The other end is dropped, which is an error and ends the thread.
+        // The sender is dropped later; `recv` then fails and the thread ends.
         start("check", move || ended.recv().unwrap_or_default())
     };
     let started: Vec<_> = (0..threads).map(wait).collect();
@@ -68,7 +69,7 @@ pub(crate) fn check_room_for(threads: usize) -> Result<(), StorageError> {
             Err(error) => result = Err(error),
         }
     }
-    // The system counts a thread for a moment after it has ended.
+    // Without this wait, the next start of a thread could meet the limit.
     let deadline = Instant::now() + PATIENCE;
     while running() > before && Instant::now() < deadline {
         thread::sleep(LOOK_EVERY);
@@ -76,12 +77,12 @@ pub(crate) fn check_room_for(threads: usize) -> Result<(), StorageError> {
     result
 }
 
-/// How many threads the process has; 0 where the system does not say.
+/// Returns the number of threads of the process, or 0 if the system does not say.
 fn running() -> usize {
     fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
 }
 
-/// Work that a thread of its own does, or the caller where none can be started.
+/// Work that another thread does, or the caller if no thread can be started.
 #[derive(Debug)]
 pub(crate) enum Aside<T> {
     Running(JoinHandle<T>),
@@ -89,12 +90,12 @@ pub(crate) enum Aside<T> {
 }
 
 impl<T: Send + 'static> Aside<T> {
-    /// Starts the work; returns only after it where no thread can be started.
+    /// Starts the work. If no thread can be started, does the work before it returns.
     pub(crate) fn start<F>(name: &str, work: F) -> Self
     where
         F: FnOnce() -> T + Send + 'static,
     {
-        // A start that fails drops what it was given.
+        // A failed start drops its closure, so the work is kept here too.
         let work = Arc::new(Mutex::new(Some(work)));
         let in_thread = Arc::clone(&work);
         match start(name, move || take(&in_thread)()) {
@@ -113,7 +114,7 @@ impl<T: Send + 'static> Aside<T> {
         }
     }
 
-    /// Waits for the end of the work; an error is its panic.
+    /// Waits for the end of the work. An error is the panic of the thread.
     pub(crate) fn join(self) -> thread::Result<T> {
         match self {
             Self::Running(thread) => thread.join(),

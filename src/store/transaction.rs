@@ -1,4 +1,4 @@
-//! One transaction: what a group writes to each tree, and the trees' digests that go with it.
+//! One transaction: what a group writes to each tree, and the digests of the trees after it.
 
 use std::collections::BTreeMap;
 
@@ -22,23 +22,23 @@ use crate::store::decode::{self, ABSORBED_SET, CLOSED_SET, LiveSets, RELEASED_SE
 use crate::store::group::{Checkpoint, Group, SnapshotHeader};
 use crate::store::release::{Release, ReleasedPositions};
 
-/// A set of at most this many ranges is stored in its record: below 1.3 KB in the worst case.
+/// A set of at most this many ranges is stored in its record, where it takes at most 1.3 KB.
 const MAX_INLINE_RANGES: usize = 64;
 
-/// What will be written, collected outside of sled's transaction: that holds a lock that keeps all
-/// readers waiting.
+/// What a transaction will write. It is collected before sled's transaction begins, as that one
+/// holds a lock that blocks all readers.
 #[derive(Debug, Default)]
 pub(super) struct Transaction {
     trees: [Writes; TreeName::ALL.len()],
 }
 
-/// What will be written to one tree: keys with their new values, or none for those that go.
+/// What will be written to one tree: keys with their new values, or `None` for a key to remove.
 #[derive(Debug, Default)]
 struct Writes(BTreeMap<Vec<u8>, Option<IVec>>);
 
 impl Writes {
-    /// The writes as sled takes them. They bring the digest of the tree, if it has one, forward
-    /// from what they replace to what they are; the views keep what they replace.
+    /// Returns the writes in sled's form. Updates the digest of the tree, if it has one, and gives
+    /// the views the values that are replaced.
     fn into_batch(
         self,
         tree: &Tree,
@@ -67,12 +67,12 @@ impl Writes {
 }
 
 impl Transaction {
-    /// Takes in what is fixed when a database is created.
+    /// Adds the format record of a new database.
     pub(super) fn put_format(&mut self, format: &FormatRecord) {
         self.insert(TreeName::Meta, "format", record::encode(format));
     }
 
-    /// Takes in a group; `stored` are the live sets before it, and `pack` the last releases.
+    /// Adds a group. `stored` are the live sets before it, and `pack` is the last pack of releases.
     pub(super) fn put_group(
         &mut self,
         trees: &Trees,
@@ -121,7 +121,7 @@ impl Transaction {
         self.put_snapshots(trees, group, record)
     }
 
-    /// Writes everything, and the record of the head with the digests that are then right.
+    /// Writes everything, with the record of the head and its new digests.
     pub(super) fn apply(
         mut self,
         trees: &Trees,
@@ -130,7 +130,8 @@ impl Transaction {
         action: &'static str,
     ) -> Result<(), StorageError> {
         let mut batches: [sled::Batch; TreeName::ALL.len()] = Default::default();
-        // The tree `meta` comes last: the head has the digests of the others.
+        // The tree `meta` comes last, as the record of the head contains the digests of the other
+        // trees.
         for name in TreeName::ALL.into_iter().rev() {
             if name == TreeName::Meta {
                 self.insert(TreeName::Meta, "head", record::encode(record));
@@ -173,7 +174,7 @@ impl Transaction {
         }
     }
 
-    /// Stores a set that never changes, in the record itself if it is small.
+    /// Stores a set that never changes: in its record if it is small, else in pieces.
     fn put_set(&mut self, set: &PositionSet, record: &mut HeadRecord) -> SetRecord {
         if set.ranges().nth(MAX_INLINE_RANGES).is_none() {
             return inline(set.ranges());
@@ -206,7 +207,7 @@ impl Transaction {
         self.insert(TreeName::Checkpoints, name, record::encode(&stored));
     }
 
-    /// Adds a release to the last pack, or begins the next one with it.
+    /// Adds a release to the last pack, or begins the next pack with it if that one is full.
     fn put_release(&mut self, release: &Release, pack: &mut ReleasePack, record: &mut HeadRecord) {
         assert_eq!(
             release.first_output,

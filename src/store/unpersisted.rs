@@ -1,11 +1,11 @@
-//! A group with what it is answered, before and after the group is durable.
+//! A group with its replies, before and after the group is durable.
 //!
-//! Invariant 1 as types: what was answered cannot be read before the group is persisted, because
+//! The types enforce invariant 1: replies cannot be read before their group is persisted, because
 //! only [`Store::persist`](crate::store::Store::persist) opens an [`Unpersisted`] group.
 
 use crate::store::group::Group;
 
-/// A group that is not durable, together with its replies. Neither can be read.
+/// A group that is not durable yet, with its replies. Neither can be read.
 #[derive(Debug)]
 #[must_use = "a group that is not persisted is lost with its replies, and no later one can follow"]
 pub(crate) struct Unpersisted<R> {
@@ -14,28 +14,28 @@ pub(crate) struct Unpersisted<R> {
 }
 
 impl<R> Unpersisted<R> {
-    /// Closes replies up with the group that they belong to.
+    /// Seals replies with their group.
     pub(crate) fn new(group: Group, replies: R) -> Self {
         let group = Box::new(group);
         Self { group, replies }
     }
 }
 
-/// The replies of a group that is durable, and the receipt for it.
+/// The replies of a durable group, and the receipt for it.
 #[derive(Debug)]
 pub(crate) struct Persisted<R> {
     pub(crate) replies: R,
     pub(crate) receipt: Receipt,
 }
 
-/// Proof that a group and all groups before it are durable. Only the store makes one.
+/// Proof that a group and all groups before it are durable. Only the store makes receipts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Receipt {
     pub(super) group: u64,
 }
 
 impl Receipt {
-    /// The number of the last durable group.
+    /// Returns the number of the last group that it proves durable.
     pub(crate) fn group(self) -> u64 {
         self.group
     }

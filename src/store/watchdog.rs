@@ -1,9 +1,9 @@
-//! Nothing that the storage does may take for ever.
+//! Reports a call of the storage that takes too long.
 //!
-//! On a damaged or a full disk sled goes round in circles or, rarely, waits for something that
-//! never comes, and a dying disk answers no call. A call that does not return cannot be taken
-//! back, so a thread watches how long each has been going on, and tells when one has for too long.
-//! A program may end then: for the guarantee that is a crash like any other.
+//! On a damaged or full disk sled can loop or, rarely, wait forever, and a failing disk may never
+//! answer a call. Such a call cannot be cancelled, so a thread watches how long each call takes and
+//! reports one that takes too long. The program may then end, which for the guarantee is a crash
+//! like any other.
 
 use std::fmt;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -14,19 +14,19 @@ use crate::error::StorageError;
 use crate::store::storage_timeout::StorageTimeout;
 use crate::store::threads;
 
-/// How often the watching thread looks. It counts its looks and reads no clock, so that a process
-/// that was stopped for an hour has not been stuck for one.
+/// Time between two checks of the calls. The thread counts its checks and reads no clock, so a
+/// process that was stopped for an hour is not taken for stuck.
 const TICK: Duration = Duration::from_millis(250);
 
-/// The slowest disks read and write more than this.
+/// Even the slowest disks read and write faster than this.
 const BYTES_A_SECOND: u64 = 4_000_000;
 
-/// The longest that a healthy disk takes to read or write so many bytes.
+/// Returns the longest time a healthy disk takes to read or write this many bytes.
 pub(crate) fn time_to_read(bytes: u64) -> Duration {
     Duration::from_secs(bytes / BYTES_A_SECOND)
 }
 
-/// Watches what is done to one directory.
+/// Watches the calls of the storage for one directory.
 #[derive(Debug, Clone)]
 pub(crate) struct Watchdog(Arc<Inner>);
 
@@ -39,7 +39,7 @@ struct Inner {
     _end: Sender<()>,
 }
 
-/// Who is told of a call that does not return, beside the owner of the process.
+/// Functions to call with a stuck call's error, besides the configured [`StorageTimeout::then`].
 #[derive(Default)]
 struct Listeners(Mutex<Vec<Listener>>);
 
@@ -58,7 +58,7 @@ impl fmt::Debug for Listeners {
     }
 }
 
-/// The calls that are going on.
+/// The calls that have not returned yet.
 #[derive(Debug, Default)]
 struct Calls {
     next: u64,
@@ -75,7 +75,7 @@ struct Call {
 }
 
 impl Watchdog {
-    /// Starts to watch.
+    /// Starts the watching thread.
     ///
     /// # Errors
     ///
@@ -104,19 +104,19 @@ impl Watchdog {
         })))
     }
 
-    /// Has a listener told of every call that does not return.
+    /// Adds a listener that is called once for each stuck call.
     pub(crate) fn tell(&self, listener: Listener) {
         let listeners = &self.0.listeners.0;
         let mut listeners = listeners.lock().unwrap_or_else(PoisonError::into_inner);
         listeners.push(listener);
     }
 
-    /// Watches what is done until the result is dropped.
+    /// Watches a call until the result is dropped.
     pub(crate) fn watch(&self, action: &'static str) -> Watched {
         self.watch_longer(action, Duration::ZERO)
     }
 
-    /// As [`Watchdog::watch`], for something that may take this much longer.
+    /// Like [`Watchdog::watch`], for a call that may take this much longer.
     pub(crate) fn watch_longer(&self, action: &'static str, longer: Duration) -> Watched {
         let mut calls = locked(&self.0.calls);
         let number = calls.next;
@@ -136,7 +136,8 @@ impl Watchdog {
 }
 
 impl Calls {
-    /// Lets a tick pass, and says which call has been going on for too long, once.
+    /// Adds a tick to the age of every call. Returns the error of a call that has become too old,
+    /// once for each call.
     fn grow_older(&mut self) -> Option<StorageError> {
         for call in &mut self.going_on {
             call.age += TICK;
@@ -155,7 +156,7 @@ fn locked(calls: &Mutex<Calls>) -> MutexGuard<'_, Calls> {
     calls.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Something that is watched until this is dropped.
+/// A call that is watched until this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Watched {
     calls: Arc<Mutex<Calls>>,

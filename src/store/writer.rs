@@ -1,4 +1,4 @@
-//! The persisting side: one transaction (or one insert), one flush and one fdatasync a group.
+//! Persists groups: each takes one transaction or one insert, one flush and one fdatasync.
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
@@ -32,65 +32,64 @@ use crate::store::transaction::Transaction;
 use crate::store::unpersisted::{Persisted, Receipt, Unpersisted};
 use crate::store::watchdog::Watchdog;
 
-/// At a clean end sled is opened again for the next start's sake if it has written this share of
-/// what makes it be opened again otherwise.
+/// A clean end opens sled again, for a quick next start, if sled has written this fraction of
+/// [`Options::reopen_bytes`] since it was opened.
 const CLEAN_END_SHARE: u64 = 8;
 
 const PERSISTING: &str = "persisting a group";
 
-/// What the store has spent its time on until now.
+/// Where the store has spent its time until now.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct StoreTimes {
     /// Writing groups to sled.
     pub(crate) write: Duration,
     /// Syncing sled's file.
     pub(crate) sync: Duration,
-    /// How many times that was.
+    /// Number of these syncs.
     pub(crate) syncs: u64,
     /// Opening sled again.
     pub(crate) reopen: Duration,
-    /// The longest of these pauses.
+    /// The longest time that one of these took.
     pub(crate) longest_reopen: Duration,
-    /// How many of them there were.
+    /// How often sled was opened again.
     pub(crate) reopened: u64,
 }
 
-/// The store of one state directory, and the persisting half of the driver: the only one that opens
-/// an [`Unpersisted`] group.
+/// The store of one state directory. It persists groups for the driver: only it opens an
+/// [`Unpersisted`] group.
 #[derive(Debug)]
 pub(crate) struct Store {
     trees: Trees,
-    /// Our own handle on sled's file: sled's flush is no fsync.
+    /// Our own handle on sled's file, to sync it: sled's flush does no fsync.
     file: File,
-    /// Opened with the first use: a loss must be told before the watermark forgets it.
+    /// Opened with the first group, so that a loss is reported before the watermark forgets it.
     watermark: Option<Watermark>,
-    /// Whether the watermark had a slot at the open that cannot be read.
+    /// True if one slot of the watermark was unreadable when the store was opened.
     has_damaged_slot: bool,
-    /// What was gone at the open, and accepted.
+    /// The loss that was found when the store was opened, and accepted.
     loss: Option<Loss>,
     durable: Durable,
     format: FormatRecord,
     record: HeadRecord,
-    /// The last group that was a transaction when the database was opened.
+    /// The number of the last group before the open that was a transaction.
     base: u64,
     /// The live sets as they are stored.
     stored: LiveSets,
-    /// The last releases.
+    /// The last pack of releases.
     pack: ReleasePack,
     has_failed: bool,
-    /// What sled has written to its log since it was opened.
+    /// Bytes that sled has written to its log since it was opened.
     flushed_bytes: u64,
     times: StoreTimes,
     reopen_bytes: u64,
     views: Mutex<DatabaseViews>,
-    /// Where the files of the database lie.
+    /// The folder with the files of the database.
     folder: PathBuf,
-    /// Dropped last: the lock is given up when sled is done with the files.
+    /// Dropped last: the lock must outlive sled's use of the files.
     directory: Directory,
 }
 
 impl Store {
-    /// Opens the database of a locked directory.
     pub(super) fn open(
         mut directory: Directory,
         options: &Options,
@@ -159,22 +158,21 @@ impl Store {
         })
     }
 
-    /// The state's scalars as they are stored.
+    /// Returns the scalars as they are stored.
     pub(crate) fn scalars(&self) -> &Scalars {
         &self.record.scalars
     }
 
-    /// The live sets as they are stored.
+    /// Returns the live sets as they are stored.
     pub(crate) fn live_sets(&self) -> &LiveSets {
         &self.stored
     }
 
-    /// How event ids become fingerprints.
     pub(crate) fn fingerprints(&self) -> Fingerprints {
         self.format.fingerprints()
     }
 
-    /// The first group behind the open, and the last one before it that was a transaction.
+    /// Returns the number of the first group after the open, and of the last transaction before it.
     pub(crate) fn first_groups(&self) -> Groups {
         Groups {
             group: self.record.group + 1,
@@ -182,7 +180,7 @@ impl Store {
         }
     }
 
-    /// The floor of free space on the disk of the directory.
+    /// Returns a check of the free space on the disk of the directory.
     pub(crate) fn space_floor(&self, floor_bytes: u64) -> SpaceFloor {
         SpaceFloor::new(
             &self.folder,
@@ -191,12 +189,12 @@ impl Store {
         )
     }
 
-    /// What the database had lost when it was opened, if that was accepted.
+    /// Returns the loss that was found when the store was opened, if it was accepted.
     pub(crate) fn loss(&self) -> Option<Loss> {
         self.loss
     }
 
-    /// Opens the watermark, with which a loss that was found at the open counts as told.
+    /// Opens the watermark. A loss that was found when the store was opened counts as reported now.
     fn begin(&mut self) -> Result<(), StorageError> {
         if self.watermark.is_some() || self.directory.is_being_built() {
             return Ok(());
@@ -213,29 +211,28 @@ impl Store {
         Ok(())
     }
 
-    /// Has a listener told of every call of the storage that does not return.
+    /// Adds a listener that is called once for each stuck call of the storage.
     pub(crate) fn when_stuck(&self, listener: impl Fn(&StorageError) + Send + 'static) {
         self.trees.database.watchdog().tell(Box::new(listener));
     }
 
-    /// Proof of what is durable now.
+    /// Returns the receipt for the last durable group.
     pub(crate) fn receipt(&self) -> Receipt {
         Receipt {
             group: self.record.group,
         }
     }
 
-    /// The last durable position, as it advances.
+    /// Returns the end of what is durable, which advances with each group.
     pub(crate) fn durable(&self) -> Durable {
         self.durable.clone()
     }
 
-    /// A reader of what is durable.
     pub(crate) fn reader(&self) -> Reader {
         Reader::new(self.trees.clone(), self.durable.clone())
     }
 
-    /// What is durable now, to be read whatever is persisted later.
+    /// Returns the present durable moment, which stays readable while later groups are persisted.
     ///
     /// # Errors
     ///
@@ -255,13 +252,13 @@ impl Store {
         })
     }
 
-    /// Makes a group durable, and only then takes its replies out: neither a kill nor a power cut
-    /// takes it back.
+    /// Makes a group durable and only then releases its replies. After that neither a kill nor a
+    /// power cut can undo the group.
     ///
     /// # Errors
     ///
-    /// Any [`StorageError`] is final. Whether the group took effect is decided by the next
-    /// open, and every further call returns [`StorageError::Stopped`].
+    /// Every [`StorageError`] is final. The next open decides whether the group took effect, and
+    /// every further call returns [`StorageError::Stopped`].
     pub(crate) fn persist<R: Default>(
         &mut self,
         unpersisted: &mut Unpersisted<R>,
@@ -282,27 +279,26 @@ impl Store {
         })
     }
 
-    /// What the store has spent its time on until now.
     pub(crate) fn times(&self) -> StoreTimes {
         self.times
     }
 
-    /// Whether sled has written so much since it was opened that the next start would take long.
+    /// True if sled has written so much since it was opened that the next start would take long.
     pub(crate) fn should_reopen(&self) -> bool {
         self.flushed_bytes >= self.reopen_bytes
     }
 
-    /// Whether sled should have been opened again long ago.
+    /// True if sled has written so much that it must be opened again even under load.
     pub(crate) fn must_reopen(&self) -> bool {
         self.flushed_bytes >= self.reopen_bytes + self.reopen_bytes / 4
     }
 
-    /// Opens sled again, so that the next start has little to read; but not where another directory
-    /// has taken the name of this one.
+    /// Opens sled again, so that the next start has little to read. Does nothing if another
+    /// directory has taken the place of this one.
     ///
     /// # Errors
     ///
-    /// Any [`StorageError`] is final, as that of [`Store::persist`] is.
+    /// Every [`StorageError`] is final, as for [`Store::persist`].
     pub(crate) fn reopen(&mut self) -> Result<(), StorageError> {
         self.flushed_bytes = 0;
         if !self.is_in_its_place() {
@@ -325,18 +321,18 @@ impl Store {
         result
     }
 
-    /// Refuses every further group: memory is ahead of the disk, and only a new open can tell
-    /// by how much.
+    /// Refuses every further group: the state in memory is ahead of the disk, and only a new open
+    /// can tell by how much.
     pub(crate) fn stop(&mut self) {
         self.has_failed = true;
         self.trees.database.never_close();
     }
 
-    /// Closes the database once nobody reads it. Who reads later gets [`StorageError::Stopped`].
+    /// Waits for the readers and closes the database. Later reads get [`StorageError::Stopped`].
     ///
     /// # Errors
     ///
-    /// [`StorageError`] if that fails; what was persisted stays durable all the same.
+    /// [`StorageError`] if closing fails; what was persisted stays durable.
     pub(crate) fn close(mut self) -> Result<(), StorageError> {
         self.check_running()?;
         self.begin()?;
@@ -353,7 +349,7 @@ impl Store {
         self.watermark.map_or(Ok(()), Watermark::close)
     }
 
-    /// Whether no call has failed yet.
+    /// Checks that no call has failed yet.
     ///
     /// # Errors
     ///
@@ -389,9 +385,9 @@ impl Store {
         let started = Instant::now();
         self.keep_blocks_for_views(group)?;
         match group.as_lone_block() {
-            // One insert is atomic as it is, and a transaction would make sled write twice: a lone
-            // request would wait half as long again. The block says which group it is of, and the
-            // journal's end says where the head is.
+            // One insert is atomic. A transaction would make sled write twice, so that a lone
+            // request would take half as long again. The block has the number of its group, and the
+            // end of the journal gives the head.
             Some(block) => {
                 let key = block.first.0.to_be_bytes();
                 self.trees[TreeName::Journal].insert(PERSISTING, key, &block.bytes)?;
@@ -405,7 +401,7 @@ impl Store {
             }
         }
         self.flushed_bytes += flush(&self.trees, PERSISTING)?;
-        // sled's flush is pwrite and sync_file_range: it survives a kill, not a power cut.
+        // sled's flush is pwrite and sync_file_range, which survive a kill but not a power cut.
         let written = Instant::now();
         let watchdog = self.trees.database.watchdog();
         let _watched = watchdog.watch("making a group durable");
@@ -425,12 +421,13 @@ impl Store {
         Ok(())
     }
 
-    /// Whether the file that is synced is the one that sled would open.
+    /// True if the file that is synced is the one that sled would open.
     fn is_in_its_place(&self) -> bool {
         leads_to(&self.folder.join(DATABASE), &self.file)
     }
 
-    /// Of the journal only the last block is ever replaced.
+    /// Gives the views the value that a group replaces in the journal: only the last block ever
+    /// changes.
     fn keep_blocks_for_views(&mut self, group: &Group) -> Result<(), StorageError> {
         let views = self.views.get_mut();
         views.forget_closed();
@@ -442,7 +439,7 @@ impl Store {
         Ok(())
     }
 
-    /// What is written to a file that was removed is durable nowhere.
+    /// Checks that the database file was not removed, as writes to a removed file are lost.
     fn check_that_the_file_has_a_name(&self) -> Result<(), StorageError> {
         let metadata = self.file.metadata().map_err(StorageError::Sync)?;
         if metadata.nlink() == 0 {
@@ -452,7 +449,7 @@ impl Store {
     }
 }
 
-/// Writes what a new database begins with, and makes it durable.
+/// Writes the first records of a new database and makes them durable.
 fn create(trees: &Trees, file: &File, options: &Options) -> Result<FormatRecord, StorageError> {
     const ACTION: &str = "creating the database";
     let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), FORMAT);
@@ -479,7 +476,7 @@ fn create(trees: &Trees, file: &File, options: &Options) -> Result<FormatRecord,
     Ok(format)
 }
 
-/// Has sled write everything to its file, and returns how many bytes that were.
+/// Makes sled write everything to its file, and returns the number of bytes written.
 fn flush(trees: &Trees, action: &'static str) -> Result<u64, StorageError> {
     let flushed = trees
         .database

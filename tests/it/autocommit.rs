@@ -1,4 +1,4 @@
-//! Autocommit: every output is released as its event is accepted, and the directory keeps that.
+//! Autocommit: each output is released with its event, and the directory stores this setting.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::kit::{
 };
 use crate::oracle::{Oracle, Request};
 
-/// Has a process carry requests out; the replies are held against the oracle.
+/// Runs a node on requests and compares its replies with the oracle's.
 fn send(data_dir: &Path, arguments: &[&str], oracle: &mut Oracle, requests: &[Request]) {
     let input = numbered_input(1, requests);
     let replies = run_node(data_dir, arguments, input).expect_success();
@@ -37,7 +37,7 @@ fn outputs_are_released_without_a_commit_by_this_process_and_later_ones() {
         Request::Commit,
     ];
     send(&data_dir, &["--autocommit"], &mut oracle, &requests);
-    // The next process is not told.
+    // The directory stores the setting, so the next process needs no option.
     send(
         &data_dir,
         &[],
@@ -95,7 +95,7 @@ fn a_dump_with_autocommit_is_loaded_with_autocommit() {
     let home = scratch_dir();
     let [data_dir, copy] = ["data", "copy"].map(|name| home.path().join(name));
     let mut oracle = Oracle::new();
-    // A checkpoint with an output that is still pending in it.
+    // This checkpoint has a pending output.
     let before = [
         event("e1", "a"),
         checkpoint("c"),
@@ -133,7 +133,7 @@ fn a_dump_with_autocommit_is_loaded_with_autocommit() {
         dump::assert_is(directory, &oracle);
         verified(directory);
     }
-    // Written anew it is the same.
+    // Compaction keeps the setting.
     run_on("compact", &copy, &[]).code().expect("it ended");
     verified(&copy);
     assert_eq!(stats_of(&copy)["autocommit"], true);

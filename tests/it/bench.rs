@@ -1,4 +1,4 @@
-//! `bench` tells its figures and removes all that it made.
+//! `bench` prints its figures and removes all that it made.
 
 use crate::kit::{binary, exit, names, run, scratch_dir};
 

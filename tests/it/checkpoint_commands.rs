@@ -1,5 +1,5 @@
-//! `checkpoints save`, `restore` and `delete`: the same by command as by request, on a directory at
-//! rest and on one that a process holds.
+//! `checkpoints save`, `restore` and `delete` do the same as the requests, on a directory at rest
+//! and on one that a process has open.
 
 use serde_json::Value;
 use std::path::Path;
@@ -28,7 +28,7 @@ fn start(data_dir: &Path, oracle: Oracle) -> CheckedNode {
     CheckedNode::start(data_dir, &["--run-every", "4"], oracle)
 }
 
-/// Saves, goes on, restores: at rest, or while the node of `node` runs.
+/// Saves, calls `go_on` and restores, by command; a node may be running.
 fn save_and_restore(data_dir: &Path, oracle: &mut Oracle, go_on: impl FnOnce(&mut Oracle)) {
     checkpoints(data_dir, &["save", "by command"]).expect_quiet_success();
     oracle.apply(&checkpoint("by command"));
@@ -53,7 +53,7 @@ fn a_command_saves_and_restores_as_a_request_does_at_rest_and_live() {
         events(5..20).for_each(|event| node.ask(&event));
         *oracle = node.stop();
     });
-    dump::check(&data_dir, &oracle).expect("it is the same");
+    dump::check(&data_dir, &oracle).expect("the state is the oracle's");
     let mut node = start(&data_dir, oracle);
     events(20..25).for_each(|event| node.ask(&event));
     let mut oracle = std::mem::take(&mut node.oracle);
@@ -64,11 +64,11 @@ fn a_command_saves_and_restores_as_a_request_does_at_rest_and_live() {
         std::mem::swap(&mut node.oracle, oracle);
     });
     node.oracle = oracle;
-    // An event that was taken back is new again, and released again it is not.
+    // An event that was taken back is accepted again, but its output is not released again.
     events(18..28).for_each(|event| node.ask(&event));
     node.ask(&Request::Commit);
     let oracle = node.stop();
-    dump::check(&data_dir, &oracle).expect("it is the same");
+    dump::check(&data_dir, &oracle).expect("the state is the oracle's");
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn a_name_that_cannot_be_one_and_a_directory_without_state_are_refused() {
     let home = scratch_dir();
     let data_dir = home.path().join("none");
     checkpoints(&data_dir, &["save", "a"]).expect_refusal(exit::UNUSABLE);
-    assert!(!data_dir.exists(), "a mistyped directory is not made");
+    assert!(!data_dir.exists(), "a mistyped directory must not be made");
     start(&data_dir, Oracle::new()).stop();
     for name in ["", &"x".repeat(257)] {
         let line = checkpoints(&data_dir, &["save", name]).expect_refusal(exit::USAGE);

@@ -48,7 +48,7 @@ fn a_reply_cannot_be_read_before_it_is_on_stable_storage() {
     assert!(compiled.status.success(), "{said}");
     let refused = compile(before, &library);
     let said = String::from_utf8_lossy(&refused.stderr);
-    assert!(!refused.status.success(), "it compiles");
+    assert!(!refused.status.success(), "it must not compile");
     let expected =
         "expected `Result<Processed, Refusal>`, found `Pending<Result<Processed, Refusal>>`";
     for part in ["error[E0308]: mismatched types", expected] {

@@ -1,10 +1,11 @@
-//! A consumer of the released outputs that stores the last of them with what it does: it has each
-//! output exactly once, whichever of both processes is killed when.
+//! A consumer that stores each released output with its effect takes each exactly once, whenever
+//! one of the two processes is killed.
 //!
-//! The consumer is `outputs --follow` that appends to a file, and goes on after the last whole line
-//! in it; what a kill left of a line after that one is cut off first.
+//! The consumer is `outputs --follow`, which appends to a file. After a kill, it cuts off a partial
+//! last line and goes on after the last whole one.
 //!
-//! `EXACTLY_ONCE_CONSUMER_KILLS` says how many kills, `EXACTLY_ONCE_SEED` which.
+//! `EXACTLY_ONCE_CONSUMER_KILLS` is the number of kills, `EXACTLY_ONCE_SEED` the seed that chooses
+//! them.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -23,11 +24,10 @@ use crate::kit::{
 };
 use crate::oracle::{Oracle, Request};
 
-/// The process that reads outputs.
 struct Consumer(Process);
 
 impl Consumer {
-    /// Starts where the file ends.
+    /// Starts after the last output in the file.
     fn start(data_dir: &Path, file: &Path) -> Self {
         let last = cut_to_whole_lines(file);
         let append = File::options().append(true).create(true).open(file);
@@ -44,7 +44,7 @@ impl Consumer {
     }
 }
 
-/// Removes what is after the last whole line, and returns that line; nothing if there is none.
+/// Cuts off what follows the last whole line, and returns that line, or "" if there is none.
 fn cut_to_whole_lines(path: &Path) -> String {
     let bytes = fs::read(path).unwrap_or_default();
     let whole = bytes.iter().rposition(|&byte| byte == b'\n');
@@ -52,13 +52,13 @@ fn cut_to_whole_lines(path: &Path) -> String {
     if whole < bytes.len() {
         let file = File::options().write(true).open(path);
         let cut = file.and_then(|file| file.set_len(whole as u64));
-        cut.expect("the file is ours");
+        cut.expect("the test owns it");
     }
     let text = String::from_utf8_lossy(&bytes[..whole]);
     text.lines().last().unwrap_or_default().to_owned()
 }
 
-/// The process that is written to, and what it has answered.
+/// The node that makes outputs, with its oracle.
 struct Producer {
     data_dir: PathBuf,
     arguments: &'static [&'static str],
@@ -82,7 +82,6 @@ impl Producer {
         }
     }
 
-    /// Makes a request and waits for its answer.
     fn ask(&mut self, request: &Request) {
         self.node.ask(request);
     }
@@ -91,7 +90,7 @@ impl Producer {
         &self.node.oracle
     }
 
-    /// A few events, some of them old, then what releases or takes back.
+    /// Sends a few events, some of them old, and then another request.
     fn work(&mut self, rng: &mut impl Rng) {
         for _ in 0..rng.random_range(1..6) {
             let is_old = self.next_event > 0 && rng.random_bool(0.3);
@@ -111,7 +110,7 @@ impl Producer {
         }
     }
 
-    /// Kills the process; with `in_work`, where a commit may or may not have been made.
+    /// Kills the process and starts it again; with `in_work`, perhaps in the middle of a commit.
     fn kill(&mut self, in_work: bool) {
         let node = &mut self.node;
         if in_work {
@@ -121,16 +120,16 @@ impl Producer {
         std::mem::replace(&mut node.node, no_node).kill();
         *node = CheckedNode::start(&self.data_dir, self.arguments, oracle);
         if in_work {
-            // Sent again it releases what is left. Either way all of it is released then.
+            // A second commit releases what is left, so all is released in either case.
             node.node.ask(&Request::Commit.line(0));
             node.oracle.apply(&Request::Commit);
         }
     }
 }
 
-/// Panics unless the file holds the beginning of the log, or, in time, all of it.
+/// Panics unless the file holds the first outputs of the log and, with `wants_all`, soon all.
 fn check(file: &Path, oracle: &Oracle, wants_all: bool) {
-    eventually("all of the log is there", || {
+    eventually("the file has all outputs", || {
         let text = fs::read_to_string(file).unwrap_or_default();
         let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
         let lines: Vec<&str> = whole.lines().collect();
@@ -163,7 +162,7 @@ fn consume(autocommit: bool) {
     let home = scratch_dir();
     let file = home.path().join("consumed.jsonl");
     let mut producer = Producer::start(home.path().join("data"), autocommit);
-    // A directory that is not there yet cannot be followed.
+    // A directory that does not exist yet cannot be followed.
     producer.ask(&Request::Commit);
     let mut consumer = Consumer::start(&producer.data_dir, &file);
     let (mut of_consumer, mut in_work) = (0, 0);
@@ -201,27 +200,27 @@ fn consume(autocommit: bool) {
     drop(restarted);
 }
 
-/// Damages what the database of a running node has of a text.
+/// Flips a bit at each place where the database of a running node holds this text.
 fn damage(data_dir: &Path, wanted: &[u8]) {
     let path = data_dir.join("db");
     let bytes = fs::read(&path).expect("sled's file is there");
     let file = File::options().write(true).open(&path);
-    let file = file.expect("the file is ours");
+    let file = file.expect("the test owns it");
     let places = bytes.windows(wanted.len()).enumerate();
     let places = places.filter(|(_, bytes)| bytes == &wanted);
     let damaged = places.map(|(at, _)| {
         let written = file.write_all_at(&[bytes[at] ^ 1], at as u64);
-        written.expect("the file is ours");
+        written.expect("the test owns it");
     });
-    assert!(damaged.count() > 0, "sled compresses nothing");
+    assert!(damaged.count() > 0, "the text is not in the file");
 }
 
-/// What is damaged stays so: a follower is told, and does not ask for ever.
+/// The damage is permanent, so a follower ends with an error instead of asking forever.
 #[test]
 fn a_follower_of_a_log_that_cannot_be_read_ends_with_an_error_and_the_node_goes_on() {
     const EVENTS: u64 = 20_000;
     const LONE_EVENTS: u64 = 500;
-    /// A start then reads only the end of the journal.
+    /// With these, a start reads only the end of the journal.
     const ARGUMENTS: [&str; 2] = ["--run-every", "1000"];
     let (_home, data_dir) = home_and_data_dir();
     let event = |number: u64| event(format!("an id that stands out, {number}."), "w");
@@ -230,8 +229,8 @@ fn a_follower_of_a_log_that_cannot_be_read_ends_with_an_error_and_the_node_goes_
         .chain([Request::Commit.line(0) + "\n"])
         .collect::<String>();
     run_node(&data_dir, &ARGUMENTS, input).expect_success();
-    // With each write sled moves an old page that is among few others. Before anything is damaged,
-    // it is to have moved them all.
+    // With each write sled moves an old page whose segment holds few others. It must have moved
+    // them all before anything is damaged.
     let node = Node::start(Some(&data_dir), &ARGUMENTS);
     for number in EVENTS..EVENTS + LONE_EVENTS {
         node.send(&event(number).line(number));

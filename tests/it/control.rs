@@ -1,5 +1,5 @@
-//! The control socket of a running node: clients beside standard input that send the same requests,
-//! ask questions, and delete checkpoints.
+//! The control socket of a running node. Its clients send the same requests as standard input, and
+//! also queries and deletions of checkpoints.
 
 use crate::kit::{
     ErrorReply, SocketClient, binary, event_line, line, node_and_client, run, run_node, scratch_dir,
@@ -17,8 +17,8 @@ mod questions;
 mod slow_clients;
 mod socket_file;
 
-/// What only clients of the socket may ask, each with members that it needs, where there is an
-/// event `e1` and a checkpoint `a`.
+/// The requests that only clients of the socket may send, with the members that they need if there
+/// is an event `e1` and a checkpoint `a`.
 const ONLY_HERE: [(&str, &str); 11] = [
     ("stats", ""),
     ("counts", ""),
@@ -33,7 +33,8 @@ const ONLY_HERE: [(&str, &str); 11] = [
     ("delete_checkpoint", r#""checkpoint_id":"a""#),
 ];
 
-/// Commands that print the same of a directory at rest; none does so of a process, and of times.
+/// The commands that print the same records of a directory at rest. `stats` and `history` also show
+/// the process or times.
 const COMMANDS: [(&str, &[&str]); 8] = [
     ("counts", &["dump", "--only", "counts"]),
     ("list_checkpoints", &["checkpoints", "list"]),
@@ -45,7 +46,7 @@ const COMMANDS: [(&str, &[&str]); 8] = [
     ("dump", &["dump"]),
 ];
 
-/// Has a node make events, a commit, a checkpoint and pending outputs.
+/// Sends events, a commit, a checkpoint, and events whose outputs stay pending.
 fn prepare(client: &mut SocketClient) {
     let mut lines: Vec<String> = (0..6)
         .map(|id| event_line(id, &format!("e{id}"), "w"))

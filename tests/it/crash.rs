@@ -1,13 +1,13 @@
-//! Kills the real process with SIGKILL at its system calls, and finds out what is left.
+//! Kills the real process with SIGKILL at its system calls, and checks the state that is left.
 //!
-//! After a kill the state must be the one after some prefix of the requests that were sent, and
-//! that prefix must contain every answered one. Most kills come before, in the middle of or after
-//! a call that is drawn: while the process creates or opens its directory, works, snapshots its
-//! counts, carries out each type of request, or closes. A few come at any time from outside.
+//! After a kill, the state must be the one after some prefix of the requests that were sent, and
+//! that prefix must contain every answered one. Most kills come before, in the middle of or after a
+//! randomly chosen call, while the process creates or opens its directory, works, writes a counts
+//! snapshot, carries out each type of request, or closes. A few come at any time from outside.
 //!
-//! `EXACTLY_ONCE_KILLS` says how many kills, `EXACTLY_ONCE_SEED` where the seeds begin: each
-//! directory has the next one. A seed replays what is sent and when the kill comes, as far as the
-//! threads of the process and the machine's timing repeat themselves.
+//! `EXACTLY_ONCE_KILLS` is the number of kills. `EXACTLY_ONCE_SEED` is the first seed; each
+//! directory takes the next one. A seed replays the requests and the time of the kill, as far as
+//! the threads of the process and the timing of the machine repeat themselves.
 
 pub mod life;
 mod pattern;
@@ -24,13 +24,13 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tally::Tally;
 
-/// Enough for a state with a history, few enough for the oracle to stay quick.
+/// Enough for a state with a history, and few enough that the oracle stays fast.
 const KILLS_PER_DIRECTORY: u64 = 50;
-/// How many directories there are for each one with autocommit.
+/// One directory in this many has autocommit.
 const DIRECTORIES_PER_AUTOCOMMIT: u64 = 3;
-/// How often a process without requests opens the directory before a dump looks at it.
+/// How often a process without requests opens the directory before it is dumped.
 const EMPTY_RUNS: f64 = 0.1;
-/// How many kills there are for each directory that is verified before anything opens it again.
+/// After one kill in this many, `verify` reads the directory before anything opens it again.
 const KILLS_PER_VERIFICATION: u64 = 5;
 
 #[test]
@@ -48,7 +48,7 @@ fn after_sigkill_the_state_is_that_of_a_prefix_with_every_answered_request() {
     total.check();
 }
 
-/// Kills this many processes on one directory; a failure comes back as the report to print.
+/// Kills this many processes on one directory; the error is the report to print.
 fn directory(seed: u64, kills: u64) -> Result<Tally, String> {
     let dir = scratch_dir();
     let mut home = Home::below(dir.path());
@@ -66,7 +66,7 @@ fn directory(seed: u64, kills: u64) -> Result<Tally, String> {
     ))
 }
 
-/// A data directory whose processes keep being killed.
+/// A state directory whose processes keep being killed.
 struct Directory {
     home: Home,
     rng: ChaCha8Rng,
@@ -74,8 +74,8 @@ struct Directory {
     belief: Belief,
     tally: Tally,
     last: Option<Pattern>,
-    /// Whether a start has certainly come to its end: until then, a kill may have left nothing
-    /// that a dump could show.
+    /// True once a start has certainly finished. Until then, a kill may have left nothing that a
+    /// dump could show.
     is_created: bool,
 }
 
@@ -103,7 +103,7 @@ impl Directory {
                 Pattern::AtCall(Shot::draw(Phase::Creation, &mut self.rng))
             };
             let life = self.live(pattern)?;
-            // Some are killed again before anything could repair what that kill has left.
+            // Some are killed again before anything could repair what the last kill has left.
             while self.tally.kills < kills && self.rng.random_bool(self.bare_kills()) {
                 let phase = self.opening();
                 let bare = Pattern::bare(phase, &mut self.rng);
@@ -114,7 +114,7 @@ impl Directory {
         self.finish()
     }
 
-    /// How often one more process is killed while it opens. There is one creation a directory.
+    /// How often one more process is killed while it opens. Each directory is created only once.
     fn bare_kills(&self) -> f64 {
         if self.is_created { 0.3 } else { 0.8 }
     }
@@ -135,13 +135,13 @@ impl Directory {
         Ok(life)
     }
 
-    /// Finds the prefix that was applied, and has the source send again what was not answered.
+    /// Finds the prefix that was applied, and makes the source resend unanswered requests.
     fn reconcile(&mut self, life: &Life) -> Result<(), String> {
         if self.tally.kills.is_multiple_of(KILLS_PER_VERIFICATION) {
             expect_no_damage(&self.home.data)?;
         }
-        // Whatever opens the directory first repairs it: a node must be able to, and a dump too.
-        // Where no dump is the first, the next life is.
+        // What opens the directory first must repair it: sometimes a node without requests, and
+        // otherwise the dump.
         if !self.is_created || self.rng.random_bool(EMPTY_RUNS) {
             expect_no_reply(&self.home.data)?;
             self.is_created = true;
@@ -153,7 +153,7 @@ impl Directory {
         Ok(())
     }
 
-    /// A last clean run commits what is pending, and the belief must still hold.
+    /// Commits what is pending in a last clean run. The belief must still hold.
     fn finish(&mut self) -> Result<(), String> {
         self.belief.run(&self.home.data, vec![Request::Commit])
     }

@@ -1,11 +1,11 @@
-//! Damages directories at rest, and finds out what the program makes of them.
+//! Damages directories at rest, and checks what the program makes of them.
 //!
-//! Of a damaged directory either everything is there, or `run` refuses it in one line, or
-//! `verify` says what is wrong with it before anybody has opened it. Nothing else may come out: no
-//! count that is wrong in silence, no panic, no hang.
+//! A damaged directory must have everything, or `run` must refuse it in one line, or `verify` must
+//! report the damage before anything opens it. A count that is silently wrong, a panic or a hang is
+//! a failure.
 //!
-//! `EXACTLY_ONCE_DAMAGES` says how many damages, `EXACTLY_ONCE_SEED` where the seeds begin: each
-//! damage has the next one. The kinds are taken in turn. A seed replays a damage as far as the
+//! `EXACTLY_ONCE_DAMAGES` is the number of damages. `EXACTLY_ONCE_SEED` is the first seed; each
+//! damage takes the next one. The kinds are taken in turn. A seed replays a damage as far as the
 //! timing of the processes that made the directory repeats itself.
 
 mod harm;
@@ -27,9 +27,9 @@ use std::thread;
 use tally::{Outcome, Tally};
 use verify::{Is, Verdict, verify};
 
-/// Requests in each life of the two histories: the longer one has more groups than the other.
+/// Requests in each life of the two histories. The longer history has more groups.
 const LENGTHS: [usize; 2] = [500, 300];
-/// Reading every byte twice is dear.
+/// Only one case in this many compares every byte before and after `verify`, as that is slow.
 const CASES_PER_SNAPSHOT: u64 = 5;
 const REQUESTS_TO_GO_ON: usize = 30;
 
@@ -38,7 +38,7 @@ fn a_damaged_directory_has_everything_or_is_refused_or_is_named_by_verify() {
     try_out(false);
 }
 
-/// As above, of directories whose database lies in a folder of its own.
+/// The same for directories whose database lies in a folder of its own.
 #[test]
 fn a_damaged_directory_has_everything_or_is_refused_or_is_named_after_a_compaction_too() {
     try_out(true);
@@ -86,7 +86,7 @@ fn histories(home: &Path, is_compacted: bool) -> [Vec<Variant>; 2] {
     thread::scope(|scope| {
         let first = scope.spawn(|| make(0));
         let second = make(1);
-        [first.join().expect("it has said why"), second]
+        [first.join().expect("it does not panic"), second]
     })
 }
 
@@ -119,7 +119,7 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// Damages a copy; the same bytes whenever it is called.
+    /// Damages a copy of the variant, and says how; each call makes the same bytes.
     fn damage(&self, path: &Path) -> String {
         copy(&self.variant.path, path);
         let Self { variant, other, .. } = *self;
@@ -131,7 +131,7 @@ impl<'a> Case<'a> {
         patient.suffer(self.harm, &mut self.rng.clone())
     }
 
-    /// What becomes of the damaged directory; a failure comes back as the report to print.
+    /// Damages a directory and judges the outcome; the error is the report to print.
     fn try_out(&self) -> Result<(Harm, Outcome), String> {
         let (home, data_dir) = home_and_data_dir();
         let done = self.damage(&data_dir);
@@ -202,7 +202,7 @@ impl<'a> Case<'a> {
         Err("verify changed the directory".to_owned())
     }
 
-    /// Says what of the state, or of what follows from it, is not as the oracle has it.
+    /// Fails if the state, or what follows from it, differs from the oracle's.
     fn compare(&self, data_dir: &Path) -> Result<(), String> {
         let mut oracle = self.variant.oracle.clone();
         dump::check(data_dir, &oracle)?;
@@ -215,12 +215,12 @@ impl<'a> Case<'a> {
             reply::check(reply, &oracle.apply(request), msg_id)?;
         }
         if !finished.status.success() {
-            return Err(format!("going on ended badly: {finished:?}"));
+            return Err(format!("the next run failed: {finished:?}"));
         }
         dump::check(data_dir, &oracle)
     }
 
-    /// Each checkpoint is restored, what is pending then is released, events come again.
+    /// Sends events again, restores each checkpoint, and releases what is pending then.
     fn requests_to_go_on(&self) -> Vec<Request> {
         let mut source = Source::new(self.seed);
         let mut requests: Vec<_> = (0..REQUESTS_TO_GO_ON).map(|_| source.next()).collect();
@@ -232,7 +232,7 @@ impl<'a> Case<'a> {
     }
 }
 
-/// Runs a node over the whole of `input`; it may refuse, and must not crash.
+/// Runs a node on all of `input`. The node may refuse, but must not crash.
 fn on(data_dir: &Path, input: &str) -> Result<Finished, String> {
     let finished = run(&mut on_directory("run", data_dir, &[]), input);
     if finished.code().is_none() || is_crash(&finished.stderr) {
@@ -241,7 +241,7 @@ fn on(data_dir: &Path, input: &str) -> Result<Finished, String> {
     Ok(finished)
 }
 
-/// Whether a text tells of a panic or of a process that a signal ended.
+/// True if a text reports a panic, or the end of a process by a signal.
 fn is_crash(text: &str) -> bool {
     let signs = ["panicked at", "a bug:", "signal: "];
     signs.iter().any(|sign| text.contains(sign))

@@ -1,5 +1,5 @@
-//! Damage to a page of the database that no answer needs: sled keeps a tree of its own, which is
-//! empty here, and moves its pages as it does those with events.
+//! Damage to a page of the database that no reply needs. It belongs to sled's own tree, which is
+//! empty here; sled moves its pages like those with events.
 
 use crate::kit::{
     Finished, backup, dump_of, event, exit, home_and_data_dir, on_directory, run, run_on,
@@ -19,7 +19,7 @@ fn events(numbers: std::ops::Range<u64>) -> String {
         .collect()
 }
 
-/// A state whose log has several segments, all but the last of which no open reads any more.
+/// Makes a state whose log has several segments; an open reads only the last of them.
 fn make(data_dir: &Path) {
     for input in [&*events(0..EVENTS), "", ""] {
         answers(data_dir, input);
@@ -30,9 +30,9 @@ fn answers(data_dir: &Path, input: &str) -> String {
     run(&mut on_directory("run", data_dir, &["-q"]), input).expect_quiet_success()
 }
 
-/// Damages the leaf of sled's own tree, an empty page with number 2, wherever it was written: four
-/// bytes of checksum, the kind of a page, a length of 8, the number of the segment, the number of
-/// the page, and a body of zeros.
+/// Damages the leaf of sled's own tree, an empty page with number 2, at each place where it was
+/// written. Its bytes are a checksum of four, the kind of the page, a length of 8, the number of
+/// the segment, the number of the page, and a body of zeros.
 fn damage_the_empty_page(data_dir: &Path) {
     let path = data_dir.join("db");
     let mut bytes = fs::read(&path).expect("it is there");
@@ -85,8 +85,8 @@ fn a_backup_and_a_compaction_leave_the_damaged_page_out_and_keep_everything() {
     }
 }
 
-/// sled fails when it moves such a page, which it does while a group is committed. A part of that
-/// group would then be durable, and no answer could be read any more.
+/// sled fails when it moves such a page, which it does while it writes a group. Part of that group
+/// would then be durable, and no reply could be read any more.
 #[test]
 fn no_run_starts_with_a_damaged_page_and_every_answer_stays() {
     let (_home, data_dir) = home_and_data_dir();

@@ -1,4 +1,4 @@
-//! Data directories and exit statuses: which directories are refused, and what is kept in them.
+//! State directories and exit statuses: which directories are refused, and what stays in them.
 
 mod held;
 mod incomplete;
@@ -29,7 +29,7 @@ fn a_foreign_directory_is_refused_and_stays_as_it_is() {
         let before = Snapshot::of(&foreign);
         for command in ["run", "dump"] {
             let line = on(command, &foreign, "").expect_refusal(exit::UNUSABLE);
-            assert!(line.contains(name), "what was found is named: {line}");
+            assert!(line.contains(name), "it must name what it found: {line}");
         }
         assert_eq!(Snapshot::of(&foreign), before);
     }
@@ -69,7 +69,7 @@ fn a_path_where_no_directory_can_be_is_refused() {
             let culprit = text(culprit);
             assert!(
                 line.contains(culprit),
-                "what is in the way is named: {line}"
+                "what is in the way must be named: {line}"
             );
         }
     }
@@ -156,22 +156,21 @@ fn the_statuses_that_these_tests_expect_are_those_of_the_help() {
     }
 }
 
-/// Runs a command on a directory.
 fn on(command: &str, data_dir: &Path, input: &str) -> Finished {
     run(&mut on_directory(command, data_dir, &[]), input)
 }
 
-/// The replies to these requests, numbered from 1, by a process that says nothing else.
+/// The replies to these requests, numbered from 1; the process must print nothing else.
 fn answer(data_dir: &Path, requests: &[Request]) -> String {
     on("run", data_dir, &numbered_input(1, requests)).expect_quiet_success()
 }
 
-/// An event with the word that all have here.
+/// An event with the word that all events have here.
 fn event_of(event_id: &str) -> Request {
     event(event_id, "a")
 }
 
-/// The reply line to the first request of a process, if it is an event.
+/// The reply to the first request of a process, if that is an event.
 fn reply(count: u64, was_duplicate: bool) -> String {
     match was_duplicate {
         true => duplicate(1, "a", count) + "\n",

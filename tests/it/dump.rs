@@ -1,4 +1,4 @@
-//! The command `dump`, and the log of conflicts: what a person sees of a state.
+//! The command `dump`, and the log of conflicts.
 
 mod conflicts;
 mod format;
@@ -42,7 +42,7 @@ fn a_dump_changes_no_byte_and_no_time_and_leaves_no_copy() {
         assert_eq!(Snapshot::of(&data_dir), before, "{arguments:?}");
     }
     let copies = names(&temporary).len();
-    assert_eq!(copies, 0, "the copy is removed");
+    assert_eq!(copies, 0, "the copy was not removed");
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn the_same_requests_give_the_same_bytes_however_they_were_batched() {
     for name in ["at once", "restarted", "killed"] {
         assert_eq!(dump_of(&directory(name), &[]), expected, "{name}");
     }
-    // Groups and times differ, so that there was something to leave out.
+    // Groups and times differ, so a plain dump had something to leave out.
     let incidentals = |name| dump_of(&directory(name), &["--incidentals"]);
     assert_ne!(incidentals("at once"), incidentals("one at a time"));
 }
@@ -169,7 +169,7 @@ fn a_dump_whose_reader_has_seen_enough_ends_quietly() {
     send(&data_dir, &many);
     for format in ["jsonl", "table"] {
         let mut process = spawn(&mut on_directory("dump", &data_dir, &["--format", format]));
-        // As `head -1`: far more than a pipe holds remains unread.
+        // As with `head -1`, far more than a pipe holds remains unread.
         let mut reader = BufReader::new(process.stdout.take().expect("stdout is piped"));
         let mut line = String::new();
         reader.read_line(&mut line).expect("a first line");
@@ -179,14 +179,14 @@ fn a_dump_whose_reader_has_seen_enough_ends_quietly() {
         assert_eq!(
             finished.code(),
             Some(exit::INPUT_OR_OUTPUT),
-            "nobody reads the output any more"
+            "the reader of the output is gone"
         );
         assert_eq!(finished.stderr, "");
     }
 }
 
-/// Requests after which every section has several records: events in the state and left,
-/// released, pending and discarded; more than one checkpoint and commit.
+/// Requests after which every section has several records: events inside and outside the state;
+/// released, pending and dropped outputs; more than one checkpoint and commit.
 fn requests() -> Vec<Request> {
     let events = |range: std::ops::Range<usize>| {
         range.map(|n| event(format!("id{n}"), format!("word{}", n % 5)))
@@ -207,14 +207,13 @@ fn start(data_dir: &Path) -> Node {
     Node::start(Some(data_dir), &[])
 }
 
-/// Sends requests to a node of their own, all at once, and waits for its end.
+/// Sends requests to a new process, all at once, and waits for its end.
 fn send(data_dir: &Path, requests: &[Request]) {
     let replies = carry_out(data_dir, &["-q"], requests.iter().cloned());
     assert!(!replies.contains(r#""code""#), "{replies}");
 }
 
-/// The lines of a whole dump before its digest, which must be that of their bytes; tables have
-/// none.
+/// The lines of a whole dump before its digest, which must match them. Tables have no digest.
 fn without_digest(dump: &str) -> &str {
     let Some(at) = dump.find("{\"type\":\"digest\"") else {
         assert!(!dump.starts_with('{'), "{dump}");

@@ -1,4 +1,4 @@
-//! The program that embeds the library: a log that grows and clients, with kills.
+//! The program that embeds the library counts a log and clients correctly, despite kills.
 
 use crate::kit::{PATIENCE, Process, eventually, program, scratch_dir};
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,7 +48,7 @@ impl Running {
 struct Client(BufReader<TcpStream>);
 
 impl Client {
-    /// Sends a line; `None` if the process is killed before the answer.
+    /// Sends a line; `None` if the process is killed before it replies.
     fn ask(&mut self, line: &str) -> Option<String> {
         self.0
             .get_mut()
@@ -64,7 +64,7 @@ impl Client {
     }
 }
 
-/// The id of a line of the log: of three, one is of a line before.
+/// The id of a line of the log. One line in three has the id of an earlier one.
 fn id(number: u64) -> String {
     let number = if number % 3 == 2 { number / 2 } else { number };
     format!("log-{number}")
@@ -82,7 +82,7 @@ fn a_log_and_clients_are_counted_once_though_the_program_is_killed() {
         thread::scope(|scope| {
             for client in 0..CLIENTS {
                 let mut connection = running.connect();
-                // Each life sends again what the one before may not have been answered.
+                // Each life resends what the one before may have left unanswered.
                 scope.spawn(move || {
                     for post in 0..POSTS * (life + 1) {
                         let posted = format!("POST client-{client}-{post} w{}", post % WORDS);

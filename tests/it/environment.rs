@@ -1,4 +1,4 @@
-//! The surroundings of a process cost no answer: a limit on its files, a disk that fills, a
+//! Nothing around a process loses an answered request: a limit on its files, a disk that fills, a
 //! directory that is taken away, a clock that jumps, an input without an end.
 
 mod clock;
@@ -13,18 +13,18 @@ use std::path::Path;
 /// Far more requests than it takes to meet a failure.
 const MANY: usize = 60_000;
 
-/// A process that says nothing of conflicts, which the source has.
+/// Starts a node that does not report conflicts, which the source contains.
 fn start(data_dir: &Path) -> Node {
     Node::start(Some(data_dir), &["--quiet"])
 }
 
-/// Has a process work until this many replies have come.
+/// Sends requests to a node until this many replies have come.
 fn work(life: &mut Life, node: &Node, source: &mut Source, window: usize, replies: usize) {
     let worked = life.stream(node, source, window, |life| life.replies.len() >= replies);
     worked.unwrap_or_else(|reason| panic!("{reason}"));
 }
 
-/// Has a process work until its storage fails; the line that tells why.
+/// Sends requests until the storage of a node fails; returns the line that says why.
 fn work_until_storage_fails(
     life: &mut Life,
     node: Node,
@@ -37,15 +37,15 @@ fn work_until_storage_fails(
     let taken = life.take(&ended);
     taken.unwrap_or_else(|reason| panic!("{reason}"));
     Finished {
-        // The replies belong to the life, and a refusal has none.
+        // The replies belong to the life, and `expect_refusal` wants none.
         stdout: String::new(),
         ..ended
     }
     .expect_refusal(exit::STORAGE)
 }
 
-/// Panics unless the replies are right and the directory, after a plain start, is in the state
-/// after a prefix of the requests with every answered one.
+/// Panics unless the replies are right and a plain start finds the state after a prefix of the
+/// requests that contains every answered one.
 fn expect_prefix(belief: &mut Belief, data_dir: &Path, life: &Life) {
     let opened = expect_no_reply(data_dir);
     let dump = opened.and_then(|()| Dump::read(data_dir));

@@ -1,13 +1,13 @@
-//! Fails the system calls that store something, each in turn, and finds out what comes of it.
+//! Makes each call that stores something fail in turn, and checks the result.
 //!
-//! A workload with every type of request runs once for every write to a file of the state
-//! directory and every sync that it makes, and that one call fails. The process must end in bounded
-//! time, with a line that says why, or go on if the call did not matter; what it answered must be
-//! right and must be there when it is started again.
+//! A workload with every type of request runs once for each write to a file of the state directory
+//! and for each sync, and that one call fails. The process must end in bounded time with a line
+//! that says why, or go on if the call did not matter. What it answered must be right, and must be
+//! there after the next start.
 //!
-//! Each call fails in one of four ways, chosen by its number and `EXACTLY_ONCE_SEED`, or in as
-//! many of them as `EXACTLY_ONCE_FAULTS` says. `EXACTLY_ONCE_FAULT` plays that one case instead,
-//! as a failure prints it.
+//! Each call fails in one of four ways, chosen by its number and `EXACTLY_ONCE_SEED`, or in as many
+//! of them as `EXACTLY_ONCE_FAULTS` says. `EXACTLY_ONCE_FAULT` plays a single case instead, in the
+//! form in which a failure prints it.
 
 mod case;
 mod tally;
@@ -26,7 +26,7 @@ fn whatever_call_on_its_files_fails_the_node_answers_nothing_that_is_not_kept() 
     }
     let seed = setting("EXACTLY_ONCE_SEED", 1);
     let mut tally = Tally::default();
-    // One program error shows in many cases: all of them are told.
+    // One program error shows in many cases, so all of them are reported.
     let mut failures = Vec::new();
     for start in &starts {
         let cases = cases(start, seed);
@@ -44,7 +44,7 @@ fn whatever_call_on_its_files_fails_the_node_answers_nothing_that_is_not_kept() 
     tally.check();
 }
 
-/// Plays one case and tells what came of it.
+/// Plays one case and prints the result.
 fn play(case: &str, starts: &[Start]) {
     let case = Case::read(case).unwrap_or_else(|| panic!("not a case: {case:?}"));
     let start = starts.iter().find(|start| start.origin == case.origin);
@@ -52,7 +52,7 @@ fn play(case: &str, starts: &[Start]) {
     println!("{}", played.unwrap_or_else(|report| panic!("{report}")));
 }
 
-/// Each call in turn, in as many ways as are wanted.
+/// Each call in turn, with the wanted number of ways to fail.
 fn cases(start: &Start, seed: u64) -> Vec<Case> {
     let calls = calls_of(start).len() as u64;
     let ways = setting("EXACTLY_ONCE_FAULTS", 1).min(FAULTS.len() as u64);

@@ -1,6 +1,6 @@
-//! Root on a directory of another user: what it makes there is the owner's.
+//! Root works on a directory of another user: all that it makes there belongs to the owner.
 //!
-//! Where the tests do not run as root, they show that nothing of this concerns other users.
+//! If the tests do not run as root, they show that other users are not affected.
 
 use crate::kit::{
     CommandHome, EachCommand, Finished, Homes, REQUEST, Snapshot, exit, input_of, install_program,
@@ -15,12 +15,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 
-/// A user that owns nothing else here, and no name.
+/// A user that owns nothing else here and has no name.
 const OTHER: u32 = 65_533;
 const FILE_MODE: u32 = 0o640;
 const DIRECTORY_MODE: u32 = 0o750;
 
-/// The user to whom directories are given: root can give them away.
+/// The user who gets the directories; only root can give them away.
 fn owner() -> u32 {
     if geteuid().is_root() {
         OTHER
@@ -29,7 +29,7 @@ fn owner() -> u32 {
     }
 }
 
-/// A home whose directories are the owner's, with the program in it, where each user finds it.
+/// A home with the program, where every user finds it. Its directories belong to the owner.
 fn home(homes: &Homes) -> CommandHome {
     let home = homes.make();
     install_program(home.path());
@@ -57,7 +57,7 @@ fn give_away(path: &Path) {
     }
 }
 
-/// A path with all that is below it.
+/// A path and all paths below it.
 fn all_in(path: &Path) -> Vec<PathBuf> {
     let mut found = vec![path.to_owned()];
     if path.is_dir() {
@@ -68,7 +68,7 @@ fn all_in(path: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Runs a command under a mask that takes all rights from others than root.
+/// Runs a command under a umask that leaves rights only to the owner of a file.
 fn run_masked(command: &EachCommand, home: &CommandHome) -> Finished {
     let plain = command.command(program(home), home.path());
     let mut masked = Command::new("sh");
@@ -155,7 +155,7 @@ fn root_that_may_not_become_the_owner_changes_nothing_and_says_so() {
     let before = Snapshot::of(&home.state());
     let directory = home.path().to_owned();
     let run_without_right = move || {
-        // It concerns this thread alone, and the processes that it starts.
+        // This affects only this thread and the processes that it starts.
         let removed = remove_capability_from_bounding_set(CapabilitySet::SETUID);
         removed.expect("root may give a right up");
         let command = EachCommand::named("run");

@@ -1,5 +1,5 @@
-//! A directory of format 4, as an earlier program wrote it: it can be looked at and dumped, the
-//! dump can be loaded, and nothing changes the directory itself.
+//! A directory of format 4, as an earlier program wrote it. It can be read and dumped, and the dump
+//! can be loaded. No command changes the directory itself.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ fn of_format_4(name: &str) -> PathBuf {
     golden("format-4").join(name)
 }
 
-/// The directory, which sled's empty folder is put back into.
+/// A copy of the directory, with the empty folder of sled that the repository cannot hold.
 fn old_directory(home: &Path) -> PathBuf {
     let copy = home.join("old");
     fs::create_dir_all(copy.join("blobs")).expect("there is room");
@@ -25,7 +25,7 @@ fn old_directory(home: &Path) -> PathBuf {
     copy
 }
 
-/// What the oracle says of the requests that made the directory.
+/// The oracle after the requests that made the directory.
 fn expected() -> Oracle {
     let mut oracle = Oracle::new();
     let requests = fs::read_to_string(of_format_4("requests.jsonl")).expect("it is there");
@@ -44,7 +44,7 @@ fn expected() -> Oracle {
     oracle
 }
 
-/// Restores every checkpoint and commits, each reply against the oracle, then compares the dump.
+/// Restores every checkpoint and commits, checks each reply, and then compares the dump.
 fn go_on(dir: &Path, oracle: Oracle) {
     let names: Vec<_> = oracle
         .checkpoints()
@@ -71,7 +71,7 @@ fn a_directory_of_format_4_is_dumped_as_it_is_and_its_dump_makes_one_that_goes_o
     for command in [&["stats"][..], &["checkpoints", "list"], &["outputs"]] {
         run_on(command[0], &old, &command[1..]).expect_quiet_success();
     }
-    assert_eq!(Snapshot::of(&old), before, "looking changes nothing");
+    assert_eq!(Snapshot::of(&old), before, "reading changes nothing");
     let new = home.path().join("new");
     run(&mut on_directory("load", &new, &[]), &dumped).expect_quiet_success();
     verified(&new);

@@ -1,9 +1,9 @@
-//! What the program makes of the definition of its arguments: `completions` and `man`.
+//! `completions` and `man`, which come from the definition of the arguments.
 
 use crate::kit::{binary, commands, exit, run};
 use std::collections::BTreeSet;
 
-/// The names of the commands that stand directly below the program.
+/// The names of the commands directly below the program.
 fn top_commands() -> BTreeSet<String> {
     let words = commands::commands().into_iter();
     words.map(|command| command.words[0].clone()).collect()

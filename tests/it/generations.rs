@@ -1,5 +1,5 @@
-//! A compaction, a load and a backup change what is in a directory, and never the directory itself:
-//! no command writes into, moves or removes what it did not make.
+//! A compaction, a load and a backup change what is in a directory, never the directory itself. No
+//! command writes into, moves or removes what it did not make.
 
 mod kills;
 mod targets;
@@ -23,7 +23,7 @@ fn lines(numbers: std::ops::Range<u64>) -> String {
     input_of(numbers.map(|number| event_of(number).line(number)))
 }
 
-/// A directory with this many events, as many of them committed as not, and a checkpoint.
+/// Makes a directory with this many events, half of the outputs released, and a checkpoint.
 fn made(data_dir: &Path, events: u64) {
     let (before, after) = (0..events / 2, events / 2..events);
     let middle = [Request::Commit, checkpoint("c")];
@@ -35,7 +35,7 @@ fn compact(data_dir: &Path, arguments: &[&str]) -> Finished {
     run_on("compact", data_dir, arguments)
 }
 
-/// How many events the state has, as `stats` tells.
+/// The number of events in the state, according to `stats`.
 fn events(data_dir: &Path) -> u64 {
     stats_of(data_dir)["events"].as_u64().expect("a number")
 }
@@ -106,7 +106,7 @@ fn a_compaction_can_be_undone_until_something_is_carried_out() {
     let (before, dumped) = (Files::of(&data_dir), dump_of(&data_dir, &[]));
     for _ in 0..2 {
         compact(&data_dir, &[]).expect_quiet_success();
-        // A start without requests carries nothing out.
+        // A start without requests applies nothing.
         run_on("run", &data_dir, &["--quiet"]).expect_quiet_success();
         compact(&data_dir, &["--undo"]).expect_quiet_success();
         assert_eq!(Files::of(&data_dir), before);
@@ -125,7 +125,7 @@ fn a_compaction_can_be_undone_until_something_is_carried_out() {
     verified(&data_dir);
 }
 
-/// Accepting a loss writes the watermark anew, and must not make a database look unused.
+/// Accepting a loss rewrites the watermark, which must not make a database look unused.
 #[test]
 fn a_compaction_is_not_undone_after_a_loss_was_accepted() {
     let home = scratch_dir();
@@ -177,7 +177,7 @@ fn files_that_the_program_did_not_make_stay_and_are_told_before() {
     fs::create_dir(&outside).expect("there is room");
     fs::write(outside.join("db"), "mine").expect("there is room");
     symlink(&outside, data_dir.join("generation-8")).expect("there is room");
-    // Folders of the next names are taken, so that the database gets another number.
+    // Folders with the next names exist, so the database gets another number.
     compact(&data_dir, &[]).expect_quiet_success();
     compact(&data_dir, &["--remove-old"]).expect_quiet_success();
     are_there(&mine);
@@ -196,7 +196,7 @@ fn files_that_the_program_did_not_make_stay_and_are_told_before() {
     assert!(outside.join("db").exists());
 }
 
-/// The sentinel is the one file that says which database counts.
+/// The sentinel is the one file that says which database is the present one.
 #[test]
 fn an_older_sentinel_is_refused_and_nothing_is_removed() {
     for is_used_since in [true, false] {
@@ -204,7 +204,7 @@ fn an_older_sentinel_is_refused_and_nothing_is_removed() {
     }
 }
 
-/// With the second compaction of a directory whose older databases are removed.
+/// Compacts twice, removes the older databases, and puts older sentinels back.
 fn refuses_older_sentinels(is_used_since: bool) {
     let home = scratch_dir();
     let data_dir = home.path().join("st");

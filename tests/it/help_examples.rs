@@ -1,4 +1,4 @@
-//! Each command's `--help`: what it is for, and examples, which are run as they stand there.
+//! The `--help` of each command says what the command is for, and its examples work as written.
 
 use crate::kit::{
     Listed, PATIENCE, binary, commands, copy_everything, dump_of, finish, on_directory, run,
@@ -14,10 +14,10 @@ use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-/// What makes a command go on until it is stopped.
+/// Parts of the examples that run until they are stopped.
 const ENDLESS: [&str; 3] = ["--follow", "--watch", "tail -f"];
 
-/// Examples that take too long for a test, or need what a machine may not have.
+/// Parts of the examples that are not run: they take too long, or more than a machine may have.
 const TOO_LARGE: [&str; 2] = ["exactly-once bench\n", "--events 5000000"];
 
 fn examples(help: &str) -> Vec<String> {
@@ -26,7 +26,7 @@ fn examples(help: &str) -> Vec<String> {
     lines.map(|line| line.trim().to_owned()).collect()
 }
 
-/// A directory with all that examples speak of.
+/// Fills a directory with all that the examples name.
 fn furnish(home: &Path) {
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
     let text = fs::read_to_string(sample.join("sample.txt")).expect("it is part of the repository");
@@ -53,7 +53,7 @@ fn furnish(home: &Path) {
     }
     let program = binary();
     symlink(program.get_program(), home.join("bin/exactly-once")).expect("there is room");
-    // Examples pipe into it; what it makes of JSON is not what is tested.
+    // Examples pipe into `jq`, which a machine may not have; its output is not tested.
     put("bin/jq", "#!/bin/sh\ncat\n");
     set_mode(&home.join("bin/jq"), 0o755);
 }
@@ -62,7 +62,7 @@ fn in_shell(home: &Path, example: &str) -> Command {
     let path = std::env::var("PATH").unwrap_or_default();
     let path = format!("{}:{path}", home.join("bin").display());
     let mut command = Command::new("sh");
-    // As a terminal's, but empty.
+    // No example needs standard input, and none may wait for it.
     command.args(["-ec", example]).stdin(Stdio::null());
     command
         .current_dir(home)
@@ -71,17 +71,17 @@ fn in_shell(home: &Path, example: &str) -> Command {
     command
 }
 
-/// Runs an example to its end; or one that has none until it has said something.
+/// Runs an example to its end, or an endless one until it prints something.
 fn run_example(home: &Path, example: &str) {
     if !ENDLESS.iter().any(|endless| example.contains(endless)) {
         let finished = finish(spawn(&mut in_shell(home, example)));
         assert!(finished.status.success(), "{example}: {}", finished.stderr);
         let is_filed = [" > ", "--svg "].iter().any(|sign| example.contains(sign));
         let is_said = !finished.stdout.is_empty() || is_filed;
-        assert!(is_said, "{example} says nothing");
+        assert!(is_said, "{example} prints nothing");
         return;
     }
-    // What is appended to a file is read here instead.
+    // The test reads the output that the example appends to a file.
     let read = example.split(" >> ").next().unwrap_or_default();
     let mut child = spawn(in_shell(home, read).process_group(0));
     let mut stdout = child.stdout.take().expect("stdout is piped");
@@ -95,7 +95,7 @@ fn run_example(home: &Path, example: &str) {
     let group = Pid::from_child(&child);
     kill_process_group(group, Signal::KILL).expect("it has not ended");
     child.wait().expect("the child is ours");
-    assert_eq!(said, Ok(true), "{example} says nothing");
+    assert_eq!(said, Ok(true), "{example} prints nothing");
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn every_command_says_what_it_is_for_and_its_examples_work() {
         assert!(purpose.len() > 20, "{words:?}: {help}");
         let found = examples(&help);
         assert!(!found.is_empty(), "{words:?} has no example: {help}");
-        // Each command's examples follow each other on the same state.
+        // The examples of one command run one after another on the same state.
         let home = scratch_dir();
         copy_everything(base.path(), home.path());
         for example in &found {

@@ -1,5 +1,5 @@
-//! The index of event ids, with runs of a few ids, so that its every path is taken: nothing that a
-//! client sees depends on it.
+//! No reply and no dump depends on how the index of event ids is stored. Its runs have only a few
+//! ids here, so that every path of it is taken.
 
 use crate::kit::{
     Node, checkpoint, dump_of, numbered_event, numbered_input, reply, restore, run_node, run_on,
@@ -14,7 +14,7 @@ use std::path::Path;
 /// This many requests are sent before their replies are read.
 const TOGETHER: usize = 10;
 
-/// A directory and what it must hold.
+/// A state directory, and the oracle with the state that it must have.
 struct Played<'a> {
     data_dir: &'a Path,
     arguments: &'a [&'a str],
@@ -32,7 +32,7 @@ impl<'a> Played<'a> {
         }
     }
 
-    /// One life of a process. It is asked a little at a time, as a group carries a part of a run.
+    /// Runs one process, which gets few requests at a time: each group stores only a part of a run.
     fn live(&mut self, requests: &[Request], is_killed: bool) {
         let node = Node::start(Some(self.data_dir), self.arguments);
         for together in requests.chunks(TOGETHER) {
@@ -51,7 +51,7 @@ impl<'a> Played<'a> {
         }
     }
 
-    /// How many runs of the index are stored, in a directory in which nothing is wrong.
+    /// Checks that the directory is sound, and returns the number of stored runs.
     fn verified_runs(&self) -> u64 {
         let report = run_on("verify", self.data_dir, &[]).expect_record();
         assert_eq!(report["findings"].as_array().map(Vec::len), Some(0));
@@ -63,7 +63,7 @@ fn event_of(number: u64) -> Request {
     numbered_event(number, 13)
 }
 
-/// New events, and old ones drawn evenly.
+/// This many requests: new events from number `from` on, and old ones drawn evenly.
 fn mixed(rng: &mut ChaCha8Rng, from: u64, count: u64) -> Vec<Request> {
     let mut next = from;
     let mut requests = Vec::new();
@@ -112,7 +112,7 @@ fn a_replay_after_a_restore_is_answered_right_however_often_it_comes() {
     for round in 0..6 {
         let mut again = vec![restore("empty")];
         again.extend_from_slice(&events);
-        // All of it is a duplicate now.
+        // Each of these events is a duplicate now.
         again.extend_from_slice(&events);
         let ending = [Request::Commit, Request::Rollback][round % 2].clone();
         again.push(ending);
@@ -123,7 +123,7 @@ fn a_replay_after_a_restore_is_answered_right_however_often_it_comes() {
 
 #[test]
 fn old_events_are_found_while_the_index_is_read_again_and_after_that() {
-    // The second index is read in four parts, whichever is needed first.
+    // The second index is read in four parts, and a part that an event needs is read first.
     for (run_every, stored) in [(50, 4_000), (4_096, 20_000)] {
         let dir = scratch_dir();
         let run_every_text = run_every.to_string();

@@ -1,29 +1,29 @@
 //! What the tests share: the program as a process, its clients, requests, directories, states, and
-//! the exit statuses. It holds no tests.
+//! exit statuses. It contains no tests.
 
-/// The states that a directory may be in, as far as replies and dumps tell.
+/// The states that a directory may be in, given the replies and dumps so far.
 pub mod belief;
-/// Tests that repeat themselves by chance: how often, on which threads, and their reports.
+/// Tests that repeat random cases: how often, on which threads, and their reports.
 pub mod campaign;
-/// A node whose every reply is held against an oracle.
+/// A node whose replies are all compared with an oracle's.
 pub mod checked_node;
-/// The program's own list of commands.
+/// The commands as the program itself lists them.
 pub mod commands;
-/// New directories, all that one holds, and copies.
+/// New directories, their contents, and copies.
 pub mod directory;
-/// The reader of `dump`, and its comparison with an oracle.
+/// Reads dumps and compares them with an oracle.
 pub mod dump;
 /// The exit statuses.
 pub mod exit;
 /// Every command on a state directory, and homes in which it succeeds.
 pub mod homes;
-/// What was sent in one life of a node, and what was answered.
+/// The requests of one life of a node, and the replies.
 pub mod life;
-/// How much memory a process takes.
+/// The memory of a process.
 pub mod memory;
-/// A running process that is talked to line by line.
+/// A running process to which tests send lines and whose lines they read.
 pub mod node;
-/// Libraries for `LD_PRELOAD`, and what they have in common.
+/// Libraries for `LD_PRELOAD`, and what they share.
 pub mod preload;
 /// A call of every command, and a directory with all that the calls need.
 pub mod printing_calls;
@@ -31,21 +31,21 @@ pub mod printing_calls;
 pub mod process;
 /// The programs in `tests/programs`, which use the library.
 pub mod programs;
-/// The strict reader of reply lines.
+/// Reads reply lines strictly.
 pub mod reply;
 /// Requests, as values and as lines, and replies that many tests expect.
 pub mod requests;
 /// A client of the control socket.
 pub mod socket_client;
-/// An at-least-once source of requests, by chance.
+/// A source of random requests that delivers each at least once.
 pub mod source;
-/// The state in a directory: how it is made, and what the commands say of it.
+/// The state in a directory: how it is made, and what the commands print about it.
 pub mod state;
 /// A stream of requests that is the same each time.
 pub mod stream;
-/// Kills a process at one of its system calls, or fails that call.
+/// Kills a process at one of its system calls, or makes that call fail.
 pub mod syscalls;
-/// Waits that end.
+/// Waiting with a time limit.
 pub mod wait;
 
 pub use belief::Belief;

@@ -1,5 +1,5 @@
-//! A command that ends in any way but SIGKILL leaves nothing on the disk, and after SIGKILL the
-//! next command removes the rest.
+//! A command leaves nothing on the disk, however it ends. Only SIGKILL leaves files, which the next
+//! command removes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +17,7 @@ use crate::kit::{
 };
 use crate::oracle::Request;
 
-/// The signals that end a process unless it does something about them, but SIGKILL.
+/// The signals, except SIGKILL, that end a process by default.
 const ENDING: [Signal; 10] = [
     Signal::HUP,
     Signal::INT,
@@ -31,15 +31,15 @@ const ENDING: [Signal; 10] = [
     Signal::XCPU,
 ];
 
-/// A home in which commands can leave something: a data directory, a target, TMPDIR, and where the
-/// command works.
+/// All places where a command can leave files: a state directory, a target, TMPDIR and its working
+/// directory.
 struct Home {
     directory: tempfile::TempDir,
     dump: PathBuf,
 }
 
 impl Home {
-    /// With a state of this many events.
+    /// Makes a state of this many events.
     fn new(events: u64) -> Self {
         let directory = scratch_dir();
         let dump = directory.path().join("dump");
@@ -64,7 +64,7 @@ impl Home {
         self.directory.path().join(name)
     }
 
-    /// A call of a command that takes its time.
+    /// A call of this command that takes long enough to be interrupted.
     fn call(&self, command: &Listed) -> Command {
         let name = command.name();
         let mut call = match (&*name, command.has("--data-dir")) {
@@ -96,7 +96,7 @@ impl Home {
         }
     }
 
-    /// The names of all that is there, but of what is in the state itself and says who wrote it.
+    /// The names of all files, except the lock, the socket and sled's own snapshot files.
     fn names(&self) -> Vec<String> {
         let mut found = Vec::new();
         let mut places = vec![self.directory.path().to_owned()];
@@ -117,7 +117,7 @@ impl Home {
     }
 }
 
-/// Lets a command run until something of it is on the disk, or it has ended.
+/// Waits until the files on the disk change. False if the command ends without that.
 fn until_something_is_there(home: &Home, child: &mut Process, before: &[String]) -> bool {
     let started = Instant::now();
     while started.elapsed() < PATIENCE {
@@ -139,7 +139,7 @@ fn a_signal_leaves_nothing_of_any_command() {
     for command in commands::commands() {
         let name = command.name();
         for (index, ending) in ENDING.into_iter().enumerate() {
-            // The commands that only look share the code that copies.
+            // The read-only commands share the code that copies, so a few signals are enough.
             if index > 3 && !["dump", "backup", "compact", "load", "run"].contains(&&*name) {
                 continue;
             }
@@ -153,7 +153,7 @@ fn a_signal_leaves_nothing_of_any_command() {
             let is_ended_by = status.signal() == Some(ending.as_raw());
             let what = format!("{name}, {ending:?}, {status}");
             assert!(status.code().is_some() || is_ended_by, "{what}");
-            // What a command has finished is no rest of it.
+            // The result of a command that succeeded is not a leftover.
             let finished = home.path("target");
             if ["load", "backup"].contains(&&*name) && status.success() {
                 fs::remove_dir_all(finished).expect("it is there");
@@ -170,7 +170,7 @@ fn a_signal_leaves_nothing_of_any_command() {
     ] {
         assert!(
             caught[name] > 0,
-            "{name} was never caught at work: {caught:?}"
+            "{name} was never interrupted at work: {caught:?}"
         );
     }
 }
@@ -194,13 +194,13 @@ fn what_a_killed_command_leaves_is_removed_by_the_next() {
                 .into_iter()
                 .filter(|name| !before.contains(name));
             *left.entry(name.clone()).or_default() += others.count() as u64;
-            // Only a command that makes something in the same place looks there.
+            // What these four leave is removed by a command that writes to the same place.
             let is_copy = !["load", "backup", "compact", "bench"].contains(&&*name);
             let next = if is_copy { next } else { command };
             let mut again = Process::start(&mut home.call(next));
             drop(again.stdin.take());
             if name == "bench" {
-                // It would take long, and has removed what it found when it begins.
+                // It removes leftovers before it begins; a whole run would take long.
                 sleep(Duration::from_millis(300));
                 again.signal(Signal::TERM);
             }
@@ -222,7 +222,7 @@ fn what_a_killed_command_leaves_is_removed_by_the_next() {
     }
 }
 
-/// Who ignores a signal goes on, as under nohup.
+/// A process that was started with a signal ignored goes on, as under `nohup`.
 #[test]
 fn a_signal_that_is_ignored_stays_ignored() {
     let home = Home::new(10);
@@ -244,10 +244,10 @@ fn a_signal_that_is_ignored_stays_ignored() {
 fn a_copy_lies_beside_the_directory_and_only_elsewhere_in_tmpdir() {
     let home = Home::new(50);
     let fixed = |path: &Path| path.display().to_string();
-    // Where nothing can be made in TMPDIR, it is not needed.
+    // The copy lies beside the directory, so TMPDIR is not needed.
     let mut looked = on_directory("get", &home.path("data"), &["event 1"]);
     run(looked.env("TMPDIR", home.path("missing")), "").expect_quiet_success();
-    // Where nothing can be made beside it, TMPDIR is: a directory inside another state.
+    // Nothing is made inside another state directory, so TMPDIR is needed.
     let nested = home.path("data/nested");
     fs::rename(home.path("data"), home.path("moved")).expect("it is ours");
     run_node(&home.path("data"), &[], "").expect_success();

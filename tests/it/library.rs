@@ -1,4 +1,4 @@
-//! The library without the binary: batches in, durable answers out, typed errors.
+//! The library without the program takes batches and gives durable replies and typed errors.
 
 use crate::kit::scratch_dir;
 use exactly_once::inspect::{InspectError, Record, Section, View};
@@ -179,7 +179,7 @@ fn the_source_position_goes_with_the_state() {
         Some(&b"2"[..])
     );
 
-    // What a rollback discards comes again from where the last commit stood.
+    // A rollback goes back to the position of the last commit: the dropped event comes again.
     submit(&mut engine, &[Request::Rollback]);
     assert_eq!(
         engine.source().expect("it works").as_deref(),
@@ -346,7 +346,7 @@ fn an_open_engine_says_what_is_durable_and_its_views_stay_as_they_are() {
     read.expect("they can be read");
     assert_eq!(outputs, [(1, "e2".to_owned()), (2, "e3".to_owned())]);
     assert_eq!(after.stats().expect("it can be read").switches, 1);
-    // A dump of an open directory is one that can be loaded.
+    // A dump of an open directory can be loaded.
     let mut dump = Vec::new();
     after.dump(&mut dump).expect("it can be read");
     let copy = dir.path().with_extension("copy");
@@ -355,8 +355,8 @@ fn an_open_engine_says_what_is_durable_and_its_views_stay_as_they_are() {
     std::fs::remove_dir_all(copy).expect("it is there");
 }
 
-/// Found by reading: an `Advance` alone committed the source past an output that a restore had
-/// brought back, and the rollback after it then passed over the event.
+/// In an earlier version an `Advance` alone made its position final although a restore had brought
+/// back a pending output. The rollback after it then lost the event.
 #[test]
 fn with_autocommit_a_source_position_is_not_committed_past_what_is_pending() {
     let dir = scratch_dir();
@@ -379,7 +379,7 @@ fn with_autocommit_a_source_position_is_not_committed_past_what_is_pending() {
     );
     assert!(!engine.contains("e1").expect("it can be read"));
     assert_eq!(source(&engine), None, "e1 has to be read again");
-    // An event commits what was read before it.
+    // An event makes the position before it final.
     submit(
         &mut engine,
         &[restore("c"), process("e2", "a"), Request::Rollback],

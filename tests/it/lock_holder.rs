@@ -1,5 +1,5 @@
-//! A command on a directory that a node holds names that node, and what user can ask it; also when
-//! the node belongs to another user or is in another container.
+//! A command on a directory that a node has open names the node and the user who can ask it, also
+//! when the node belongs to another user or runs in another container.
 
 use crate::kit::{
     CommandHome, EachCommand, Finished, Homes, Node, REQUEST, binary, exit, install_program, run,
@@ -12,7 +12,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-/// Two users that own nothing else here.
+/// Two users that own no other file of the tests.
 const OWNER: u32 = 65_533;
 const OTHER: u32 = 65_532;
 
@@ -32,7 +32,7 @@ fn as_other(command: &EachCommand, program: &Path, home: &CommandHome) -> Finish
 #[test]
 fn a_node_of_another_user_is_named_at_once_with_the_user_who_can_ask_it() {
     if !geteuid().is_root() {
-        // No other user can be tried.
+        // Only root can run a process as another user.
         return;
     }
     let homes = Homes::new();
@@ -54,7 +54,7 @@ fn a_node_of_another_user_is_named_at_once_with_the_user_who_can_ask_it() {
         let finished = as_other(&command, &program, &home);
         let is_to_write = ["save", "restore", "delete"];
         if is_to_write.iter().any(|verb| command.name.ends_with(verb)) {
-            // It fails at the lock file already.
+            // It already fails when it opens the lock file.
             let line = finished.expect_refusal(exit::UNUSABLE);
             assert!(line.contains("user 65532 may not write to"), "{line}");
             continue;
@@ -73,7 +73,7 @@ fn a_node_of_another_user_is_named_at_once_with_the_user_who_can_ask_it() {
     node.finish().expect_quiet_success();
 }
 
-/// A node that has answered, and names its directory as seen from its home.
+/// A node that has answered a request, and that names its directory by a relative path.
 fn node_in(home: &CommandHome) -> Node {
     let mut node = binary();
     node.args(["run", "-q", "--data-dir", "state"]);
@@ -111,7 +111,7 @@ fn a_holder_in_another_container_is_not_named_as_a_process_of_this_one() {
     };
     let of_here = format!("state is held by process {};", node.pid());
     assert!(run_beside().contains(&of_here));
-    // As a node in a container says it, where it is the first process.
+    // A node in a container writes this, where it is process 1.
     let lock = home.state().join("lock");
     let said = fs::read_to_string(&lock).expect("the node has written it");
     let elsewhere = said
@@ -124,7 +124,7 @@ fn a_holder_in_another_container_is_not_named_as_a_process_of_this_one() {
         "{line}"
     );
     assert!(!line.contains("held by process"), "{line}");
-    // As a node of an earlier version says it.
+    // A node of an earlier version writes only its process id.
     fs::write(&lock, format!("{}\n", node.pid())).expect("it is ours");
     assert!(run_beside().contains(&of_here));
     node.finish().expect_quiet_success();

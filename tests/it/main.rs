@@ -1,125 +1,130 @@
-//! The tests that drive the real program, against an oracle that shares no code with it.
+//! The tests drive the real program and compare it with an oracle that shares no code with it.
 //!
-//! This page is their table of contents: a group for each subject, and what each module proves.
+//! This page is their table of contents: it says what each module proves, in a group per subject.
 
-// What the tests are made of.
+// Tools of the tests.
 
-/// The kit: processes, clients, requests, directories, and the exit statuses. It has no tests.
+/// The kit has processes, clients, requests, directories and exit statuses, and no tests.
 mod kit;
-/// The oracle: section 4 of the protocol page as plain sets and lists.
+/// The oracle is section 4 of the protocol page as plain sets and lists.
 mod oracle;
 
 // The protocol.
 
-/// The bytes of replies and of a dump are those of the files in `data/golden`.
+/// Replies and a dump have the same bytes as the files in `data/golden`.
 mod golden_files;
-/// Random sequences of requests, restarts and kills are answered as the oracle answers them.
+/// The program answers random sequences of requests, restarts and kills as the oracle does.
 mod model;
-/// Each rule of the protocol page holds.
+/// The program keeps each rule of the protocol page.
 mod protocol;
-/// The counts of real text are those of coreutils, though it came twice and shuffled.
+/// `events` turns text into requests, and its words are counted as coreutils count them.
 mod word_counts;
 
 // Crashes, power cuts and faults.
 
 /// After SIGKILL at any system call the state has every answered request, counted once.
 mod crash;
-/// A damaged directory has everything, or is refused, or `verify` names the damage.
+/// A damaged directory still has everything, or is refused, or `verify` names the damage.
 mod damage;
-/// A damaged page that no answer needs is named, and a compaction or a backup leaves it out.
+/// `verify` names a damaged page that no reply needs; a compaction or a backup leaves it out.
 mod damaged_page;
-/// A full disk, a lost directory, a clock that jumps and an endless input cost no answer.
+/// A full disk, a removed directory, a jumping clock or an endless input loses no answered request.
 mod environment;
-/// Whatever write or sync fails, the node answers nothing that is not kept.
+/// If any write or sync fails, every answered request is still kept.
 mod faults;
 /// After a power cut the state has every answered request.
 mod power;
-/// A long run with kills answers right, and its memory and disk stay in proportion.
+/// In a long run with kills all replies are right, and memory and disk stay within bounds.
 mod soak;
 /// No reply is written before the fdatasync of its group has returned.
 mod sync_before_reply;
-/// An error of the system over a sound directory is told with what helps, not as damage.
+/// If a system call fails, the message says what helps and does not speak of damage.
 mod system_errors;
-/// At every limit of threads a command works, or ends with a line and a sound state.
+/// Under each limit of threads a command works, or ends with one line and leaves the state sound.
 mod thread_limit;
 
 // The state directory.
 
-/// Directories that are foreign, incomplete or held are refused and stay as they are.
+/// A directory that is foreign, locked or has lost data is refused and stays as it is.
 mod directory;
-/// What root makes in a directory of another user belongs to that user.
+/// Files that root makes in a directory of another user belong to that user.
 mod file_ownership;
-/// A directory of format 4 is shown and never changed, and its dump can be loaded.
+/// A directory of format 4 can be read but not changed, and its dump can be loaded.
 mod format4;
-/// A compaction, a load and a backup touch only what they made, also when they are killed.
+/// A compaction, a load or a backup changes only what it made, also when it is killed.
 mod generations;
-/// Whatever runs the index of ids has, no reply and no dump shows them.
+/// No reply and no dump depends on how the index of ids is stored.
 mod id_index;
-/// A command leaves no files, and the next one removes what SIGKILL left.
+/// A command leaves no files, and after SIGKILL the next command removes them.
 mod leftovers;
-/// A command on a held directory names the holder, and what user can ask it.
+/// A command on a locked directory names the process that has it, and the user who can ask it.
 mod lock_holder;
-/// Processes keep their state when a directory is moved or compacted under them.
+/// Processes keep their state when their directory is moved or compacted.
 mod moved_directory;
-/// Commands that only look change no byte, and need no right to write.
+/// Read-only commands change no byte, and need no permission to write.
 mod read_only_commands;
 
 // The commands.
 
-/// With autocommit each output is released with its event, and once.
+/// With autocommit each output is released once, with its event.
 mod autocommit;
-/// `bench` tells its figures and removes what it made.
+/// `bench` prints its figures and removes what it made.
 mod bench;
 /// `checkpoints save`, `restore` and `delete` do the same as the requests.
 mod checkpoint_commands;
 /// `dump` shows the same bytes for the same requests, and changes nothing.
 mod dump;
-/// `completions` and `man` know every command.
+/// `completions` and `man` cover every command.
 mod generated_docs;
 /// The help of each command says what it is for, and its examples work.
 mod help_examples;
-/// A message tells the cure that fits the command.
+/// A message names the cure that fits the command.
 mod messages;
 /// The figures for Prometheus are right, and their text is valid.
 mod metrics;
-/// `outputs --after` goes on after the consumer's last line, or refuses another log.
+/// `outputs --after` goes on after a consumer's last line, and refuses the line of another log.
 mod output_cursor;
-/// `outputs`, `checkpoints` and `get` show what the requests have made.
+/// `outputs`, `checkpoints` and `get` show the results of the requests.
 mod queries;
 /// Time and memory grow with what is shown, not with a product of two sizes.
 mod scaling;
-/// `stats` tells the same of a running process and of a directory at rest.
+/// `stats` shows the same of a running process and of its directory at rest.
 mod stats;
 /// A terminal gets colours and redrawn figures, and no control character of a user's text.
 mod terminal;
-/// A state moves as a whole or not at all: `dump`, `load`, `backup` and `compact`.
+/// `dump`, `load`, `backup` and `compact` transfer a state as a whole or not at all.
 mod transfer;
-/// `verify` finds a sound directory clean, and names what is wrong with another.
+/// `verify` finds a sound directory clean, and names what is wrong with any other.
 mod verify;
 
 // Standard input, output and error.
 
-/// A node whose standard output is not taken goes on with the rest, and can be ended.
+/// A node whose standard output is not read goes on with all else, and can be ended.
 mod stalled_stdout;
-/// A log that is not read, and streams that do not wait, lose no reply.
+/// No reply is lost if the log is not read, or if a standard stream is non-blocking.
 mod standard_streams;
 /// Every command prints all it has to print, or ends with an error.
 mod stdout;
 
 // Clients beside standard input.
 
-/// A consumer that follows the outputs has each once, whichever side is killed.
+/// A consumer that follows the outputs gets each once, whichever side is killed.
 mod consumer;
-/// All clients of the control socket and standard input have one order of requests.
+/// The requests of all clients and of standard input have one order.
 mod control;
 
 // The library.
 
-/// A program that reads a reply before it is stored does not compile.
+/// A program that reads a reply before it is durable does not compile.
 mod compile_fail;
-/// A program that embeds the library counts a log and its clients once, across kills.
+/// A program that embeds the library counts each event once, across kills.
 mod embedding_program;
-/// The library alone answers in batches, durably and with typed errors.
+/// The library answers batches durably and with typed errors, without the program.
 mod library;
-/// Many threads share one handle: each call is answered once it is durable, and counted once.
+/// Many threads share an engine: each call is answered once it is durable, and counted once.
 mod shared_handle;
+
+// The sources themselves.
+
+/// Files are short and say what they own, modules use only those below them, and words are plain.
+mod house;

@@ -1,5 +1,5 @@
-//! Messages: the cure fits the command that was given, an empty input is told to be empty, and
-//! the log is in words.
+//! A message names the cure that fits the command, says that an empty input is empty, and is in
+//! words.
 
 use crate::kit::{
     CallHome, Node, SocketClient, binary, event_line, exit, home_and_data_dir, on_directory,
@@ -63,7 +63,7 @@ fn an_input_without_any_request_is_told_to_be_empty_unless_only_errors_are_wante
     let unnumbered = without_number(&event_line(1, "e", "w"), 1);
     assert_ne!(unnumbered, event_line(1, "e", "w"));
     assert_eq!(told(&[], &format!("{unnumbered}\n")), "");
-    // A signal is no end of the input.
+    // A signal is not the end of the input, so no message comes.
     let stopped = Node::start_as(&mut on_directory("run", &data_dir, &[]));
     drop(SocketClient::connect(&data_dir));
     stopped.signal(rustix::process::Signal::TERM);

@@ -1,5 +1,5 @@
-//! The figures for Prometheus: what the file says at the end, which series there are, and that the
-//! text is valid whatever the directory is called.
+//! The figures for Prometheus: their last values, their series, and that the text is valid for any
+//! name of the directory.
 
 use crate::kit::{
     ErrorReply, Node, event_line, exit, input_of, restore, run_node, run_on, scratch_dir, text,
@@ -13,19 +13,19 @@ use std::path::Path;
 
 type Labels = BTreeMap<String, String>;
 
-/// Reads a text as the format is defined, and no other way.
+/// Reads a text strictly as the format is defined, and panics at anything else.
 fn read(text: &str) -> Vec<(String, Labels, f64)> {
     let mut kinds = BTreeMap::new();
     let mut samples = Vec::new();
     for line in text.lines() {
         if let Some(kind) = line.strip_prefix("# TYPE ") {
             let (name, kind) = kind.split_once(' ').expect("a name and a type");
-            assert_eq!(kinds.insert(name, kind), None, "{name} is announced twice");
+            assert_eq!(kinds.insert(name, kind), None, "{name} has two types");
             assert!(matches!(kind, "counter" | "gauge"), "{line}");
             assert_eq!(kind == "counter", name.ends_with("_total"), "{line}");
         } else if !line.starts_with("# HELP ") {
             let (name, labels, value) = read_sample(line);
-            assert!(kinds.contains_key(&*name), "{name} is not announced");
+            assert!(kinds.contains_key(&*name), "{name} has no type");
             samples.push((name, labels, value));
         }
     }
@@ -52,7 +52,7 @@ fn read_sample(line: &str) -> (String, Labels, f64) {
                 (_, '\\') => text.push(match chars.next().expect("it ends").1 {
                     'n' => '\n',
                     c @ ('\\' | '"') => c,
-                    c => panic!("{c} is not escaped: {line}"),
+                    c => panic!("{c} needs no escape: {line}"),
                 }),
                 (_, c) => text.push(c),
             }
@@ -141,7 +141,7 @@ fn every_series_names_the_directory_and_errors_syncs_room_commits_and_the_build_
             "{code}"
         );
     }
-    assert_eq!(value(&live, "clients", None), 1.0, "the command that asks");
+    assert_eq!(value(&live, "clients", None), 1.0, "only the command asks");
     assert!(value(&live, "syncs_total", None) >= 2.0);
     assert!(value(&live, "sync_seconds_total", None) > 0.0);
     assert!(value(&live, "free_bytes", None) > 0.0);

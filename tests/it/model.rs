@@ -1,7 +1,7 @@
-//! Random sequences of requests, stops and kills through the real binary, against the oracle.
+//! The program answers random sequences of requests, stops and kills as the oracle does.
 //!
-//! `EXACTLY_ONCE_SEQUENCES` says how many, `EXACTLY_ONCE_SEED` where the seeds begin, and
-//! `EXACTLY_ONCE_SEQUENCE` plays that one sequence instead, in the notation of `sequence`.
+//! `EXACTLY_ONCE_SEQUENCES` is the number of sequences, `EXACTLY_ONCE_SEED` the first seed, and
+//! `EXACTLY_ONCE_SEQUENCE` one sequence to play instead, in the notation of `sequence`.
 
 pub mod play;
 pub mod reached;
@@ -13,9 +13,9 @@ use rand_chacha::ChaCha8Rng;
 use reached::Reached;
 use sequence::{Step, notation, parse};
 
-/// A dump costs a process, and most differences show in a reply.
+/// A dump takes a process, and most differences show in a reply.
 const SEQUENCES_PER_DUMP: u64 = 4;
-/// Below this, chance may leave something out.
+/// Fewer sequences than this may miss something by chance.
 const ENOUGH_TO_REACH_ALL: u64 = 100;
 
 #[test]
@@ -37,7 +37,7 @@ fn random_sequences_are_answered_as_the_oracle_answers_them() {
     }
 }
 
-/// Plays the sequence of one seed; a failure comes back as the report to print.
+/// Plays the sequence of one seed; an error is the report to print.
 fn try_seed(seed: u64) -> Result<Reached, String> {
     let steps = sequence::random(&mut ChaCha8Rng::seed_from_u64(seed));
     let with_dump = seed.is_multiple_of(SEQUENCES_PER_DUMP);
@@ -68,7 +68,7 @@ fn report(seed: u64, steps: &[Step], reason: &str) -> String {
     )
 }
 
-/// Leaves out one step at a time as long as what remains still fails, for whatever reason.
+/// Leaves out one step at a time as long as the rest still fails, for any reason.
 fn shrink(mut steps: Vec<Step>, mut reason: String) -> (Vec<Step>, String) {
     let mut at = 0;
     while at < steps.len() && steps.len() > 1 {

@@ -1,4 +1,4 @@
-//! Directories that are moved by hand, or compacted, while other processes use them.
+//! Processes keep their state when their directory is moved by hand or compacted.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::kit::{
 };
 use crate::oracle::{Oracle, Request};
 
-/// A directory with this many events.
+/// Makes a directory with this many events.
 fn made(data_dir: &Path, events: u64) {
     carry_out(data_dir, &[], (0..events).map(event_of));
 }
@@ -25,7 +25,7 @@ fn start(data_dir: &Path, arguments: &[&str]) -> CheckedNode {
     CheckedNode::start(data_dir, arguments, Oracle::new())
 }
 
-/// sled is opened again by its name, which is another one's then.
+/// The node reopens sled by the name of its directory, which is then the name of another one.
 #[test]
 fn a_node_whose_directory_has_another_state_in_its_place_keeps_to_its_own() {
     let home = scratch_dir();
@@ -38,7 +38,7 @@ fn a_node_whose_directory_has_another_state_in_its_place_keeps_to_its_own() {
     fs::rename(&data_dir, &moved).expect("it is there");
     fs::rename(&other, &data_dir).expect("it is there");
     (10..400).for_each(|number| node.ask(&event_of(number)));
-    // Every answer is in its own directory.
+    // Every answered request is in its own directory.
     dump::assert_is(&moved, &node.stop());
     assert_eq!(dump_of(&data_dir, &[]), of_other);
 }
@@ -54,11 +54,11 @@ fn a_node_that_ends_leaves_the_socket_of_another_one_in_its_place() {
     second.ask(&event_of(2));
     first.stop();
     let shown = run_on("get", &data_dir, &["e2"]).expect_quiet_success();
-    assert!(shown.contains("\"seen\":true"), "{shown}");
+    assert!(shown.contains("\"in_state\":true"), "{shown}");
     second.stop();
 }
 
-/// What one of them builds must not be removed by another.
+/// No compaction may remove what another one builds.
 #[test]
 fn two_compactions_and_the_removal_of_what_is_kept_never_leave_less_than_the_state() {
     let (_home, data_dir) = home_and_data_dir();
@@ -71,7 +71,7 @@ fn two_compactions_and_the_removal_of_what_is_kept_never_leave_less_than_the_sta
             spawn(on_directory("compact", &data_dir, arguments).stdin(Stdio::null()))
         });
         for ended in started.map(finish) {
-            // Done, held by another one, or nothing to do.
+            // It is done, found the directory locked, or had nothing to do.
             let ended = ended.expect_one_of(&[exit::SUCCESS, exit::USAGE, exit::HELD]);
             done += u64::from(ended.status.success());
         }

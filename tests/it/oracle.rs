@@ -1,7 +1,7 @@
 //! The reference model: section 4 of the protocol page as plain sets and lists.
 //!
-//! It shares no code with the program, knows nothing of files, processes or restarts, and prefers
-//! being obviously right to being fast. The tests compare the program with it.
+//! It shares no code with the program, knows no files, processes or restarts, and is simple rather
+//! than fast. The tests compare the program with it.
 
 pub mod cases;
 pub mod wire;
@@ -50,7 +50,7 @@ pub enum Expected {
 }
 
 impl Expected {
-    /// Whether the state after this reply is certainly the one before it.
+    /// True if a request with this reply certainly changes nothing.
     pub fn changes_nothing(&self) -> bool {
         match self {
             Self::Duplicate { .. } | Self::Conflict { .. } | Self::UnknownCheckpoint => true,
@@ -65,7 +65,7 @@ impl Expected {
     }
 }
 
-/// What an event yields once in its life: `count` is the one its own reply gave.
+/// The output of an event; `count` is the one in its reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
     pub event_id: String,
@@ -73,29 +73,29 @@ pub struct Output {
     pub count: u64,
 }
 
-/// What a checkpoint saves and a restore brings back, all of it together.
+/// All that a checkpoint saves and a restore brings back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct State {
     /// The word that was counted for each accepted event id.
     events: BTreeMap<String, String>,
-    /// How many of `events` carry each word; a word that none carries is absent.
+    /// The number of `events` that carry each word; a word with none is absent.
     counts: BTreeMap<String, u64>,
     /// Outputs not yet released, in acceptance order.
     pending: Vec<Output>,
 }
 
-/// A checkpoint as far as a dump shows it.
+/// The part of a checkpoint that a dump shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckpointSize {
     pub name: String,
     pub events: usize,
     /// Pending outputs when the checkpoint was saved.
     pub pending_saved: usize,
-    /// Those among them that no commit has released since.
+    /// Those of them that are still not released.
     pub pending_unreleased: usize,
 }
 
-/// Everything the protocol says has been decided so far; equal ones cannot be told apart.
+/// All that the requests so far have decided. Equal oracles reply the same to all requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Oracle {
     state: State,
@@ -104,11 +104,11 @@ pub struct Oracle {
     log: Vec<Output>,
     /// The event ids of `log`.
     released: BTreeSet<String>,
-    /// How many outputs each commit released, for those that released any.
+    /// The number of outputs of each commit that released any.
     commit_sizes: Vec<usize>,
-    /// Whether a commit, which has no answer, follows each event.
+    /// True if a commit without a reply follows each event.
     autocommit: bool,
-    /// The offsets of the outputs that such a commit released.
+    /// The offsets of the outputs that autocommit released.
     more_findings: Vec<usize>,
 }
 
@@ -117,7 +117,7 @@ impl Oracle {
         Self::default()
     }
 
-    /// The state after these requests.
+    /// The oracle after these requests.
     pub fn after<'a>(requests: impl IntoIterator<Item = &'a Request>) -> Self {
         let mut oracle = Self::new();
         for request in requests {
@@ -185,7 +185,7 @@ impl Oracle {
         }
     }
 
-    /// From here on a commit follows each event, and one comes now.
+    /// Commits now, and from now on after each event.
     pub fn switch_autocommit_on(&mut self) {
         self.autocommit = true;
         self.commit_untold();
@@ -257,7 +257,7 @@ impl Oracle {
         self.autocommit
     }
 
-    /// The offsets of the outputs that no commit of a request released.
+    /// The offsets of the outputs that autocommit released, not a commit request.
     pub fn more_findings(&self) -> &[usize] {
         &self.more_findings
     }
@@ -280,7 +280,7 @@ impl Oracle {
             .count()
     }
 
-    /// Whether an output of this event id is in the log.
+    /// True if an output of this event id is in the log.
     pub fn is_released(&self, event_id: &str) -> bool {
         self.released.contains(event_id)
     }
@@ -293,7 +293,7 @@ impl Oracle {
             .map(|output| &*output.word)
     }
 
-    /// The events, each id with its word, of a checkpoint; of the state if none is named.
+    /// The event ids and words of a checkpoint, or of the state if none is named.
     pub fn events(&self, checkpoint: Option<&str>) -> &BTreeMap<String, String> {
         match checkpoint {
             None => &self.state.events,
@@ -305,19 +305,19 @@ impl Oracle {
         self.checkpoints.contains_key(id)
     }
 
-    /// Whether restoring `id` would drop an event that the state has now.
+    /// True if restoring `id` would drop an event that the state has now.
     pub fn restore_goes_back(&self, id: &str) -> bool {
         let saved = self.checkpoints.get(id);
         saved.is_some_and(|saved| !is_subset(&self.state.events, &saved.events))
     }
 
-    /// Whether restoring `id` would bring an event that the state lacks now.
+    /// True if restoring `id` would bring an event that the state lacks now.
     pub fn restore_goes_forward(&self, id: &str) -> bool {
         let saved = self.checkpoints.get(id);
         saved.is_some_and(|saved| !is_subset(&saved.events, &self.state.events))
     }
 
-    /// Whether a commit has released an output that was pending in checkpoint `id`.
+    /// True if an output that was pending in checkpoint `id` has been released since.
     pub fn restore_meets_a_release(&self, id: &str) -> bool {
         let saved = self.checkpoints.get(id);
         saved.is_some_and(|saved| self.unreleased(saved) < saved.pending.len())
@@ -325,7 +325,7 @@ impl Oracle {
 }
 
 impl State {
-    /// Adds an event that is not there and returns the new count of its word.
+    /// Adds a new event and returns the new count of its word.
     fn add(&mut self, event_id: &str, word: &str) -> u64 {
         let former = self.events.insert(event_id.to_owned(), word.to_owned());
         assert!(
@@ -337,12 +337,12 @@ impl State {
         *count
     }
 
-    /// Removes an event that is there, and its word with the last of its events.
+    /// Removes an event, and its word if no other event carries it.
     fn remove(&mut self, event_id: &str) {
         let word = self
             .events
             .remove(event_id)
-            .expect("a pending output has its event");
+            .expect("the event of a pending output is in the state");
         let count = self
             .counts
             .get_mut(&word)

@@ -1,5 +1,5 @@
-//! `outputs --after LINE`: a consumer that gives the last line that it has got reads each output
-//! exactly once, and is refused where the log has another output there, or ends before it.
+//! `outputs --after LINE`: a consumer that gives its last line reads each output exactly once. It
+//! is refused if the log has another output at that offset, or ends before it.
 
 use crate::kit::{
     ErrorReply, Finished, Node, Process, SocketClient, backup, carry_out, event, exit, finish,
@@ -23,17 +23,17 @@ fn outputs(data_dir: &Path, arguments: &[&str]) -> Finished {
     run_on("outputs", data_dir, arguments)
 }
 
-/// The lines that are shown after a line.
+/// The lines that `outputs` shows after a line.
 fn after(data_dir: &Path, last: &str) -> Vec<String> {
     let shown = outputs(data_dir, &["--after", last]).expect_quiet_success();
     shown.lines().map(str::to_owned).collect()
 }
 
-/// A directory that was put back from a copy: its consumer has five outputs, and the copy two.
+/// A directory that was replaced by its backup: the consumer has five outputs, the backup two.
 struct PutBack {
     _home: TempDir,
     data_dir: PathBuf,
-    /// What the consumer has got.
+    /// The lines that the consumer has.
     seen: Vec<String>,
 }
 
@@ -76,7 +76,7 @@ fn after_each_line_come_those_that_follow_it_and_an_empty_line_is_before_the_fir
     }
     for (index, line) in all.iter().enumerate() {
         assert_eq!(after(&data_dir, line), all[index + 1..]);
-        // Its members in another order, with unknown ones and without the commit.
+        // The same output with reordered members, an unknown one, and no commit.
         let output: Value = record_in(line);
         let turned = json!({
             "count": output["count"], "seen_at": [1, {"x": null}], "word": output["word"],
@@ -109,7 +109,7 @@ fn a_log_that_is_shorter_or_has_another_output_is_refused_with_both_and_what_to_
     ];
     assert_names(&told, &both);
     assert_names(&told, &["count 5", "from a copy", "both have"]);
-    // So it is told of the process that holds the directory, and whichever member differs.
+    // The node that has the directory open refuses it too, whichever member differs.
     let node = Node::start(Some(&data_dir), &[]);
     let mut client = SocketClient::connect(&data_dir);
     let refused = |line: &str| outputs(&data_dir, &["--after", line]).expect_refusal(exit::USAGE);
@@ -125,7 +125,7 @@ fn a_log_that_is_shorter_or_has_another_output_is_refused_with_both_and_what_to_
             &["the consumer has output 1", "the log has output 1"],
         );
     }
-    // What both have is a place to go on from.
+    // The consumer can go on after an output that both have.
     assert_eq!(after(&data_dir, &seen[1]).len(), 3);
     let asked = client.records(&line("outputs", 1, &format!(r#""after":{}"#, seen[1])));
     assert_eq!(asked, after(&data_dir, &seen[1]));
@@ -218,14 +218,14 @@ fn a_client_whose_question_has_a_wrong_output_is_told_which_member_it_is() {
     node.finish().expect_all_read();
 }
 
-/// Follows a directory that is replaced by a copy while no process holds it.
+/// Checks that a follower notices when a copy replaces its directory, which no process has open.
 fn assert_follower_finds_out(arguments: &[&str], is_live: bool) {
     let (home, data_dir) = home_and_data_dir();
     let copy = home.path().join("copy");
     release(&data_dir, &["a", "b"]);
     backup(&data_dir, &copy);
     release(&data_dir, &["c", "d"]);
-    // It can be as long as the log that was followed, and longer.
+    // The log of the copy becomes longer than the one that is followed.
     release(&copy, &["x", "y", "z"]);
     let node = is_live.then(|| Node::start(Some(&data_dir), &[]));
     if is_live {
@@ -237,8 +237,7 @@ fn assert_follower_finds_out(arguments: &[&str], is_live: bool) {
         let line = follower.read_line();
         assert!(line.contains(&format!(r#""event_id":"{id}""#)), "{line}");
     }
-    // The follower finds either no directory for a moment, or a process that holds it. So the
-    // copy comes by one step.
+    // One step replaces the directory, so that the follower never finds it missing or locked.
     if let Some(node) = node {
         node.kill();
     }
@@ -281,7 +280,7 @@ fn the_last_line_of_a_file_is_all_that_a_consumer_needs_to_go_on() {
         release(&data_dir, ids);
         consume();
         consume();
-        // A kill that leaves all of the last line but its newline.
+        // A kill may leave the last line without its newline.
         let text = fs::read_to_string(&seen).expect("it is there");
         fs::write(&seen, text.trim_end()).expect("it is ours");
     }

@@ -1,12 +1,12 @@
-//! Cuts the power of a simulated disk, and finds out what is left.
+//! Cuts the power of a simulated disk, and checks the state that is left.
 //!
-//! All that real nodes write and sync below a directory is recorded. From any point of such a
-//! recording a directory can be made as a power cut there may leave it: what was synced is there,
-//! and of what was not each 4 KiB page is there, gone or torn. The binary must open it, and its
-//! state must be the one after some prefix of the requests that has every answered one.
+//! All that real nodes write and sync below a directory is recorded. From any point of a recording
+//! a directory is made as a power cut there may leave it: it has all that was synced, and each
+//! 4 KiB page that was not is there, gone or torn. The program must open it, and its state must be
+//! the one after some prefix of the requests that has every answered one.
 //!
-//! `EXACTLY_ONCE_CUTS` says how many cuts, `EXACTLY_ONCE_SEED` where the seeds begin: each cut has
-//! the next one. A seed replays a cut as far as the timing of the recorded nodes repeats itself.
+//! `EXACTLY_ONCE_CUTS` is the number of cuts, `EXACTLY_ONCE_SEED` the seed of the first; each cut
+//! takes the next one. A seed repeats a cut only if the recorded nodes have the same timing.
 
 pub mod disk;
 mod file;
@@ -27,11 +27,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use tally::Tally;
 
-/// Going on costs two more processes.
+/// One cut in this many goes on, because that takes two more processes.
 const CUTS_PER_CONTINUATION: u64 = 4;
-/// Verifying costs another one.
+/// One cut in this many is verified, because that takes another process.
 const CUTS_PER_VERIFICATION: u64 = 3;
-/// As many cuts as a simulation may take to notice that something is not synced.
+/// The simulation has to notice within this many cuts that a sync is missing.
 const CUTS_WITHOUT_A_SYNC: u64 = 40;
 
 #[test]
@@ -69,7 +69,7 @@ fn without_syncs_of_the_directory_power_cuts_take_answered_requests() {
     expect_losses(&recording.without_directory_syncs());
 }
 
-/// A simulation that finds nothing where a sync is left out would be blind.
+/// Checks that the simulation finds losses in a recording without some of its syncs.
 fn expect_losses(recording: &Recording) {
     let first = setting("EXACTLY_ONCE_SEED", 1);
     let (mut lost, mut refused) = (0, 0);
@@ -98,23 +98,23 @@ fn expect_losses(recording: &Recording) {
         "{CUTS_WITHOUT_A_SYNC} cuts with seeds from {first}: {lost} lost something answered in \
          silence, {refused} were refused"
     );
-    assert!(lost + refused > 0, "a simulation that is blind");
+    assert!(lost + refused > 0, "the simulation found no loss");
 }
 
-/// What a cut must not do.
+/// How a cut fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum What {
-    /// The directory opens as if something answered had never been.
+    /// The directory opens without an answered request.
     Lost,
     /// The directory cannot be opened.
     Refused,
     Other,
 }
 
-/// A cut that took what it must not take, and what it left.
+/// A cut that failed, and the disk that it left.
 struct Failure {
     what: What,
-    /// How many requests had been answered.
+    /// The number of answered requests.
     answered: usize,
     reason: String,
     image: Image,
@@ -137,7 +137,7 @@ fn cut(recording: &Recording, seed: u64) -> Result<Tally, Failure> {
     write_image(&image, home.path());
     let answered = recording.answered(events);
     let data_dir = data_dir(home.path());
-    // A hang ends in a panic of the client; it has to name its seed too.
+    // The client panics if the node hangs, and the report must have the seed then too.
     let judged = catch_unwind(AssertUnwindSafe(|| {
         if seed.is_multiple_of(CUTS_PER_VERIFICATION) {
             expect_no_damage(&data_dir).map_err(|why| (What::Refused, why))?;
@@ -173,9 +173,9 @@ fn cut(recording: &Recording, seed: u64) -> Result<Tally, Failure> {
     }
 }
 
-/// Keeps what a cut left, and says how to have it again.
+/// Keeps the disk that a cut left, and says how to repeat the cut.
 fn report(seed: u64, failure: &Failure) -> String {
-    // As the cut left it: opening it has changed it since.
+    // It is written again, because opening the directory has changed it.
     let kept = scratch_dir().keep();
     write_image(&failure.image, &kept);
     format!(
@@ -186,8 +186,8 @@ fn report(seed: u64, failure: &Failure) -> String {
     )
 }
 
-/// After how many events the power is cut: in turn during the first creation, at the end of a
-/// sync that has not returned, after one that has, after the start of a reply, and anywhere.
+/// The number of events before the cut, which falls in turn in the first creation, before a sync
+/// returns, after it has returned, after the start of a reply, and anywhere.
 fn point(recording: &Recording, seed: u64, rng: &mut impl Rng) -> usize {
     let events = &recording.events;
     let mut one_of = |wanted: fn(&Event) -> bool| {
@@ -208,13 +208,12 @@ fn point(recording: &Recording, seed: u64, rng: &mut impl Rng) -> usize {
 /// A prefix of the requests whose state was found.
 struct Prefix {
     requests: usize,
-    /// Whether no state but this one gives the same dump, which tells only the sizes of
-    /// checkpoints.
+    /// True if no other state gives the same dump, which shows only the sizes of checkpoints.
     is_certain: bool,
 }
 
-/// Opens the directory, and finds the shortest prefix of the requests with all that were answered
-/// whose state it has.
+/// Opens the directory, and finds the shortest prefix of the requests that has every answered one
+/// and gives this state.
 fn judge(
     recording: &Recording,
     answered: usize,
@@ -247,12 +246,12 @@ fn go_on(recording: &Recording, prefix: usize, data_dir: &Path) -> Result<(), St
     if !finished.status.success() {
         return Err(format!("going on failed: {finished:?}"));
     }
-    let last = recording.states.last().expect("one has no request");
+    let last = recording.states.last().expect("it is never empty");
     let went_on = dump::check(data_dir, last);
     went_on.map_err(|reason| format!("going on after {prefix} requests: {reason}"))
 }
 
-/// Where an image is not what every process saw before the cut.
+/// Lists where an image differs from the files that processes saw before the cut.
 fn difference(image: &Image, cached: &Image) -> String {
     let mut text = String::new();
     for (name, content) in cached {

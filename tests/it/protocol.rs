@@ -1,6 +1,6 @@
-//! The protocol page, rule by rule, through the real binary.
+//! The real program keeps each rule of the protocol page.
 //!
-//! Each test is named by the sentence it proves; the subjects are those of the page's sections.
+//! The name of a test is the rule that it proves; the modules follow the sections of the page.
 
 mod envelope;
 mod floor;
@@ -30,7 +30,7 @@ fn answers(lines: &[String]) -> Vec<String> {
     answers_to(input_of(lines).as_bytes())
 }
 
-/// The replies of one process on `dir`, which must end well.
+/// The replies of one process on `dir`, which must end with status 0.
 fn answers_in(dir: &Path, input: &[u8]) -> Vec<String> {
     let text = run_node(dir, &[], input).expect_success();
     assert!(

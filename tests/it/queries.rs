@@ -33,7 +33,7 @@ struct Found {
     released: bool,
 }
 
-/// Requests that leave events in several timelines, with several commits, and pending ones.
+/// Requests that leave events in several timelines, several commits, and pending outputs.
 fn requests() -> Vec<Request> {
     let events = |numbers: std::ops::Range<u64>| {
         numbers.map(|number| event(format!("e{number}"), format!("w{}", number % 7)))
@@ -56,8 +56,8 @@ fn requests() -> Vec<Request> {
     requests
 }
 
-/// Carries requests out in a directory whose index has runs of a few events, and returns what must
-/// have become of them.
+/// Carries out the requests in a directory whose index has runs of a few events, and returns the
+/// oracle after them.
 fn made(data_dir: &Path) -> Oracle {
     let requests = requests();
     let oracle = Oracle::after(&requests);
@@ -69,7 +69,7 @@ fn outputs(data_dir: &Path, arguments: &[&str]) -> Vec<Released> {
     records_in(&run_on("outputs", data_dir, arguments).expect_quiet_success())
 }
 
-/// The log as the oracle has it.
+/// The output log according to the oracle.
 fn expected(oracle: &Oracle) -> Vec<Released> {
     let sizes = oracle.commit_sizes().iter().zip(1_u64..);
     let commits = sizes.flat_map(|(&size, commit)| std::iter::repeat_n(commit, size));
@@ -103,7 +103,7 @@ fn outputs_are_the_log_from_any_offset_on_and_no_further_than_the_limit() {
             assert_eq!(shown, log[from..until], "from {from}, at most {limit}");
         }
     }
-    assert_eq!(Snapshot::of(&data_dir), before, "looking changes nothing");
+    assert_eq!(Snapshot::of(&data_dir), before, "a query changes nothing");
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn get_finds_what_the_state_has_of_an_id_and_of_a_word() {
     found.sort_unstable();
     assert_eq!(
         found, dumped,
-        "each event of the state is found where it is"
+        "each event of the state is found at its position"
     );
     for number in 0..9 {
         let word = format!("w{number}");
@@ -157,7 +157,7 @@ fn get_finds_what_the_state_has_of_an_id_and_of_a_word() {
     }
 }
 
-/// How often each word is in these events.
+/// The number of these events that carry each word.
 fn counted(events: &BTreeMap<String, String>) -> BTreeMap<&str, u64> {
     let mut counts = BTreeMap::new();
     for word in events.values() {

@@ -1,4 +1,4 @@
-//! Commands that only look need no right to write, and no file but those that hold the state.
+//! Read-only commands need no permission to write, and no files except those of the state.
 
 use std::fs;
 use std::os::unix::fs::chown;
@@ -12,7 +12,7 @@ use crate::kit::{
 };
 use crate::oracle::Request;
 
-/// A user that is not root, where the test may choose.
+/// A user that is not root, for tests that run as root.
 const SOMEBODY: u32 = 65_534;
 
 fn made(data_dir: &Path) {
@@ -25,7 +25,7 @@ fn made(data_dir: &Path) {
     );
 }
 
-/// The commands that promise not to change anything.
+/// The commands that change nothing.
 fn that_only_look() -> Vec<Listed> {
     let mut found = commands::on_directories();
     let changing = ["run", "load", "backup", "compact"];
@@ -103,7 +103,7 @@ fn a_copy_without_its_lock_file_can_be_looked_at_and_used() {
     }
 }
 
-/// A file system may be shared by several users, and an old copy may belong to another one.
+/// Several users may share a file system, so an old copy may belong to another user.
 #[test]
 fn what_another_users_command_left_disturbs_nothing() {
     let (home, data_dir) = home_and_data_dir();
@@ -121,6 +121,6 @@ fn what_another_users_command_left_disturbs_nothing() {
     assert_eq!(
         Files::of(&rest).0.len(),
         1,
-        "it was not made by a command that looks"
+        "read-only commands leave it as it is"
     );
 }

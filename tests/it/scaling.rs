@@ -1,5 +1,5 @@
-//! Time and memory grow with what is shown, not with a product of two sizes, and replies take the
-//! memory of one where they are longer than their requests.
+//! Time and memory grow with what is shown, not with a product of two sizes. Replies that are
+//! longer than their requests are not all in memory at once.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -24,14 +24,14 @@ fn checkpoint_of(number: u64) -> Request {
     checkpoint(format!("checkpoint {number}"))
 }
 
-/// A directory in which requests were carried out.
+/// Makes a directory by carrying out requests.
 fn directory(requests: impl IntoIterator<Item = Request>) -> (TempDir, PathBuf) {
     let (home, data_dir) = home_and_data_dir();
     carry_out(&data_dir, &["--quiet"], requests);
     (home, data_dir)
 }
 
-/// How much memory a command takes at most, and what it prints.
+/// The peak memory of a command in bytes, and what it prints.
 fn peak_of(command: &mut Command) -> (u64, String) {
     let mut child = spawn(command.stdin(Stdio::null()));
     let pid = child.id();
@@ -39,7 +39,7 @@ fn peak_of(command: &mut Command) -> (u64, String) {
         let mut peak = 0;
         loop {
             match Memory::of(pid).peak {
-                // It has ended.
+                // The command has ended.
                 0 => return peak,
                 now => peak = now,
             }
@@ -51,11 +51,11 @@ fn peak_of(command: &mut Command) -> (u64, String) {
     stdout.read_to_string(&mut shown).expect("it is UTF-8");
     let peak = watching.join().expect("the process is not waited for");
     finish(child).expect_status(exit::SUCCESS);
-    assert!(peak > 0, "its memory was seen");
+    assert!(peak > 0, "its memory was measured");
     (peak, shown)
 }
 
-/// Checkpoints, and outputs that were released after they were saved, one in two of the positions.
+/// Checkpoints, and outputs released after them, whose positions are every second one.
 fn released_since(checkpoints: u64, outputs: u64) -> impl Iterator<Item = Request> {
     let before = std::iter::once(checkpoint("empty"))
         .chain((0..2 * outputs).step_by(2).map(event_of))
@@ -89,7 +89,7 @@ fn a_list_of_many_checkpoints_takes_little_longer_than_one_of_one() {
             many < 20 * one + Duration::from_secs(2),
             "{arguments:?}: {many:?}, of one {one:?}"
         );
-        // Of the two events that were pending in a checkpoint, one was released from elsewhere.
+        // Of the two outputs pending in a checkpoint, one was released in another timeline.
         let pending = |line: &&str| line.contains("\"pending\":1,");
         assert_eq!(
             shown.lines().filter(pending).count() as u64,

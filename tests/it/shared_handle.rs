@@ -1,5 +1,4 @@
-//! An engine that many threads share: what they call is answered once it is durable, and counted
-//! once.
+//! Many threads share an engine: each call is answered once it is durable, and counted once.
 
 use crate::kit::{PATIENCE, Process, program, run_on, scratch_dir, stats_of};
 use crate::sync_before_reply::sync_gate::Bench;
@@ -62,7 +61,7 @@ fn a_call_is_answered_and_the_last_handle_closes_the_directory() {
             other.close().expect("the storage works");
         }
     }
-    // Nothing was left to be cleaned up by another process.
+    // No other process has to clean up.
     let view = View::open(dir.path()).expect("there is a state");
     assert_eq!(view.stats().expect("it can be read").events, 5);
 }
@@ -78,7 +77,7 @@ fn events_of_many_threads_are_counted_once_and_each_caller_sees_its_own_in_order
             scope.spawn(move || {
                 let own = format!("w{thread}");
                 for event in 0..EVENTS {
-                    // Every other event is sent by all threads, and so 63 times too often.
+                    // All threads send every second event, so 63 times too often.
                     let (_, outcome) = processed(handle.process(&format!("all-{event}"), "all"));
                     assert_ne!(
                         outcome,
@@ -89,7 +88,7 @@ fn events_of_many_threads_are_counted_once_and_each_caller_sees_its_own_in_order
                     let id = format!("own-{thread}-{event}");
                     assert!(!contains(&handle, &id));
                     let pending = handle.process(&id, &own);
-                    // What was called before is seen, whether it has been opened or not.
+                    // Earlier calls are seen, even if their results were not read yet.
                     assert_eq!(count(&handle, &own), event as u64 + 1);
                     assert!(contains(&handle, &id));
                     assert_eq!(processed(pending), (event as u64 + 1, Outcome::Accepted));
@@ -117,8 +116,8 @@ fn requests_of_one_call_have_none_of_another_between_them_even_where_they_wait_f
                 let (name, word) = (format!("c{thread}"), format!("w{thread}"));
                 for round in 0..ROUNDS {
                     let id = format!("{thread}-{round}");
-                    // A restore waits until what came before is durable; were an event of another
-                    // caller applied meanwhile, the restore would take it back.
+                    // A restore waits until all before it is durable. It would drop an event of
+                    // another caller that is applied meanwhile.
                     let requests = [
                         checkpoint(&name),
                         Request::Process {
@@ -162,7 +161,7 @@ fn a_view_shows_one_moment_while_others_go_on() {
     });
     let pending = handle.submit(&first.collect::<Vec<_>>());
     let view = handle.view().wait().expect("it can be read");
-    // The view was called after the events, and so has them.
+    // The view was asked for after the events, so it has them.
     pending.wait().expect("the storage works");
     thread::scope(|scope| {
         let busy = handle.clone();
@@ -210,7 +209,7 @@ fn what_is_pending_can_be_awaited_and_what_is_dropped_is_carried_out() {
     assert_eq!(handle.submit(&[]).wait().expect("the storage works"), []);
 }
 
-/// Runs a future on this thread, as the smallest of runtimes would.
+/// Runs a future on this thread.
 fn block_on<F: Future>(future: F) -> F::Output {
     struct Unpark(Thread);
     impl Wake for Unpark {
@@ -273,7 +272,7 @@ fn many_threads(dir: &Path, threads: usize, events: u64, timeout: u64) -> Comman
     command
 }
 
-/// The lines of an output up to one that is cut.
+/// The lines of an output, without a last one that is cut off.
 fn whole_lines(output: impl Read) -> impl Iterator<Item = String> {
     let mut output = BufReader::new(output);
     std::iter::from_fn(move || {
@@ -283,7 +282,7 @@ fn whole_lines(output: impl Read) -> impl Iterator<Item = String> {
     })
 }
 
-/// A thread, its event, and the count that the reply gave.
+/// Reads a line: a thread, its event, and the count in the reply.
 fn acknowledged(line: &str) -> (u64, u64, u64) {
     let numbers = line.split(' ').map(|word| word.parse().expect("a number"));
     let numbers: Vec<u64> = numbers.collect();
@@ -307,7 +306,7 @@ fn what_sixty_four_threads_were_answered_is_there_after_a_kill_and_counted_once(
             *last = event.max(*last);
         }
         process.kill().expect("it is running");
-        // What it wrote before the kill it had been answered, too.
+        // The events that it wrote before the kill were answered too.
         for line in lines {
             let (thread, event, _) = acknowledged(&line);
             let last = &mut answered[thread as usize];
@@ -323,7 +322,7 @@ fn what_sixty_four_threads_were_answered_is_there_after_a_kill_and_counted_once(
                     "{id} is lost"
                 );
             }
-            // Each thread has one event more under way at most: sent again, it counts once.
+            // Each thread has at most one more unanswered event; sent again, it counts once.
             let counted = engine.count(&format!("w{thread}")).expect("it works");
             assert!(
                 (last + 1..=last + 2).contains(&counted),
@@ -345,7 +344,7 @@ fn a_storage_that_does_not_return_fails_every_call_and_the_program_goes_on() {
     let mut lines = BufReader::new(output).lines().map_while(Result::ok);
     lines.by_ref().take(100).for_each(drop);
     bench.close_gate();
-    // It ends by itself, though the call that is stuck never does.
+    // The program ends by itself, although the stuck call never returns.
     let reading = thread::spawn(move || lines.count());
     process.ended();
     reading.join().expect("it reads to the end");
@@ -398,7 +397,7 @@ fn a_handle_that_closes_the_directory_closes_it_for_its_clones() {
         &*late.expect_err("it is closed"),
         StorageError::Closed
     ));
-    // The clone that is left holds nothing.
+    // The clone that is left does not lock the directory.
     let again = share(dir.path());
     assert_eq!(processed(again.process("e2", "w")), (2, Outcome::Accepted));
 }
@@ -466,6 +465,6 @@ fn duplicates_whose_answers_are_dropped_are_persisted_all_the_same() {
         for _ in 0..5 {
             assert_eq!(count(&handle, "w"), 1);
         }
-        assert!(started.elapsed() < PATIENCE, "a call waits for all others");
+        assert!(started.elapsed() < PATIENCE, "a call waited for all others");
     });
 }

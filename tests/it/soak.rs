@@ -1,9 +1,9 @@
-//! A long run: requests of every kind, kills and restarts, and how much memory and disk it takes.
+//! A long run with requests of every kind, kills and restarts, and bounds on its memory and disk.
 //!
-//! `EXACTLY_ONCE_SOAK_SECONDS` says how long, `EXACTLY_ONCE_SEED` what is sent, as far as the
-//! machine's timing repeats itself: how much is sent in a time does not. Every reply is checked,
-//! and after each end of a process the directory is compared as in `crash`. The bounds mean
-//! something for minutes and hours; a short run shows that the test runs.
+//! `EXACTLY_ONCE_SOAK_SECONDS` is its length. `EXACTLY_ONCE_SEED` decides what is sent, but not how
+//! much, which depends on the timing of the machine. Every reply is checked, and after each process
+//! the directory is compared as in `crash`. The bounds prove something after minutes or hours; a
+//! short run only shows that the test works.
 
 mod figures;
 
@@ -16,21 +16,21 @@ use rand_chacha::ChaCha8Rng;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// How many different ids, and control requests, a long run has at its end. The oracle copies its
-/// maps of all ids for a checkpoint and for a restore, and has to keep up with the process.
+/// The number of different ids, and of control requests, in a long run. More would be too slow: the
+/// oracle copies all ids for each checkpoint and restore.
 const IDS: u64 = 150_000;
 const CONTROLS: u64 = 15_000;
-/// The most of them in a second, for a short run.
+/// The most of them in a second of a short run.
 const IDS_A_SECOND: u64 = 500;
 const CONTROLS_A_SECOND: u64 = 20;
-/// A process lives this long at least and at most, unless the run is short.
+/// The shortest and longest life of a process, unless the run is short.
 const LIFE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(20));
-/// Of this many lives one is this many times as long, so that what a process gathers can be seen.
+/// One life in this many is this many times as long, so that a leak of memory shows.
 const LIVES_PER_LONG_LIFE: u64 = 10;
-/// How often a process ends by SIGKILL and not at the end of its input.
+/// The share of processes that end by SIGKILL and not at the end of their input.
 const KILLS: f64 = 0.7;
-/// So that snapshots of the counts come and go, runs of the index are stored, and sled is opened
-/// again now and then.
+/// With these, counts snapshots come and go, runs of the index are stored, and sled is reopened at
+/// times.
 const OPTIONS: [&str; 6] = [
     "--snapshot-every",
     "1000",
@@ -93,7 +93,7 @@ impl Soak {
         Ok(())
     }
 
-    /// In a short run lives are shorter, so that it has some of them too.
+    /// The length of a life. A short run has shorter lives, so that it has several.
     fn life_time(&mut self, number: u64) -> Duration {
         let shortest = LIFE.0.min(self.time / 20);
         let longest = LIFE.1.min(self.time / 5);
@@ -105,7 +105,7 @@ impl Soak {
         self.rng.random_range(shortest..=longest) * times
     }
 
-    /// One process from its start to its end, and what the directory holds then.
+    /// Runs one process from its start to its end, then checks the directory.
     fn live(&mut self, length: Duration) -> Result<(), String> {
         let end = Instant::now() + length;
         let start = Instant::now();
@@ -131,7 +131,7 @@ impl Soak {
         Ok(())
     }
 
-    /// How many requests, and how many of them may be unanswered before the source waits.
+    /// The number of requests, and of unanswered ones at which the source waits.
     fn shape(&mut self) -> (usize, usize) {
         match self.rng.random_range(0..4) {
             0 => (self.rng.random_range(1..200), 1),
@@ -166,7 +166,7 @@ impl Soak {
         self.source.limit(ids, controls);
     }
 
-    /// Kills a process in the midst of its work, unless it has failed before.
+    /// Kills a process in the middle of its work, unless it has failed before.
     fn kill(&mut self, node: Node, lived: Result<(), String>) -> Result<Life, String> {
         let mut life = Life::default();
         let (requests, window) = self.shape();

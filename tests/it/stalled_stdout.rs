@@ -1,5 +1,5 @@
-//! A standard output whose reader takes nothing: the node goes on with all that needs no reader,
-//! and ends when it is told to.
+//! While the reader of standard output takes nothing, the node goes on with all that needs no
+//! reader, and ends when it is told to.
 
 use crate::kit::{
     Finished, Node, PATIENCE, Process, binary, event_line, eventually, exit, finish,
@@ -17,7 +17,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-/// Far more than the node reads while no reply is taken.
+/// Far more events than the node reads while no reply is taken.
 const EVENTS: u64 = 400_000;
 
 /// A node with an output that is not read.
@@ -51,7 +51,7 @@ impl Stalled {
         }
     }
 
-    /// Waits for the end, while the reader is still there.
+    /// Waits for the end of the node, while the reader is still there.
     fn wait(self) -> Finished {
         let _reader = self.reader;
         finish(self.node)
@@ -72,7 +72,7 @@ fn event_of(number: u64) -> String {
     event_line(number, &format!("e{number}"), "w")
 }
 
-/// Events that a node has accepted, as it tells a client.
+/// The number of events that a node has accepted, according to `stats`.
 fn accepted_by(data_dir: &Path) -> u64 {
     let stats = run_on("stats", data_dir, &[]);
     if !stats.status.success() {
@@ -135,7 +135,7 @@ fn on_a_signal_an_output_that_takes_nothing_is_given_up_and_what_was_applied_is_
         let applied = accepted_by(&data_dir);
         stalled.node.signal(signal);
         if signal != Signal::TERM {
-            // A second one ends the wait.
+            // A second signal ends the wait.
             stalled.node.signal(signal);
         }
         let ended = stalled.wait();
@@ -176,7 +176,7 @@ fn after_a_signal_an_output_that_still_takes_something_gets_every_reply() {
         .expect("there is a descriptor left");
     let (to_test, all) = channel();
     thread::spawn(move || {
-        // Slower than in one go, and never for long.
+        // The reader is slow, but never pauses for long.
         let mut replies = Vec::new();
         let mut buffer = [0; 100_000];
         while let Ok(bytes @ 1..) = reader.read(&mut buffer) {
@@ -201,7 +201,7 @@ fn a_hangup_ends_a_node_well_unless_it_was_started_to_ignore_that() {
         node.ask(&event_of(0));
         node.signal(Signal::HUP);
         let ended = if is_ignored {
-            // It still answers.
+            // The node still answers.
             node.ask(&event_of(1));
             node.finish()
         } else {

@@ -1,5 +1,4 @@
-//! Standard streams that misbehave lose no reply: the log is not read, or input and output do not
-//! wait.
+//! No reply is lost if the log is not read, or if standard input or output is non-blocking.
 
 use crate::kit::{
     Dump, Node, Process, binary, event_line, exit, finish, home_and_data_dir, on_directory, run,
@@ -15,7 +14,7 @@ fn process(msg_id: u64, event_id: &str, word: &str) -> String {
     event_line(msg_id, event_id, word) + "\n"
 }
 
-/// One accepted event, then as many conflicts with it, each of which is logged.
+/// One accepted event, then this many conflicts with it, each of which is logged.
 fn conflicts(count: u64) -> String {
     let first = process(0, "e1", "word");
     (1..=count).fold(first, |lines, n| lines + &process(n, "e1", "another"))
@@ -35,7 +34,7 @@ fn a_log_that_cannot_be_written_holds_up_no_reply() {
     let mut node = Process::start(&mut command);
     let mut stdin = node.stdin.take().expect("it is piped");
     let mut replies = BufReader::new(node.stdout.take().expect("it is piped")).lines();
-    // In lock step, so that each reply comes while the input is still open.
+    // One line at a time, so that each reply has to come while the input is still open.
     for line in conflicts(3).lines() {
         writeln!(stdin, "{line}").expect("the node reads");
         let reply = replies
@@ -50,7 +49,7 @@ fn a_log_that_cannot_be_written_holds_up_no_reply() {
 
 #[test]
 fn a_log_without_a_reader_holds_up_no_reply() {
-    // Far more than a pipe holds.
+    // Far more log lines than fit in a pipe.
     const CONFLICTS: u64 = 5_000;
     let mut node = spawn(binary().stdin(Stdio::piped()));
     let mut stdin = node.stdin.take().expect("it is piped");
@@ -90,7 +89,7 @@ fn an_output_that_does_not_wait_for_its_reader_loses_no_reply() {
         .stdout(writer)
         .stderr(Stdio::piped());
     let mut node = Process::start(&mut command);
-    // It holds the other end of the pipe.
+    // The command still has the writing end of the pipe open.
     drop(command);
     let mut stdin = node.stdin.take().expect("it is piped");
     let input: String = (0..EVENTS)
@@ -127,7 +126,7 @@ fn an_input_that_does_not_wait_for_its_writer_is_read_to_its_end() {
             .env("EXACTLY_ONCE_DATA_DIR", home.path().join(name));
         let command = command.stdin(reader).stdout(Stdio::piped());
         let child = Process::start(command.stderr(Stdio::piped()));
-        // The command meets the empty pipe, or is so slow that this shows nothing.
+        // The command meets the empty pipe. If it is slower, this proves nothing.
         thread::sleep(Duration::from_millis(100));
         writer.write_all(input.as_bytes()).expect("it is read");
         drop(writer);
@@ -138,7 +137,7 @@ fn an_input_that_does_not_wait_for_its_writer_is_read_to_its_end() {
 
 #[test]
 fn a_reader_that_has_seen_enough_ends_the_process_without_a_word_and_loses_nothing() {
-    // Far more replies than a pipe holds, and then the end of the input.
+    // Far more replies than fit in a pipe, and then the end of the input.
     const EVENTS: u64 = 5_000;
     let (_home, data_dir) = home_and_data_dir();
     let node = Node::start_reading(Some(&data_dir), &[], 1);
@@ -149,7 +148,7 @@ fn a_reader_that_has_seen_enough_ends_the_process_without_a_word_and_loses_nothi
     assert_eq!(
         ended.status.code(),
         Some(exit::INPUT_OR_OUTPUT),
-        "nobody reads the replies"
+        "the reader of the replies is gone"
     );
     assert_eq!(ended.stderr, "");
     let dump = Dump::read(&data_dir).expect("the directory is sound");
@@ -170,7 +169,7 @@ fn a_disk_without_room_for_requests_gets_no_snapshot_at_the_end_either() {
         .collect();
     with(&[], &events);
     let size = || state.join("db").metadata().expect("it is there").len();
-    // The first open pads sled's log to the end of a segment, which is no snapshot.
+    // The first open pads sled's log to the end of a segment. That is not a snapshot.
     with(&["--min-free-bytes", "9223372036854775807"], "");
     let before = size();
     let floor = [

@@ -1,4 +1,4 @@
-//! `stats`, in its three forms, and the file of metrics that `run` keeps.
+//! The three forms of `stats`, and the metrics file that `run` writes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -25,7 +25,7 @@ fn requests() -> Vec<Request> {
     requests
 }
 
-/// A node that has answered the requests, and what must be so.
+/// A node that has answered the requests, and the oracle after them.
 fn answered(data_dir: &Path, arguments: &[&str]) -> (Node, Oracle) {
     let node = Node::start(Some(data_dir), arguments);
     let mut oracle = Oracle::new();
@@ -76,15 +76,15 @@ fn a_running_process_and_a_directory_at_rest_tell_the_same_of_the_state() {
     let process = &live["process"];
     assert_eq!(process["pid"], node.pid());
     assert_eq!(process["accepted"], 45);
-    assert_eq!(process["duplicates"], 11, "a conflict is one too");
+    assert_eq!(process["duplicates"], 11, "a conflict counts as one too");
     assert_eq!(process["conflicts"], 1);
-    assert_eq!(process["clients"], 1, "the one that asks");
+    assert_eq!(process["clients"], 1, "only the client that asks");
     assert!(process["uptime_seconds"].as_f64() > Some(0.0));
     node.finish().expect_all_read();
     let mut resting = stats_of(&data_dir);
     check(&resting, &oracle);
     assert_eq!(resting["process"], Value::Null);
-    // A clean end may store a snapshot, and sled's file has a size of its own.
+    // A clean end may store a counts snapshot, and the size of sled's file depends on sled.
     for stats in [&mut live, &mut resting] {
         let stats = stats.as_object_mut().expect("a record");
         for name in ["process", "trees", "disk_bytes"] {
@@ -94,13 +94,13 @@ fn a_running_process_and_a_directory_at_rest_tell_the_same_of_the_state() {
     assert_eq!(live, resting);
 }
 
-/// What a tree holds is the same however it came to be: byte for byte that of the journal.
+/// A running node and the directory at rest give the same size, and a copy has about the same.
 #[test]
 fn the_size_of_the_journal_is_known_without_reading_it() {
     let (home, data_dir) = home_and_data_dir();
     let mut before = 0;
     for round in 0..6 {
-        // Alone they replace the last block, together they make new ones.
+        // Single events replace the last block; many together make new blocks.
         let lines = (0..[1, 3, 200][round % 3])
             .map(|n| event_line(n, &format!("round {round} event {n}"), "w"));
         let node = Node::start(Some(&data_dir), &[]);
@@ -116,7 +116,7 @@ fn the_size_of_the_journal_is_known_without_reading_it() {
         assert!(bytes > before, "{live}");
         before = bytes;
     }
-    // Written anew the same events take as many bytes, give or take what blocks are filled to.
+    // A copy of the events takes as many bytes, except that its blocks may be fuller or emptier.
     let copy = home.path().join("copy");
     backup(&data_dir, &copy);
     let anew = stats_of(&copy)["trees"][0]["bytes"]
@@ -148,7 +148,7 @@ fn samples(text: &str) -> BTreeMap<String, f64> {
     samples
 }
 
-/// A series without the label that every one has.
+/// A series without the label of the directory, which every series has.
 fn without_directory(series: &str) -> String {
     let (name, labels) = series.split_once('{').expect("it has labels");
     let labels = labels.strip_suffix('}').expect("they end");
@@ -198,13 +198,13 @@ fn a_metrics_file_is_whole_whenever_it_is_read_and_follows_the_state() {
         let is_accepted = samples.get("exactly_once_accepted_total") == Some(&45.0);
         is_accepted.then_some(samples)
     });
-    let of_seen = "exactly_once_tree_bytes{tree=\"seen\"}";
-    assert!(figures.contains_key(of_seen), "{figures:?}");
+    let of_index = "exactly_once_tree_bytes{tree=\"index\"}";
+    assert!(figures.contains_key(of_index), "{figures:?}");
     let mode = fs::metadata(&file)
         .expect("it is there")
         .permissions()
         .mode();
-    assert_eq!(mode & 0o777, 0o644, "a collector of another user reads it");
+    assert_eq!(mode & 0o777, 0o644, "another user's collector reads it");
     node.finish().expect_all_read();
     let left = names(home.path()).len();
     assert_eq!(left, 2, "the directory and the file");

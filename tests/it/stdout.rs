@@ -1,5 +1,5 @@
-//! Standard output that is full, closed, does not wait, or takes a path that is not UTF-8: every
-//! command prints all it has to print, or ends with an error.
+//! Every command prints all it has to print or ends with an error, also if standard output is full,
+//! closed or non-blocking, or if a path is not UTF-8.
 
 use crate::kit::{
     CallHome, Process, binary, exit, finish, on_directory, printing_calls, run, run_on,
@@ -19,7 +19,7 @@ fn redirected(redirection: &str) -> Command {
     shell(&format!(r#"exec "$0" "$@" {redirection}"#))
 }
 
-/// A call of every command, and of what else prints.
+/// A call of every command, and of the options that print.
 fn all_calls() -> Vec<Vec<String>> {
     let others = [
         &["--help"][..],
@@ -31,8 +31,8 @@ fn all_calls() -> Vec<Vec<String>> {
     printing_calls().into_iter().chain(others).collect()
 }
 
-/// The script for a shell comes from the program's definition of its arguments, and not from its
-/// help as the calls do.
+/// The script for a shell comes from the definition of the arguments, and the calls come from the
+/// help.
 #[test]
 fn every_command_that_a_shell_completes_is_called_here() {
     let script = run(binary().args(["completions", "bash"]), "").expect_quiet_success();
@@ -105,9 +105,9 @@ fn every_command_waits_for_the_reader_of_an_output_that_does_not_wait() {
         home.add_arguments(&mut command, &call);
         let streams = command.stdin(home.request()).stdout(writer);
         let child = Process::start(streams.stderr(Stdio::piped()));
-        // It holds the other end of the pipe.
+        // The command still has the writing end of the pipe open.
         drop(command);
-        // The command meets the full pipe, or ends, or is so slow that this shows nothing.
+        // The command meets the full pipe or ends. If it is slower, this proves nothing.
         thread::sleep(Duration::from_millis(150));
         let mut printed = String::new();
         reader.read_to_string(&mut printed).expect("it is text");
@@ -135,7 +135,7 @@ fn a_line_is_whole_json_where_a_path_is_not_utf_8() {
         }
     }
     let home = CallHome::new(name);
-    // What is said of such a path is said whole too.
+    // A message about such a path has all of it too.
     let nothing = on_directory("dump", &home.path("NEW").join(name), &[]);
     let told = run(&mut { nothing }, "").expect_refusal(exit::UNUSABLE);
     assert!(told.contains("st\u{fffd}ate"), "{told}");

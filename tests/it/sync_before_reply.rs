@@ -1,7 +1,7 @@
-//! No reply before the fdatasync of its group has returned, seen from outside the process.
+//! Seen from outside, no reply is written before the fdatasync of its group has returned.
 //!
-//! A small library between the node and the C library writes down the calls on the database file
-//! and on stdout, and can hold or fail an fdatasync.
+//! A small library between the node and the C library traces the calls on the database file and on
+//! stdout, and can delay or fail an fdatasync.
 
 pub mod sync_gate;
 mod trace;
@@ -15,12 +15,12 @@ use std::time::Duration;
 use sync_gate::Bench;
 use trace::{Checked, Reply};
 
-/// Long against an fdatasync that is not held.
+/// Much longer than an fdatasync that is not delayed.
 const SILENCE: Duration = Duration::from_millis(300);
-/// How many requests are sent one at a time, and how many at once after them.
+/// Requests that are sent one at a time, and those that are sent in bursts after them.
 const LOCK_STEP: usize = 300;
 const PIPELINED: usize = 600;
-/// What the pipeline gets in one write.
+/// Requests in one burst, which is one write.
 const BURST: usize = 60;
 
 #[test]
@@ -34,7 +34,7 @@ fn no_reply_leaves_while_its_fdatasync_has_not_returned() {
     node.send_all(&lines[..1]);
     bench.wait_for_syncs(syncs + 1);
     node.expect_silence(SILENCE);
-    // Those that come meanwhile cannot overtake it either, not even one that changes nothing.
+    // No later request can overtake it, not even one that changes nothing.
     node.send_all(&lines[1..]);
     node.send("no JSON");
     node.expect_silence(SILENCE);
@@ -78,13 +78,13 @@ fn every_reply_that_changes_the_state_comes_after_an_fdatasync_of_its_own_group(
         changing_answers,
     } = checked.unwrap_or_else(|broken| panic!("{broken}"));
     let bursts = PIPELINED / BURST;
-    assert!(answers > LOCK_STEP + 1, "one each, and more: {answers}");
+    assert!(answers > LOCK_STEP + 1, "at least one each: {answers}");
     assert!(
         answers <= 1 + LOCK_STEP + PIPELINED,
         "no more than there are replies: {answers}"
     );
-    // The node waits before each restore until all before it is durable, so that the pipeline
-    // has more groups than that.
+    // Before each restore the node waits until all before it is durable, so there are more groups
+    // than bursts.
     assert!(
         changing_answers >= changing(one_by_one) + bursts,
         "too few were checked: {changing_answers}"
@@ -102,7 +102,7 @@ fn what_a_failed_fdatasync_leaves_unsure_is_never_answered() {
     judge(&requests[..answered.len()], &replies);
     bench.fail_one_sync();
     node.send_all(unsure);
-    // Stdin stays open: the node has to end by itself.
+    // Stdin stays open, so the node has to end by itself.
     expect_storage_failure(node.wait(), &bench);
     check_restart(&bench.data_dir(), &requests, answered.len());
 }
@@ -121,8 +121,8 @@ fn requests_that_wait_for_a_failed_fdatasync_are_not_answered_either() {
     bench.fail_one_sync();
     bench.open_gate();
     expect_storage_failure(node.wait(), &bench);
-    // The next fdatasync would have succeeded, as the kernel's own does after a failure: a node
-    // that tries again would have answered.
+    // The next fdatasync would have succeeded, as in the kernel after a failure, so a node that
+    // tries again would have answered.
     check_restart(&bench.data_dir(), &requests, 0);
 }
 
@@ -173,7 +173,7 @@ fn lines_of(requests: &[Request]) -> Vec<String> {
     numbered_lines(0, requests)
 }
 
-/// Checks the replies against the oracle, and says which of them change the state.
+/// Checks the replies against the oracle, and marks those whose requests changed the state.
 fn judge(requests: &[Request], replies: &[String]) -> Vec<Reply> {
     let mut oracle = Oracle::new();
     let mut changed_by = BTreeSet::new();
@@ -217,8 +217,8 @@ fn expect_storage_failure(finished: Finished, bench: &Bench) {
     assert!(line.contains("os error 5"), "the cause is named: {line}");
 }
 
-/// Checks that a plain start finds a prefix of the requests, with every answered one in it, and
-/// that it knows the answered ones when they are sent again.
+/// Checks that a plain start finds the state after a prefix of the requests that has every answered
+/// one, and that it replies from that state when the events are sent again.
 fn check_restart(data_dir: &Path, requests: &[Request], answered: usize) {
     let found = Dump::of(data_dir);
     let mut oracle = Oracle::new();

@@ -1,12 +1,12 @@
-//! The system fails a call while a sound directory is opened: the message says what that means and
-//! what helps, and does not speak of damage.
+//! If a system call fails on a sound directory, the message says what that means and what helps,
+//! and does not speak of damage.
 
 use crate::kit::{EachCommand, Finished, Homes, caught, exit, on_all_threads, preload, verified};
 use rustix::io::Errno;
 use std::fmt;
 use std::fs;
 
-/// Each error with a part of what its message must say: what helps, or whom it is about.
+/// Each error with a part of its message: what helps, or which user is concerned.
 const ERRORS: [(Errno, &str); 18] = [
     (Errno::ACCESS, "user "),
     (Errno::PERM, "user "),
@@ -25,11 +25,11 @@ const ERRORS: [(Errno, &str); 18] = [
     (Errno::NAMETOOLONG, "a shorter one"),
     (Errno::TIMEDOUT, "does not answer"),
     (Errno::NODEV, "does not answer"),
-    // Not in the table.
+    // The program has no remedy for this one, so it names `verify`.
     (Errno::BADMSG, "exactly-once verify"),
 ];
 
-/// The calls that fail, and how the names of the files begin on which they do.
+/// The calls that fail, and the beginning of the file names for which they fail.
 const CALLS: [(&str, &str); 13] = [
     ("open", ""),
     ("open", "sentinel"),
@@ -46,7 +46,7 @@ const CALLS: [(&str, &str); 13] = [
     ("mkdir", ""),
 ];
 
-/// A command that meets an error.
+/// A command for which a call fails.
 #[derive(Debug)]
 struct Case<'a> {
     command: &'a EachCommand,
@@ -63,7 +63,8 @@ fn each_error_of_the_system_over_a_sound_directory_is_told_with_what_helps_by_ea
     let mut cases = Vec::new();
     for (number, command) in commands.iter().enumerate() {
         for (at, (call, file)) in CALLS.into_iter().enumerate() {
-            // Each call meets some errors in each command, and all of them in one or the other.
+            // Each call fails with a quarter of the errors in each command, in turn. Opening any
+            // file fails with all of them.
             let some = (0..ERRORS.len()).filter(|error| (error + number + at) % 4 == 0);
             let of_all = (0..ERRORS.len()).filter(|_| (call, file) == ("open", ""));
             for error in some.chain(of_all) {
@@ -93,7 +94,7 @@ fn each_error_of_the_system_over_a_sound_directory_is_told_with_what_helps_by_ea
 }
 
 impl Case<'_> {
-    /// Whether the error made a difference.
+    /// Returns true if the command was refused.
     fn play(&self, homes: &Homes) -> Result<bool, String> {
         let home = homes.make();
         let root = fs::canonicalize(home.path()).expect("it is there");
@@ -123,7 +124,7 @@ impl Case<'_> {
         let line = &finished.stderr;
         let code = finished.code().ok_or("it was killed")?;
         if line.lines().count() != 1 {
-            return Err("not one line");
+            return Err("the message is not one line");
         }
         for of_damage in [
             "damage",
@@ -142,13 +143,13 @@ impl Case<'_> {
             _ => code > exit::LOST && self.errno == Errno::IO,
         };
         if !code_is_right {
-            return Err("another status");
+            return Err("the exit status is wrong");
         }
         if !line.contains(&format!("os error {}", self.errno.raw_os_error())) {
-            return Err("the reason of the system is not told");
+            return Err("the error of the system is not named");
         }
         let is_told = line.contains(self.cure);
-        is_told.then_some(()).ok_or("what helps is not told")
+        is_told.then_some(()).ok_or("what helps is missing")
     }
 }
 

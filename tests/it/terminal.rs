@@ -1,5 +1,5 @@
-//! What the binary shows on a terminal: figures that are drawn anew, and colours unless `NO_COLOR`
-//! is set.
+//! On a terminal the program redraws figures, uses colours unless `NO_COLOR` is set, and escapes
+//! all that could steer it.
 
 use crate::kit::{
     Node, PATIENCE, Process, binary, checkpoint, event, event_line, line, numbered_input,
@@ -20,16 +20,16 @@ use tempfile::TempDir;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use std::path::PathBuf;
 
-/// How a terminal is told to clear a line, and to change the colour.
+/// The sequences that clear a line, and that begin a change of colour.
 const CLEAR: &str = "\u{1b}[2K";
 const COLOUR: &str = "\u{1b}[";
 
 /// A command whose standard output and standard error are one terminal.
 struct OnTerminal {
     process: Process,
-    /// Kept, so that the terminal is there when the command has ended.
+    /// Kept open, so that the terminal is still there when the command has ended.
     terminal: File,
-    /// What is written here has been typed.
+    /// Bytes written here count as typed.
     keyboard: File,
     shown: Receiver<Vec<u8>>,
     text: String,
@@ -85,7 +85,7 @@ impl OnTerminal {
         }
     }
 
-    /// All that has been shown, once it is as wanted.
+    /// Waits until the text is as wanted, and returns all that was shown.
     fn shown(&mut self, wanted: impl Fn(&str) -> bool) -> &str {
         let deadline = Instant::now() + PATIENCE;
         while !wanted(&self.text) {
@@ -98,7 +98,7 @@ impl OnTerminal {
         &self.text
     }
 
-    /// All that a command has shown, once it has ended.
+    /// Waits for the end of the command, and returns all that it has shown.
     fn shown_until_its_end(mut self) -> String {
         const END: &str = "(it has ended)";
         self.process.ended();
@@ -127,7 +127,7 @@ fn watched_figures_are_drawn_over_those_before() {
         move |text: &str| {
             let last = text.rsplit(CLEAR).next().unwrap_or_default();
             let lines = || last.lines().map(str::trim);
-            // The last line of all, so that none is on its way any more.
+            // This is the last line, so all others have come.
             let is_whole = last.ends_with('\n') && lines().any(|line| line.starts_with("switches"));
             is_whole
                 && lines().any(|line| {
@@ -182,16 +182,17 @@ fn what_a_run_says_on_a_terminal_has_colours_unless_it_is_to_have_none() {
     assert!(!plain.contains('\u{1b}'), "{plain:?}");
 }
 
-/// What must not reach a terminal as it is: controls of both kinds, characters that turn text
-/// around or have no width, and a separator of lines; and what must.
+/// Characters that must not reach a terminal unchanged: both kinds of controls, characters that
+/// reverse text or have no width, and a line separator.
 const STEERING: &str =
     "\u{1b}[2J\u{9b}1m\u{7f}\u{200b}\u{200f}\u{202e}\u{2028}\u{2063}\u{2069}\u{feff}\u{61c}";
+/// Characters that must reach it unchanged.
 const PLAIN: &str = "\u{e9}\u{20ac}";
 
 #[track_caller]
 fn assert_harmless(shown: &str, what: &str) {
-    // Colours that this program chose are none of it.
     let shown = shown.replace(['\r', '\n'], "");
+    // The program itself sends escape characters, for its colours.
     let steering = STEERING.chars().filter(|&c| c != '\u{1b}' && c > '~');
     for character in steering {
         assert!(!shown.contains(character), "{what}: {shown:?}");
@@ -200,7 +201,7 @@ fn assert_harmless(shown: &str, what: &str) {
     assert!(shown.contains(PLAIN), "{what}: {shown:?}");
 }
 
-/// A state of which all is called by a text that must not steer a terminal, and files beside it.
+/// A state in which everything is named by a text that must not steer a terminal.
 struct Foreign {
     home: TempDir,
     data_dir: PathBuf,
@@ -230,14 +231,14 @@ impl Foreign {
         }
     }
 
-    /// Writes a file; gives its path as an argument.
+    /// Writes a file beside the state, and returns its path as an argument.
     fn file(&self, name: &str, content: &str) -> String {
         let path = self.home.path().join(name);
         std::fs::write(&path, content).expect("there is room");
         text(&path).to_owned()
     }
 
-    /// A command whose directory, unless it is told another one, is the state.
+    /// A command on the state, unless the arguments name another directory.
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = binary();
         command.env("EXACTLY_ONCE_DATA_DIR", &self.data_dir);
@@ -250,7 +251,6 @@ impl Foreign {
 fn nothing_foreign_in_a_state_or_an_argument_steers_a_terminal_or_hides_on_it() {
     let foreign = Foreign::new();
     let (text, quoted) = (&*foreign.text, &foreign.quoted);
-    // A word has no control characters here, as they end it.
     let book = foreign.file("book", text);
     let missing = format!("missing {text}");
     let last = format!(r#"{{"offset":9,"event_id":{quoted},"word":"w","count":1}}"#);
@@ -317,7 +317,7 @@ fn json_on_a_terminal_says_the_same_as_in_a_file() {
     let in_file = run(&mut command, "").expect_quiet_success();
     assert!(
         in_file.contains(r"\u001b[2J") && in_file.contains('\u{202e}'),
-        "as it always was"
+        "a file gets only the escapes of JSON"
     );
     let shown = OnTerminal::start(&mut command).shown_until_its_end();
     assert_eq!(records_in::<Value>(&shown), records_in::<Value>(&in_file));

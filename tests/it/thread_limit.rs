@@ -1,4 +1,4 @@
-//! A limit of threads, as `ulimit -u` and `pids.max` set it, at every number of threads.
+//! Commands and nodes under each limit of threads that `ulimit -u` or `pids.max` may set.
 
 use crate::kit::{
     EachCommand, Homes, Node, binary, exit, numbered_event, preload, scratch_dir, verified,
@@ -7,9 +7,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// More than any command has.
+/// More threads than any command has.
 const MANY: usize = 40;
-/// Enough for several runs of the index and snapshots, all of which need a thread.
+/// Enough events for several runs of the index and counts snapshots, each of which needs a thread.
 const EVENTS: u64 = 2_000;
 
 #[test]
@@ -32,7 +32,7 @@ fn at_every_limit_of_threads_each_command_works_or_ends_with_a_line_and_leaves_t
             let told = "a thread could not be started; raise the limit of threads (ulimit -u";
             assert!(line.contains(told), "{command:?}, {threads}: {line}");
         }
-        assert!(refused > 2, "{command:?} needs {refused} threads");
+        assert!(refused > 2, "{command:?} was refused only {refused} times");
     }
 }
 

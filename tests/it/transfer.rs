@@ -1,4 +1,4 @@
-//! `dump | load | dump`, `backup` and `compact`: a state moves as a whole or not at all.
+//! `dump | load | dump`, `backup` and `compact` transfer a state as a whole or not at all.
 
 use std::fs;
 use std::path::Path;
@@ -20,7 +20,7 @@ fn load(data_dir: &Path, dump: &str) -> Finished {
     run(&mut on_directory("load", data_dir, &[]), dump)
 }
 
-/// A dump without what is of its directory alone.
+/// The lines of a dump that do not depend on the directory.
 fn portable(dump: &str) -> Vec<&str> {
     let is_portable = |line: &&str| {
         let of_directory =
@@ -30,7 +30,7 @@ fn portable(dump: &str) -> Vec<&str> {
     dump.lines().filter(is_portable).collect()
 }
 
-/// Requests that leave several timelines, checkpoints, commits, moves, and pending outputs.
+/// Requests that leave several timelines, checkpoints, commits, switches, and pending outputs.
 fn requests() -> Vec<Request> {
     let events = |numbers: std::ops::Range<u64>| {
         numbers.map(|number| {
@@ -76,7 +76,7 @@ fn a_dump_that_is_loaded_gives_the_same_dump() {
     assert_eq!(names(home.path()).len(), 1);
 }
 
-/// What comes after must not differ either: ids are found, checkpoints are restored, outputs stay
+/// Later requests give the same too: ids are found, checkpoints are restored, and outputs stay
 /// released.
 #[test]
 fn a_state_that_was_loaded_goes_on_as_the_one_that_was_dumped() {
@@ -147,7 +147,7 @@ fn a_dump_that_was_cut_off_or_changed_is_refused_and_leaves_nothing() {
         let line = finished.expect_refusal(exit::INPUT_OR_OUTPUT);
         assert!(line.contains("dump"), "{line}");
     }
-    // What cannot be true may not take all memory or time either.
+    // Impossible values may not take all memory or time either.
     let impossible = dumped.replace("[[1,", "[[1,18446744073709551615],[1,");
     load(&data_dir, &impossible).expect_refusal(exit::INPUT_OR_OUTPUT);
     let huge = dumped.replacen("\"value\":", "\"value\":18446744073709551615,\"x\":", 3);
@@ -230,11 +230,11 @@ fn a_backup_of_a_live_directory_is_the_state_of_one_moment() {
         Some(&data_dir),
         &["--run-every", "50", "--reopen-bytes", "100000"],
     );
-    // Before it has answered there may be nothing to be copied.
+    // Before the first reply there may be nothing to copy.
     node.ask(&Request::Commit.line(1));
     let mut sent = 0_u64;
     for round in 0..4 {
-        // Without numbers, so that no replies have to be read while it goes on.
+        // The requests have no `msg_id`, so that no replies have to be read meanwhile.
         let lines = (sent..sent + 20_000).map(|n| {
             let body = format!(
                 r#"{{"type":"process","event_id":"e{n}","word":"w{}"}}"#,
@@ -251,7 +251,7 @@ fn a_backup_of_a_live_directory_is_the_state_of_one_moment() {
         let report = verified(&copy);
         let events = report["events"].as_u64().expect("a number");
         assert!(events <= sent, "round {round}: {report}");
-        // One source in order: what is there is a prefix.
+        // One client sends the events in order, so the copy has a prefix of them.
         let seen = dump_of(&copy, &["--only", "events"]);
         for (line, number) in seen.lines().zip(0..) {
             assert!(
@@ -275,7 +275,7 @@ fn a_compacted_directory_has_the_same_state_in_less_room_and_the_old_one_stays_u
 {
     let (home, data_dir) = home_and_data_dir();
     made(&data_dir);
-    // A stream of lone requests is what takes the most room.
+    // Requests that come one at a time take the most room.
     for number in 0..40 {
         let request = event(format!("lone {number}"), "w");
         run_node(&data_dir, &[], request.line(1) + "\n");
@@ -317,7 +317,7 @@ fn a_compaction_that_is_killed_leaves_a_directory_with_the_same_state() {
     let whole = started.elapsed();
     let mut rng = ChaCha8Rng::seed_from_u64(setting("EXACTLY_ONCE_SEED", 1));
     for _ in 0..setting("EXACTLY_ONCE_COMPACTION_KILLS", 20) {
-        // What is kept of the one before, if that was not killed.
+        // If the compaction before was not killed, its old database is still there.
         compact(&data_dir, &["--remove-old"]).expect_one_of(&[exit::SUCCESS, exit::USAGE]);
         kill_within(
             &mut on_directory("compact", &data_dir, &[]),

@@ -1,7 +1,7 @@
-//! What `verify` says of sound directories, and that it names what is wrong with others.
+//! `verify` finds a sound directory clean, and names what is wrong with any other.
 //!
-//! Here the database is changed through sled itself, as no damage of its files could be relied on
-//! to do: an entry that is gone, or stands under another's key.
+//! The tests edit the database through sled itself, because damage to its files cannot be relied on
+//! to remove an entry or to put it under another key.
 
 use crate::kit::{
     Finished, Snapshot, binary, checkpoint, copy, event, exit, flip_a_bit, home_and_data_dir,
@@ -46,13 +46,13 @@ struct Finding {
 
 /// An edit of the database.
 type Edit = fn(&sled::Db);
-/// Something that is done to the files of a directory.
+/// A change of the files of a directory.
 type Damage = fn(&Path);
 
 const EVENTS: u64 = 600;
 
-/// A state whose sets are too much in pieces to stand in their records: every other event was
-/// released and stayed, the others were rolled back.
+/// Makes a state whose sets have too many pieces to be stored inline: every second event was
+/// released and stayed, and the others were rolled back.
 fn fragmented(data_dir: &Path) {
     let event = |number: u64| {
         event(
@@ -86,7 +86,7 @@ fn report(stdout: &str) -> Report {
     report
 }
 
-/// Checks the status, that the report begins with this class, and that it was said too.
+/// Checks the exit status, and that this class comes first in the report and is on standard error.
 fn expect_finding(data_dir: &Path, status: i32, class: &str) {
     let finished = verify(data_dir);
     let report = report(&finished.stdout);
@@ -99,7 +99,7 @@ fn expect_finding(data_dir: &Path, status: i32, class: &str) {
 }
 
 fn edit(data_dir: &Path, edit: Edit) {
-    let db = sled::open(data_dir).expect("nobody else has it open");
+    let db = sled::open(data_dir).expect("no other process has it open");
     edit(&db);
     db.flush().expect("there is room");
 }
@@ -118,7 +118,7 @@ fn remove(tree: &sled::Tree, key: impl AsRef<[u8]>) {
     assert!(removed.is_some(), "it was there");
 }
 
-/// Each of two entries gets the other's value.
+/// Swaps the values of two entries.
 fn swap(tree: &sled::Tree, keys: [&[u8]; 2]) {
     let [first, second] = keys.map(|key| tree.get(key).expect("it can be read"));
     let first = first.expect("it is there");
@@ -164,7 +164,7 @@ fn a_sound_directory_is_clean_and_no_byte_of_it_changes() {
     assert_eq!(found, expected);
 }
 
-/// What is changed in a database, with the status and the class of what `verify` finds.
+/// Edits of a database, each with the exit status and the class of the finding of `verify`.
 const EDITS: [(&str, i32, &str, Edit); 12] = [
     ("a block of the journal", exit::JOURNAL, "journal", |db| {
         let journal = tree(db, "journal");
@@ -254,13 +254,13 @@ fn what_can_still_be_read_is_checked_though_the_releases_cannot() {
     assert_eq!((report.events, report.words), (EVENTS / 2 + 20, 35));
 }
 
-/// A snapshot only saves time: without it everything is counted from the journal.
+/// A counts snapshot only saves time: without it all events of the journal are counted.
 #[test]
 fn a_counts_snapshot_that_cannot_be_read_changes_no_answer() {
     let home = scratch_dir();
     let [sound, damaged] = ["sound", "damaged"].map(|name| home.path().join(name));
     fragmented(&sound);
-    // A clean end has one taken of the present state, however far the threads were.
+    // A clean end stores one of the present state, whatever the threads have done so far.
     let last = event("last", "w");
     let input = last.line(1) + "\n";
     run_node(&sound, &["--snapshot-every", "1"], input).expect_success();
@@ -300,7 +300,7 @@ fn what_is_wrong_with_the_files_is_named() {
             fs::write(data_dir.join("db"), "").expect("it can be written");
         }),
         (exit::UNREADABLE, "unreadable", |data_dir| {
-            // What was written before the last open is read where sled's snapshot says it is.
+            // sled reads older writes at the places that its own snapshot file names.
             (0..2).for_each(|_| drop(run_node(data_dir, &[], "")));
             let mut bytes = fs::read(data_dir.join("db")).expect("it is there");
             bytes[64..4096].fill(0);
@@ -326,13 +326,13 @@ fn what_is_wrong_with_the_files_is_named() {
 fn a_storage_that_does_not_answer_is_named_too() {
     let (home, data_dir) = home_and_data_dir();
     fragmented(&data_dir);
-    // What opens this waits for a writer that never comes.
+    // To open a FIFO is to wait for a writer, which never comes here.
     let conf = data_dir.join("conf");
     fs::remove_file(&conf).expect("it is there");
     mknodat(CWD, &conf, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("it can be made");
     let on = |command: &str| {
         let mut process = binary();
-        // The copy of a process that ends in this way stays.
+        // A process that ends in this way leaves its copy in TMPDIR.
         process.env("TMPDIR", home.path());
         process.args([command, "--storage-timeout", "1", "--data-dir"]);
         run(process.arg(&data_dir), "")

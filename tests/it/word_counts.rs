@@ -1,4 +1,4 @@
-//! Real text, sent over a channel that repeats and shuffles, counted as coreutils count it.
+//! Real text that a channel repeats and shuffles is counted as coreutils count it.
 
 mod events;
 mod source;
@@ -9,7 +9,7 @@ use crate::kit::{
 use serde::Deserialize;
 use std::path::Path;
 
-/// A `count` line of a dump; no other member may be there.
+/// A `count` line of a dump; no other member is allowed.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Count {
@@ -34,7 +34,7 @@ fn text_sent_twice_over_a_channel_that_repeats_and_shuffles_is_counted_as_coreut
     let again = first.lines().filter(|line| is_reply(line, true)).count();
     assert_eq!(new as u64, words, "each word is new once");
     assert_eq!(new + again, first.lines().count());
-    // A fifth of the events is sent twice; a wide margin around it never fails by chance.
+    // A fifth of the events is sent twice; the margin is too wide to fail by chance.
     let share = again as f64 / new as f64;
     assert!((0.15..0.25).contains(&share), "{share}");
     assert_eq!(dumped_counts(&data_dir), expected);
@@ -42,11 +42,11 @@ fn text_sent_twice_over_a_channel_that_repeats_and_shuffles_is_counted_as_coreut
     let second = send(&text, "2", &data_dir);
     assert!(second.lines().count() as u64 > words);
     let other = second.lines().find(|line| !is_reply(line, true));
-    assert_eq!(other, None, "every event was there");
+    assert_eq!(other, None, "every event is a duplicate");
     assert_eq!(dumped_counts(&data_dir), expected);
 }
 
-/// Sends a text to a node and gives its replies.
+/// Sends a text to a node and returns its replies.
 fn send(text: &Path, seed: &str, data_dir: &Path) -> String {
     let mut events = binary();
     events.arg("events").arg(text);
@@ -58,7 +58,7 @@ fn send(text: &Path, seed: &str, data_dir: &Path) -> String {
 }
 
 fn is_reply(line: &str, was_duplicate: bool) -> bool {
-    // A word cannot imitate these ends: its quotes are escaped.
+    // A word cannot imitate these ends, because its quotes are escaped.
     let end = if was_duplicate {
         r#", "was_duplicate": true}"#
     } else {

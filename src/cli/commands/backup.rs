@@ -1,4 +1,4 @@
-//! `backup`: a copy of a state, also of one that a process is changing.
+//! `backup`: copies a state, even while a process changes it.
 
 use std::io::{self, BufReader, BufWriter, PipeReader, Write};
 use std::path::PathBuf;
@@ -17,17 +17,17 @@ use crate::cli::state::{OpenState, StateArgs};
 use crate::cli::streams::json_lines::write_record;
 use crate::cli::timeout::TimeoutArgs;
 
-/// Make a copy of a state in a new directory
+/// Copy a state into a new directory
 ///
-/// The copy is of one moment, with everything that was durable then; a process that holds the
-/// directory goes on meanwhile. It is opened and verified before it becomes a state; a command that
-/// does not come to its end leaves nothing.
+/// The copy is of one moment, with everything that was durable then; a process that has the
+/// directory open goes on meanwhile. The copy is opened and verified before it becomes a state; a
+/// command that does not finish leaves nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
   exactly-once backup copy --data-dir state")]
 pub(crate) struct BackupArgs {
-    /// The new directory; it must not exist, or be empty
+    /// New directory; it must not exist, or be empty
     #[arg(value_name = "DIR")]
     copy: PathBuf,
     #[command(flatten)]
@@ -36,7 +36,7 @@ pub(crate) struct BackupArgs {
     state: StateArgs,
 }
 
-/// Makes the copy, and prints what it holds.
+/// Makes the copy, and prints what it contains.
 pub(crate) fn run(args: &BackupArgs) -> anyhow::Result<()> {
     let timeout = args.state.timeout;
     let mut state = args.state.open()?;
@@ -46,13 +46,13 @@ pub(crate) fn run(args: &BackupArgs) -> anyhow::Result<()> {
     let report = built.verify(&timeout.storage_timeout(), |_| ())?;
     anyhow::ensure!(
         report.clean,
-        "the copy is not right, which is a bug, and was removed: {}",
+        "the copy has errors, which is a bug, and was removed; report it: {}",
         told(&report)
     );
     say("backed_up", built.put_in_place()?)
 }
 
-/// Builds a copy of a state from a dump of it, while that is made.
+/// Builds a copy of a state from a dump, while the dump is being made.
 pub(crate) fn copy_state(
     state: &mut OpenState,
     floor: FloorArgs,
@@ -82,7 +82,7 @@ pub(crate) fn copy_state(
         let built = built.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         Ok::<_, StorageError>((dumped, built))
     })?;
-    // Where one of both fails, the other one finds the pipe closed, and knows no more than that.
+    // If one side fails, the other finds the pipe closed and cannot tell why.
     match (dumped, built) {
         (Ok(()), built) => Ok(built?),
         (Err(error), Err(LoadError::CutOff { .. } | LoadError::Empty) | Ok(_)) => Err(error),
@@ -90,7 +90,7 @@ pub(crate) fn copy_state(
     }
 }
 
-/// What is wrong with a copy, in a line.
+/// The findings in a copy, as one line.
 fn told(report: &Report) -> String {
     let findings = report.findings.iter();
     let told: Vec<&str> = findings.map(|finding| &*finding.text).collect();

@@ -1,4 +1,4 @@
-//! `checkpoints`: what a directory has saved, and how to save, restore and delete.
+//! `checkpoints`: shows, saves, restores and deletes checkpoints.
 
 mod change;
 
@@ -19,9 +19,9 @@ use crate::cli::streams::stdout;
 use crate::cli::streams::table::{OutputFormat, RecordKind, Sheet};
 use change::Change;
 
-/// Show the saved checkpoints, how they differ and what led to them; save, restore, delete them
+/// Show, compare, save, restore and delete checkpoints, and draw what led to them
 ///
-/// Works on a directory at rest, and asks the process that holds it otherwise.
+/// Works on a directory at rest, or asks the process that has it open.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -48,9 +48,9 @@ enum Action {
     Graph(GraphArgs),
 }
 
-/// List all of them: name, time, events, pending outputs and position
+/// List all checkpoints: name, time, events, pending outputs and position
 ///
-/// Pending are the outputs that would be pending after restoring it now.
+/// The pending outputs are those that would be pending after a restore now.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -60,21 +60,21 @@ struct ListArgs {
     look: LookArgs,
 }
 
-/// Show one of them, and the counts that it has
+/// Show a checkpoint and its counts
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
   exactly-once checkpoints show before --data-dir state")]
 struct ShowArgs {
-    /// Its name
+    /// Name of the checkpoint
     name: String,
     #[command(flatten)]
     look: LookArgs,
 }
 
-/// Show how one of them differs from another, or from the present state
+/// Show how a checkpoint differs from another one, or from the present state
 ///
-/// First how many events only the first has, only the second and both; then each word whose
+/// Prints how many events only the first has, only the second and both; then each word whose
 /// counts differ.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -82,24 +82,24 @@ Examples:
   exactly-once checkpoints diff before --data-dir state
   exactly-once checkpoints diff before after --data-dir state --format table")]
 struct DiffArgs {
-    /// The name of the first
+    /// Name of the first checkpoint
     first: String,
-    /// The name of the second; the present state if it is left out
+    /// Name of the second checkpoint [default: the present state]
     second: Option<String>,
     #[command(flatten)]
     look: LookArgs,
 }
 
-/// Save the present state under a name, in place of a checkpoint that has it
+/// Save the present state as a checkpoint, replacing one of the same name
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   exactly-once checkpoints save before --data-dir state --dry-run
   exactly-once checkpoints save before --data-dir state")]
 struct SaveArgs {
-    /// The name
+    /// Name of the checkpoint
     name: String,
-    /// Only show the checkpoint that would be replaced, if there is one
+    /// Only show the checkpoint that would be replaced, if any
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -108,19 +108,19 @@ struct SaveArgs {
     state: StateArgs,
 }
 
-/// Make the state that of a checkpoint: seen ids, counts and pending outputs
+/// Restore the state of a checkpoint: events, counts and pending outputs
 ///
-/// What was released stays released, and other checkpoints stay. Asks before it does so; without a
-/// terminal it needs --yes.
+/// Released outputs stay released, and other checkpoints stay. Asks for confirmation; needs --yes
+/// without a terminal.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   exactly-once checkpoints restore before --data-dir state --dry-run
   exactly-once checkpoints restore before --data-dir state --yes")]
 struct RestoreArgs {
-    /// Its name
+    /// Name of the checkpoint
     name: String,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
     /// Only show how the checkpoint differs from the present state
@@ -139,7 +139,7 @@ Examples:
   exactly-once checkpoints delete before --data-dir state --dry-run
   exactly-once checkpoints delete before --data-dir state")]
 struct DeleteArgs {
-    /// Its name
+    /// Name of the checkpoint
     name: String,
     /// Only show the checkpoint that would be deleted
     #[arg(long)]
@@ -150,12 +150,12 @@ struct DeleteArgs {
     state: StateArgs,
 }
 
-/// What those take that only look.
+/// The arguments of the commands that only read.
 #[derive(Debug, Args)]
 struct LookArgs {
     #[command(flatten)]
     state: StateArgs,
-    /// JSON lines for machines, or tables for people
+    /// Output format: JSON lines for machines, or tables for people
     #[arg(long, default_value = "jsonl")]
     format: OutputFormat,
 }
@@ -178,7 +178,7 @@ const DIFFERING: &[RecordKind] = &[
     RecordKind::new("count_differs", "counts that differ"),
 ];
 
-/// What is done with a checkpoint.
+/// What a command does with a checkpoint.
 #[derive(Debug, Clone, Copy)]
 enum Verb {
     Save,
@@ -195,7 +195,7 @@ impl Verb {
         }
     }
 
-    /// The `type` of the request, as a running process takes it.
+    /// The `type` of the request to a running process.
     fn requested(self) -> &'static str {
         match self {
             Self::Save => "checkpoint",
@@ -204,7 +204,7 @@ impl Verb {
         }
     }
 
-    /// The `type` of what is said when it is done.
+    /// The `type` of the record that the command prints when it is done.
     fn done(self) -> &'static str {
         match self {
             Self::Save => "checkpoint_saved",
@@ -214,14 +214,14 @@ impl Verb {
     }
 }
 
-/// A request to a running process, or what the command says when it is done.
+/// A request to a running process, or the record that the command prints when it is done.
 #[derive(Debug, Serialize)]
 struct Named<'a> {
     r#type: &'a str,
     checkpoint_id: &'a str,
 }
 
-/// Prints what was asked for, or what was done.
+/// Carries out the subcommand, and prints its result.
 pub(crate) fn run(args: &CheckpointsArgs) -> anyhow::Result<()> {
     match &args.action {
         Action::List(ListArgs { look }) => look.show(&Query::ListCheckpoints, LISTED),
@@ -244,7 +244,7 @@ pub(crate) fn run(args: &CheckpointsArgs) -> anyhow::Result<()> {
 fn save(args: &SaveArgs) -> anyhow::Result<()> {
     let SaveArgs { name, state, .. } = args;
     if args.dry_run {
-        // That it does not exist yet is no error.
+        // A checkpoint that does not exist yet is not an error.
         return print_records(state, &Query::ListCheckpoints, |record| {
             serde_json::from_slice(record)
                 .is_ok_and(|CheckpointName { name: listed }| listed == *name)
@@ -299,7 +299,7 @@ fn is_confirmed(name: &str, change: &Change) -> anyhow::Result<bool> {
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-/// Does something with a checkpoint, in the directory or by the process that holds it, and says so.
+/// Changes the directory, or asks the process that has it open, and prints what was done.
 fn carry_out(
     state: &StateArgs,
     floor: FloorArgs,
@@ -342,7 +342,7 @@ struct CheckpointName {
     name: String,
 }
 
-/// Prints the records of an answer that are wanted.
+/// Prints the wanted records of a query.
 fn print_records(
     state: &StateArgs,
     query: &Query,

@@ -1,4 +1,4 @@
-//! `compact`: writes the database of a directory anew, which takes less of the disk.
+//! `compact`: rewrites the database of a directory, so that it takes less disk space.
 
 use std::path::PathBuf;
 
@@ -16,13 +16,13 @@ use crate::cli::status::{DONE_BUT_NOT_PRINTED, WrongArguments};
 use crate::cli::streams::json_lines::print_line;
 use crate::cli::timeout::TimeoutArgs;
 
-/// Write the database of a directory anew, so that it takes less of the disk
+/// Rewrite the database of a state directory, so that it takes less disk space
 ///
-/// No process may hold the directory. The new database is built in the directory, in a folder of
-/// its own, and compared with the old one; then it takes the place of the old one in one step. The
-/// old one is kept until --remove-old, before which no second compaction is made, and --undo makes
-/// it the present one again. The directory itself, its path and its owner stay. Databases have
-/// numbers, called generations: the first is 0, and the folder generation-N holds number N.
+/// No process may have the directory open. The new database is built in a folder of the directory
+/// and compared with the old one; then it replaces the old one in one step. The old one is kept
+/// until --remove-old; until then, --undo goes back to it, and no second compaction is possible.
+/// The directory, its path and its owner stay the same. The databases are numbered from 0 on, and
+/// the number is called a generation: the folder generation-N holds number N.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -30,18 +30,17 @@ Examples:
   exactly-once compact --data-dir state
   exactly-once compact --data-dir state --remove-old")]
 pub(crate) struct CompactArgs {
-    /// Where the state lives
+    /// State directory
     #[arg(long, value_name = "DIR", env = "EXACTLY_ONCE_DATA_DIR")]
     data_dir: PathBuf,
-    /// Do everything but the last step, and remove the new database again; with --remove-old or
-    /// --undo, only say what would be done
+    /// Do everything but the last step, and remove the new database; with --remove-old or --undo,
+    /// only print what would be done
     #[arg(long)]
     dry_run: bool,
-    /// Remove the old database that an earlier compaction has kept, and do nothing else
+    /// Only remove the old database of an earlier compaction
     #[arg(long, conflicts_with = "undo")]
     remove_old: bool,
-    /// Go back to the old database, and do nothing else; refused if a request was carried out since
-    /// the compaction
+    /// Only go back to the old database; refused if a request was carried out since the compaction
     #[arg(long)]
     undo: bool,
     #[command(flatten)]
@@ -50,27 +49,26 @@ pub(crate) struct CompactArgs {
     timeout: TimeoutArgs,
 }
 
-/// What was done, as the command says it. Databases are named by their numbers: 0 is the first,
-/// and each compaction makes the next.
+/// The record of what was done. Databases are named by their generations.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Done {
     Compacted {
         before_bytes: u64,
         after_bytes: u64,
-        /// The old database that is kept; `None` if all is as it was.
+        /// The old database that is kept; `None` if nothing was changed.
         kept_generation: Option<u64>,
     },
     OldRemoved {
         removed_generation: u64,
         bytes: u64,
-        /// Files in its folder that were not made by this program, and stay.
+        /// Files in its folder that this program did not make; they stay.
         other_files: Vec<String>,
     },
     OldKept {
         kept_generation: u64,
         bytes: u64,
-        /// Files in its folder that --remove-old leaves.
+        /// Files in its folder that --remove-old would leave.
         other_files: Vec<String>,
     },
     Undone {
@@ -78,7 +76,7 @@ enum Done {
     },
 }
 
-/// Writes the database anew, removes what was kept, or goes back to it.
+/// Rewrites the database, removes the old one, or goes back to it.
 pub(crate) fn run(args: &CompactArgs) -> anyhow::Result<()> {
     let held = LockedDirectory::lock(&args.data_dir, &args.timeout.storage_timeout())?;
     let kept = held.kept()?;
@@ -87,7 +85,7 @@ pub(crate) fn run(args: &CompactArgs) -> anyhow::Result<()> {
         Some(kept) if args.undo => undo(kept, args),
         None if args.remove_old || args.undo => {
             let why = format!(
-                "{} keeps no old database; there is one from a compaction until --remove-old",
+                "{} has no old database; there is one from a compaction until --remove-old",
                 args.data_dir.display()
             );
             Err(WrongArguments(why).into())
@@ -127,12 +125,12 @@ fn compact(held: &LockedDirectory, args: &CompactArgs) -> anyhow::Result<()> {
     })
 }
 
-/// Compares the new database with the old one.
+/// Fails if the new database differs from the old one.
 fn compare(built: &Built, expected: &Digest, args: &CompactArgs) -> anyhow::Result<()> {
     let copy = built.inspect(&args.timeout.storage_timeout())?;
     ensure!(
         digest(&mut OpenState::Resting(Box::new(copy)))? == *expected,
-        "the new database differs from the old one, which is a bug: nothing was changed"
+        "the new database differs from the old one, which is a bug; nothing was changed, report it"
     );
     Ok(())
 }
@@ -149,7 +147,7 @@ fn remove_old(held: &LockedDirectory, kept: Kept<'_>, args: &CompactArgs) -> any
             other_files,
         });
     }
-    // What is kept is removed only beside a database that can be opened.
+    // The old database is removed only if the present one can be opened.
     View::of_locked_directory(held, &args.timeout.storage_timeout())?;
     kept.remove()?;
     say(&Done::OldRemoved {
@@ -161,8 +159,8 @@ fn remove_old(held: &LockedDirectory, kept: Kept<'_>, args: &CompactArgs) -> any
 
 fn undo(kept: Kept<'_>, args: &CompactArgs) -> anyhow::Result<()> {
     if !kept.is_up_to_date()? {
-        let why = "requests were carried out since the compaction, and the old database has not \
-                   seen them; keep the present one, and remove the old one with --remove-old";
+        let why = "requests were carried out since the compaction, and the old database lacks \
+                   them; keep the present one, and remove the old one with --remove-old";
         return Err(WrongArguments(why.to_owned()).into());
     }
     View::of_kept(&kept, &args.timeout.storage_timeout())?;
@@ -173,7 +171,7 @@ fn undo(kept: Kept<'_>, args: &CompactArgs) -> anyhow::Result<()> {
     say(&Done::Undone { present_generation })
 }
 
-/// The digest of all that a database holds.
+/// The digest of the whole content of a database.
 fn digest(state: &mut OpenState) -> anyhow::Result<Digest> {
     let mut last = Vec::new();
     state.answer(&Query::Dump(Filter::default()), |record| {
@@ -181,7 +179,10 @@ fn digest(state: &mut OpenState) -> anyhow::Result<Digest> {
         last.extend_from_slice(record);
         Ok(())
     })?;
-    ensure!(!last.is_empty(), "the dump is empty");
+    ensure!(
+        !last.is_empty(),
+        "the dump is empty, which is a bug; report it"
+    );
     Ok(serde_json::from_slice(&last)?)
 }
 

@@ -1,4 +1,4 @@
-//! `dump`: shows what a directory holds.
+//! `dump`: shows the content of a state directory.
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -7,13 +7,12 @@ use exactly_once::inspect::{Filter, Query, Section};
 use crate::cli::state::StateArgs;
 use crate::cli::streams::table::{OutputFormat, RecordKind, Sheet};
 
-/// Show what a data directory holds, without changing a byte of it
+/// Show the content of a state directory, without changing it
 ///
-/// Prints JSON lines or tables, sorted: the same state gives the same bytes. Of a directory at rest
-/// a copy is made, as sled cannot open a database without writing to it: beside the directory, or
-/// in the system's temporary directory (TMPDIR) if that cannot be. It is removed as soon as it is
-/// open. While a process holds the directory, that one is asked, and shows what was durable at one
-/// moment.
+/// Prints sorted JSON lines or tables: the same state gives the same bytes. sled cannot open a
+/// database without writing to it, so a directory at rest is copied: beside it, or in the system's
+/// temporary directory (TMPDIR) if that is impossible. The copy is removed as soon as it is open.
+/// If a process has the directory open, it is asked, and shows what was durable at one moment.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -27,7 +26,7 @@ pub(crate) struct DumpArgs {
     /// Show only this section
     #[arg(long, value_name = "SECTION", value_parser = section_parser())]
     only: Option<Section>,
-    /// JSON lines for machines, or tables for people
+    /// Output format: JSON lines for machines, or tables for people
     #[arg(long, default_value = "jsonl")]
     format: OutputFormat,
     /// Also show what differs between two runs of the same requests: times, the number of
@@ -37,7 +36,7 @@ pub(crate) struct DumpArgs {
     /// Show only words, checkpoints and event ids that begin with this
     #[arg(long, value_name = "TEXT")]
     prefix: Option<String>,
-    /// Show at most so many of each section [default: all]
+    /// Show at most this many records of each section [default: all]
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
 }
@@ -47,7 +46,7 @@ fn section_parser() -> impl TypedValueParser<Value = Section> {
     names.map(|name| Section::of_name(&name).expect("only names of sections are taken"))
 }
 
-/// What a dump shows, in this order.
+/// The records of a dump, in this order.
 const KINDS: [RecordKind; 7] = [
     RecordKind::new("meta", "meta"),
     RecordKind::new("count", "counts"),
@@ -60,7 +59,7 @@ const KINDS: [RecordKind; 7] = [
         optional: &["checkpoint"],
         ..RecordKind::new("switch", "switches")
     },
-    // Pending outputs have neither.
+    // Pending outputs have neither of the two.
     RecordKind {
         optional: &["offset", "commit"],
         ..RecordKind::new("output", "outputs")
@@ -68,7 +67,7 @@ const KINDS: [RecordKind; 7] = [
     RecordKind::new("event", "events"),
 ];
 
-/// Prints the sections that were asked for.
+/// Prints the requested sections.
 pub(crate) fn run(args: &DumpArgs) -> anyhow::Result<()> {
     let query = Query::Dump(Filter {
         only: args.only,

@@ -1,4 +1,4 @@
-//! `completions` and `man`: what is made from the definition of the arguments.
+//! `completions` and `man`: texts made from the definition of the arguments.
 
 use std::io::Write;
 
@@ -9,27 +9,27 @@ use clap_complete::Shell;
 use crate::cli::status::WrongArguments;
 use crate::cli::streams::stdout::Stdout;
 
-/// Print a script that completes commands and options in a shell
+/// Print a completion script for a shell
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   exactly-once completions bash > ~/.local/share/bash-completion/completions/exactly-once
   exactly-once completions fish > ~/.config/fish/completions/exactly-once.fish")]
 pub(crate) struct CompletionsArgs {
-    /// Which shell
+    /// Shell that reads the script
     shell: Shell,
 }
 
 /// Print a page of the manual
 ///
-/// Without a command: the page of the program.
+/// Without a command, prints the page of the program.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   exactly-once man > exactly-once.1
   exactly-once man verify > exactly-once-verify.1")]
 pub(crate) struct ManArgs {
-    /// The command whose page is wanted
+    /// Command that the page describes
     command: Option<String>,
 }
 
@@ -56,7 +56,7 @@ pub(crate) fn man(args: &ManArgs, mut program: Command) -> anyhow::Result<()> {
             .ok_or_else(|| {
                 let named: Vec<&str> = program.get_subcommands().map(Command::get_name).collect();
                 WrongArguments(format!(
-                    "there is no command {name:?}; there are {}",
+                    "there is no command {name:?}; name one of {}",
                     named.join(", ")
                 ))
             })?,

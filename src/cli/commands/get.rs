@@ -1,4 +1,4 @@
-//! `get`: what a directory says of one event id, or of one word.
+//! `get`: looks up one event id or one word.
 
 use std::io::Write;
 
@@ -9,12 +9,12 @@ use crate::cli::state::StateArgs;
 use crate::cli::streams::json_lines::write_record;
 use crate::cli::streams::stdout;
 
-/// Look one event id up, or one word
+/// Look up one event id or one word
 ///
-/// Prints a JSON line. Of an id: whether the present state has seen it, then its position, its word
-/// and the count that its reply gave, and whether an output with the id has been committed, in this
-/// state or in one that was left. Of a word: its count. Reads a copy of a directory at rest, and
-/// asks the process that holds it otherwise.
+/// Prints a JSON line. For an id: whether it is in the present state; if it is, its position, its
+/// word and the count in its reply; and whether an output with the id was released, in this state
+/// or in one that was left. For a word: its count. Reads a copy of a directory at rest, or asks the
+/// process that has it open.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -23,7 +23,7 @@ Examples:
 pub(crate) struct GetArgs {
     #[command(flatten)]
     state: StateArgs,
-    /// The event id to look up
+    /// Event id to look up
     #[arg(value_name = "EVENT_ID", required_unless_present = "word")]
     event_id: Option<String>,
     /// Look up the count of this word instead

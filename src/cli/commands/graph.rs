@@ -1,8 +1,8 @@
 //! `checkpoints graph`: draws the timelines that a state has had.
 //!
-//! The history comes in as milestones, [`order`] and [`walk`] find out which branch each is on,
-//! [`layout`] gives the branches their columns, and [`text`] and [`svg`], with its [`signs`],
-//! draw it.
+//! The history is read as milestones. [`order`] sorts them, [`walk`] finds the branch of each,
+//! [`layout`] gives the branches their columns, and [`text`] and [`svg`], with its [`signs`], draw
+//! them.
 
 mod labels;
 mod layout;
@@ -29,10 +29,10 @@ use crate::cli::streams::stdout::Stdout;
 
 /// Draw the timelines: checkpoints, commits, restores and rollbacks, and what each led to
 ///
-/// The oldest comes first. The position is the journal's last one at that time, and the sign stands
-/// on the branch that the state was on. The leftmost branch is the way to the present state; the
-/// others were left by a restore or a rollback. Dotted is what a later one goes back to.
-/// Checkpoints that were deleted or saved anew are not shown, but restores of them are.
+/// The oldest comes first. The position is the last one of the journal at that time, and the sign
+/// is on the branch that the state was on. The leftmost branch leads to the present state; a
+/// restore or a rollback left each of the others. A dotted line is a state that a later one of them
+/// goes back to. Checkpoints that were deleted or replaced are not shown, but restores of them are.
 ///
 /// ● checkpoint  ◆ commit  ◀ restore  ◁ rollback  ◉ the present state
 #[derive(Debug, Args)]
@@ -44,15 +44,15 @@ Examples:
 pub(crate) struct GraphArgs {
     #[command(flatten)]
     state: StateArgs,
-    /// Draw it as SVG into this file instead, replacing what is there; - is standard output
+    /// Draw as SVG into this file, replacing it; - for standard output
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
-    /// Show at most so many, the newest, besides the present state
+    /// Show at most this many, the newest, besides the present state
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: usize,
 }
 
-/// Draws what happened to the state.
+/// Reads the history, and draws it.
 pub(crate) fn run(args: &GraphArgs) -> anyhow::Result<()> {
     let mut milestones: Vec<Milestone> = Vec::new();
     args.state.answer(&Query::History, |record| {

@@ -1,4 +1,4 @@
-//! `load`: builds a directory from a dump.
+//! `load`: builds a state directory from a dump.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -17,12 +17,12 @@ use crate::cli::streams::json_lines::print_line;
 use crate::cli::streams::stdin;
 use crate::cli::timeout::TimeoutArgs;
 
-/// Build a new directory that has the state which a dump shows
+/// Build a new state directory from a dump
 ///
-/// Takes one whole dump in JSON lines; its digest must be right, and nothing may follow it: `dump |
-/// load | dump` is the identity. Times are kept if the dump was made with --incidentals, and are
-/// those of 1970 otherwise. What is built becomes a state when it is whole; a command that does not
-/// come to its end leaves nothing, and after SIGKILL the next one that names the directory removes
+/// Takes one whole dump in JSON lines; its digest must be right, and nothing may follow it. `dump |
+/// load | dump` gives the same dump again. Times are kept if the dump was made with --incidentals,
+/// and are those of 1970 otherwise. The directory becomes a state when it is whole. A command that
+/// does not finish leaves nothing; after SIGKILL, the next command that names the directory removes
 /// the rest.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -30,10 +30,10 @@ Examples:
   exactly-once dump --data-dir state --incidentals | exactly-once load --data-dir copy
   exactly-once load state.jsonl --data-dir other")]
 pub(crate) struct LoadArgs {
-    /// The dump; standard input if it is left out
+    /// Dump to read [default: standard input]
     #[arg(value_name = "FILE")]
     dump: Option<PathBuf>,
-    /// The new directory; it must not exist, or be empty
+    /// New directory; it must not exist, or be empty
     #[arg(long, value_name = "DIR", env = "EXACTLY_ONCE_DATA_DIR")]
     data_dir: PathBuf,
     #[command(flatten)]
@@ -42,7 +42,7 @@ pub(crate) struct LoadArgs {
     timeout: TimeoutArgs,
 }
 
-/// What was loaded, as the command says it.
+/// The record of what was loaded.
 #[derive(Debug, Serialize)]
 struct Shown {
     r#type: &'static str,
@@ -51,7 +51,7 @@ struct Shown {
     checkpoints: u64,
 }
 
-/// Says what a new directory holds, and how it came about.
+/// Prints what a new directory contains. `type` says how the directory was made.
 pub(crate) fn say(r#type: &'static str, loaded: Loaded) -> anyhow::Result<()> {
     let shown = Shown {
         r#type,
@@ -62,7 +62,7 @@ pub(crate) fn say(r#type: &'static str, loaded: Loaded) -> anyhow::Result<()> {
     print_line(&shown).context(DONE_BUT_NOT_PRINTED)
 }
 
-/// Builds the directory, and prints what it holds.
+/// Builds the directory, and prints what it contains.
 pub(crate) fn run(args: &LoadArgs) -> anyhow::Result<()> {
     const BUFFER_BYTES: usize = 1 << 20;
     let input: Box<dyn BufRead> = match &args.dump {

@@ -1,4 +1,4 @@
-//! A file of figures for Prometheus that is kept up to date while a node runs.
+//! A file of figures for Prometheus that is updated while a node runs.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -16,22 +16,22 @@ use crate::cli::connection::Connection;
 use crate::cli::files::replace_file;
 use crate::cli::state::OpenState;
 
-/// A file of figures, for node-exporter's textfile collector, that a thread writes again and again.
+/// A file of figures for node-exporter's textfile collector, which a thread writes repeatedly.
 pub(crate) struct MetricsFile {
     path: PathBuf,
     directory: PathBuf,
     monitor: Monitor,
     finished: Sender<()>,
-    /// Gives the last figures that it has asked for.
+    /// Returns the last figures that it read.
     thread: JoinHandle<Option<Stats>>,
 }
 
 impl MetricsFile {
-    /// Starts to write the figures of the process that holds a directory: this one.
+    /// Starts to write the figures of this process, which has the directory open.
     ///
     /// # Errors
     ///
-    /// [`StorageError::Thread`] if there is no room for its thread.
+    /// [`StorageError::Thread`] if its thread cannot start.
     pub(crate) fn start(
         path: &Path,
         every: Duration,
@@ -49,7 +49,7 @@ impl MetricsFile {
                     write(&file, stats, &state)
                 });
                 if is_finished.recv_timeout(every) != Err(RecvTimeoutError::Timeout) {
-                    // A process that is ending has answered no more.
+                    // A failure is not logged, as a process that is ending does not reply.
                     return last;
                 }
                 tell(&file, written);
@@ -65,11 +65,11 @@ impl MetricsFile {
         })
     }
 
-    /// Writes the last figures, once the node has ended. If it has failed, those of the state are
-    /// as they were asked for last.
+    /// Writes the last figures, after the node has ended. If it has failed, the figures of the
+    /// state are those that were read last.
     pub(crate) fn finish(self) {
         drop(self.finished);
-        // Metrics that panicked are no reason to fail.
+        // A panic of the metrics thread must not fail the command.
         let asked = self.thread.join().unwrap_or_default();
         let asked = asked.map(|mut stats| {
             stats.process = Some(self.monitor.process());

@@ -23,17 +23,17 @@ use crate::cli::status::WrongArguments;
 use crate::cli::streams::json_lines::write_record;
 use crate::cli::streams::stdout::{self, Stdout};
 
-/// Time between two looks for new outputs.
+/// Time between two checks for new outputs.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// Show the outputs that commits have released, in order, from any one on
+/// Show the released outputs in order, from any offset on
 ///
-/// Prints a JSON line for each: offset, commit, event id, word and the count that the event's reply
-/// gave. Offsets begin at 0, are dense and never change, across restores too. A consumer that
-/// stores the last line with what it did, and asks for those --after it, reads each output exactly
-/// once, and is told if the directory was put back from a copy that has other outputs. Pending
-/// outputs are never shown. Reads a copy of a directory at rest, and asks the process that holds it
-/// otherwise.
+/// Prints a JSON line for each: offset, commit, event id, word and the count in the event's reply.
+/// Offsets begin at 0, have no gaps and never change, not even by a restore. A consumer that stores
+/// the last line together with its work, and asks for the outputs --after it, reads each output
+/// exactly once. It gets an error if the directory was put back from a copy that has other outputs.
+/// Pending outputs are never shown. Reads a copy of a directory at rest, or asks the process that
+/// has it open.
 #[derive(Debug, Args)]
 #[command(after_help = r#"Examples:
   exactly-once outputs --data-dir state
@@ -44,30 +44,29 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 pub(crate) struct OutputsArgs {
     #[command(flatten)]
     state: StateArgs,
-    /// Show the outputs after this one: the last line that the consumer has got, as it was printed.
-    /// An empty one means from the first on
+    /// Show the outputs after this line, the last one that the consumer got; all if it is empty
     ///
-    /// Its offset, event id, word and count are compared with what the log has there. If the log is
-    /// shorter or has another output, nothing is shown, and the exit status is 2.
+    /// Its offset, event id, word and count are compared with the output log. If the log is shorter
+    /// or has another output there, nothing is shown, and the exit status is 2.
     #[arg(long, value_name = "LINE", conflicts_with = "from")]
     after: Option<OsString>,
-    /// The offset of the first output to show: one more than the last that was read
+    /// Offset of the first output to show: one more than the last that was read
     ///
-    /// Whether the outputs before it are those that were read is not checked: see --after.
+    /// The outputs before it are not compared with those that were read; --after does that.
     #[arg(long, value_name = "OFFSET", default_value_t = 0)]
     from: u64,
     /// Show at most this many [default: all]
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
-    /// Go on showing outputs as they are released, until the limit or a signal
+    /// Continue with new outputs as they are released, until the limit or a signal
     ///
-    /// Processes that hold the directory may come and go. The log is compared with the last output
-    /// that was shown each time.
+    /// The process that has the directory open may end, and another one start. Each time, the log
+    /// is compared with the last output that was shown.
     #[arg(long, short)]
     follow: bool,
 }
 
-/// Prints the outputs that were asked for.
+/// Prints the requested outputs.
 pub(crate) fn run(args: &OutputsArgs) -> anyhow::Result<()> {
     let mut reader = OutputsReader {
         from: args.from,
@@ -77,7 +76,7 @@ pub(crate) fn run(args: &OutputsArgs) -> anyhow::Result<()> {
         output: stdout::json_lines()?,
     };
     if args.follow {
-        // A follower is as quick as the process that it follows leaves it time to be.
+        // A follower must not slow down the process that it follows.
         yield_to_others();
     }
     let mut mark = watermark_of(&args.state.data_dir);
@@ -88,16 +87,16 @@ pub(crate) fn run(args: &OutputsArgs) -> anyhow::Result<()> {
         let has_ended = match &read {
             Ok(()) if !args.follow => break,
             Ok(()) => matches!(state, OpenState::Resting(_)),
-            // An answer that was cut goes on where it was.
+            // After an interrupted reply, the next query goes on where it ended.
             Err(error) if is_temporary(error) && (args.follow || reader.left < left_before) => true,
             Err(_) => return read,
         };
         pause(LOOK_EVERY)?;
         if has_ended {
-            // A copy takes room on the disk for as long as it is open.
+            // An open copy takes room on the disk.
             drop(state);
             if read.is_ok() {
-                // Only a process changes a directory that was at rest when it was read.
+                // At rest there is nothing new until a process changes the watermark.
                 wait_until_not(&mark, &args.state.data_dir)?;
             }
             mark = watermark_of(&args.state.data_dir);
@@ -109,7 +108,7 @@ pub(crate) fn run(args: &OutputsArgs) -> anyhow::Result<()> {
     read
 }
 
-/// The line of the last output that a consumer has got; empty if it has got none.
+/// The line of the last output that a consumer got; empty if it got none.
 fn last_line(after: Option<&OsString>) -> Result<Vec<u8>, WrongArguments> {
     let line = after.map_or(&b""[..], |line| line.as_bytes().trim_ascii());
     if line.is_empty() {
@@ -118,20 +117,20 @@ fn last_line(after: Option<&OsString>) -> Result<Vec<u8>, WrongArguments> {
     match serde_json::from_slice::<LastOutput>(line) {
         Ok(_) => Ok(line.to_owned()),
         Err(error) if error.is_eof() => Err(WrongArguments(
-            "the line of --after is cut off: its consumer was stopped while it wrote it; remove \
+            "the line of --after is cut off, as its consumer was stopped while writing it; remove \
              that line (sed -i '$d' FILE), and go on after the one before it"
                 .to_owned(),
         )),
         Err(error) => Err(WrongArguments(format!(
-            "the line of --after is no output ({error}); give the last line that `outputs` has \
+            "the line of --after is no output ({error}); give the last line that `outputs` \
              printed, or an empty one for all outputs"
         ))),
     }
 }
 
-/// Shows outputs, each after the one before it.
+/// Prints outputs, each after the one before it.
 struct OutputsReader {
-    /// The offset of the first, where there is no last one.
+    /// The offset of the first output, used while `last` is empty.
     from: u64,
     /// The last output, as it was printed; empty if there is none.
     last: Vec<u8>,
@@ -141,15 +140,16 @@ struct OutputsReader {
 }
 
 impl OutputsReader {
-    /// Shows what there is, each output whole, and none twice whatever happens.
+    /// Prints the outputs that follow. After an error, a further call goes on after the last
+    /// output.
     fn read(&mut self, state: &mut OpenState) -> anyhow::Result<()> {
         let (query, next) = self.query()?;
         let mut is_first = true;
         let read = state.answer(&query, |record| {
             ensure!(
                 !std::mem::take(&mut is_first) || offset_of(record) == Some(next),
-                "the process that holds the directory gave another output than number {next}; is \
-                 it of the same version as this command?"
+                "the process that has the directory open sent another output than number {next}; \
+                 use a command of its version"
             );
             if !std::mem::replace(&mut self.has_shown, true) && is_within_a_line() {
                 self.output.write_all(b"\n")?;
@@ -164,14 +164,14 @@ impl OutputsReader {
         read
     }
 
-    /// Asks for what comes next, and says which offset that has.
+    /// Returns the query for the outputs that follow, and the offset of the first of them.
     fn query(&self) -> anyhow::Result<(Query, u64)> {
         let limit = Some(self.left);
         let (from, after, next) = if self.last.is_empty() {
             (Some(self.from), None, self.from)
         } else {
             let last: LastOutput = serde_json::from_slice(&self.last)
-                .context("the process that holds the directory gave a line that is no output")?;
+                .context("the process sent a bad output; use a command of its version")?;
             let next = last.offset.saturating_add(1);
             (None, Some(last), next)
         };
@@ -189,8 +189,8 @@ fn offset_of(record: &[u8]) -> Option<u64> {
     Some(output.offset)
 }
 
-/// Whether standard output appends to a file whose last line lacks its newline, because the
-/// consumer was killed, or the disk was full, just then.
+/// True if standard output appends to a file whose last line lacks its newline, because the
+/// consumer was killed or the disk was full.
 fn is_within_a_line() -> bool {
     let flags = fcntl_getfl(io::stdout()).unwrap_or(OFlags::empty());
     let last_byte = || {
@@ -203,18 +203,18 @@ fn is_within_a_line() -> bool {
     flags.contains(OFlags::APPEND) && last_byte().is_some_and(|byte| byte != [b'\n'])
 }
 
-/// Opens the directory again, at rest or held.
+/// Opens the state again, or waits until another process has started.
 fn reopen(state: &StateArgs) -> anyhow::Result<OpenState> {
     loop {
         match state.open() {
-            // A start may take long.
+            // The start of that process may take long.
             Err(error) if is_held(&error) => {}
             opened => return opened,
         }
     }
 }
 
-/// Waits until a process has answered something after a mark.
+/// Waits until the watermark is not `mark`, as another process has answered requests.
 fn wait_until_not(mark: &Option<Vec<u8>>, directory: &Path) -> io::Result<()> {
     while watermark_of(directory) == *mark {
         pause(LOOK_EVERY)?;

@@ -8,13 +8,13 @@ use anyhow::Context;
 use exactly_once::inspect::{ProcessStats, Stats, TreeStats};
 use prometheus::{Counter, Gauge, GaugeVec, IntCounterVec, Opts, Registry, TextEncoder};
 
-/// Figures as Prometheus reads them, each with the directory that they are of as a label.
+/// Formats figures for Prometheus, each with the path of the state directory as a label.
 pub(crate) fn text(stats: &Stats, directory: &Path) -> anyhow::Result<String> {
     let labels = HashMap::from([("data_dir".to_owned(), label_of(directory))]);
     let registry = Registry::new_custom(Some("exactly_once".to_owned()), Some(labels))?;
     let process = stats.process.iter();
     let free_bytes = free_bytes(directory)?;
-    let of_disk = "Bytes that are free on the disk of the directory.";
+    let of_disk = "Free bytes on the disk of the state directory.";
     let gauges = gauges(stats)
         .into_iter()
         .chain([("free_bytes", of_disk, free_bytes as f64)])
@@ -38,8 +38,8 @@ pub(crate) fn text(stats: &Stats, directory: &Path) -> anyhow::Result<String> {
     Ok(TextEncoder::new().encode_to_string(&registry.gather())?)
 }
 
-/// The whole path, as two processes may be given the same short one. Bytes that are no text are
-/// written as in a string of C.
+/// Returns the whole path, as two processes may be given the same relative one. Bytes that are not
+/// UTF-8 are written as in a string of C.
 fn label_of(directory: &Path) -> String {
     let whole = directory.canonicalize();
     let whole = whole.unwrap_or_else(|_| directory.to_owned());
@@ -62,12 +62,14 @@ fn add_trees(registry: &Registry, trees: &[TreeStats]) -> anyhow::Result<()> {
     let of_trees: [Metric<OfTree>; 2] = [
         (
             "tree_entries",
-            "Entries of a tree of the database.",
+            "Number of entries of a tree of the database.",
             |tree| tree.entries,
         ),
-        ("tree_bytes", "Bytes of a tree's keys and values.", |tree| {
-            tree.bytes
-        }),
+        (
+            "tree_bytes",
+            "Bytes of the keys and values of a tree.",
+            |tree| tree.bytes,
+        ),
     ];
     for (name, help, value) in of_trees {
         let gauges = GaugeVec::new(Opts::new(name, help), &["tree"])?;
@@ -80,9 +82,9 @@ fn add_trees(registry: &Registry, trees: &[TreeStats]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Says which program and which format it is.
+/// Adds the version of the program and the format of the directory.
 fn add_build(registry: &Registry, stats: &Stats) -> anyhow::Result<()> {
-    let help = "1, with the version of the program and the format of the directory.";
+    let help = "Always 1, with the version of the program and the format of the directory.";
     let build = GaugeVec::new(Opts::new("build_info", help), &["version", "format"])?;
     let process = stats.process.as_ref();
     let version = process.map_or(env!("CARGO_PKG_VERSION"), |process| &process.version);
@@ -93,7 +95,7 @@ fn add_build(registry: &Registry, stats: &Stats) -> anyhow::Result<()> {
 }
 
 fn add_errors(registry: &Registry, process: &ProcessStats) -> anyhow::Result<()> {
-    let help = "Errors answered since the start; those of code 11 may go well later.";
+    let help = "Error replies since the start; a request with code 11 may succeed later.";
     let errors = IntCounterVec::new(Opts::new("errors_total", help), &["code"])?;
     for (code, count) in &process.errors {
         errors
@@ -104,47 +106,39 @@ fn add_errors(registry: &Registry, process: &ProcessStats) -> anyhow::Result<()>
     Ok(())
 }
 
-/// A name, what it is of, and the value.
+/// A name, a help text, and a value.
 type Metric<T> = (&'static str, &'static str, T);
 
-/// What one of them is of a tree.
+/// Reads a figure of a tree.
 type OfTree = fn(&TreeStats) -> u64;
 
 fn gauges(stats: &Stats) -> [Metric<f64>; 4] {
     [
         ("events", "Events in the state.", stats.events as f64),
-        (
-            "pending_outputs",
-            "Outputs that wait for a commit.",
-            stats.pending as f64,
-        ),
-        (
-            "checkpoints",
-            "Checkpoints that there are.",
-            stats.checkpoints as f64,
-        ),
+        ("pending_outputs", "Pending outputs.", stats.pending as f64),
+        ("checkpoints", "Checkpoints.", stats.checkpoints as f64),
         (
             "disk_bytes",
-            "Bytes of the database's file.",
+            "Bytes of the database file.",
             stats.disk_bytes as f64,
         ),
     ]
 }
 
 fn last_commit(stats: &Stats) -> Option<Metric<f64>> {
-    let help = "When the last commit was made that released something, in seconds since 1970.";
+    let help = "Time of the last commit that released outputs, in seconds since 1970.";
     let at_ms = stats.last_commit_ms?;
     Some(("last_commit_timestamp_seconds", help, at_ms as f64 / 1000.0))
 }
 
 fn gauges_of_process(process: &ProcessStats) -> [Metric<f64>; 4] {
-    let rate = "Events a second, over the last seconds.";
+    let rate = "Events per second, over the last seconds.";
     let index = "Bytes of memory that the index of event ids takes.";
     let clients = "Clients of the control socket.";
     [
         (
             "uptime_seconds",
-            "How long the process has run.",
+            "Seconds since the start of the process.",
             process.uptime_seconds,
         ),
         ("events_per_second", rate, process.events_per_second),
@@ -154,16 +148,16 @@ fn gauges_of_process(process: &ProcessStats) -> [Metric<f64>; 4] {
 }
 
 fn counters(stats: &Stats) -> [Metric<f64>; 4] {
-    let position = "Events that were ever accepted, and are durable.";
+    let position = "Durable events that were ever accepted.";
     [
         (
             "released_outputs_total",
-            "Outputs that were released.",
+            "Released outputs.",
             stats.released as f64,
         ),
         (
             "commits_total",
-            "Commits that released something.",
+            "Commits that released outputs.",
             stats.commits as f64,
         ),
         (
@@ -176,9 +170,9 @@ fn counters(stats: &Stats) -> [Metric<f64>; 4] {
 }
 
 fn counters_of_process(process: &ProcessStats) -> [Metric<f64>; 5] {
-    let conflicts = "Events that came with another word since the start.";
-    let syncs = "Waits until a group was on stable storage, since the start.";
-    let sync_seconds = "Seconds that these waits took in all.";
+    let conflicts = "Conflicts since the start: events whose id came with another word.";
+    let syncs = "Waits for a group to be durable, since the start.";
+    let sync_seconds = "Total seconds of these waits.";
     [
         (
             "accepted_total",
@@ -187,7 +181,7 @@ fn counters_of_process(process: &ProcessStats) -> [Metric<f64>; 5] {
         ),
         (
             "duplicates_total",
-            "Events found again since the start.",
+            "Duplicates since the start.",
             process.duplicates as f64,
         ),
         ("conflicts_total", conflicts, process.conflicts as f64),

@@ -21,56 +21,58 @@ use crate::cli::streams::stdout;
 use crate::cli::timeout::TimeoutArgs;
 use crate::cli::verbosity::Verbosity;
 
-/// Serve requests from standard input to standard output (the default)
+/// Answer requests from standard input on standard output (the default command)
 #[derive(Debug, Args)]
 #[command(after_help = r#"Examples:
   exactly-once run --data-dir state < requests.jsonl > replies.jsonl
   tail -f queue.jsonl | exactly-once run --data-dir state
   echo '{"src":"me","dest":"node","body":{"type":"commit","msg_id":1}}' | exactly-once"#)]
 pub(crate) struct RunArgs {
-    /// Where the state lives; a temporary directory, removed at the end, if not given
+    /// State directory [default: a temporary one, removed at the end]
     #[arg(long, value_name = "DIR", env = "EXACTLY_ONCE_DATA_DIR")]
     data_dir: Option<PathBuf>,
     #[command(flatten)]
     floor: FloorArgs,
-    /// Store a snapshot of the counts after this many events (or as many as there are words, if
-    /// that is more), for a quicker start
+    /// Store a counts snapshot after this many events, or as many as there are words if that is
+    /// more, for a quicker start
     #[arg(long, value_name = "EVENTS",
           default_value_t = Options::default().snapshot_interval_events,
           value_parser = clap::value_parser!(u64).range(1..))]
     snapshot_every: u64,
-    /// Store a run of the index after this many events: for tests of small runs
+    /// Store a run of the index after this many events, for tests of small runs
     #[arg(long, hide = true, value_name = "EVENTS", default_value_t = Options::default().run_events,
           value_parser = clap::value_parser!(u64).range(1..))]
     run_every: u64,
-    /// How many bits of fingerprints differ in a new directory: for tests of collisions
+    /// Number of bits in which fingerprints differ in a new directory, for tests of collisions
     #[arg(long, hide = true, value_name = "BITS",
           default_value_t = Options::default().fingerprint_bits,
           value_parser = clap::value_parser!(u32).range(1..=38))]
     fingerprint_bits: u32,
-    /// Open sled again after it has written this many bytes: for tests of that
+    /// Open sled again after it has written this many bytes, for tests
     #[arg(long, hide = true, value_name = "BYTES",
           default_value_t = Options::default().reopen_bytes)]
     reopen_bytes: u64,
-    /// Release each output as its event is accepted, as if a commit followed each event. The state
-    /// keeps this from then on, also in later runs without this option
+    /// Release each output as its event is accepted, as if a commit followed
+    ///
+    /// The state keeps this from then on, even in later runs without this option.
     #[arg(long)]
     autocommit: bool,
-    /// Go on with a database that has lost what was answered, and say what is gone
+    /// Open a database that has lost answered requests, and print what is gone
     #[arg(long)]
     accept_loss: bool,
-    /// Write figures to this file in the text format of Prometheus, again and again: for
-    /// node-exporter's textfile collector
+    /// Write figures repeatedly to this file, in the text format of Prometheus, for node-exporter's
+    /// textfile collector
     #[arg(long, value_name = "FILE")]
     metrics_file: Option<PathBuf>,
     /// Seconds between two writes of the metrics file
     #[arg(long, value_name = "SECONDS", default_value_t = 10, requires = "metrics_file",
           value_parser = clap::value_parser!(u64).range(1..))]
     metrics_every: u64,
-    /// Serve at most this many clients of the control socket at a time. One place more serves a
-    /// single query at a time, so that a command that only looks always finds one. Each client
-    /// takes two threads, a descriptor and about 160 KiB of memory, up to 512 KiB while it does not
-    /// take its replies
+    /// Serve at most this many clients of the control socket at a time
+    ///
+    /// One more place serves a single query at a time, so that a command that only reads always
+    /// finds one. Each client takes two threads, a descriptor and about 160 KiB of memory, or up to
+    /// 512 KiB while it does not read its replies.
     #[arg(long, value_name = "N", default_value_t = node::DEFAULT_MAX_CLIENTS as u64,
           value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
     max_clients: u64,
@@ -83,7 +85,7 @@ pub(crate) fn run(args: &RunArgs, verbosity: Verbosity) -> anyhow::Result<()> {
     if let Some(file) = &args.metrics_file {
         refuse_inside_a_state(file)?;
     }
-    // First of all: a signal must not leave what is made from here on.
+    // First, so that a signal cannot leave what is made from here on.
     let stop = Stop::new().context("making a pipe")?;
     stop.request_on_signals()
         .context("setting signal handlers")?;
@@ -136,7 +138,7 @@ pub(crate) fn run(args: &RunArgs, verbosity: Verbosity) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a process has done, for its log.
+/// What the process has done, for the log.
 fn summary(statistics: &Statistics) -> String {
     let Statistics {
         accepted,
@@ -152,7 +154,7 @@ fn summary(statistics: &Statistics) -> String {
     )
 }
 
-/// The directory that was named, or one that goes when this does.
+/// The directory that was named, or a temporary one that is removed when this is dropped.
 enum StateDirectory {
     Named(PathBuf),
     Temporary(Scratch),
@@ -167,8 +169,8 @@ impl StateDirectory {
         refuse_inside_a_state(&temporary.join("state"))?;
         let directory = Scratch::new_in(&temporary);
         let directory = directory.context(
-            "making a temporary directory for the state, which TMPDIR or --data-dir can place \
-             elsewhere",
+            "making a temporary directory for the state; name another place with TMPDIR or \
+             --data-dir",
         )?;
         if !verbosity.quiet {
             crate::cli::streams::stderr::say(

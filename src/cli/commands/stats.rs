@@ -1,4 +1,4 @@
-//! `stats`: figures of a state, and of the process that holds it.
+//! `stats`: figures of a state, and of the process that has it open.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
@@ -20,14 +20,14 @@ use crate::cli::streams::json_lines::print_line;
 use crate::cli::streams::stdout::{self, Stdout};
 use crate::cli::streams::table::OutputFormat;
 
-/// How long a process that cannot answer now is left alone.
+/// Time after which a process that cannot answer now is asked again.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Show figures: events, outputs, checkpoints, disk use by tree; of a running process its rate too
+/// Show figures of a state: events, outputs, checkpoints, disk use, and the rate of its process
 ///
-/// Reads a copy of a directory at rest, and asks the process that holds it otherwise. Everything is
-/// durable, and of one moment. Accepted, duplicates and conflicts count from the start of the
-/// process.
+/// Reads a copy of a directory at rest, or asks the process that has it open. All figures are
+/// durable and of one moment. Accepted events, duplicates and conflicts are counted from the start
+/// of the process.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -38,23 +38,23 @@ Examples:
 pub(crate) struct StatsArgs {
     #[command(flatten)]
     state: StateArgs,
-    /// A JSON line for machines, or tables for people
+    /// Output format: a JSON line for machines, or tables for people
     #[arg(long, default_value = "jsonl", conflicts_with = "prometheus")]
     format: OutputFormat,
-    /// Show them in the text format of Prometheus
+    /// Use the text format of Prometheus
     #[arg(long)]
     prometheus: bool,
-    /// Show them again and again: on a terminal as tables in the same place, elsewhere as JSON
+    /// Show the figures repeatedly: on a terminal as tables in the same place, elsewhere as JSON
     /// lines
     #[arg(long, conflicts_with_all = ["prometheus", "format"])]
     watch: bool,
-    /// How many seconds lie between
+    /// Seconds between two updates
     #[arg(long, value_name = "SECONDS", default_value_t = 1, requires = "watch",
           value_parser = clap::value_parser!(u64).range(1..))]
     every: u64,
 }
 
-/// Prints the figures, once or until the command is stopped.
+/// Prints the figures once, or until the command is stopped.
 pub(crate) fn run(args: &StatsArgs) -> anyhow::Result<()> {
     if args.watch {
         return watch(&args.state, Duration::from_secs(args.every));
@@ -70,23 +70,24 @@ pub(crate) fn run(args: &StatsArgs) -> anyhow::Result<()> {
     Ok(output.flush()?)
 }
 
-/// The figures of a state.
+/// Reads the figures of a state.
 pub(crate) fn ask(state: &mut OpenState) -> anyhow::Result<Stats> {
     let mut found = None;
     state.answer(&Query::Stats, |record| {
         found = Some(serde_json::from_slice(record)?);
         Ok(())
     })?;
-    found.ok_or_else(|| anyhow::anyhow!("there were no figures in the answer"))
+    found.ok_or_else(|| anyhow::anyhow!("the reply has no figures, which is a bug; report it"))
 }
 
-/// Shows the figures until somebody stops the command, or no longer reads what it says. The
-/// process may end and another one begin meanwhile.
+/// Shows the figures until the command is stopped or its output has no reader. The process may end
+/// and another one start meanwhile.
 fn watch(state: &StateArgs, every: Duration) -> anyhow::Result<()> {
     yield_to_others();
     let terminal = Term::read_write_pair(io::stdin(), Stdout::of_text()?);
     let mut shown_lines = 0;
-    // What a directory at rest held, which only a process changes: it need not be copied again.
+    // The watermark and the figures of a directory at rest, which is copied again only if the
+    // watermark has changed.
     let mut resting: Option<(Option<Vec<u8>>, Stats)> = None;
     loop {
         let mark = watermark_of(&state.data_dir);
@@ -109,7 +110,7 @@ fn watch(state: &StateArgs, every: Duration) -> anyhow::Result<()> {
         }
         if io::stdout().is_terminal() {
             let text = tables(&stats);
-            // More lines than the terminal has could not be drawn over again.
+            // Lines beyond the height of the terminal could not be redrawn.
             let rows = terminal
                 .size_checked()
                 .map_or(usize::MAX, |(rows, _)| rows.into());
@@ -124,7 +125,7 @@ fn watch(state: &StateArgs, every: Duration) -> anyhow::Result<()> {
     }
 }
 
-/// The figures as tables.
+/// Formats the figures as tables.
 fn tables(stats: &Stats) -> String {
     let count = |count: u64| HumanCount(count).to_string();
     let mut state = new_table();
@@ -163,9 +164,9 @@ fn add_process(table: &mut Table, process: &ProcessStats) {
         ("process", process.pid.to_string()),
         ("running for", HumanDuration(uptime).to_string()),
         ("events a second", count(process.events_per_second as u64)),
-        ("accepted since its start", count(process.accepted)),
-        ("duplicates since then", count(process.duplicates)),
-        ("conflicts since then", count(process.conflicts)),
+        ("accepted since start", count(process.accepted)),
+        ("duplicates since start", count(process.duplicates)),
+        ("conflicts since start", count(process.conflicts)),
         (
             "index in memory",
             HumanBytes(process.index_bytes).to_string(),
@@ -176,7 +177,7 @@ fn add_process(table: &mut Table, process: &ProcessStats) {
     }
 }
 
-/// A table without lines, so that both fit on a small terminal.
+/// A table without lines, so that both tables fit on a small terminal.
 fn new_table() -> Table {
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING);

@@ -1,4 +1,4 @@
-//! `verify`: checks a resting directory, and says what is wrong with it.
+//! `verify`: checks a resting directory and reports damage.
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
@@ -15,50 +15,51 @@ use crate::cli::streams::stderr::say;
 use crate::cli::timeout::TimeoutArgs;
 use crate::cli::verbosity::Verbosity;
 
-/// Check everything that a data directory holds, without changing a byte of it
+/// Check the whole content of a state directory, without changing it
 ///
-/// Reads every block, record and set, and works out again what is stored: the counts from the
-/// events, the released outputs from the commits, the digests. Every page of the database file is
-/// checked too, also those that no answer needs. Prints one JSON line; what is wrong is also said
-/// on standard error. A copy is made, as sled cannot open a database without writing to it: beside
-/// the directory, or in the system's temporary directory (TMPDIR) if that cannot be. It is removed
-/// as soon as it is open.
+/// Reads every block, record and set, and computes again what is stored: the counts from the
+/// events, the released outputs from the commits, the digests. Checks every page of the database
+/// file too, even those that no request needs. Prints one JSON line, and each finding on standard
+/// error. sled cannot open a database without writing to it, so the directory is copied: beside it,
+/// or in the system's temporary directory (TMPDIR) if that is impossible. The copy is removed as
+/// soon as it is open.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   exactly-once verify --data-dir state
   exactly-once verify --data-dir state | jq -r '.findings[].text'
 
-Exit status: 0 if nothing is wrong; 1, 2 and 4 as for every command; 3 if it is no directory of
-exactly-once, holds no state, or cannot be opened or copied; 5 if a limit of the system keeps the
-copy from being read, which says nothing about it; otherwise the first of these that was found
-  10 lost         something answered is gone, or nobody can tell: the database is missing, empty
-                  or behind its watermark, or the watermark is missing
-  11 unreadable   the database cannot be opened or read, or does not answer
+Exit status: 0 if nothing is wrong; 1, 2 and 4 as for every command; 3 if the directory is not a
+state directory, holds no state, or cannot be opened or copied; 5 if a limit of the system prevents
+reading the copy, which says nothing about the directory; otherwise the first of these that was
+found
+  10 lost         answered requests are gone, or this cannot be known: the database is missing,
+                  empty or older than its watermark, or the watermark is missing
+  11 unreadable   the database cannot be opened or read, or does not respond
   12 journal      a block of the journal is missing or damaged, or an id is twice in the state
   13 sets         a position set is damaged, or belongs to nothing
-  14 counts       the counts are not what the events of the state add up to
-  15 outputs      released outputs are not those of the commits, or would be released twice
+  14 counts       the counts are not those of the events of the state
+  15 outputs      the released outputs are not those of the commits, or would be released twice
   16 checkpoints  a checkpoint is damaged or does not fit the journal
-  17 snapshots    a counts snapshot is damaged, or not what its events add up to
-  18 digests      a tree holds something else than its digest says
-  19 index        a stored run of the index is damaged, or has not what the journal has
-  20 files        a slot of the watermark is damaged, or there are files in blobs, where this
-                  program never has any
-  21 pages        a page of the database file is damaged; if nothing else was found, no answer needs
-                  it, and compact or backup writes a sound directory")]
+  17 snapshots    a counts snapshot is damaged, or has not the counts of its events
+  18 digests      the content of a tree does not have the stored digest
+  19 index        a stored run of the index is damaged, or does not fit the journal
+  20 files        a slot of the watermark is damaged, or there are files in blobs, which this
+                  program never writes
+  21 pages        a page of the database file is damaged; if this is the only finding, no request
+                  needs the page, and compact or backup writes a sound directory")]
 pub(crate) struct VerifyArgs {
-    /// Where the state lives
+    /// State directory
     #[arg(long, value_name = "DIR", env = "EXACTLY_ONCE_DATA_DIR")]
     data_dir: PathBuf,
     #[command(flatten)]
     timeout: TimeoutArgs,
 }
 
-/// The status of the gravest class; the others follow in their order.
+/// The exit status of the gravest class; those of the others follow in order.
 const FIRST_STATUS: u8 = 10;
 
-/// The directory is not as it should be; everything has been said.
+/// The directory is damaged; the findings have been printed.
 #[derive(Debug, Error)]
 #[error("the directory is damaged")]
 pub(crate) struct Damaged {
@@ -83,12 +84,12 @@ pub(crate) fn run(args: &VerifyArgs, verbosity: Verbosity) -> anyhow::Result<()>
     }
 }
 
-/// A storage that does not return is a finding too.
+/// Returns the time limit; passing it is a finding too.
 fn storage_timeout(timeout: TimeoutArgs) -> StorageTimeout {
     StorageTimeout {
         then: OnTimeout::new(|error| {
             let report = Report::of_unreadable(error);
-            // The status tells as much as the line that cannot be printed.
+            // If the line cannot be printed, the status says the same.
             print(&report).unwrap_or_default();
             cleanup::exit(status_of(&report));
         }),
@@ -109,7 +110,7 @@ fn print(report: &Report) -> io::Result<()> {
         say(format_args!("{}: {}", finding.class.name(), finding.text));
     }
     if report.more_findings > 0 {
-        say(format_args!("and {} findings more", report.more_findings));
+        say(format_args!("and {} more findings", report.more_findings));
     }
     print_line(report)
 }

@@ -1,4 +1,4 @@
-//! JSON lines, as every command prints them.
+//! Printing records as JSON lines.
 
 use std::io::{self, Write};
 
@@ -13,13 +13,13 @@ pub(crate) fn print_line(record: &impl Serialize) -> io::Result<()> {
     output.flush()
 }
 
-/// Writes one JSON line, whole or not at all.
+/// Writes one JSON line; nothing if the record cannot be serialized.
 pub(crate) fn write_line(output: &mut impl Write, record: &impl Serialize) -> io::Result<()> {
     let line = serde_json::to_vec(record)?;
     write_record(output, &line)
 }
 
-/// Writes a record, which is JSON already.
+/// Writes a record that is already JSON.
 pub(crate) fn write_record(output: &mut impl Write, record: &[u8]) -> io::Result<()> {
     output.write_all(record)?;
     output.write_all(b"\n")

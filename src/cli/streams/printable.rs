@@ -1,15 +1,15 @@
-//! Foreign text for people: nothing in it may steer a terminal, turn what is shown around, or be
-//! there without being seen.
+//! Escaping text from outside that people read: no character of it may control a terminal, change
+//! the direction of text, or be invisible.
 
-/// A text in which each character that could do so is escaped, as Rust escapes it.
+/// Returns the text with each such character escaped as in Rust.
 pub(crate) fn printable(text: &str) -> String {
     escaped(text, |shown, character| {
         shown.extend(character.escape_default());
     })
 }
 
-/// JSON in which each character that could do so is escaped, as JSON escapes it; the newlines after
-/// the lines stay. It says the same as before.
+/// Returns JSON lines with each such character escaped as in JSON, which keeps their meaning. The
+/// newlines after the lines stay.
 pub(crate) fn printable_json(lines: &str) -> String {
     escaped(lines, |shown, character| {
         if character == '\n' {
@@ -22,8 +22,8 @@ pub(crate) fn printable_json(lines: &str) -> String {
     })
 }
 
-/// Lines of a log, whose newlines and colours stay; what is foreign in them has no escape character
-/// any more.
+/// Returns log lines with each such character escaped. Newlines and the escape characters of
+/// colours stay; text from outside was escaped before it was logged.
 pub(crate) fn printable_log(lines: &str) -> String {
     escaped(lines, |shown, character| match character {
         '\n' | '\u{1b}' => shown.push(character),
@@ -43,10 +43,10 @@ fn escaped(text: &str, escape: impl Fn(&mut String, char)) -> String {
     shown
 }
 
-/// Whether a character is shown as itself and does nothing else. Not so are the control characters,
-/// what Unicode has to be ignored by default (`Default_Ignorable_Code_Point`: characters without
-/// width, and those that set the direction of text), the separators of lines and paragraphs, and
-/// the marks of annotations.
+/// True if a character is visible and does nothing else. False for control characters, for those
+/// that Unicode ignores by default (`Default_Ignorable_Code_Point`: characters without width, and
+/// those that set the direction of text), for separators of lines and paragraphs, and for marks of
+/// annotations.
 fn is_printable(character: char) -> bool {
     !character.is_control()
         && !matches!(

@@ -1,4 +1,4 @@
-//! The progress line of `run`: on standard error, when a person looks at it and is not typing.
+//! The progress line of `run` on standard error.
 
 use std::io::{self, IsTerminal};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -11,7 +11,7 @@ use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 
 const REDRAW_EVERY: Duration = Duration::from_millis(200);
 
-/// A progress line that is drawn until it is finished.
+/// A progress line that a thread draws until it is finished.
 pub(crate) struct Progress {
     drawing: Option<(Sender<()>, JoinHandle<()>)>,
 }
@@ -34,7 +34,7 @@ impl Progress {
                 }
                 bar.finish_with_message(line(&monitor.statistics(), started.elapsed()));
             });
-            // Where no thread can be started, nothing is drawn.
+            // If no thread can be started, nothing is drawn.
             thread.ok().map(|thread| (finished, thread))
         });
         Self {
@@ -42,18 +42,18 @@ impl Progress {
         }
     }
 
-    /// Draws the last figures and leaves them standing.
+    /// Draws the last figures and leaves them on the screen.
     pub(crate) fn finish(self) {
         if let Some((finished, thread)) = self.drawing {
             drop(finished);
-            // A progress line that panicked is no reason to fail.
+            // A panic of the drawing thread must not fail the command.
             thread.join().unwrap_or_default();
         }
     }
 }
 
-/// A line that fits on a terminal of 80 columns up to a billion events; the end of a longer one is
-/// not drawn.
+/// Returns the text of the line. It fits in 80 columns up to a billion events; the end of a longer
+/// one is not drawn.
 fn line(statistics: &Statistics, elapsed: Duration) -> String {
     let events = statistics.accepted + statistics.duplicates;
     let rate = HumanCount((events as f64 / elapsed.as_secs_f64()) as u64);

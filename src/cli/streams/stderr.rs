@@ -1,7 +1,7 @@
-//! Saying something to people on standard error, without ever waiting for them.
+//! Printing messages on standard error, without a long wait for a reader.
 //!
-//! Standard error may be a full disk, or a pipe that nobody reads. Neither may keep a process from
-//! answering, or from ending after its storage has failed.
+//! Standard error may be a file on a full disk, or a pipe without a reader. Neither may keep a
+//! process from answering, or from ending after its storage has failed.
 
 use std::fmt::Display;
 use std::fs::File;
@@ -17,10 +17,10 @@ use crate::cli::streams::printable::{printable, printable_log};
 /// How long a line waits for room in a pipe.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A line is cut to what a pipe that has room takes at once (`PIPE_BUF` of Linux).
+/// A longer line is cut: a pipe that has room takes this much at once (`PIPE_BUF` of Linux).
 const MAX_LINE_BYTES: usize = 4096;
 
-/// Writes a line, unless there is no room for it.
+/// Writes a line, unless there is no room for it in time.
 pub(crate) fn say(line: impl Display) {
     let mut text = printable(&format!("exactly-once: {line}").replace('\n', " "));
     text.truncate(text.floor_char_boundary(MAX_LINE_BYTES - 1));
@@ -32,13 +32,13 @@ pub(crate) fn say(line: impl Display) {
         tv_nsec: 0,
     };
     if matches!(poll(&mut wanted, Some(&patience)), Ok(1..)) {
-        // Nobody there to read it is no failure.
+        // A missing reader is not a failure.
         own_stderr().write_all(text.as_bytes()).unwrap_or_default();
     }
 }
 
-/// Standard error without the lock of the standard library, which somebody who waits for room
-/// may hold.
+/// Standard error without the lock of the standard library, which a thread that waits for room may
+/// hold.
 fn own_stderr() -> Box<dyn Write + Send> {
     match io::stderr().as_fd().try_clone_to_owned() {
         Ok(descriptor) => Box::new(File::from(descriptor)),
@@ -55,7 +55,7 @@ pub(crate) fn log_output() -> LogOutput {
 pub(crate) struct LogOutput(Box<dyn Write + Send>);
 
 impl Write for LogOutput {
-    /// Takes whole lines, as that is what is logged at a time.
+    /// Takes whole lines, as the log writes a line at a time.
     fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
         let shown = printable_log(&String::from_utf8_lossy(lines));
         self.0.write_all(shown.as_bytes())?;
@@ -67,8 +67,8 @@ impl Write for LogOutput {
     }
 }
 
-/// Has panics said in the same way: a line, and no waiting. Those of sled become errors, which are
-/// said in their place.
+/// Prints panics in the same way: as one line, without a long wait. A panic of sled becomes an
+/// error, which is printed instead.
 pub(crate) fn panics_too() {
     std::panic::set_hook(Box::new(|panic| {
         if exactly_once::program::panic_becomes_error() {

@@ -1,4 +1,4 @@
-//! Standard input, as commands read it.
+//! Standard input.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -9,19 +9,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context;
 use rustix::event::{PollFd, PollFlags, poll};
 
-/// Standard input without the buffer and the lock of the standard library.
+/// Standard input without the buffer and lock of the standard library.
 fn own() -> anyhow::Result<File> {
     let descriptor = io::stdin().as_fd().try_clone_to_owned();
     let descriptor = descriptor.context("using standard input")?;
     Ok(descriptor.into())
 }
 
-/// Standard input that is waited for: a process that shares it may have set it not to wait.
+/// Standard input that waits for data, even if another process has made it non-blocking.
 pub(crate) fn waiting() -> anyhow::Result<WaitingFile> {
     Ok(WaitingFile(own()?))
 }
 
-/// See [`patient`].
+/// See [`waiting`].
 pub(crate) struct WaitingFile(File);
 
 impl Read for WaitingFile {
@@ -37,7 +37,7 @@ impl Read for WaitingFile {
     }
 }
 
-/// Standard input of requests, of which it is known whether it ended without any.
+/// Standard input for requests, which notes if it ends without any.
 pub(crate) struct Requests {
     file: File,
     has_any: bool,
@@ -45,7 +45,7 @@ pub(crate) struct Requests {
 }
 
 impl Requests {
-    /// The requests on standard input, and what becomes true if it ends without any.
+    /// Returns standard input, and a flag that becomes true if it ends without any request.
     pub(crate) fn new() -> anyhow::Result<(Self, Arc<AtomicBool>)> {
         let ended_without_any = Arc::new(AtomicBool::new(false));
         let requests = Self {

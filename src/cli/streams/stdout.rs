@@ -1,5 +1,5 @@
-//! Standard output, as every command writes to it. A process that shares it may have set it not to
-//! wait, it may be closed, and it may be a terminal, which what is printed must not steer.
+//! Standard output. It may be closed, another process may have made it non-blocking, and it may be
+//! a terminal, which printed text must not control.
 
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
@@ -13,15 +13,15 @@ use thiserror::Error;
 
 use crate::cli::streams::printable::printable_json;
 
-/// Bytes that are gathered before they are written.
+/// Size of the write buffer.
 const BUFFER_BYTES: usize = 1 << 16;
 
-/// Whether the process was started without a standard output.
+/// True if the process was started without a standard output.
 static WAS_CLOSED: AtomicBool = AtomicBool::new(false);
 
-// Before `main`, the standard library opens /dev/null in the place of a closed descriptor, and from
-// then on nothing tells it from one that the caller has chosen. Little may run before that: this is
-// a system call and an atomic.
+// Before `main`, the standard library replaces a closed descriptor by /dev/null, which then cannot
+// be told from a /dev/null that the caller chose. Little code may run so early: this is one system
+// call and one atomic store.
 ctor_lite::ctor! {
     unsafe fn look_before_main() {
         let flags = rustix::io::fcntl_getfd(rustix::stdio::stdout());
@@ -32,17 +32,16 @@ ctor_lite::ctor! {
 /// The process was started without a standard output.
 #[derive(Debug, Error)]
 #[error(
-    "standard output is closed, so that nothing can be printed; redirect it, to /dev/null if it is \
-     not wanted"
+    "standard output is closed, so nothing can be printed; redirect it, for example to /dev/null"
 )]
 pub(crate) struct Closed;
 
-/// Standard output takes nothing more.
+/// A write to standard output failed.
 #[derive(Debug, Error)]
 #[error("standard output could not be written")]
 struct Unwritable(#[source] io::Error);
 
-/// Checks that there is a standard output.
+/// Fails if the process was started without a standard output.
 pub(crate) fn check_open() -> Result<(), Closed> {
     if WAS_CLOSED.load(Ordering::Relaxed) {
         return Err(Closed);
@@ -50,12 +49,12 @@ pub(crate) fn check_open() -> Result<(), Closed> {
     Ok(())
 }
 
-/// Standard output for JSON lines, in large writes.
+/// Standard output for JSON lines, with a large buffer.
 pub(crate) fn json_lines() -> io::Result<BufWriter<Stdout>> {
     Ok(buffered(Stdout::of_json()?))
 }
 
-/// Standard output for text, in large writes.
+/// Standard output for text, with a large buffer.
 pub(crate) fn text() -> io::Result<BufWriter<Stdout>> {
     Ok(buffered(Stdout::of_text()?))
 }
@@ -64,7 +63,7 @@ fn buffered(stdout: Stdout) -> BufWriter<Stdout> {
     BufWriter::with_capacity(BUFFER_BYTES, stdout)
 }
 
-/// Standard output for the replies of a node, which has its own way to wait for room.
+/// Standard output for the replies of a node, which waits for room in its own way.
 pub(crate) fn for_replies() -> io::Result<ReplyOutput> {
     let descriptor = io::stdout().as_fd().try_clone_to_owned()?;
     let is_terminal = descriptor.is_terminal();
@@ -75,16 +74,16 @@ pub(crate) fn for_replies() -> io::Result<ReplyOutput> {
     })
 }
 
-/// Standard output without the buffer and the lock of the standard library.
+/// Standard output without the buffer and lock of the standard library.
 #[derive(Debug)]
 pub(crate) struct Stdout {
     file: WaitingFile,
-    /// The beginning of a line that is not whole yet, if lines are made printable.
+    /// The incomplete last line, if lines are made printable.
     line: Option<Vec<u8>>,
 }
 
 impl Stdout {
-    /// For text whose foreign parts are printable.
+    /// For text in which text from outside is printable already.
     pub(crate) fn of_text() -> io::Result<Self> {
         let descriptor = io::stdout().as_fd().try_clone_to_owned()?;
         Ok(Self {
@@ -93,7 +92,7 @@ impl Stdout {
         })
     }
 
-    /// For JSON lines, which are made printable on a terminal, and are as they are elsewhere.
+    /// For JSON lines, which are made printable only on a terminal.
     pub(crate) fn of_json() -> io::Result<Self> {
         let stdout = Self::of_text()?;
         let line = stdout.file.0.is_terminal().then(Vec::new);
@@ -127,8 +126,8 @@ impl AsRawFd for Stdout {
     }
 }
 
-/// An output that waits for room: another process that has the same pipe or terminal may have set
-/// it not to.
+/// An output that waits for room, even if another process has made the same pipe or terminal
+/// non-blocking.
 #[derive(Debug)]
 struct WaitingFile(File);
 

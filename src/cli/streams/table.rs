@@ -10,9 +10,10 @@ use crate::cli::streams::json_lines::write_record;
 use crate::cli::streams::printable::printable;
 use crate::cli::streams::stdout::{self, Stdout};
 
-/// A table is printed by pages of this many rows, or of this much text, with which shorter columns
-/// are filled up: a row of a page takes up to a kilobyte of memory beside its text.
+/// Rows in a page. A table is printed in pages, as a row takes up to a kilobyte of memory besides
+/// its text.
 const PAGE_ROWS: usize = 1_000;
+/// Bytes of text in a page, with every row as long as the longest, as cells are padded.
 const PAGE_BYTES: usize = 1 << 20;
 
 /// How records are shown.
@@ -22,19 +23,19 @@ pub(crate) enum OutputFormat {
     Table,
 }
 
-/// Records of one kind.
+/// A kind of records, and how its table looks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RecordKind {
     /// The `type` of the records.
     pub(crate) name: &'static str,
-    /// What stands above their table.
+    /// The line above their table.
     pub(crate) title: &'static str,
     /// Columns that a record may lack.
     pub(crate) optional: &'static [&'static str],
 }
 
 impl RecordKind {
-    /// Records that all have the same columns.
+    /// A kind whose records all have the same columns.
     pub(crate) const fn new(name: &'static str, title: &'static str) -> Self {
         Self {
             name,
@@ -44,11 +45,11 @@ impl RecordKind {
     }
 }
 
-/// Records, printed as they come; in tables, each kind in one of its own.
+/// Prints records as they come; as tables, a table for each kind.
 pub(crate) struct Sheet<'k> {
     format: OutputFormat,
     output: BufWriter<Stdout>,
-    /// The kinds that are still to come, in order.
+    /// The kinds whose tables have not ended, in order.
     kinds: &'k [RecordKind],
     page: Page,
 }
@@ -58,7 +59,7 @@ struct Page {
     table: Table,
     /// Bytes of the longest row.
     row_bytes: usize,
-    /// How wide the columns of the pages before were; none if it is the first.
+    /// Column widths of the page before; empty for the first page.
     widths: Vec<u16>,
 }
 
@@ -98,7 +99,7 @@ impl Page {
         self.table.add_row(row);
     }
 
-    /// Makes the columns no narrower than those of the pages before, where there is room.
+    /// Makes the columns at least as wide as those of the page before, if there is room.
     fn align(&mut self) {
         let own = self.table.column_max_content_widths();
         let columns = self.table.column_iter().zip(own);
@@ -119,7 +120,7 @@ impl Page {
 }
 
 impl<'k> Sheet<'k> {
-    /// An empty sheet. Records come in the order of their kinds.
+    /// An empty sheet. Records must come in the order of their kinds.
     pub(crate) fn new(format: OutputFormat, kinds: &'k [RecordKind]) -> io::Result<Self> {
         Ok(Self {
             format,
@@ -132,8 +133,8 @@ impl<'k> Sheet<'k> {
         })
     }
 
-    /// Adds a record, a JSON object. Its `type` is no column of a table. A table has no record of
-    /// another kind, such as the digest of a dump, which must come last.
+    /// Adds a record, a JSON object. Its `type` is not a column. A table leaves out records of
+    /// other kinds, such as the digest of a dump, which must come last.
     pub(crate) fn add(&mut self, record: &[u8]) -> anyhow::Result<()> {
         if self.format == OutputFormat::Jsonl {
             return Ok(write_record(&mut self.output, record)?);
@@ -162,7 +163,7 @@ impl<'k> Sheet<'k> {
         self.output.flush()
     }
 
-    /// Prints a page after which others follow: its last row ends without a line, as the next page
+    /// Prints a page that is not the last. It has no line below the last row, as the next page
     /// begins with one.
     fn print_page(&mut self) -> io::Result<()> {
         let title = self.kinds.first().map_or("", |kind| kind.title);

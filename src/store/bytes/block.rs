@@ -1,4 +1,4 @@
-//! A block of the journal: many events, packed, under one checksum.
+//! A block of the journal: many entries under one checksum.
 
 use hashbrown::{HashTable, hash_table};
 use sled::IVec;
@@ -10,13 +10,13 @@ use crate::state::position::Position;
 use crate::state::position_set::PositionRange;
 use crate::store::bytes::entry::{Entry, Found, MAX_ENTRY_BYTES, WordPlace, word_at};
 
-/// A block with so many bytes takes no further event. Whoever reads one event reads a page of sled,
-/// up to 17 blocks: that takes 38 us, where it took 66 us with 6,000 bytes a block, and blocks are
-/// appended as fast.
+/// A block with this many bytes or more takes no further entry. To read one entry, sled reads a
+/// page of up to 17 blocks: that takes 38 us, and took 66 us with blocks of 6,000 bytes. Appending
+/// is as fast with either size.
 pub(crate) const FULL_BLOCK_BYTES: usize = 3_000;
 
-/// The most bytes of a block: a page of sled over 131,052 bytes would become a file that is never
-/// synced.
+/// Maximum size of a block: sled would write a page of over 131,052 bytes, which has up to 17
+/// blocks, to a file that is never synced.
 const MAX_BLOCK_BYTES: usize = FULL_BLOCK_BYTES + MAX_ENTRY_BYTES;
 const _: () = assert!(MAX_BLOCK_BYTES <= 6_000);
 
@@ -24,25 +24,25 @@ const VERSION: u8 = 3;
 const CHECKSUM_BYTES: usize = 8;
 const HEADER_BYTES: usize = CHECKSUM_BYTES + 1 + 2 + 4 * 8;
 
-/// A block that still takes events.
+/// A block that still takes entries.
 #[derive(Debug)]
 pub(crate) struct OpenBlock {
     first: Position,
     previous_checksum: u64,
-    /// As of the last event.
+    /// The stamp of the last entry.
     stamp: Stamp,
     bytes: Vec<u8>,
-    /// Where each entry begins.
+    /// The offset in `bytes` of each entry.
     offsets: Vec<u16>,
-    /// Where each word is spelled.
+    /// The offset in `bytes` of each word.
     spelled: Vec<u16>,
-    /// The indices of the words in `spelled`, by their hash.
+    /// The index in `spelled` of each word, by the word's hash.
     words: HashTable<u16>,
 }
 
 impl OpenBlock {
-    /// An empty block whose first event will be at `first`, behind a block with the checksum
-    /// `previous_checksum`.
+    /// Returns an empty block whose first entry will be at `first`. The block before has the
+    /// checksum `previous_checksum`.
     pub(crate) fn new(first: Position, previous_checksum: u64) -> Self {
         let mut block = Self {
             first,
@@ -57,7 +57,7 @@ impl OpenBlock {
         block
     }
 
-    /// Becomes an empty block at another place.
+    /// Turns this into an empty block at another position.
     pub(crate) fn restart(&mut self, first: Position, previous_checksum: u64) {
         (self.first, self.previous_checksum) = (first, previous_checksum);
         self.bytes.clear();
@@ -68,7 +68,7 @@ impl OpenBlock {
         self.words.clear();
     }
 
-    /// Opens a stored block again, to extend it.
+    /// Reopens a stored block to extend it.
     ///
     /// # Errors
     ///
@@ -82,24 +82,24 @@ impl OpenBlock {
         Ok(open)
     }
 
-    /// Whether the block takes no further event.
+    /// True if the block takes no further entry.
     pub(crate) fn is_full(&self) -> bool {
         self.bytes.len() >= FULL_BLOCK_BYTES
     }
 
-    /// The position that the next event gets.
+    /// The position of the next entry.
     pub(crate) fn next_position(&self) -> Position {
         Position(self.first.0 + self.offsets.len() as u64)
     }
 
-    /// The event at a position that the block holds.
+    /// The entry at a position, which must be in the block.
     pub(crate) fn entry(&self, position: Position) -> Entry<'_> {
         let offset = self.offsets[(position.0 - self.first.0) as usize];
         let found = Entry::find(&self.bytes, offset.into(), &self.spelled);
         found.expect("an open block holds what was pushed").entry
     }
 
-    /// Adds an event, the hash of whose word is given. The block must not be full.
+    /// Adds an entry; `hash` is the [`word_hash`] of its word. The block must not be full.
     pub(crate) fn push(&mut self, entry: &Entry<'_>, hash: u64, stamp: Stamp) {
         assert!(!self.is_full(), "a full block takes no event");
         self.stamp = stamp;
@@ -123,8 +123,8 @@ impl OpenBlock {
         }
     }
 
-    /// The block as it is now, ready to be stored with the group of its last event. Until another
-    /// event is added, it is the same each time.
+    /// Returns the present block in its stored form, with the group of its last entry. It is the
+    /// same each time until another entry is added.
     pub(crate) fn seal(&mut self) -> Block {
         let entries = self.offsets.len() as u16;
         let Stamp {
@@ -153,22 +153,21 @@ impl OpenBlock {
         }
     }
 
-    /// The position of the first event.
     pub(crate) fn first(&self) -> Position {
         self.first
     }
 }
 
-/// Where a block stands among the groups.
+/// The groups that a block refers to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Groups {
     /// The group that the block was last written with.
     pub(crate) group: u64,
-    /// The last group before it that was a transaction, and so wrote the record of the head.
+    /// The last group before that one that was a transaction, and so wrote the record `head`.
     pub(crate) base: u64,
 }
 
-/// What a block says of the state that its last event left.
+/// What a block stores about the state after its last entry.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Stamp {
     pub(crate) groups: Groups,
@@ -176,12 +175,12 @@ pub(crate) struct Stamp {
     pub(crate) counts_digest: u64,
 }
 
-/// A block as it is stored, whose checksum has been made or checked.
+/// A block in its stored form, with a correct checksum.
 #[derive(Debug, Clone)]
 pub(crate) struct Block {
     pub(crate) first: Position,
     pub(crate) entries: u16,
-    /// The checksum of the block before, 0 if there is none.
+    /// The checksum of the block before; 0 if there is none.
     pub(crate) previous_checksum: u64,
     pub(crate) stamp: Stamp,
     pub(crate) bytes: IVec,
@@ -242,17 +241,17 @@ impl Block {
         u64::from_le_bytes(*bytes.expect("every block begins with its checksum"))
     }
 
-    /// The position of the last event.
+    /// The position of the last entry.
     pub(crate) fn last(&self) -> Position {
         Position(self.first.0 + u64::from(self.entries) - 1)
     }
 
-    /// A cursor at the block's first event.
+    /// Returns a cursor at the block's first entry.
     pub(crate) fn cursor(&self) -> Cursor {
         self.clone().into_cursor()
     }
 
-    /// As [`Block::cursor`], of a block that is needed no more.
+    /// Like [`Block::cursor`], but consumes the block.
     pub(crate) fn into_cursor(self) -> Cursor {
         Cursor {
             position: self.first,
@@ -263,28 +262,28 @@ impl Block {
     }
 }
 
-/// A place in a block, from which events are read in order.
+/// A place in a block from which entries are read in order.
 #[derive(Debug, Clone)]
 pub(crate) struct Cursor {
     block: Block,
     position: Position,
     offset: usize,
-    /// Where the words of the events before are spelled.
+    /// The offsets of the words that are spelled before this place.
     spelled: Vec<u16>,
 }
 
 impl Cursor {
-    /// The position of the next event, which may be behind the block.
+    /// The position of the next entry, which may be after the end of the block.
     pub(crate) fn position(&self) -> Position {
         self.position
     }
 
-    /// Whether the block has no further event.
+    /// True if the block has no further entry.
     pub(crate) fn is_at_end(&self) -> bool {
         self.position > self.block.last()
     }
 
-    /// The next event and its position; `None` at the end of the block.
+    /// Returns the next entry and its position; `None` at the end of the block.
     ///
     /// # Errors
     ///
@@ -307,7 +306,7 @@ impl Cursor {
         Ok(Some((at, entry)))
     }
 
-    /// Moves to a position at or after the present one, and returns its event.
+    /// Skips to a position that is not before the present one, and reads its entry.
     ///
     /// # Errors
     ///
@@ -337,7 +336,7 @@ fn no_entry(position: Position) -> StorageError {
     StorageError::damaged(what, "an entry", "none")
 }
 
-/// Calls `f` with the events of a block that are in a range, in order.
+/// Calls `f` with each entry of a block whose position is in a range, in order.
 pub(crate) fn walk_block<E: From<StorageError>>(
     block: &Block,
     range: PositionRange,

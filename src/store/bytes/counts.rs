@@ -7,7 +7,7 @@ use crate::state::counts::WordCount;
 use crate::state::limits::MAX_WORD_BYTES;
 use crate::store::bytes::varint;
 
-/// The most bytes of a block, for the reason that journal blocks have the same limit.
+/// Maximum size of a block, for the same reason as that of a journal block.
 const MAX_BYTES: usize = 6_000;
 const CHECKSUM_BYTES: usize = 8;
 const MAX_ENTRY_BYTES: usize = MAX_WORD_BYTES + 2 * varint::MAX_VARINT_BYTES;
@@ -48,7 +48,7 @@ pub(crate) fn encode_counts(snapshot: u64, counts: &[WordCount]) -> Vec<CountsBl
     blocks
 }
 
-/// Calls `f` with every word and count of a block, and returns the block's checksum.
+/// Calls `f` with each word and count of a block, and returns the block's checksum.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! One event as a block of the journal has it.
+//! One entry of the journal, as it is stored in a block.
 
 use uuid::Uuid;
 
@@ -8,43 +8,43 @@ use crate::state::limits::{MAX_EVENT_ID_BYTES, MAX_WORD_BYTES};
 use crate::state::position::Position;
 use crate::store::bytes::varint;
 
-/// The most bytes of an entry.
+/// Maximum size of an entry: its id, its word and four varints.
 pub(crate) const MAX_ENTRY_BYTES: usize =
     MAX_EVENT_ID_BYTES + MAX_WORD_BYTES + 4 * varint::MAX_VARINT_BYTES;
 
 const IS_UUID: u64 = 1;
-/// The length of an id that spells a UUID.
+/// Length of a UUID in hyphenated text.
 pub(crate) const UUID_BYTES: usize = 36;
 
-/// One event as the journal has it.
+/// An accepted event in the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Entry<'a> {
     pub(crate) event_id: EventId<'a>,
     pub(crate) word: &'a str,
-    /// The count of the word that the event's reply gave.
+    /// The count of the word in the reply to the event.
     pub(crate) count: u64,
 }
 
-/// Where a word is in a block.
+/// Where the word of an entry is spelled in its block.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum WordPlace {
-    /// It is spelled with this entry.
+    /// In this entry.
     Here,
-    /// It was the word with this index, from 0, among those that were spelled.
+    /// In an earlier entry, as the spelled word with this index, from 0.
     Earlier(u16),
 }
 
-/// An entry as it was found in a block.
+/// An entry that was found in a block.
 pub(crate) struct Found<'a> {
     pub(crate) entry: Entry<'a>,
-    /// Where the word is, if it is spelled with this entry.
+    /// The offset of the word, if this entry spells it.
     pub(crate) spelled_at: Option<u16>,
-    /// Where the entry ends.
+    /// The offset after the entry.
     pub(crate) end: usize,
 }
 
 impl<'a> Entry<'a> {
-    /// Appends the bytes of the entry, and returns where its word begins if it is spelled.
+    /// Appends the bytes of the entry. Returns the offset of its word, if it is spelled there.
     pub(crate) fn put(&self, place: WordPlace, bytes: &mut Vec<u8>) -> Option<u16> {
         let number = match place {
             WordPlace::Here => 0,
@@ -68,8 +68,8 @@ impl<'a> Entry<'a> {
         spelled_at
     }
 
-    /// Reads the entry at `at` of a block in which words have been spelled at these places; `None`
-    /// if there is none.
+    /// Reads the entry at the offset `at` of a block; `spelled` has the offsets of the words before
+    /// it. Returns `None` if there is no entry.
     pub(crate) fn find(block: &'a [u8], at: usize, spelled: &[u16]) -> Option<Found<'a>> {
         let mut rest = block.get(at..)?;
         let head = varint::take(&mut rest)?;
@@ -101,7 +101,8 @@ impl<'a> Entry<'a> {
         })
     }
 
-    /// Where the entry at `at` of a block ends, and where its word is, if it is spelled with it.
+    /// Returns the offset after the entry at `at`, and that of its word if it is spelled there;
+    /// `None` if there is no entry.
     pub(crate) fn skip(block: &[u8], at: usize) -> Option<(usize, Option<u16>)> {
         let mut rest = block.get(at..)?;
         let head = varint::take(&mut rest)?;
@@ -119,12 +120,11 @@ impl<'a> Entry<'a> {
         Some((block.len() - rest.len(), spelled_at))
     }
 
-    /// Takes the event at a position back from counts that have it.
+    /// Subtracts this entry, which is at `position`, from counts that include it.
     ///
     /// # Errors
     ///
-    /// [`StorageError::Damaged`] if they do not: they were read from something that does not fit
-    /// the journal.
+    /// [`StorageError::Damaged`] if they do not include it, and so do not fit the journal.
     pub(crate) fn take_back(
         &self,
         position: Position,
@@ -138,7 +138,7 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// The word that is spelled at a place of a block.
+/// Reads the word at an offset of a block.
 pub(crate) fn word_at(block: &[u8], place: u16) -> Option<&str> {
     varint::take_str(&mut block.get(place.into()..)?)
 }
@@ -151,25 +151,25 @@ pub(crate) enum EventId<'a> {
 }
 
 impl<'a> EventId<'a> {
-    /// The stored form of an id.
+    /// Returns the stored form of an id.
     pub(crate) fn new(text: &'a str) -> Self {
         Self::of(text, Self::uuid_of(text))
     }
 
-    /// The stored form of an id that spells this UUID, or none.
+    /// Returns the stored form of an id, given the UUID that it spells, if any.
     pub(crate) fn of(text: &'a str, uuid: Option<Uuid>) -> Self {
         uuid.map_or(Self::Text(text), Self::Uuid)
     }
 
-    /// The UUID that an id spells in lower-case hyphenated text, if it does.
+    /// Returns the UUID that an id spells in lower-case hyphenated text, if any.
     pub(crate) fn uuid_of(text: &str) -> Option<Uuid> {
-        // Of all that a UUID may be spelled with, only upper-case letters are without this bit.
+        // Of all characters of a UUID, only upper-case letters lack this bit.
         let is_lower_case = || text.bytes().fold(0x20, |bit, byte| bit & byte) != 0;
         let is_hyphenated = text.len() == UUID_BYTES;
         (is_hyphenated && is_lower_case()).then(|| Uuid::try_parse(text).ok())?
     }
 
-    /// Calls `f` with the id as it came in.
+    /// Calls `f` with the id as it was received.
     pub(crate) fn with_text<R>(&self, f: impl FnOnce(&str) -> R) -> R {
         match self {
             Self::Text(text) => f(text),

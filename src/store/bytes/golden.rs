@@ -1,4 +1,4 @@
-//! The bytes on disk, held against a file: if one of them changes, so must the format.
+//! Compares the bytes on disk with a golden file: a change of these bytes needs a new format.
 
 use std::fmt::Write;
 

@@ -1,6 +1,6 @@
 //! The small records: a version, a checksum, then the fields as bincode writes them.
 //!
-//! Only this file names bincode.
+//! No other file uses bincode.
 
 use std::fmt;
 
@@ -15,25 +15,24 @@ use crate::store::bytes::tree_name::TreeName;
 const VERSION: u8 = 5;
 const CHECKSUM_BYTES: usize = 8;
 
-/// What is fixed when a directory is created.
+/// What is fixed when a database is created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FormatRecord {
     /// The format of everything in the database.
     pub(crate) format: u32,
     /// The seed of the event ids' fingerprints.
     pub(crate) seed: u64,
-    /// How many bits of a fingerprint differ: all of them, except in tests of collisions.
+    /// Number of bits of a fingerprint that are in use: all, except in tests of collisions.
     pub(crate) fingerprint_bits: u32,
 }
 
 impl FormatRecord {
-    /// How event ids become fingerprints.
     pub(crate) fn fingerprints(&self) -> Fingerprints {
         Fingerprints::new(self.seed, self.fingerprint_bits)
     }
 }
 
-/// The state's scalars.
+/// The parts of the state that are single values.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Scalars {
     /// The journal's last position.
@@ -42,29 +41,29 @@ pub(crate) struct Scalars {
     pub(crate) open_from: Position,
     /// The number of the last commit; 0 if there is none.
     pub(crate) last_commit: u64,
-    /// When it was made, in milliseconds since 1970; 0 if there is none.
+    /// The time of that commit, in milliseconds since 1970; 0 if there is none.
     pub(crate) last_committed_at_ms: u64,
-    /// How many outputs have been released.
+    /// Number of released outputs.
     pub(crate) outputs: u64,
-    /// Whether outputs are released as their events are accepted.
+    /// True if outputs are released as their events are accepted.
     pub(crate) autocommit: bool,
     /// The first position of the open end of the released positions, if they have one.
     pub(crate) released_from: Option<Position>,
     /// The source position of the state.
     pub(crate) source: Option<Vec<u8>>,
-    /// The source position that the last commit of this timeline held.
+    /// The source position at the last commit of this timeline.
     pub(crate) committed_source: Option<Vec<u8>>,
     /// The digest of the state's counts.
     pub(crate) counts_digest: u64,
-    /// How many restores and rollbacks there have been.
+    /// Number of restores and rollbacks so far.
     pub(crate) switches: u64,
 }
 
-/// The record `head` of the tree `meta`: the state's scalars and the store's own, as of the last
-/// group that was more than a block of events.
+/// The record `head` of the tree `meta`: the state's scalars and the store's own values, as of the
+/// last group that was a transaction.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct HeadRecord {
-    /// How many groups have been committed.
+    /// Number of groups persisted so far.
     pub(crate) group: u64,
     /// The number that the next stored set gets.
     pub(crate) next_set: u64,
@@ -73,21 +72,21 @@ pub(crate) struct HeadRecord {
     pub(crate) journal: JournalSize,
 }
 
-/// How large the journal is, of which only the last block is ever replaced.
+/// The size of the journal. Its last block is counted apart, as only that one is ever replaced.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct JournalSize {
-    /// How many blocks there are before the last one.
+    /// Number of blocks before the last one.
     pub(crate) blocks: u64,
-    /// How many bytes they have, with their keys.
+    /// Bytes of these blocks and their keys.
     pub(crate) bytes: u64,
     /// The first position of the last block.
     pub(crate) last: Position,
-    /// How many bytes that has, with its key; 0 if there is none.
+    /// Bytes of the last block and its key; 0 if there is none.
     pub(crate) last_bytes: u64,
 }
 
 impl JournalSize {
-    /// Takes in a block that is new, or replaces the last one.
+    /// Adds a block that is new or replaces the last one.
     pub(crate) fn add(&mut self, first: Position, bytes: u64) {
         if self.last_bytes > 0 && self.last != first {
             self.blocks += 1;
@@ -97,19 +96,19 @@ impl JournalSize {
         self.last_bytes = bytes;
     }
 
-    /// How many blocks there are.
+    /// Number of blocks.
     pub(crate) fn entries(&self) -> u64 {
         self.blocks + u64::from(self.last_bytes > 0)
     }
 
-    /// How many bytes they have, with their keys.
+    /// Bytes of all blocks and their keys.
     pub(crate) fn total_bytes(&self) -> u64 {
         self.bytes + self.last_bytes
     }
 }
 
-/// What the trees hold, in short. The released outputs are what `releases` and `sets` say of the
-/// journal.
+/// Digests of the trees. The output log has none of its own: it follows from `releases`, `sets` and
+/// the journal.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Digests {
     /// The checksum of the journal's last block; 0 if there is none.
@@ -123,8 +122,8 @@ pub(crate) struct Digests {
 }
 
 impl Digests {
-    /// The digest of a tree; `None` of `meta`, which holds the digests, and of the journal, whose
-    /// blocks have checksums of their own.
+    /// Returns the digest of a tree; `None` for `meta`, which holds the digests, and for the
+    /// journal, whose blocks have checksums of their own.
     pub(crate) fn of_mut(&mut self, tree: TreeName) -> Option<&mut TreeDigest> {
         match tree {
             TreeName::Meta | TreeName::Journal => None,
@@ -145,25 +144,24 @@ impl Digests {
     }
 }
 
-/// How many entries a tree has, and the sum of their hashes modulo 2^64: an entry's is the XXH3
-/// of its value, seeded with that of its key.
+/// Number of entries of a tree, and the sum of their hashes modulo 2^64. The hash of an entry is
+/// the XXH3 of its value, seeded with the XXH3 of its key.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TreeDigest {
     pub(crate) entries: u64,
     pub(crate) sum: u64,
-    /// How many bytes their keys and values have.
+    /// Bytes of all keys and values.
     pub(crate) bytes: u64,
 }
 
 impl TreeDigest {
-    /// Takes an entry in.
     pub(crate) fn add(&mut self, key: &[u8], value: &[u8]) {
         self.entries = self.entries.wrapping_add(1);
         self.sum = self.sum.wrapping_add(Self::hash(key, value));
         self.bytes = self.bytes.wrapping_add((key.len() + value.len()) as u64);
     }
 
-    /// Takes an entry out that was taken in before.
+    /// Removes an entry that was added before.
     pub(crate) fn remove(&mut self, key: &[u8], value: &[u8]) {
         self.entries = self.entries.wrapping_sub(1);
         self.sum = self.sum.wrapping_sub(Self::hash(key, value));
@@ -184,9 +182,9 @@ impl fmt::Display for TreeDigest {
 /// A stored position set that never changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum SetRecord {
-    /// A few ranges, (first, last).
+    /// A few ranges, each as (first, last).
     Ranges(Vec<(Position, Position)>),
-    /// The pieces under this number in the tree `sets`.
+    /// The number of a set whose pieces are in the tree `sets`.
     Pieces(u64),
 }
 
@@ -194,15 +192,15 @@ pub(crate) enum SetRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct CheckpointRecord {
     pub(crate) timeline: SetRecord,
-    /// How many events the timeline has.
+    /// Number of events of the timeline.
     pub(crate) events: u64,
     /// The journal's last position when the checkpoint was saved.
     pub(crate) position: Position,
-    /// As many of the first outputs in the output log are settled in the timeline.
+    /// Number of outputs, from offset 0 on, whose ids are settled in the timeline.
     pub(crate) outputs: u64,
     pub(crate) source: Option<Vec<u8>>,
     pub(crate) committed_source: Option<Vec<u8>>,
-    /// When it was saved, in milliseconds since 1970; it comes from the caller.
+    /// The time of saving, in milliseconds since 1970, as the caller gave it.
     pub(crate) created_at_ms: u64,
 }
 
@@ -211,49 +209,48 @@ pub(crate) struct CheckpointRecord {
 pub(crate) struct SwitchRecord {
     /// The checkpoint that was restored; `None` for a rollback.
     pub(crate) checkpoint_id: Option<String>,
-    /// The journal's last position when it was made.
+    /// The journal's last position at the switch.
     pub(crate) position: Position,
-    /// The last position of the state that it led to; 0 if that had no events.
+    /// The last position of the new timeline; 0 if it had no events.
     pub(crate) reached: Position,
-    /// How many events left the state.
+    /// Number of events that left the state.
     pub(crate) events_left: u64,
-    /// How many events came back into it.
+    /// Number of events that came back into the state.
     pub(crate) events_back: u64,
-    /// The number of the last commit before it.
+    /// The number of the last commit before the switch.
     pub(crate) last_commit: u64,
-    /// When it was made, in milliseconds since 1970; it comes from the caller.
+    /// The time of the switch, in milliseconds since 1970, as the caller gave it.
     pub(crate) made_at_ms: u64,
 }
 
-/// The header of a counts snapshot, which exists only once this is written.
+/// The header of a counts snapshot. It is written last: without it, the snapshot does not exist.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SnapshotRecord {
     pub(crate) timeline: SetRecord,
     /// The journal's last position when the snapshot was taken.
     pub(crate) position: Position,
-    /// How many blocks of counts it has, numbered from 1.
+    /// Number of its blocks, which are numbered from 1.
     pub(crate) blocks: u32,
-    /// How many words it has.
+    /// Number of its words.
     pub(crate) words: u64,
     /// XXH3 over the blocks' checksums.
     pub(crate) digest: u64,
 }
 
-/// The header of a run of the index, which exists only once this is written.
+/// The header of a run of the index. It is written last: without it, the run does not exist.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RunRecord {
-    /// The first of its positions, which follow one by one.
+    /// The first of its positions, which are consecutive.
     pub(crate) first: Position,
     pub(crate) last: Position,
     /// The first fingerprint of its first block.
     pub(crate) first_fingerprint: u64,
-    /// How many blocks it has.
+    /// Number of its blocks.
     pub(crate) blocks: u32,
     /// XXH3 over the blocks' checksums.
     pub(crate) digest: u64,
 }
 
-/// The bytes of a record.
 pub(crate) fn encode<T: Serialize>(record: &T) -> Vec<u8> {
     let mut bytes = vec![VERSION; 1 + CHECKSUM_BYTES];
     bincode::serialize_into(&mut bytes, record).expect(
@@ -273,7 +270,7 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T,
     decode_of(VERSION, bytes, what)
 }
 
-/// As [`decode`], of a record of this version.
+/// Like [`decode`], for a record of the version `expected`.
 pub(crate) fn decode_of<T: DeserializeOwned>(
     expected: u8,
     bytes: &[u8],

@@ -1,4 +1,4 @@
-//! A pack of releases: many of them, under one checksum.
+//! A pack of releases: many releases under one checksum.
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -8,8 +8,8 @@ use crate::store::bytes::record::SetRecord;
 use crate::store::bytes::varint;
 use crate::store::release::Commit;
 
-/// A pack with this many bytes takes no further release. A lone commit takes about six, and is
-/// written with the pack it extends.
+/// A pack with this many bytes or more takes no further release. It is small, as each commit, which
+/// takes about six bytes, is written with the whole pack that it extends.
 pub(crate) const FULL_PACK_BYTES: usize = 1_000;
 
 const VERSION: u8 = 1;
@@ -34,22 +34,22 @@ pub(crate) struct StoredRelease {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ReleasePack {
     first_output: u64,
-    /// The number of the last commit before it.
+    /// The number of the last commit before the pack.
     first_commits: u64,
     /// The bytes after the checksum.
     body: Vec<u8>,
     /// The offset after its last output.
     end: u64,
-    /// The number of its last commit, or of the last before it.
+    /// The number of the last commit in or before the pack.
     commits: u64,
     /// The last position of its last release.
     last: Position,
-    /// When its last commit was made.
+    /// The time of its last commit, in milliseconds since 1970.
     last_ms: u64,
 }
 
 impl ReleasePack {
-    /// A pack without releases, whose first output will have this offset.
+    /// Returns an empty pack whose first output will have this offset.
     pub(crate) fn new(first_output: u64, commits: u64) -> Self {
         let mut body = vec![VERSION];
         varint::put(&mut body, commits);
@@ -69,27 +69,24 @@ impl ReleasePack {
         self.first_output
     }
 
-    /// Its key in the tree.
+    /// Its key in the tree `releases`.
     pub(crate) fn key(&self) -> [u8; 8] {
         self.first_output.to_be_bytes()
     }
 
-    /// The number of the last commit before it.
     pub(crate) fn first_commits(&self) -> u64 {
         self.first_commits
     }
 
-    /// The offset after its last output.
     pub(crate) fn end(&self) -> u64 {
         self.end
     }
 
-    /// The number of its last commit, or of the last before it.
     pub(crate) fn commits(&self) -> u64 {
         self.commits
     }
 
-    /// Begins the next pack if this one takes no further release; returns this one then.
+    /// If this pack is full, becomes the next pack and returns the full one.
     pub(crate) fn begin_next_if_full(&mut self) -> Option<Self> {
         let is_full = self.body.len() + CHECKSUM_BYTES >= FULL_PACK_BYTES;
         is_full.then(|| {
@@ -142,7 +139,6 @@ impl ReleasePack {
         self.end += release.outputs;
     }
 
-    /// The bytes of the pack.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let checksum = xxh3_64_with_seed(&self.body, self.first_output);
         [&checksum.to_le_bytes()[..], &self.body].concat()
@@ -152,7 +148,7 @@ impl ReleasePack {
     ///
     /// # Errors
     ///
-    /// [`StorageError::Damaged`] if the bytes are no such pack.
+    /// [`StorageError::Damaged`] if the bytes are not this pack.
     pub(crate) fn read(
         first_output: u64,
         bytes: &[u8],
@@ -189,7 +185,7 @@ impl ReleasePack {
         Ok(pack)
     }
 
-    /// Takes in the releases of a body; `None` if they are none.
+    /// Calls `f` with each release of a body; `None` if the bytes are not releases.
     fn take_all(&mut self, mut rest: &[u8], f: &mut impl FnMut(StoredRelease)) -> Option<()> {
         self.commits = varint::take(&mut rest)?;
         self.first_commits = self.commits;
@@ -252,8 +248,8 @@ impl ReleasePack {
     }
 }
 
-/// A signed number in such a form that small ones are short, whatever their sign (as in Protocol
-/// Buffers).
+/// Encodes a signed number so that small ones are short varints, whatever their sign (as in
+/// Protocol Buffers).
 fn zigzag(number: i64) -> u64 {
     ((number << 1) ^ (number >> 63)) as u64
 }
@@ -268,7 +264,8 @@ mod tests {
 
     use super::*;
 
-    /// A time and a position if it is a commit, gaps and lengths, and the set if it is pieces.
+    /// The time and position of a commit, the gaps and lengths of ranges, and a set if it is
+    /// pieces.
     type Parts = (Option<(u64, u64)>, Vec<(u64, u64)>, Option<u64>);
 
     fn any_release() -> impl Strategy<Value = Parts> {

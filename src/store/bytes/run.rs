@@ -7,23 +7,23 @@ use crate::state::position::Position;
 use crate::store::bytes::fingerprint::Fingerprint;
 use crate::store::bytes::varint;
 
-/// The most bytes of a block. A look-up reads a leaf of sled, which holds up to 17 of them: with
-/// 6,000 bytes a block that takes 66 us, with 3,000 it takes 38 us, with 1,400 it takes 28 us. And
-/// sled keeps some ten thousand leaves in memory, whatever its cache is to have.
+/// Maximum size of a block. A lookup reads a leaf of sled, which holds up to 17 blocks: that takes
+/// 66 us with blocks of 6,000 bytes, 38 us with 3,000, and 28 us with 1,400. Smaller blocks also
+/// save memory: sled keeps about ten thousand leaves, whatever its cache size.
 const MAX_BYTES: usize = 1_400;
 const CHECKSUM_BYTES: usize = 8;
-/// Two numbers of at most 38 bits and 32 bits.
+/// Two varints, of at most 38 and 32 bits.
 const MAX_ENTRY_BYTES: usize = 6 + 5;
 
 /// The number of a run of the stored index, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct RunNumber(pub(crate) u32);
 
-/// What a stored run of the index covers.
+/// The header of a stored run of the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RunHeader {
     pub(crate) run: RunNumber,
-    /// The first of its positions, which follow one by one.
+    /// The first of its positions, which are consecutive.
     pub(crate) first: Position,
     pub(crate) last: Position,
     /// The first fingerprint of its first block.
@@ -34,13 +34,13 @@ pub(crate) struct RunHeader {
 }
 
 impl RunHeader {
-    /// The first position that runs, in order from the first on, do not cover.
+    /// Returns the first position after these runs, which are in order from the first run on.
     pub(crate) fn next_position(runs: &[Self]) -> Position {
         runs.last().map_or(Position::FIRST, |run| run.last.next())
     }
 }
 
-/// Where a block of a run is stored.
+/// The key of a block of a run: the run, and the first entry of the block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RunKey {
     pub(crate) run: RunNumber,
@@ -86,7 +86,7 @@ impl RunBlock {
     }
 }
 
-/// Packs the sorted entries of a run that begins at `first` into blocks.
+/// Packs the sorted entries of a run that begins at the position `first` into blocks.
 pub(crate) fn encode_run(
     run: RunNumber,
     first: Position,
@@ -102,7 +102,7 @@ pub(crate) fn encode_run(
         };
         let mut packed = Vec::with_capacity(MAX_BYTES);
         let mut before = fingerprint;
-        // The checksum and where the next block begins are still to come.
+        // The checksum and `until`, of at most 6 bytes, are still to be added.
         while packed.len() + MAX_ENTRY_BYTES <= MAX_BYTES - CHECKSUM_BYTES - 6
             && let Some((fingerprint, position)) = rest.next()
         {
@@ -123,7 +123,7 @@ pub(crate) fn encode_run(
     blocks
 }
 
-/// What a block says beside its entries.
+/// What a block holds besides its entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RunBlockHeader {
     pub(crate) checksum: u64,
@@ -131,7 +131,7 @@ pub(crate) struct RunBlockHeader {
     pub(crate) until: Option<Fingerprint>,
 }
 
-/// Calls `f` with every entry of a block of a run that begins at `first`.
+/// Calls `f` with each entry of a block of a run that begins at the position `first`.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! One piece of a position set, in whichever form is smallest.
+//! One piece of a position set, in its smallest form.
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -11,7 +11,7 @@ const RANGES: u8 = 2;
 const BITMAP: u8 = 3;
 const BITMAP_BYTES: usize = PIECE_WORDS * 8;
 
-/// Where a piece is stored.
+/// The key of a stored piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PieceKey {
     pub(crate) set: u64,
@@ -42,7 +42,7 @@ impl PieceKey {
     }
 }
 
-/// The bytes of a piece, `None` if it is empty and so not stored.
+/// Returns the bytes of a piece; `None` if it is empty, as such a piece is not stored.
 pub(crate) fn encode(key: PieceKey, piece: &Piece) -> Option<Vec<u8>> {
     let mut bytes = match piece {
         Piece::Empty => return None,
@@ -56,7 +56,7 @@ pub(crate) fn encode(key: PieceKey, piece: &Piece) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// The piece as ranges, unless a bitmap is smaller.
+/// Encodes a piece as ranges; `None` if a bitmap is smaller.
 fn encode_ranges(piece: &Piece) -> Option<Vec<u8>> {
     let set = PositionSet::from_pieces([(0, piece.clone())]);
     let mut bytes = vec![RANGES];

@@ -1,6 +1,5 @@
 //! The names of the trees of the database.
 
-/// The trees of the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TreeName {
     Meta,
@@ -34,7 +33,7 @@ impl TreeName {
         }
     }
 
-    /// The name of the tree to people.
+    /// The name of the tree as users see it.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Meta => "meta",

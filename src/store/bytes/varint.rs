@@ -1,9 +1,8 @@
 //! Variable-length integers (LEB128, as in Protocol Buffers) and length-prefixed bytes.
 
-/// The most bytes that a number takes.
+/// Maximum size of a number in bytes.
 pub(crate) const MAX_VARINT_BYTES: usize = 10;
 
-/// Appends a number.
 #[inline]
 pub(crate) fn put(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
@@ -22,7 +21,7 @@ pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
 /// Takes a number from the front of `input`; `None` if it does not begin with one.
 #[inline]
 pub(crate) fn take(input: &mut &[u8]) -> Option<u64> {
-    // Most have one byte or two.
+    // Most numbers have one or two bytes, so these take the fast path.
     match **input {
         [low, ref rest @ ..] if low < 0x80 => {
             *input = rest;
@@ -40,7 +39,7 @@ pub(crate) fn take(input: &mut &[u8]) -> Option<u64> {
     }
 }
 
-/// The number that `input` begins with, and how many bytes it has.
+/// Returns the number that `input` begins with, and its size in bytes.
 #[inline(never)]
 fn read_longer(input: &[u8]) -> Option<(u64, usize)> {
     let mut number = 0;

@@ -1,4 +1,4 @@
-//! Every call of sled goes through here: its panics become errors, and a [`Watchdog`] looks on.
+//! Calls sled: panics become errors, and a [`Watchdog`] watches each call.
 
 use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
@@ -9,7 +9,7 @@ use tracing::debug;
 use crate::error::StorageError;
 use crate::store::watchdog::Watchdog;
 
-/// Why a handle can be used.
+/// Why a handle always has its inside.
 const OPEN: &str = "only closing a handle takes its inside, and takes the handle too";
 
 thread_local! {
@@ -17,8 +17,8 @@ thread_local! {
 }
 
 #[cfg(feature = "cli")]
-/// Whether a panic of this thread becomes a [`StorageError::Panicked`], or is of a thread of sled,
-/// whose waiting callers get an error: a panic hook need not tell of it.
+/// True if a panic of this thread becomes an error: a [`StorageError::Panicked`] or, in a thread of
+/// sled, an error for the callers that wait for it. A panic hook need not print it.
 #[must_use]
 pub fn panic_becomes_error() -> bool {
     let thread = std::thread::current();
@@ -26,7 +26,7 @@ pub fn panic_becomes_error() -> bool {
     is_of_sled || IS_CALLING.get()
 }
 
-/// Makes a call of sled, and turns a panic into an error.
+/// Runs `f`, which calls sled, under the watchdog, and turns a panic into an error.
 pub(crate) fn call<T>(
     watchdog: &Watchdog,
     action: &'static str,
@@ -42,7 +42,8 @@ pub(crate) fn contained<T>(
     f: impl FnOnce() -> Result<T, StorageError>,
 ) -> Result<T, StorageError> {
     let was_calling = IS_CALLING.replace(true);
-    // Whoever gets the error stops using what the closure touched, so nothing half-done is seen.
+    // A caller that gets the error stops using what the closure touched, so it sees nothing
+    // half-done.
     let result = catch_unwind(AssertUnwindSafe(f));
     IS_CALLING.set(was_calling);
     result.unwrap_or_else(|panic| {
@@ -53,11 +54,11 @@ pub(crate) fn contained<T>(
     })
 }
 
-/// A handle on the database. Whichever is dropped last closes the database, which may panic or
-/// get stuck as every other call may.
+/// A handle on the database. Dropping the last one closes the database, which may panic or get
+/// stuck like every other call.
 #[derive(Debug)]
 pub(crate) struct Guarded<T> {
-    /// There until it is closed.
+    /// `None` once the handle is closed.
     inner: Option<T>,
     watchdog: Watchdog,
 }
@@ -70,7 +71,7 @@ impl<T> Guarded<T> {
         }
     }
 
-    /// Drops the handle, and says how that went.
+    /// Drops the handle, and returns an error if that fails.
     pub(crate) fn close(mut self) -> Result<(), StorageError> {
         self.drop_inner()
     }
@@ -101,7 +102,7 @@ impl<T> DerefMut for Guarded<T> {
 impl<T> Drop for Guarded<T> {
     fn drop(&mut self) {
         if let Err(error) = self.drop_inner() {
-            // Whoever drops a handle has an error to tell already, or has only read.
+            // The caller has another error to report already, or has only read.
             debug!("{error}");
         }
     }

@@ -1,12 +1,12 @@
-//! sled's log as it is on disk: whether every message that sled may read again is whole.
+//! Checks sled's log on disk: every message that sled may read again must be whole.
 //!
-//! sled reads the messages of a page when the page is asked for, and when it moves the page to
-//! empty a segment of its file. It also moves pages that none of our trees has, such as those of
-//! its own tree. So reading every tree does not find all the damage that a later run can meet.
+//! sled reads the messages of a page when it needs the page, and when it moves the page to empty a
+//! segment of its file. It also moves pages that are in none of our trees, such as those of its own
+//! tree. So reading every tree does not find all damage that a later run can meet.
 //!
-//! Which messages these are stands in sled's newest snapshot. The rest of the file may hold
-//! anything: free segments, replaced messages, what a crash left at the end of the log. Only what
-//! the snapshot names is checked, so a sound directory is never called damaged.
+//! sled's own snapshot file lists these messages. The rest of `db` may hold anything: free
+//! segments, replaced messages, and what a crash left at the end of the log. Only the listed
+//! messages are checked, so a sound directory is never reported as damaged.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -24,7 +24,7 @@ use crate::store::watchdog::{Watchdog, time_to_read};
 #[derive(Debug)]
 pub(crate) struct SledLog {
     database: File,
-    /// `None` only where sled found nothing in the database.
+    /// `None` only if sled found nothing in the database.
     snapshot: Option<File>,
     watchdog: Watchdog,
 }
@@ -33,7 +33,7 @@ pub(crate) struct SledLog {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DamagedPage {
     page: u64,
-    /// Which bytes of `db` the message should have.
+    /// The bytes of `db` where the message should be.
     bytes: Range<u64>,
     flaw: &'static str,
 }
@@ -49,8 +49,8 @@ impl fmt::Display for DamagedPage {
 
 impl SledLog {
     /// Opens the files in a directory. sled must have opened its database there, so that its newest
-    /// snapshot describes the whole log, and nothing may have been written since. The names of the
-    /// files are not needed any more after this.
+    /// snapshot file describes the whole log, and nothing may have been written since. The names of
+    /// the files are not needed after this.
     ///
     /// # Errors
     ///
@@ -65,7 +65,7 @@ impl SledLog {
                     snapshots.push(entry.path());
                 }
             }
-            // Its name ends with the position up to which it describes the log.
+            // The name ends with the position up to which the file describes the log.
             let newest = snapshots.into_iter().max();
             Ok(Self {
                 database: File::open(directory.join(DATABASE))?,
@@ -76,7 +76,7 @@ impl SledLog {
         open().map_err(unreadable)
     }
 
-    /// Checks every message that sled may read again.
+    /// Checks every message that sled may read again, and returns the damaged pages.
     ///
     /// # Errors
     ///
@@ -100,7 +100,7 @@ impl SledLog {
         self.check(messages).map_err(unreadable)
     }
 
-    /// Reads the segments with these messages, one after the other.
+    /// Checks these messages, and reads their segments one after the other.
     fn check(&self, mut messages: Vec<Message>) -> io::Result<Vec<DamagedPage>> {
         messages.sort_unstable_by_key(|message| message.offset);
         let mut damaged = Vec::new();
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
     use crate::store::storage_timeout::StorageTimeout;
 
-    /// A closed database of sled's whose newest snapshot describes its whole log.
+    /// A closed sled database whose newest snapshot file describes its whole log.
     struct Fixture {
         directory: TempDir,
     }
@@ -157,7 +157,7 @@ mod tests {
             fixture
         }
 
-        /// Opens the database; sled gives up its lock a moment after it is dropped.
+        /// Opens the database. Retries, as sled releases its lock a moment after it is dropped.
         fn open(&self) -> sled::Db {
             let deadline = Instant::now() + Duration::from_secs(60);
             let config = sled::Config::new().path(self.directory.path());
@@ -170,7 +170,8 @@ mod tests {
             }
         }
 
-        /// With pages of every kind, fragments, free pages, free segments and replaced messages.
+        /// A database with pages of every kind, fragments, free pages, free segments and replaced
+        /// messages.
         fn with_everything() -> Self {
             Self::new(|db| {
                 let trees = ["a", "b"].map(|name| db.open_tree(name).expect("it can be opened"));

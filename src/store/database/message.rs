@@ -1,10 +1,10 @@
-//! The messages in sled's log that its pages consist of, and how they are found and read.
+//! Finds and reads the messages in sled's log of which its pages consist.
 //!
-//! A page of sled's is a base and the fragments that change it, and each of these is a message. A
-//! snapshot says for each page where its messages are.
+//! A page of sled's is a base and the fragments that change it. Each of these is a message. sled's
+//! own snapshot file says for each page where its messages are.
 //!
 //! The formats are those of sled 0.34.7, read from its source. Numbers of a fixed size are
-//! little-endian; [`Bytes::varint`] reads the other ones.
+//! little-endian; [`Bytes::varint`] reads the others.
 //!
 //! ```text
 //! snapshot  position in the log i64, segment varint, one state for each page from page 0 on,
@@ -20,7 +20,7 @@
 //! ```
 
 pub(crate) const SEGMENT_BYTES: u64 = 512 << 10;
-/// The length and the checksum at the end of a snapshot.
+/// The length and the checksum at the end of a snapshot file.
 const SNAPSHOT_END_BYTES: usize = 8 + 4;
 const CRC_BYTES: usize = 4;
 
@@ -33,17 +33,17 @@ const META: u8 = 6;
 const NODE: u8 = 8;
 const FRAGMENT: u8 = 10;
 
-/// A message that is part of a page, as the snapshot describes it.
+/// A message that is part of a page, as the snapshot file describes it.
 #[derive(Debug)]
 pub(crate) struct Message {
     pub(crate) page: u64,
     pub(crate) kind: u8,
-    /// The number in the log of the segment that it was written to. The same place in the file has
-    /// another number each time it is used again.
+    /// The log number of the segment that it was written to. A place in the file gets another
+    /// number each time it is used again.
     pub(crate) segment: u64,
     /// Where it begins in `db`.
     pub(crate) offset: u64,
-    /// In bytes, with its header.
+    /// Length in bytes, including the header.
     pub(crate) length: u64,
 }
 
@@ -52,7 +52,8 @@ impl Message {
         self.offset / SEGMENT_BYTES * SEGMENT_BYTES
     }
 
-    /// What is wrong with it; `segment` has the bytes of its segment that are in the file.
+    /// Returns what is wrong with the message, if anything; `segment` has the bytes of its segment
+    /// that are in the file.
     pub(crate) fn flaw(&self, segment: &[u8]) -> Option<&'static str> {
         let start = (self.offset - self.segment_start()) as usize;
         let bytes = segment.get(start..).unwrap_or_default();
@@ -67,7 +68,7 @@ impl Message {
     }
 }
 
-/// The messages of all pages, from the bytes of a snapshot; `None` if it is none.
+/// Returns the messages of all pages, given a snapshot file; `None` if it is not one.
 pub(crate) fn messages(snapshot: &[u8]) -> Option<Vec<Message>> {
     let length = snapshot.len().checked_sub(SNAPSHOT_END_BYTES)?;
     let mut bytes = Bytes(&snapshot[..length]);
@@ -116,7 +117,7 @@ struct StoredMessage<'a> {
 }
 
 impl<'a> StoredMessage<'a> {
-    /// The message that these bytes begin with; `None` if they end before it does.
+    /// Reads the message that these bytes begin with; `None` if they end too early.
     fn read(message: &'a [u8]) -> Option<Self> {
         let mut bytes = Bytes(message);
         let crc = bytes.take(CRC_BYTES)?;
@@ -143,7 +144,7 @@ impl<'a> StoredMessage<'a> {
     }
 }
 
-/// What is left of some bytes; what is read off is `None` where they end too early.
+/// The bytes that are still to be read. Each method returns `None` if they end too early.
 struct Bytes<'a>(&'a [u8]);
 
 impl<'a> Bytes<'a> {
@@ -162,7 +163,7 @@ impl<'a> Bytes<'a> {
         bytes.try_into().ok().map(u64::from_le_bytes)
     }
 
-    /// A number of sled's in one to nine bytes; the first byte says in how many.
+    /// Reads a number of sled's, of one to nine bytes; the first byte gives the length.
     fn varint(&mut self) -> Option<u64> {
         let first = u64::from(self.byte()?);
         match first {
@@ -178,8 +179,8 @@ impl<'a> Bytes<'a> {
         }
     }
 
-    /// The place of a message in the log. A message whose content is in `blobs` is of another kind
-    /// than those that are looked for, so it is found to be wrong: this program has none.
+    /// Returns the offset of a message in `db`. A message whose content is in `blobs` has another
+    /// kind than the expected ones, so [`Message::flaw`] reports it: this program writes none.
     fn pointer(&mut self) -> Option<u64> {
         let is_in_blobs = match self.byte()? {
             0 => false,

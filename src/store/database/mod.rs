@@ -1,8 +1,8 @@
-//! The sled database itself: how it is opened, and opened again while it is in use.
+//! Opens the sled database, and reopens it while it is in use.
 //!
-//! Every handle of sled's is held in one place, behind a lock: an open of sled reads the log that
-//! was written since the open before, so that a database that is never opened again would take
-//! ever longer to start. Opening it again waits for the readers, and they wait for it.
+//! An open of sled reads the log that was written since the open before. A database that was never
+//! reopened would take ever longer to start. So all handles of sled are in one place, with a lock:
+//! a reopening waits for the readers, and readers wait for it.
 
 pub(crate) mod call;
 pub(crate) mod log;
@@ -36,16 +36,16 @@ use crate::store::watchdog::{Watchdog, time_to_read};
 const OPENING: &str = "opening";
 const READING: &str = "reading its log";
 
-/// What helps where sled finds its own file damaged.
+/// What helps if sled finds its own file damaged.
 const DAMAGED: &str = "check the directory with `exactly-once verify`, which says what is damaged, \
                        and restore it from a copy if something is";
 
-/// sled gives up its lock a moment after it is dropped (sled issue 1289), so a directory that
-/// was closed in this process is waited for this long.
+/// How long an open waits for sled's lock: sled releases it only a moment after it is dropped (sled
+/// issue 1289), and this process may just have closed the directory.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
-/// sled starts this many threads with its first open in a process, never again, and waits for ever
-/// where it could start none.
+/// Number of threads that sled starts at its first open in a process, and never again. It waits for
+/// ever if it could not start them.
 const SLED_THREADS: usize = 7;
 static HAS_THREADS: AtomicBool = AtomicBool::new(false);
 
@@ -53,7 +53,7 @@ static HAS_THREADS: AtomicBool = AtomicBool::new(false);
 #[derive(Debug)]
 pub(crate) struct OpenDatabase {
     pub(crate) db: sled::Db,
-    /// In the order of their names.
+    /// In the order of [`TreeName::ALL`].
     pub(crate) trees: [sled::Tree; TreeName::ALL.len()],
 }
 
@@ -62,11 +62,11 @@ impl OpenDatabase {
         let deadline = Instant::now() + LOCK_PATIENCE;
         let config = sled::Config::new()
             .path(path)
-            // A copy need not survive anything, so sled syncs nothing of it.
+            // A copy need not survive a crash, so sled need not sync it.
             .temporary(is_copy)
-            // The default is 1 GiB.
+            // sled's default is 1 GiB.
             .cache_capacity(cache_bytes)
-            // With the flusher on, its garbage collection could push more than a segment of log
+            // sled's flusher is off: its garbage collection could write more than a segment of log
             // between two of our syncs, and a power cut could then lose a transaction.
             .flush_every_ms(None);
         let db = loop {
@@ -93,7 +93,7 @@ type Slot = Option<Guarded<OpenDatabase>>;
 /// Keeps the database open for as long as it lives.
 pub(crate) type OpenGuard = ArcRwLockReadGuard<RawRwLock, Slot>;
 
-/// The database, for as long as it is open.
+/// A handle on the database, which may be closed.
 #[derive(Debug, Clone)]
 pub(crate) struct Database(Arc<Inner>);
 
@@ -101,19 +101,19 @@ pub(crate) struct Database(Arc<Inner>);
 struct Inner {
     path: PathBuf,
     cache_bytes: u64,
-    /// How many bytes the file has, if it is a copy, which may have no name.
+    /// The size of the file if it is a copy, which may have no name; `None` for an original.
     copied_bytes: Option<u64>,
     watchdog: Watchdog,
-    /// Empty once it is closed, or could not be opened again.
+    /// Empty after the database was closed, or could not be reopened.
     open: Arc<RwLock<Slot>>,
 }
 
 impl Database {
-    /// Opens the database in a directory that has been made ready for it.
+    /// Opens the database in a directory that was prepared for it.
     ///
     /// # Errors
     ///
-    /// [`StorageError`], also where sled panics or could not start its threads.
+    /// [`StorageError`], also if sled panics or cannot start its threads.
     pub(crate) fn open(
         path: &Path,
         cache_bytes: u64,
@@ -122,11 +122,11 @@ impl Database {
         Self::opened(path, cache_bytes, watchdog, None)
     }
 
-    /// Opens a copy of a database, whose names may be removed from then on.
+    /// Opens a copy of a database. The names of its files may be removed afterwards.
     ///
     /// # Errors
     ///
-    /// As of [`Database::open`].
+    /// As for [`Database::open`].
     pub(crate) fn open_copy(
         path: &Path,
         cache_bytes: u64,
@@ -176,8 +176,8 @@ impl Database {
             *slot = Some(open);
             return Ok(());
         }
-        // sled has just replaced its snapshot and syncs no directory. A power cut that brought the
-        // old one back behind later writes could leave a log that sled opens as an empty one.
+        // sled has just replaced its own snapshot file, and syncs no directory. If a power cut
+        // brought the old file back after later writes, sled might open the log as an empty one.
         let synced = File::open(path).and_then(|directory| directory.sync_all());
         synced.map_err(StorageError::Sync)?;
         *slot = Some(open);
@@ -195,23 +195,23 @@ impl Database {
         self.fill(&mut slot)
     }
 
-    /// Closes the database. Whoever still uses it gets [`StorageError::Stopped`].
+    /// Closes the database. Later calls return [`StorageError::Stopped`].
     ///
     /// # Errors
     ///
-    /// [`StorageError`] if that fails; what was committed stays durable all the same.
+    /// [`StorageError`] if that fails; what was persisted stays durable.
     pub(crate) fn close(&self) -> Result<(), StorageError> {
         let handle = self.0.open.write().take();
         handle.map_or(Ok(()), Guarded::close)
     }
 
-    /// Reads sled's own tree, in which nothing is stored, and says whether its pages are whole.
-    /// sled moves them like all others, and if it cannot read one while a group is committed, only
-    /// a part of that group becomes durable.
+    /// Returns true if the pages of sled's own tree, in which nothing is stored, can be read. sled
+    /// moves these pages like all others: if it cannot read one while a group is persisted, only a
+    /// part of the group becomes durable.
     ///
     /// # Errors
     ///
-    /// [`StorageError`] if they cannot be read for another reason.
+    /// [`StorageError`] if they cannot be read for another reason than damage.
     pub(crate) fn own_tree_is_whole(&self) -> Result<bool, StorageError> {
         self.call(OPENING, |open| match open.db.get([]) {
             Ok(_) => Ok(true),
@@ -220,21 +220,20 @@ impl Database {
         })
     }
 
-    /// Keeps sled from being closed: that would flush it, which after an error in mid-commit could
-    /// make half a transaction durable.
+    /// Keeps sled open until the process ends. Closing it would flush it, and after an error in a
+    /// transaction that could make half of the transaction durable.
     pub(crate) fn never_close(&self) {
         if let Some(open) = &*self.hold() {
             std::mem::forget(open.db.clone());
         }
     }
 
-    /// Keeps the database open for as long as what is returned lives. A thread may do so again
-    /// while it does.
+    /// Returns a guard that keeps the database open. A thread may take another while it has one.
     pub(crate) fn hold(&self) -> OpenGuard {
         self.0.open.read_arc_recursive()
     }
 
-    /// Makes a call of sled.
+    /// Calls sled, with the database kept open.
     pub(crate) fn call<T>(
         &self,
         action: &'static str,
@@ -245,7 +244,7 @@ impl Database {
         call(&self.0.watchdog, action, || f(open))
     }
 
-    /// How many bytes the file has; 0 if it is gone.
+    /// The size of the file in bytes; 0 if it is gone.
     pub(crate) fn file_bytes(&self) -> u64 {
         let file = || self.0.path.join(DATABASE).metadata();
         let copied = self.0.copied_bytes;
@@ -257,21 +256,21 @@ impl Database {
     }
 }
 
-/// Whether sled has not given its lock up yet, which it tells as text.
+/// True if sled has not released its lock yet, which it reports only as text.
 fn is_still_locked(error: &io::Error) -> bool {
     error.to_string().contains("could not acquire lock") && errno_of(error) == Some(Errno::AGAIN)
 }
 
-/// Names what was being done when sled reported an error.
+/// Converts an error of sled; `action` is what was being done.
 pub(crate) fn failed(action: &'static str) -> impl Fn(sled::Error) -> StorageError {
     failed_in(None, action)
 }
 
-/// As [`failed`], in a directory that is looked at for what the error is about.
+/// Like [`failed`]; the remedy is about the directory `path`.
 fn failed_in(path: Option<&Path>, action: &'static str) -> impl Fn(sled::Error) -> StorageError {
     move |error| {
         let (remedy, source): (_, Box<dyn Error + Send + Sync>) = match error {
-            // Its own text has a pointer in it that tells a reader nothing.
+            // Its own text contains a pointer that means nothing to a user.
             sled::Error::Corruption { .. } => {
                 (DAMAGED.to_owned(), "a part of its file is damaged".into())
             }
@@ -286,7 +285,7 @@ fn failed_in(path: Option<&Path>, action: &'static str) -> impl Fn(sled::Error) 
     }
 }
 
-/// The system's own error, of which sled may have only a text.
+/// Returns the system's own error, which sled may have kept only as text.
 fn plain(error: io::Error) -> io::Error {
     let errno = error
         .raw_os_error()

@@ -1,8 +1,8 @@
-//! Reading what sled is about to read, before it does.
+//! Reads what sled is about to read, before sled does.
 //!
-//! When sled opens, it takes a part of its log that the disk does not give for the end of the log,
-//! and writes over all that follows. So a disk that fails to read must be found out first. What is
-//! read here is in memory when sled reads it again.
+//! If the disk cannot read a part of the log when sled opens it, sled takes that part for the end
+//! of the log and overwrites all that follows. So a failing disk must be found first. What is read
+//! here is in memory when sled reads it again.
 
 use std::fs::{self, File};
 use std::io;
@@ -14,19 +14,19 @@ use rustix::fs::Advice;
 
 use crate::store::directory::generation::DATABASE;
 
-/// sled's file is a row of segments of this size.
+/// The size of the segments of which sled's file consists.
 const SEGMENT_BYTES: u64 = 512 << 10;
-/// A checksum, the segment's number in the log, and how far the log was durable.
+/// The header of a segment: a checksum, its number in the log, and how far the log was durable.
 const HEADER_BYTES: u64 = 20;
-/// How the number is kept: so that no segment of zeros has one.
+/// sled stores the number XORed with this, so that a segment of zeros has no number.
 const LOG_NUMBER_MASK: u64 = u64::MAX >> 1;
 
-/// Reads the beginning of each segment, and the whole of those that are later than sled's
-/// snapshot.
+/// Reads the header of each segment, and the whole of those that are later in the log than sled's
+/// own snapshot file.
 ///
 /// # Errors
 ///
-/// What the system says if it cannot read one of them.
+/// The system's error if it cannot read one of them.
 pub(crate) fn check_readable(directory: &Path) -> io::Result<()> {
     let file = match File::open(directory.join(DATABASE)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -35,7 +35,7 @@ pub(crate) fn check_readable(directory: &Path) -> io::Result<()> {
     let bytes = file.metadata()?.len();
     let from = snapshot_number(directory)? / SEGMENT_BYTES * SEGMENT_BYTES;
     let segments = || (0..bytes).step_by(SEGMENT_BYTES as usize);
-    // The disk may fetch them in any order, and many at a time.
+    // The headers are requested first, so that the disk can fetch many at a time, in any order.
     segments().for_each(|segment| fetch(&file, segment, HEADER_BYTES));
     let mut buffer = vec![0; SEGMENT_BYTES as usize];
     for segment in segments() {
@@ -48,7 +48,7 @@ pub(crate) fn check_readable(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Up to where in the log sled's latest snapshot goes, which its name tells; 0 without one.
+/// Returns how far in the log sled's latest snapshot file goes, by its name; 0 without one.
 fn snapshot_number(directory: &Path) -> io::Result<u64> {
     let mut latest = 0;
     for entry in fs::read_dir(directory)? {
@@ -67,11 +67,11 @@ fn log_number(header: &[u8]) -> u64 {
 }
 
 fn fetch(file: &File, offset: u64, bytes: u64) {
-    // Where that is not known, the disk is only slower.
+    // Without this advice the reads are only slower.
     rustix::fs::fadvise(file, offset, NonZeroU64::new(bytes), Advice::WillNeed).unwrap_or_default();
 }
 
-/// Fills a buffer as far as the file goes, and returns how far that is.
+/// Fills a buffer up to the end of the file, and returns the number of bytes read.
 fn read_up_to(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {

@@ -1,5 +1,5 @@
-//! Reading one tree of the database, as it is or as a view has it: sled's errors and panics become
-//! ours, and iterators end.
+//! Reads one tree of the database, at present or as of a view. sled's errors and panics become
+//! ours, and every iterator ends.
 
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
@@ -15,20 +15,21 @@ use crate::store::watchdog::Watchdog;
 
 const READING: &str = "reading";
 
-/// sled notes which pages were used in 256 queues of 64 entries, and only a queue that is full has
-/// it look whether its cache is: of pages that are read once each, 16,384 stay in memory, however
-/// little that is to have. So what is read at random is read again at once, and a quarter as many
-/// stay. Of an iterator each entry is read again: its page has some ten.
+/// How often an entry is read again after a search. sled notes each use of a page in one of 256
+/// queues of 64 entries, and checks the size of its cache only when a queue is full. So of pages
+/// that are used once each, 16,384 stay in memory, however small the cache. With these reads a
+/// quarter of that stays. An iterator reads each entry only once more, as a page has about ten
+/// entries.
 const READS_AGAIN: usize = 3;
 
-/// How many entries of a view are read at a time at most: the database cannot be opened again
+/// Maximum number of entries of a view that are read at a time: the database cannot be reopened
 /// meanwhile.
 const ENTRIES_A_READ: usize = 64;
 
-/// How many are read first, as often no more are wanted.
+/// Number of entries of the first read, as often no more are needed.
 const ENTRIES_OF_THE_FIRST_READ: usize = 2;
 
-/// One tree of the database, as it is or as it was.
+/// One tree of the database, at present or as of a view.
 #[derive(Debug, Clone)]
 pub(crate) struct Tree {
     database: Database,
@@ -59,7 +60,7 @@ impl Tree {
         })
     }
 
-    /// Puts one entry in, which is atomic as it is.
+    /// Inserts one entry. This is atomic without a transaction.
     pub(crate) fn insert(
         &self,
         action: &'static str,
@@ -79,13 +80,13 @@ impl Tree {
         }
     }
 
-    /// The last key.
+    /// The last key at present, also for a view.
     pub(crate) fn last_key(&self) -> Result<Option<IVec>, StorageError> {
         let last = self.call(READING, sled::Tree::last)?;
         Ok(last.map(|(key, _)| key))
     }
 
-    /// The last entry whose key is not above this one.
+    /// The last entry whose key is at most this one.
     pub(crate) fn last_up_to(
         &self,
         key: impl AsRef<[u8]>,
@@ -134,7 +135,7 @@ impl Tree {
         self.entries((bound(keys.start_bound()), bound(keys.end_bound())))
     }
 
-    /// The entries whose keys begin with a number, in order.
+    /// The entries whose keys begin with this number, big-endian, in order.
     pub(crate) fn with_prefix(&self, prefix: u64) -> Entries {
         let end = prefix.checked_add(1);
         let end = end.map_or(Bound::Unbounded, |end| Bound::Excluded(end.to_be_bytes()));
@@ -185,7 +186,7 @@ impl Tree {
     }
 }
 
-/// Whether no key can be within bounds.
+/// True if no key can be within bounds.
 fn is_empty(range: &(Bound<IVec>, Bound<IVec>)) -> bool {
     match range {
         (Bound::Included(from), Bound::Included(until)) => from > until,
@@ -212,11 +213,11 @@ impl Iterator for Entries {
     }
 }
 
-/// Entries of a tree as they were. Between two reads the database may be opened again.
+/// Entries of a tree as of a view. The database may be reopened between two reads.
 pub(crate) struct PastEntries {
     tree: Tree,
     view: Arc<DatabaseView>,
-    /// What has not been read; `None` behind the last entry, or an error.
+    /// The keys still to be read; `None` after the last entry, or an error.
     rest: Option<(Bound<IVec>, Bound<IVec>)>,
     read: std::vec::IntoIter<KeyValue>,
     /// How many entries to read next.
@@ -267,8 +268,9 @@ impl Iterator for PastEntries {
     }
 }
 
-/// Entries of a tree as it is. sled's iterators return the same error for ever, and on a damaged
-/// file they may go round in circles; this ends behind an error, and keys that do not grow are one.
+/// Entries of a tree at present. sled's iterators return the same error for ever, and on a damaged
+/// file they may go round in circles. So this one ends after an error, and keys that do not grow
+/// are an error.
 pub(crate) struct PresentEntries {
     /// `None` if the database is closed.
     entries: Option<Guarded<sled::Iter>>,
@@ -276,7 +278,7 @@ pub(crate) struct PresentEntries {
     watchdog: Watchdog,
     last_key: Option<IVec>,
     has_failed: bool,
-    /// Dropped last: the database stays open for as long as entries may be asked for.
+    /// Dropped last, so that the database stays open while entries may be read.
     held: OpenGuard,
 }
 

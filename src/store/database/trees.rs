@@ -9,7 +9,7 @@ use crate::store::database::Database;
 use crate::store::database::tree::Tree;
 use crate::store::database::view::{DatabaseView, LastKeys};
 
-/// Every tree of the database, as it is or as a view has it: `trees[TreeName::Journal]`.
+/// Every tree of the database, at present or as of a view: `trees[TreeName::Journal]`.
 #[derive(Debug, Clone)]
 pub(crate) struct Trees {
     pub(crate) database: Database,
@@ -17,12 +17,12 @@ pub(crate) struct Trees {
 }
 
 impl Trees {
-    /// The trees as they are.
+    /// Returns the trees at present.
     pub(crate) fn new(database: Database) -> Self {
         Self::viewed(database, None)
     }
 
-    /// The trees as they were.
+    /// Returns the trees as of a view.
     pub(crate) fn at(&self, view: Arc<DatabaseView>) -> Self {
         Self::viewed(self.database.clone(), Some(view))
     }
@@ -34,7 +34,7 @@ impl Trees {
         }
     }
 
-    /// The last key of each tree.
+    /// The last key of each tree at present.
     pub(crate) fn last_keys(&self) -> Result<LastKeys, StorageError> {
         let mut last_keys = [const { None }; TreeName::ALL.len()];
         for (tree, last_key) in self.trees.iter().zip(&mut last_keys) {

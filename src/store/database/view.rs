@@ -1,9 +1,9 @@
-//! DatabaseViews: what the database held behind one group, read while later groups are committed.
+//! Views of the database: what it held after one group, read while later groups are persisted.
 //!
-//! sled has no snapshots. So the one who commits keeps, for as long as anybody reads a view, what
-//! an entry was before it is changed. Most of what is written has keys beyond those that there
-//! were, and costs a view nothing: it just does not look there. The tree `meta`, which every group
-//! changes, is not read through a view: what it says is handed over with one.
+//! sled has no snapshots of its trees. So while a view is open, the thread that persists keeps each
+//! entry as it was before it is changed. Most new keys are after all keys of the view, and cost it
+//! nothing: it does not look there. The tree `meta`, which every transaction changes, is not read
+//! through a view: its content is handed over with the view.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
@@ -16,18 +16,18 @@ use sled::IVec;
 use crate::error::StorageError;
 use crate::store::bytes::tree_name::TreeName;
 
-/// DatabaseViews that would take more memory than this are given up, the oldest first. At full speed what
-/// grows is the stored counts that are replaced, and that is after minutes.
+/// Limit of the memory of all views. Beyond it, the oldest are given up. At full speed this takes
+/// minutes; what grows is the old values of stored counts.
 const MAX_BYTES: usize = 64 << 20;
 
-/// This many views may be open, more than there are clients: each has all that is changed kept once
-/// more.
+/// Maximum number of open views, twice the default number of clients. There is a limit because each
+/// view keeps its own copies of all that is changed.
 const MAX_VIEWS: usize = 2048;
 
 /// A key and its value.
 pub(crate) type KeyValue = (IVec, IVec);
 
-/// What an entry that is kept takes beside its key and its value, about.
+/// About the memory that a kept entry takes besides its key and its value.
 const ENTRY_BYTES: usize = 64;
 
 /// The last key of each tree, in the order of [`TreeName::ALL`].
@@ -45,9 +45,9 @@ pub(crate) struct DatabaseView {
 /// What is kept of one tree.
 #[derive(Debug)]
 struct Kept {
-    /// The last key that there was; what is behind it is newer.
+    /// The last key when the view was opened; later keys are newer than the view.
     end: Option<IVec>,
-    /// Entries up to the end that have been changed since, as they were; `None` for those that
+    /// Entries up to `end` that were changed since, with their old values; `None` for keys that
     /// were not there.
     changed: RwLock<BTreeMap<IVec, Option<IVec>>>,
 }
@@ -74,7 +74,7 @@ impl DatabaseView {
         self.kept(tree).end.as_ref()
     }
 
-    /// The value that a key had, if it is `now` and may have been changed since.
+    /// Returns the value that a key had; `now` is its present value.
     pub(crate) fn value(
         &self,
         tree: TreeName,
@@ -89,7 +89,7 @@ impl DatabaseView {
         self.check().map(|()| value)
     }
 
-    /// The last of the changed entries within bounds, as it was.
+    /// Returns the last changed entry within a bound, with its old value.
     pub(crate) fn last_changed(
         &self,
         tree: TreeName,
@@ -104,8 +104,8 @@ impl DatabaseView {
         self.check().map(|()| found)
     }
 
-    /// Brings entries that were read in order, all there are within bounds now, back to what they
-    /// were.
+    /// Returns the entries within bounds as they were; `now` has all that are there at present, in
+    /// order.
     pub(crate) fn entries(
         &self,
         tree: TreeName,
@@ -129,7 +129,7 @@ impl DatabaseView {
         self.check().map(|()| entries.into_iter().collect())
     }
 
-    /// Keeps what an entry is, before it is changed for the first time.
+    /// Keeps the value of an entry before it is changed for the first time.
     fn keep(&self, tree: TreeName, key: &[u8], value: Option<&IVec>) {
         let kept = self.kept(tree);
         let is_newer = kept.end.as_ref().is_none_or(|end| key > &**end);
@@ -146,13 +146,14 @@ impl DatabaseView {
         self.bytes.fetch_add(bytes, Ordering::AcqRel);
     }
 
-    /// Bytes that are kept, about.
+    /// About the number of bytes that are kept.
     fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Acquire)
     }
 
     fn give_up(&self) {
-        // First said, then forgotten: whoever finds nothing changed is told not to trust it.
+        // The flag is set before the entries are removed: a reader that misses an entry finds the
+        // flag.
         self.is_given_up.store(true, Ordering::Release);
         for kept in &self.trees {
             kept.changed.write().clear();
@@ -168,14 +169,14 @@ impl DatabaseView {
     }
 }
 
-/// The views that somebody may be reading, as the one who commits knows them, oldest first.
+/// The open views, oldest first, as the thread that persists knows them.
 #[derive(Debug, Default)]
 pub(crate) struct DatabaseViews {
     open: VecDeque<Weak<DatabaseView>>,
 }
 
 impl DatabaseViews {
-    /// A view of what the trees hold now, behind this group. Nobody may be changing them.
+    /// Returns a view of what the trees hold now, after this group. No thread may be changing them.
     pub(crate) fn open(
         &mut self,
         group: u64,
@@ -194,7 +195,7 @@ impl DatabaseViews {
         Ok(view)
     }
 
-    /// Forgets those that nobody reads any more, and gives up what has grown too large.
+    /// Forgets closed views, and gives up the oldest while the views are too large.
     pub(crate) fn forget_closed(&mut self) {
         self.open.retain(|view| view.strong_count() > 0);
         let bytes = |open: &VecDeque<Weak<DatabaseView>>| -> usize {
@@ -212,12 +213,12 @@ impl DatabaseViews {
         }
     }
 
-    /// Whether nobody reads a view.
+    /// True if no view is open.
     pub(crate) fn is_empty(&self) -> bool {
         self.open.is_empty()
     }
 
-    /// Has every view keep what an entry is. To be called before it is changed.
+    /// Keeps the value of an entry in every view. Must be called before the entry is changed.
     pub(crate) fn keep(&self, tree: TreeName, key: &[u8], value: Option<&IVec>) {
         for view in self.open.iter().filter_map(Weak::upgrade) {
             view.keep(tree, key, value);

@@ -1,4 +1,4 @@
-//! Files and directories whose names, and bytes, survive a power cut.
+//! Makes files and directories whose names and bytes survive a power cut.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -16,8 +16,7 @@ pub(crate) fn parent_of(path: &Path) -> &Path {
     }
 }
 
-/// Creates a directory and those above it that are missing, each of them so that its name
-/// survives a power cut.
+/// Creates a directory and the missing ones above it, and makes their names durable.
 pub(crate) fn create_directory(path: &Path) -> Result<(), OpenError> {
     if path.is_dir() {
         return Ok(());
@@ -44,8 +43,8 @@ fn check_directory(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Writes a file of a directory anew, under another name first: a power cut leaves the old one or
-/// the new one, whole.
+/// Replaces a file of a directory. It is written under another name first, so a power cut leaves
+/// the whole old file or the whole new one.
 pub(crate) fn replace_file(
     directory: &Path,
     name: &str,
@@ -71,7 +70,7 @@ pub(crate) fn sync(path: &Path) -> Result<(), OpenError> {
         .map_err(unusable(path, "syncing it"))
 }
 
-/// The error of a file or directory that the operating system refused something of.
+/// Converts an error of the operating system about a file or directory.
 pub(crate) fn unusable(path: &Path, action: &'static str) -> impl Fn(io::Error) -> OpenError {
     move |source| OpenError::Unusable {
         path: path.to_owned(),

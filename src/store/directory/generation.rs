@@ -5,10 +5,9 @@
 //! generation-1/{db, conf, snap.*, blobs/, watermark}  generation 1, and so on, with a marker
 //! ```
 //!
-//! A directory begins with generation 0. A compaction, and a dump that is loaded, build the next
-//! one in a folder of its own, and the sentinel names it once it is whole. The directory itself,
-//! its lock and its socket stay where they are. This file does not know which generation the
-//! sentinel names.
+//! A directory begins with generation 0. A compaction or a load builds the next one in a folder of
+//! its own, and the sentinel names it once it is whole. The lock and the socket stay at the top of
+//! the directory. This module does not know which generation the sentinel names.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -20,23 +19,23 @@ use crate::error::OpenError;
 use crate::store::directory::files::unusable;
 use crate::store::directory::watermark::{NEW_WATERMARK, WATERMARK, Watermark};
 
-/// The file of a database.
+/// The name of sled's database file.
 pub(crate) const DATABASE: &str = "db";
-/// sled's settings.
+/// The name of the file with sled's settings.
 pub(crate) const CONFIG: &str = "conf";
-/// sled's folder for what is too large for its log.
+/// The name of sled's folder for values that are too large for its log.
 pub(crate) const BLOBS: &str = "blobs";
 
 const FOLDER_PREFIX: &str = "generation-";
-/// A file in each folder that tells it from a folder of the same name that something else made.
+/// The name of a file in each generation's folder. A folder without it was made by something else.
 const MARKER: &str = "exactly-once.generation";
-/// More compactions than there can be.
+/// Generation numbers are below this, as there cannot be this many compactions.
 const MAX_GENERATION: u64 = 1 << 48;
 const SNAPSHOT_PREFIX: &str = "snap.";
-/// What sled calls a snapshot that it has not finished.
+/// The ending of a snapshot file of sled's that is not finished.
 const UNFINISHED_SNAPSHOT: &str = "generating";
 
-/// Which of a directory's databases it is, in the order in which they were made.
+/// The number of a database of a directory, in the order in which they were made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Generation(pub(crate) u64);
 
@@ -47,15 +46,13 @@ impl fmt::Display for Generation {
 }
 
 impl Generation {
-    /// That of a directory that was never compacted and not loaded from a dump.
+    /// The generation of a directory that was neither compacted nor loaded from a dump.
     pub(crate) const FIRST: Self = Self(0);
 
-    /// The one after this one.
     pub(crate) fn next(self) -> Self {
         Self(self.0 + 1)
     }
 
-    /// Where its files lie.
     pub(crate) fn folder(self, directory: &Path) -> PathBuf {
         match self {
             Self::FIRST => directory.to_owned(),
@@ -63,18 +60,18 @@ impl Generation {
         }
     }
 
-    /// The generation whose folder has this name.
+    /// The generation whose folder has this name, if any.
     fn of_folder(name: &OsStr) -> Option<Self> {
         let number = name.to_str()?.strip_prefix(FOLDER_PREFIX)?;
         let generation = Self(number.parse().ok()?);
-        // Only as this program spells it, not generation-01, and no number that it never reaches.
+        // Only this program's spelling counts, not generation-01, and only possible numbers.
         let is_spelled_so = generation.0.to_string() == number;
         let is_possible = generation != Self::FIRST && generation.0 < MAX_GENERATION;
         (is_spelled_so && is_possible).then_some(generation)
     }
 
-    /// The generations that are in a directory, in order: those with the marker of their folder,
-    /// and the first if it has a file.
+    /// The generations of a directory, in order: those whose folder has the marker, and the first
+    /// one if it has a file.
     pub(crate) fn all(directory: &Path) -> Result<Vec<Self>, OpenError> {
         let mut found = Self::with_folders(directory)?;
         found.retain(|generation| generation.folder(directory).join(MARKER).is_file());
@@ -85,11 +82,11 @@ impl Generation {
         Ok(found)
     }
 
-    /// The first after this one whose folder does not exist.
+    /// The first one after this one and after all that have a folder.
     pub(crate) fn next_free(self, directory: &Path) -> Result<Self, OpenError> {
         let last = Self::with_folders(directory)?.into_iter().max();
         let mut free = last.unwrap_or(self).max(self).next();
-        // A link or a file may have the name.
+        // A link or a file may have the name of the folder.
         while fs::symlink_metadata(free.folder(directory)).is_ok() {
             free = free.next();
         }
@@ -108,14 +105,14 @@ impl Generation {
             .map_err(unusable(&folder, "making a file in it"))
     }
 
-    /// Removes its folder if it is empty: a process that was killed may just have made it.
+    /// Removes its folder if it is empty: a process may have been killed just after making it.
     pub(crate) fn remove_empty_folder(self, directory: &Path) {
         if self != Self::FIRST {
             fs::remove_dir(self.folder(directory)).unwrap_or_default();
         }
     }
 
-    /// The generations whose folders exist, no links among them.
+    /// The generations whose folders exist and are not links.
     fn with_folders(directory: &Path) -> Result<Vec<Self>, OpenError> {
         let reading = || unusable(directory, "reading the directory");
         let mut found = Vec::new();
@@ -128,27 +125,27 @@ impl Generation {
         Ok(found)
     }
 
-    /// Whether nothing has been answered from it since it was built: a build writes both slots of
-    /// the watermark at once, at its end, and the first group that is answered changes one of them.
+    /// True if nothing has been answered from it since it was built. A build ends by writing both
+    /// slots of the watermark alike, and the first answered group changes one of them.
     pub(crate) fn was_never_used(self, directory: &Path) -> Result<bool, OpenError> {
         let [even, odd] = Watermark::slots(&self.folder(directory))?;
         Ok(even == odd)
     }
 
-    /// How many bytes its files have.
+    /// Bytes of its files.
     pub(crate) fn bytes(self, directory: &Path) -> Result<u64, OpenError> {
         let files = own_files(&self.folder(directory))?;
         let bytes = |path: &PathBuf| path.metadata().map_or(0, |metadata| metadata.len());
         Ok(files.iter().map(bytes).sum())
     }
 
-    /// Removes its files, by their names, and its folder, unless it holds anything else.
+    /// Removes its files, by their names, and its folder if nothing else is in it.
     pub(crate) fn remove(self, directory: &Path) -> Result<(), OpenError> {
         let folder = self.folder(directory);
         for path in own_files(&folder)? {
             gone(fs::remove_file(&path)).map_err(unusable(&path, "removing it"))?;
         }
-        // A folder with files of others in it stays.
+        // Removing a folder fails if other files are in it, and these must stay.
         fs::remove_dir(folder.join(BLOBS)).unwrap_or_default();
         if self != Self::FIRST {
             fs::remove_dir(&folder).unwrap_or_default();
@@ -156,7 +153,7 @@ impl Generation {
         Ok(())
     }
 
-    /// The files of a folder that [`Generation::remove`] leaves, as they are not of a database.
+    /// The files in its folder that [`Generation::remove`] leaves, as they are not of a database.
     pub(crate) fn other_files(self, directory: &Path) -> Result<Vec<OsString>, OpenError> {
         if self == Self::FIRST {
             return Ok(Vec::new());
@@ -177,23 +174,23 @@ fn gone(removed: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// The files of the database in a folder, by their names.
+/// The files of the database in a folder, found by their names.
 fn own_files(folder: &Path) -> Result<Vec<PathBuf>, OpenError> {
     let mut files = snapshot_files(folder)?;
     files.retain(|path| path.file_name().is_some_and(is_snapshot_of_sled));
     let blobs = blob_files(folder)?.into_iter();
     let blobs = blobs.filter(|name| name.to_str().is_some_and(|n| n.parse::<i64>().is_ok()));
     files.extend(blobs.map(|name| folder.join(BLOBS).join(name)));
-    // The watermark first: without it, what is left of a removal that is cut short is not whole.
+    // The watermark comes first: without it, the rest of an interrupted removal is not whole.
     let named = [WATERMARK, NEW_WATERMARK, DATABASE, CONFIG].map(|name| folder.join(name));
     let named = named.into_iter().filter(|path| path.is_file());
-    // The marker last: without it, the rest would not be found.
+    // The marker comes last: without it, the rest would not be found.
     let marker = Some(folder.join(MARKER)).filter(|path| path.is_file());
     Ok(named.chain(files).chain(marker).collect())
 }
 
-/// Whether sled gives such a name to a snapshot: 16 hexadecimal digits, and while it is unfinished
-/// an ending.
+/// True if sled gives this name to a snapshot file: 16 hexadecimal digits, and an ending while it
+/// is unfinished.
 fn is_snapshot_of_sled(name: &OsStr) -> bool {
     let name = name
         .to_str()
@@ -205,7 +202,7 @@ fn is_snapshot_of_sled(name: &OsStr) -> bool {
     })
 }
 
-/// The files in sled's folder for what is too large for its log.
+/// The names of the files in [`BLOBS`].
 pub(crate) fn blob_files(folder: &Path) -> Result<Vec<OsString>, OpenError> {
     let blobs = folder.join(BLOBS);
     let reading = || unusable(&blobs, "reading the directory");
@@ -218,7 +215,7 @@ pub(crate) fn blob_files(folder: &Path) -> Result<Vec<OsString>, OpenError> {
         .collect()
 }
 
-/// sled's snapshots in a folder, finished or not.
+/// sled's own snapshot files in a folder, finished or not.
 fn snapshot_files(folder: &Path) -> Result<Vec<PathBuf>, OpenError> {
     let reading = || unusable(folder, "reading the directory");
     let mut files = Vec::new();
@@ -242,15 +239,15 @@ fn is_unfinished(snapshot: &Path) -> bool {
         .is_some_and(|extension| extension == UNFINISHED_SNAPSHOT)
 }
 
-/// The snapshots in a folder that sled has finished.
+/// The snapshot files in a folder that sled has finished.
 pub(crate) fn finished_snapshots(folder: &Path) -> Result<Vec<PathBuf>, OpenError> {
     let mut files = snapshot_files(folder)?;
     files.retain(|path| !is_unfinished(path));
     Ok(files)
 }
 
-/// Removes the snapshots that a process was killed while sled made them: every later open of sled
-/// would fail on one (sled issues 1527 and 1533), and sled never needs it.
+/// Removes the snapshot files that sled had not finished when the process was killed. sled never
+/// needs them, and every later open of sled would fail on one (sled issues 1527 and 1533).
 pub(crate) fn remove_unfinished_snapshots(folder: &Path) -> Result<(), OpenError> {
     for path in snapshot_files(folder)?
         .into_iter()

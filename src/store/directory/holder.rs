@@ -1,8 +1,7 @@
-//! Which process holds a lock, as the lock file says it to others.
+//! The text of the lock file, which tells other processes which one has locked the directory.
 //!
-//! A process id means something only where it was given. So the file also says where that is: two
-//! processes are at the same place if the system was started once for both, and they see the same
-//! processes.
+//! A process id has a meaning only in one place. So the file also says where that is: two processes
+//! are at the same place if the system was started once for both, and they see the same processes.
 //!
 //! ```text
 //! PID
@@ -13,7 +12,7 @@ use std::fs;
 
 use crate::error::Holder;
 
-/// The text of the lock file of this process.
+/// The text of a lock file of this process.
 pub(crate) fn of_this_process() -> String {
     let pid = std::process::id();
     let uname = rustix::system::uname();
@@ -24,7 +23,7 @@ pub(crate) fn of_this_process() -> String {
     }
 }
 
-/// What the text of a lock file says. A file of an earlier version has the number alone.
+/// Reads the text of a lock file. An earlier version wrote only the process id.
 pub(crate) fn parse(text: &str) -> Holder {
     parse_at(text, place().as_deref())
 }
@@ -44,7 +43,7 @@ fn parse_at(text: &str, here: Option<&str>) -> Holder {
     }
 }
 
-/// The place whose process ids this process knows; `None` if the system does not say.
+/// The place whose process ids this process sees; `None` if the system does not tell.
 fn place() -> Option<String> {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let namespace = fs::read_link("/proc/self/ns/pid").ok()?;

@@ -1,10 +1,10 @@
-//! Which file is which: a name may come to be another one's.
+//! The identity of files: a name may later belong to another file.
 
 use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// Which file it is, whatever its name: its device, and its number there.
+/// Identifies a file, whatever its name, by its device and its number there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FileIdentity {
     device: u64,
@@ -20,7 +20,7 @@ impl From<Metadata> for FileIdentity {
     }
 }
 
-/// Whether a path still leads to a file that is open.
+/// True if a path still leads to an open file.
 pub(crate) fn leads_to(path: &Path, file: &File) -> bool {
     let there = std::fs::metadata(path).map(FileIdentity::from);
     let open = file.metadata().map(FileIdentity::from);

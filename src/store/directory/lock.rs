@@ -1,5 +1,5 @@
-//! The lock of a state directory: a file named `lock`, locked with flock, which a process that
-//! ends in any way gives up.
+//! The lock of a state directory: a file named `lock`, locked with flock. The system releases it
+//! however the process ends.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
@@ -16,24 +16,24 @@ use crate::store::directory::holder;
 use crate::store::directory::identity::leads_to;
 use crate::store::directory::leftover::naming;
 
-/// The name of the lock file.
 pub(crate) const LOCK: &str = "lock";
 
-/// How long a writer waits for those who copy the directory, and how often it tries.
+/// How long a lock is tried for while other commands copy the directory, and how often.
 const READER_PATIENCE: Duration = Duration::from_secs(30);
 const TRY_EVERY: Duration = Duration::from_millis(10);
 
-/// A lock that is held for as long as this lives.
+/// A lock that lasts as long as this lives.
 #[derive(Debug)]
 pub(crate) enum Lock {
     Held(File),
-    /// There is no lock file, as in a copy without it. Writers make it before they change anything.
+    /// There is no lock file, as in a copy without one. Writers make it before they change
+    /// anything.
     Missing(PathBuf),
 }
 
 impl Lock {
-    /// Locks a directory against every other process, and notes there who holds it. A command that
-    /// is just copying the directory is waited for.
+    /// Locks a directory against every other process, and writes to the lock file which process
+    /// this is. Waits while another command copies the directory.
     pub(crate) fn for_writing(directory: &Path) -> Result<Self, OpenError> {
         let path = directory.join(LOCK);
         let mut options = File::options();
@@ -55,8 +55,8 @@ impl Lock {
         Ok(Self::Held(file))
     }
 
-    /// Locks a directory against writers, without changing it. Where there is no lock file, what
-    /// is read counts only if [`Lock::is_valid`] afterwards.
+    /// Locks a directory against writers, without changing it. If there is no lock file, what is
+    /// read is valid only if [`Lock::is_valid`] is true afterwards.
     pub(crate) fn for_reading(directory: &Path) -> Result<Self, OpenError> {
         let path = directory.join(LOCK);
         if !path.exists() {
@@ -67,7 +67,7 @@ impl Lock {
         Self::take(directory, shared, opening).map(Self::Held)
     }
 
-    /// Whether no writer can have changed anything since the directory was locked.
+    /// True if no writer can have changed anything since the directory was locked.
     pub(crate) fn is_valid(&self) -> bool {
         match self {
             Self::Held(_) => true,
@@ -75,7 +75,7 @@ impl Lock {
         }
     }
 
-    /// Takes a lock of the file that `opening` opens, which may be removed meanwhile.
+    /// Locks the file that `opening` opens, which may be removed meanwhile.
     fn take(
         directory: &Path,
         operation: FlockOperation,
@@ -86,7 +86,7 @@ impl Lock {
             let file = opening()?;
             let held = match rustix::fs::flock(&file, operation) {
                 Ok(()) if leads_to(&directory.join(LOCK), &file) => return Ok(file),
-                // The load that had it was given up, and its names were removed.
+                // The load that had the lock has failed, and removed the file.
                 Ok(()) if Instant::now() <= deadline => {
                     sleep(TRY_EVERY);
                     continue;
@@ -107,27 +107,27 @@ impl Lock {
 }
 
 impl Drop for Lock {
-    /// Closing the file is not enough: a child process that another thread is just starting has
-    /// a copy of it for a moment, and with it the lock.
+    /// Closing the file is not enough: a child process that another thread is just starting has a
+    /// copy of the file for a moment, and the copy keeps the lock.
     fn drop(&mut self) {
         if let Self::Held(file) = self {
-            // A lock that cannot be given up goes with the file.
+            // If the lock cannot be released here, closing the file releases it.
             rustix::fs::flock(file, FlockOperation::Unlock).unwrap_or_default();
         }
     }
 }
 
-/// Who holds a lock that could not be had: the file names the last writer, and it is that one
-/// unless a reader's lock can be shared.
+/// The error for a lock that could not be taken. If a shared lock is possible, readers have the
+/// lock; otherwise the writer that the file names has it.
 fn held(directory: &Path, mut lock: &File) -> OpenError {
     let path = directory.to_owned();
     if rustix::fs::flock(lock, FlockOperation::NonBlockingLockShared).is_ok() {
-        // Whoever waits for readers must not be one to others who wait.
+        // Other waiting processes must not take this one for a reader.
         rustix::fs::flock(lock, FlockOperation::Unlock).unwrap_or_default();
         return OpenError::HeldByReader { path };
     }
     let mut text = String::new();
-    // What cannot be read or is not there yet names no process.
+    // If the text cannot be read or is not there yet, no process is named.
     lock.read_to_string(&mut text).unwrap_or_default();
     let holder = holder::parse(&text);
     OpenError::HeldByWriter { path, holder }

@@ -2,15 +2,14 @@
 //! its files before sled may open them.
 //!
 //! ```text
-//! lock       who writes here; locked with flock
-//! sentinel   that it is ours, and which database is the present one; see [`super::sentinel`]
-//! the files of one database or more, see [`super::generation`]
+//! lock       names the process that writes here; locked with flock
+//! sentinel   marks the directory as ours and names the present database; see `sentinel`
+//! the files of one database or more; see `generation`
 //! ```
 //!
-//! The sentinel is what tells an empty new directory from one whose database was lost: sled
-//! itself opens a missing or empty `db` as a fresh database, and every event would be counted
-//! a second time. Replacing the sentinel is also how a generation that has been built takes the
-//! place of the one before.
+//! The sentinel distinguishes a new directory from one whose database was lost: sled would open a
+//! missing or empty `db` as a new database, and every event would be counted a second time.
+//! Replacing the sentinel also makes a generation that was built the present one.
 
 pub(crate) mod files;
 pub(crate) mod generation;
@@ -43,7 +42,7 @@ use crate::store::directory::sentinel::{
 };
 use crate::store::directory::watermark::{Mark, Watermark};
 
-/// What is in a directory.
+/// What a directory contains.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Contents {
     /// Nothing, or what an unfinished first start or load has left.
@@ -51,7 +50,7 @@ pub(crate) enum Contents {
     Ours(Generation),
 }
 
-/// A state directory that this process alone may write to, for as long as this lives.
+/// A state directory that is locked for writing while this lives.
 #[derive(Debug)]
 pub(crate) struct Directory {
     path: PathBuf,
@@ -60,10 +59,10 @@ pub(crate) struct Directory {
     _lock: Arc<Lock>,
 }
 
-/// How far the life of a directory's database has come.
+/// The stage of a database's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LifeStage {
-    /// It is about to be created, by a first start.
+    /// A first start is about to create it.
     Creating,
     /// It is being built, and the sentinel does not name it yet.
     Building,
@@ -71,7 +70,7 @@ enum LifeStage {
     Ready,
 }
 
-/// A state directory that no process writes to, for as long as this lives.
+/// A state directory that is locked against writers while this lives.
 #[derive(Debug, Clone)]
 pub(crate) struct RestingDirectory {
     path: PathBuf,
@@ -80,13 +79,13 @@ pub(crate) struct RestingDirectory {
 }
 
 impl Directory {
-    /// Locks a directory to write to it, and creates it if it does not exist, unless it must.
+    /// Locks a directory for writing. Creates it if it does not exist, unless it must.
     pub(crate) fn lock(path: &Path, must_exist: bool) -> Result<Self, OpenError> {
         if must_exist {
             check_state(path)?;
         }
         create_directory(path)?;
-        // Looked at before anything is created in it: a foreign directory stays as it is.
+        // This check comes before anything is created: a foreign directory stays as it is.
         inspect(path)?;
         check_present_format(path)?;
         let lock = Arc::new(Lock::for_writing(path)?);
@@ -102,7 +101,7 @@ impl Directory {
             Contents::Ours(generation) => (generation, LifeStage::Ready),
         };
         if stage == LifeStage::Ready {
-            // Before anything is removed: it may be that an old sentinel names what is gone.
+            // An old sentinel may name a database that is gone: nothing must be removed then.
             check_database(path, &generation.folder(path))?;
         }
         remove_unfinished_generations(path, generation)?;
@@ -117,7 +116,7 @@ impl Directory {
         })
     }
 
-    /// A generation of a locked directory that is to be built in the folder that was made for it.
+    /// A generation of a locked directory, to be built in the folder that was made for it.
     pub(crate) fn to_build(resting: &RestingDirectory) -> Self {
         Self {
             path: resting.path.clone(),
@@ -127,37 +126,34 @@ impl Directory {
         }
     }
 
-    /// The directory, as it was named.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Where the files of the database lie.
+    /// The folder with the files of the database.
     pub(crate) fn folder(&self) -> PathBuf {
         self.generation.folder(&self.path)
     }
 
-    /// Whether the database has yet to be created.
+    /// True if the database is still to be created.
     pub(crate) fn is_new(&self) -> bool {
         self.stage != LifeStage::Ready
     }
 
-    /// Whether the database is being built: nothing is answered from it, and it has no watermark
-    /// before it is whole.
+    /// True if it is being built: nothing is answered from it, and it gets its watermark last.
     pub(crate) fn is_being_built(&self) -> bool {
         self.stage == LifeStage::Building
     }
 
-    /// Makes the directory's files safe for sled to open, and returns our own handle on the
-    /// database file.
+    /// Makes the files safe for sled to open, and returns our own handle on the database file.
     ///
-    /// The handle is opened before sled's, so that an error of any later write-back is reported
-    /// to it, and kept for the life of the store, as every durability rests on syncing it. A
-    /// second handle is harmless: sled locks with flock, which knows handles and not processes.
+    /// The handle is opened before sled's, so that an error of any later write-back is reported to
+    /// it. The store keeps it and makes groups durable by syncing it. A second handle does not
+    /// disturb sled, whose flock is of a handle and not of a process.
     pub(crate) fn prepare(&self) -> Result<File, OpenError> {
         let folder = self.folder();
         match self.stage {
-            // A start that was killed here has answered nothing, so its leftovers are nothing.
+            // A start that was killed here has answered nothing, so its files can go.
             LifeStage::Creating => {
                 check_never_answered(&self.path)?;
                 Generation::FIRST.remove(&self.path)?;
@@ -173,13 +169,13 @@ impl Directory {
         let file = options
             .open(&path)
             .map_err(unusable(&path, "opening it to write"))?;
-        // The pages of a killed process may be in the page cache only. sled's recovery writes a
-        // snapshot that refers to them, and our first reply may rest on them.
+        // What a killed process wrote may be in the page cache only. sled's recovery writes a
+        // snapshot file that refers to it, and our first reply may depend on it.
         file.sync_data().map_err(StorageError::Sync)?;
         Ok(file)
     }
 
-    /// Marks the database as created by a first start, once it is durable with all that names it.
+    /// Makes a new database and its names durable, and marks it as created.
     pub(crate) fn finish_creation(&mut self, mark: Mark) -> Result<(), OpenError> {
         if self.stage != LifeStage::Creating {
             return Ok(());
@@ -190,15 +186,14 @@ impl Directory {
         Ok(())
     }
 
-    /// Ends the building of a database that is closed: it gets its watermark, and can be looked at
-    /// and named by the sentinel from now on.
+    /// Writes the watermark of a built, closed database. The sentinel may name it from now on.
     pub(crate) fn finish_building(&self, mark: Mark) -> Result<(), OpenError> {
         self.make_durable(mark)?;
         sync(&self.path)
     }
 
     /// Makes durable what sled never syncs. The names of its files must survive a power cut before
-    /// anything is answered, and the sentinel must not survive without them.
+    /// a reply is given, and the sentinel must not survive without them.
     fn make_durable(&self, mark: Mark) -> Result<(), OpenError> {
         let folder = self.folder();
         Watermark::replace(&folder, mark)?;
@@ -220,7 +215,7 @@ impl RestingDirectory {
         Ok(locked)
     }
 
-    /// Locks a directory without a state, which must exist, against every other process.
+    /// Locks an existing directory without a state against every other process.
     pub(crate) fn lock_empty(path: &Path) -> Result<Self, OpenError> {
         let locked = Self {
             path: path.to_owned(),
@@ -265,7 +260,7 @@ impl RestingDirectory {
         Ok(locked)
     }
 
-    /// The same directory with its next generation, for which the folder is made.
+    /// Makes the folder of the next generation, and returns the same directory with it.
     pub(crate) fn make_next_generation(&self) -> Result<Self, OpenError> {
         let generation = self.generation.next_free(&self.path)?;
         generation.make_folder(&self.path)?;
@@ -275,7 +270,7 @@ impl RestingDirectory {
         })
     }
 
-    /// Whether the sentinel certainly names another generation, or none.
+    /// True if the sentinel could be read and does not name this generation.
     pub(crate) fn is_not_named(&self) -> bool {
         let named = read_sentinel(&self.path).map(|sentinel| match sentinel {
             Some(Sentinel::Ready { generation, .. }) => Some(generation),
@@ -294,7 +289,6 @@ impl RestingDirectory {
         }))
     }
 
-    /// The directory, as it was named.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -303,22 +297,21 @@ impl RestingDirectory {
         self.generation
     }
 
-    /// Bytes that the files of the database have.
+    /// Bytes of the files of the database.
     pub(crate) fn bytes(&self) -> Result<u64, OpenError> {
         self.generation.bytes(&self.path)
     }
 
-    /// Where the files of the database lie.
     pub(crate) fn folder(&self) -> PathBuf {
         self.generation.folder(&self.path)
     }
 
-    /// Has the sentinel name this generation, which is whole: from here on it is the present one.
+    /// Makes this generation, which must be whole, the present one.
     pub(crate) fn make_present(&self) -> Result<(), OpenError> {
         name_generation(&self.path, self.generation)
     }
 
-    /// Whether nothing was carried out since the present generation was built.
+    /// True if no group was persisted since the present generation was built.
     pub(crate) fn is_as_built(&self) -> Result<bool, OpenError> {
         let Some(Sentinel::Ready { built_at, .. }) = read_sentinel(&self.path)? else {
             return Ok(false);
@@ -327,30 +320,29 @@ impl RestingDirectory {
         Ok(mark.is_some_and(|mark| mark.group == built_at))
     }
 
-    /// Removes what an attempt to build has left in a directory that had no state before: the
-    /// sentinel and the lock.
+    /// Removes the sentinel and the lock, which a failed load left in a directory without a state.
     pub(crate) fn remove_names(&self) {
         for name in [SENTINEL, NEW_SENTINEL, LOCK] {
-            // What stays is removed by the next start or load.
+            // The next start or load removes what stays.
             fs::remove_file(self.path.join(name)).unwrap_or_default();
         }
     }
 
-    /// Whether no writer can have changed a file since the directory was locked.
+    /// True if no writer can have changed a file since the directory was locked.
     pub(crate) fn is_still_locked(&self) -> bool {
         self.lock.is_valid()
     }
 
-    /// The files in sled's folder for what is too large for its log.
+    /// The names of the files in sled's folder for values that are too large for its log.
     pub(crate) fn blob_files(&self) -> Result<Vec<OsString>, OpenError> {
         blob_files(&self.folder())
     }
 
-    /// The database's files, as they must be copied: `db`, `conf` and sled's finished snapshots.
+    /// The files that a copy needs: `db`, `conf` and sled's finished snapshot files.
     pub(crate) fn database_files(&self) -> Result<Vec<PathBuf>, OpenError> {
         let folder = self.folder();
         let mut files = vec![folder.join(DATABASE)];
-        // sled makes it again where it is missing.
+        // sled makes a missing `conf` again.
         files.extend(Some(folder.join(CONFIG)).filter(|path| path.exists()));
         files.extend(finished_snapshots(&folder)?);
         Ok(files)
@@ -358,8 +350,7 @@ impl RestingDirectory {
 }
 
 #[cfg(feature = "cli")]
-/// What changes with every group that is answered in a directory, and with every other change of
-/// it; `None` if it cannot be read.
+/// Bytes that change with each answered group and each new generation; `None` if unreadable.
 #[must_use]
 pub fn watermark_of(directory: &Path) -> Option<Vec<u8>> {
     let Ok(Some(Sentinel::Ready { generation, .. })) = read_sentinel(directory) else {
@@ -393,14 +384,13 @@ fn check_state(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Finds out whose directory it is.
 pub(crate) fn inspect(path: &Path) -> Result<Contents, OpenError> {
     match read_sentinel(path)? {
         Some(Sentinel::Ready { generation, .. }) => Ok(Contents::Ours(generation)),
         Some(Sentinel::Creating) => match loaded_generation(path)? {
             Some(loaded) => Ok(Contents::Ours(loaded)),
             None => match check_never_answered(path) {
-                // A first start has come to its end just now.
+                // A first start has just ended.
                 Err(_) if read_sentinel(path)? != Some(Sentinel::Creating) => inspect(path),
                 checked => checked.map(|()| Contents::Empty),
             },
@@ -426,8 +416,7 @@ pub(crate) fn inspect(path: &Path) -> Result<Contents, OpenError> {
     }
 }
 
-/// The generation that a load has built and not named any more, as it was killed just then: it is
-/// whole, and nothing else is there.
+/// The whole and only generation of a load that was killed before the sentinel named it.
 fn loaded_generation(path: &Path) -> Result<Option<Generation>, OpenError> {
     let all = Generation::all(path)?;
     let loaded = Generation::FIRST.next();
@@ -435,7 +424,7 @@ fn loaded_generation(path: &Path) -> Result<Option<Generation>, OpenError> {
     Ok(is_whole.then_some(loaded))
 }
 
-/// An old sentinel may say of a directory in use that it is only being created.
+/// Refuses a directory in use whose old sentinel says that it is being created.
 fn check_never_answered(path: &Path) -> Result<(), OpenError> {
     for generation in Generation::all(path)? {
         let is_whole = Watermark::read(&generation.folder(path))?.is_some();
@@ -450,7 +439,7 @@ fn check_never_answered(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// An old sentinel may name a generation that another one has taken the place of.
+/// Refuses a directory whose old sentinel names a generation that has been replaced.
 fn check_not_stale(path: &Path, present: Generation) -> Result<(), OpenError> {
     for later in Generation::all(path)?.into_iter().filter(|g| *g > present) {
         if !later.was_never_used(path)? {
@@ -466,14 +455,13 @@ fn stale(path: &Path) -> OpenError {
     }
 }
 
-/// Removes the generations after the present one: what was not finished when a process that built
-/// it was killed.
+/// Removes the generations after the present one, which a killed process left unfinished.
 fn remove_unfinished_generations(path: &Path, present: Generation) -> Result<(), OpenError> {
     check_not_stale(path, present)?;
     let mut later = Generation::all(path)?;
     later.retain(|generation| *generation > present);
     if !later.is_empty() {
-        // What the sentinel says must outlive a power cut before anything that it may have named.
+        // The sentinel must be durable before a generation that it may have named is removed.
         sync(path)?;
     }
     later.into_iter().try_for_each(|later| later.remove(path))?;
@@ -481,7 +469,7 @@ fn remove_unfinished_generations(path: &Path, present: Generation) -> Result<(),
     Ok(())
 }
 
-/// sled opens a missing or empty database as a fresh one.
+/// Refuses a missing or empty database, which sled would open as a new one.
 fn check_database(path: &Path, folder: &Path) -> Result<(), OpenError> {
     let file = folder.join(DATABASE);
     let found = match fs::metadata(&file) {
@@ -501,7 +489,7 @@ fn check_database(path: &Path, folder: &Path) -> Result<(), OpenError> {
     })
 }
 
-/// The error of a database that sled opens as an empty one.
+/// The error for a database that sled opens as an empty one.
 pub(crate) fn database_is_foreign(path: &Path, folder: &Path) -> OpenError {
     OpenError::DatabaseGone {
         path: path.to_owned(),

@@ -1,4 +1,5 @@
-//! Where a state may be made: not inside another state, and only where nothing else is.
+//! Checks where a state may be made: not inside another state directory, and only where nothing
+//! else is.
 
 use std::fs;
 use std::io;
@@ -8,10 +9,10 @@ use crate::error::OpenError;
 use crate::store::directory::sentinel::has_sentinel;
 use crate::store::directory::{Contents, inspect};
 
-/// The state directory that a path lies in, if any: its own files must not be mixed with others.
+/// The state directory that a path is in, if any: other files must not be put there.
 #[must_use]
 pub fn state_directory_around(path: &Path) -> Option<PathBuf> {
-    // Of what does not exist yet, what is nearest above it.
+    // If the parent does not exist yet, its nearest ancestor that exists counts.
     let mut above = path.ancestors().skip(1).map(|above| match above {
         relative if relative == Path::new("") => Path::new("."),
         above => above,
@@ -21,7 +22,7 @@ pub fn state_directory_around(path: &Path) -> Option<PathBuf> {
     above.find(|path| has_sentinel(path)).map(Path::to_owned)
 }
 
-/// Whether a directory can take a state: it does not exist, or holds nothing but what an unfinished
+/// True if a directory can take a state: it does not exist, or contains only what an unfinished
 /// first start or load has left.
 pub(crate) fn has_no_state(path: &Path) -> Result<bool, OpenError> {
     match inspect(path) {
@@ -35,9 +36,9 @@ pub(crate) fn has_no_state(path: &Path) -> Result<bool, OpenError> {
     }
 }
 
-/// Checks that a directory that has no state yet is not inside one that has.
+/// Checks that a directory without a state is not inside a state directory.
 pub(crate) fn check_place(path: &Path) -> Result<(), OpenError> {
-    // The path itself may be `.` or lead through links.
+    // The path itself may be `.` or contain links.
     let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     if matches!(inspect(path), Ok(Contents::Ours(_))) {
         return Ok(());

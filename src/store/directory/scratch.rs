@@ -1,9 +1,9 @@
-//! Directories that last no longer than the work that they are for.
+//! Temporary directories, which are removed when the work that needs them ends.
 //!
-//! One that is dropped is removed, and so is one of a process that a signal ends (see
-//! [`remove_leftovers`](super::remove_leftovers)). One of a process that was killed is removed by
-//! the next that makes one in the same place: a lock that dies with its process tells which are
-//! dead.
+//! A directory is removed when it is dropped, and when a signal ends the process (see
+//! [`remove_leftovers`](super::remove_leftovers)). If the process is killed, the next process that
+//! makes one in the same place removes it: a lock that ends with its process shows that it is
+//! unused.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
@@ -20,16 +20,16 @@ use crate::store::directory::leftover::{Leftover, naming};
 /// was made by something else.
 const MARKER: &str = "exactly-once.scratch";
 
-/// How each name begins.
+/// The beginning of each name.
 const PREFIX: &str = ".exactly-once-";
 
-/// Random characters at the end of a name.
+/// Number of random characters at the end of each name.
 const RANDOM_CHARS: usize = 8;
 
-/// How often a new name is tried: each name may be found by another process before it is locked.
+/// Maximum number of tries: another process may find and remove each directory before it is locked.
 const TRIES: usize = 16;
 
-/// A directory that goes with this.
+/// A directory that is removed when this is dropped.
 #[derive(Debug)]
 pub struct Scratch {
     path: PathBuf,
@@ -43,7 +43,7 @@ impl Scratch {
     ///
     /// # Errors
     ///
-    /// What the operating system says if no directory can be made.
+    /// The operating system's error if no directory can be made.
     pub fn new_in(parent: &Path) -> io::Result<Self> {
         remove_dead(parent);
         let mut last = io::Error::from(io::ErrorKind::NotFound);
@@ -77,19 +77,18 @@ impl Scratch {
         })
     }
 
-    /// Where it is.
+    /// The path of the directory.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Removes the directory now.
     pub(crate) fn remove(self) {
         drop(self.leftover);
     }
 }
 
-/// Whether another process may have found a directory before it was locked, and removed it.
+/// True if another process may have found a directory before it was locked, and removed it.
 fn is_raced(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -97,8 +96,8 @@ fn is_raced(error: &io::Error) -> bool {
     )
 }
 
-/// Removes the directories whose processes are dead. What cannot be removed stays: it may belong to
-/// another user.
+/// Removes the directories whose processes have ended. One that cannot be removed stays: it may
+/// belong to another user.
 pub(crate) fn remove_dead(parent: &Path) {
     let Ok(entries) = fs::read_dir(parent) else {
         return;
@@ -119,8 +118,8 @@ pub(crate) fn remove_dead(parent: &Path) {
 
 fn remove_if_dead(path: &Path) {
     let Ok(marker) = File::open(path.join(MARKER)) else {
-        // A process that is killed at once leaves an empty one. One with anything in it is not
-        // ours, and stays.
+        // A process that is killed before it makes the marker leaves an empty directory. One with
+        // other files but no marker is not ours, and stays.
         fs::remove_dir(path).unwrap_or_default();
         return;
     };
@@ -129,8 +128,8 @@ fn remove_if_dead(path: &Path) {
     }
 }
 
-/// Removes a directory, the marker last: where something cannot be removed now, the next process
-/// tries again.
+/// Removes a directory and, last of its files, the marker: if something cannot be removed now, the
+/// next process tries again.
 fn remove(path: &Path) {
     let entries = fs::read_dir(path).into_iter().flatten().flatten();
     let mut others = entries.filter(|entry| entry.file_name() != MARKER);

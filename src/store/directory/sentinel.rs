@@ -1,6 +1,6 @@
 //! The sentinel: a small file that says what stage a state directory is in, and which of its
-//! databases is the present one. Without a generation in it that is 0; with one, the group is the
-//! last that was in the database when it was built.
+//! generations is the present one. If it names none, that is generation 0. If it names one, it also
+//! says which group was the last in that database when it was built.
 
 use std::fs;
 use std::io;
@@ -12,18 +12,17 @@ use crate::store::directory::files::{replace_file, unusable};
 use crate::store::directory::generation::Generation;
 use crate::store::directory::watermark::Watermark;
 
-/// The name of the file.
 pub(crate) const SENTINEL: &str = "sentinel";
-/// Its name until it is whole.
+/// The name of a new sentinel until it is whole.
 pub(crate) const NEW_SENTINEL: &str = "sentinel.new";
 const MAGIC: &str = "exactly-once";
 
-/// What the sentinel says.
+/// The content of the sentinel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sentinel {
     /// The first database is not durable yet, so nothing was ever answered.
     Creating,
-    /// The database exists, and has to be there at every start.
+    /// The database exists, and must be there at every start.
     Ready {
         generation: Generation,
         /// The last group that was in the generation when it was built.
@@ -31,13 +30,13 @@ pub(crate) enum Sentinel {
     },
 }
 
-/// The sentinel of a directory that was never compacted and not loaded from a dump.
+/// The sentinel of a directory that was neither compacted nor loaded from a dump.
 pub(crate) const READY: Sentinel = Sentinel::Ready {
     generation: Generation::FIRST,
     built_at: 0,
 };
 
-/// What the sentinel of a directory says; `None` if there is none.
+/// Reads the sentinel of a directory; `None` if there is none.
 pub(crate) fn read_sentinel(path: &Path) -> Result<Option<Sentinel>, OpenError> {
     let sentinel = path.join(SENTINEL);
     match fs::read_to_string(&sentinel) {
@@ -107,11 +106,11 @@ pub(crate) fn write_sentinel(path: &Path, sentinel: Sentinel) -> Result<(), Open
     replace_file(path, SENTINEL, NEW_SENTINEL, text.as_bytes())
 }
 
-/// Checks that a directory is of the present format, as it must be for everything but a view.
+/// Checks that a directory has the present format, which all but a view needs.
 ///
 /// # Errors
 ///
-/// [`OpenError::OldFormat`] if it is of the format before.
+/// [`OpenError::OldFormat`] if it has the format before.
 pub(crate) fn check_present_format(path: &Path) -> Result<(), OpenError> {
     let text = fs::read_to_string(path.join(SENTINEL)).unwrap_or_default();
     match text.starts_with(&format!("{MAGIC} {FORMAT_4} ")) {
@@ -124,7 +123,7 @@ pub(crate) fn check_present_format(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Has the sentinel name a generation that is whole.
+/// Makes the sentinel name a generation, which must be whole.
 pub(crate) fn name_generation(path: &Path, generation: Generation) -> Result<(), OpenError> {
     let mark = Watermark::read(&generation.folder(path))?;
     let built_at = mark.map_or(0, |mark| mark.group);
@@ -138,7 +137,7 @@ pub(crate) fn name_generation(path: &Path, generation: Generation) -> Result<(),
     write_sentinel(path, sentinel)
 }
 
-/// Whether a directory has a sentinel of this program, of any format.
+/// True if a directory has a sentinel of this program, of any format.
 pub(crate) fn has_sentinel(path: &Path) -> bool {
     let sentinel = fs::read(path.join(SENTINEL));
     sentinel.is_ok_and(|text| text.starts_with(MAGIC.as_bytes()))

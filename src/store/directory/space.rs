@@ -1,19 +1,19 @@
-//! The floor of free disk space: requests are refused before sled can meet a full disk, after
-//! which none of its writes would succeed until it is opened again.
+//! The floor of free disk space. Requests are refused before the disk is full: once sled has met a
+//! full disk, none of its writes succeed until it is opened again.
 
 use std::path::{Path, PathBuf};
 
 use crate::error::StorageError;
 use crate::store::watchdog::Watchdog;
 
-/// Less is free than must be, both in bytes.
+/// The free space and the floor that it is below, both in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LowSpace {
     pub(crate) free_bytes: u64,
     pub(crate) floor_bytes: u64,
 }
 
-/// How much must stay free on the disk of the state directory.
+/// The space that must stay free on the disk of the state directory.
 #[derive(Debug, Clone)]
 pub(crate) struct SpaceFloor {
     path: PathBuf,
@@ -30,16 +30,16 @@ impl SpaceFloor {
         }
     }
 
-    /// What is free if that is less than the floor.
+    /// Returns the free space if that is below the floor.
     ///
     /// # Errors
     ///
-    /// [`StorageError::Space`] if the disk does not answer.
+    /// [`StorageError::Space`] if the free space cannot be read.
     pub(crate) fn check(&self) -> Result<Option<LowSpace>, StorageError> {
         self.check_room_for(0)
     }
 
-    /// As [`SpaceFloor::check`], once these bytes have been written.
+    /// Like [`SpaceFloor::check`], but as if these bytes had been written already.
     pub(crate) fn check_room_for(&self, bytes: u64) -> Result<Option<LowSpace>, StorageError> {
         let _watched = self.watchdog.watch("reading the free space");
         let disk = rustix::fs::statvfs(&self.path).map_err(|e| StorageError::Space(e.into()))?;

@@ -1,13 +1,13 @@
-//! The watermark: a small file of our own that says how far replies have been given.
+//! The watermark: a small file of our own that says up to which group replies have been given.
 //!
-//! sled opens a file whose end is damaged as an older database, without a word. So the number of
-//! each group is written here after the group's fdatasync and before its replies. A database that
-//! opens with a lower number has lost something that was answered, and is refused. The mark also
-//! says which database it is of, as that of another directory may have a higher number.
+//! If the end of its file is damaged, sled opens it as an older database without an error. So the
+//! number of each group is written here after the group's fdatasync and before its replies. A
+//! database that opens with a lower number has lost something that was answered, and is refused.
+//! The mark also identifies its database, as that of another directory may have a higher number.
 //!
-//! The file is created whole and synced, then overwritten in place, a mark within one sector of a
-//! disk: a power cut leaves the old mark or the new one in each slot. It is synced only now and
-//! then, as an older watermark refuses nothing that is sound.
+//! The file is created whole and synced, then overwritten in place. A mark is within one sector of
+//! a disk, so a power cut leaves the old mark or the new one in each slot. The file is synced only
+//! now and then, as an older watermark refuses no sound database.
 
 use std::fs::File;
 use std::io;
@@ -33,13 +33,13 @@ pub(crate) const NEW_WATERMARK: &str = "watermark.new";
 const MAGIC: &[u8; 8] = b"eo-mark2";
 const SLOT_BYTES: u64 = 4096;
 const MARK_BYTES: usize = 40;
-/// An older watermark refuses nothing that is sound, and a second of answers is little to miss.
+/// How often the file is synced. A power cut may hide a loss of about the last second's replies.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 
-/// Up to where answers have been given.
+/// Up to where replies have been given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Mark {
-    /// The seed of the database's fingerprints, a number that no other database has.
+    /// The seed of the database's fingerprints, which identifies the database.
     pub(crate) database: u64,
     /// The last group that was answered.
     pub(crate) group: u64,
@@ -48,7 +48,7 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
-    /// The bytes of a slot.
+    /// The mark as its slot stores it.
     pub(crate) fn bytes(self) -> [u8; MARK_BYTES] {
         let mut bytes = [0; MARK_BYTES];
         bytes[..8].copy_from_slice(MAGIC);
@@ -74,11 +74,11 @@ impl Mark {
     }
 }
 
-/// What a database has lost, if its end is before the last answer.
+/// Returns what a database has lost, if its end is before the last answered group.
 ///
 /// # Errors
 ///
-/// [`OpenError::WatermarkUnusable`] if nobody can tell.
+/// [`OpenError::WatermarkUnusable`] if the latest mark is not of this database, or there is none.
 pub(crate) fn find_loss(
     path: &Path,
     slots: [Option<Mark>; 2],
@@ -107,20 +107,20 @@ pub(crate) struct Watermark {
 }
 
 impl Watermark {
-    /// Makes the file say exactly this, in the place of what it said or as a new one.
+    /// Replaces or creates the file, with this mark in both slots.
     pub(crate) fn replace(directory: &Path, mark: Mark) -> Result<(), OpenError> {
         let mut slot = mark.bytes().to_vec();
         slot.resize(SLOT_BYTES as usize, 0);
         replace_file(directory, WATERMARK, NEW_WATERMARK, &slot.repeat(2))
     }
 
-    /// Up to where answers have been given in a directory; `None` if neither slot can be read.
+    /// Up to where replies have been given in a directory; `None` if neither slot can be read.
     pub(crate) fn read(directory: &Path) -> Result<Option<Mark>, OpenError> {
         Self::slots(directory).map(latest)
     }
 
-    /// What stands in each slot. One that cannot be read must be mended before the next group,
-    /// which may be written over the other one.
+    /// The mark in each slot. One that cannot be read must be repaired before the next group, which
+    /// may be written over the other one.
     pub(crate) fn slots(directory: &Path) -> Result<[Option<Mark>; 2], OpenError> {
         let path = directory.join(WATERMARK);
         let file = match File::open(&path) {
@@ -147,7 +147,7 @@ impl Watermark {
         Ok(Self { syncing, file })
     }
 
-    /// Ends with a last sync.
+    /// Syncs the file a last time.
     ///
     /// # Errors
     ///
@@ -158,11 +158,11 @@ impl Watermark {
         syncing.check()
     }
 
-    /// Notes that a group will be answered now.
+    /// Writes the mark of a group that is about to be answered.
     ///
     /// # Errors
     ///
-    /// [`StorageError::Watermark`] if the file cannot be written, or could not be synced lately.
+    /// [`StorageError::Watermark`] if the file cannot be written, or an earlier sync failed.
     pub(crate) fn advance(&self, mark: Mark) -> Result<(), StorageError> {
         self.syncing.check()?;
         let slot = mark.group % 2 * SLOT_BYTES;
@@ -174,7 +174,7 @@ impl Watermark {
     }
 }
 
-/// The mark that counts.
+/// The mark of the later group.
 fn latest(slots: [Option<Mark>; 2]) -> Option<Mark> {
     slots.into_iter().flatten().max_by_key(|mark| mark.group)
 }
@@ -187,7 +187,7 @@ fn unwritable(error: io::Error) -> StorageError {
 #[derive(Debug)]
 struct Syncing {
     is_due: Arc<AtomicBool>,
-    /// Why a sync failed.
+    /// The error of the first sync that failed.
     failure: Arc<OnceLock<io::Error>>,
     /// Ends the thread when it is dropped.
     end: Option<Sender<()>>,
@@ -204,7 +204,7 @@ impl Syncing {
             if due.swap(false, Ordering::AcqRel)
                 && let Err(error) = file.sync_data()
             {
-                // The first failure says why as well as every later one.
+                // The first failure is kept; later ones tell no more.
                 failed.set(error).unwrap_or_default();
             }
         };
@@ -239,7 +239,7 @@ impl Syncing {
     fn finish(&mut self) {
         self.end = None;
         if let Some(thread) = self.thread.take() {
-            // It only ever syncs, and leaves word if that fails.
+            // The thread only syncs, and puts a failure into `failure`.
             thread.join().unwrap_or_default();
         }
     }

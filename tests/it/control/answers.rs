@@ -1,5 +1,5 @@
-//! What a client is answered: in the order of its requests, and of the state at that point of the
-//! one order that all requests have.
+//! The replies to a client come in the order of its requests. The reply to a query shows the state
+//! at its place in the one order of all requests.
 
 use super::questions::{Asked, answer};
 use crate::kit::{
@@ -8,8 +8,7 @@ use crate::kit::{
 };
 use crate::oracle::{Oracle, Request};
 
-/// Has snapshots of the counts, runs of the index and openings of sled while questions are
-/// answered.
+/// Makes the node write counts snapshots and runs, and reopen sled, while it answers queries.
 const SMALL: [&str; 6] = [
     "--snapshot-every",
     "3",
@@ -83,7 +82,7 @@ fn a_question_sees_everything_that_was_answered_before_it_on_any_connection() {
     let mut clients = [(); 3].map(|()| SocketClient::connect(&data_dir));
     let mut oracle = Oracle::new();
     for number in 0..90 {
-        // The outputs of the events before it are shown only after it.
+        // A query shows these outputs only after the next commit.
         let request = match number % 10 {
             9 => Request::Commit,
             _ => event(format!("e{number}"), word(number)),
@@ -150,8 +149,7 @@ fn a_question_is_answered_after_one_without_a_number_that_came_with_it() {
 fn what_was_read_of_a_client_is_answered_when_standard_input_ends() {
     const EVENTS: u64 = 100;
     let (_home, _, node, mut client) = node_and_client();
-    // Sent at once, and less than is read at once: after its first reply the client knows that
-    // all of it was read.
+    // The node reads all these lines in one call, so by the first reply it has read all of them.
     let lines = (0..EVENTS).map(|id| event_line(id, &format!("e{id}"), "w") + "\n");
     let input: String = lines.collect();
     assert!(input.len() < 16 << 10, "{} bytes", input.len());
@@ -164,8 +162,8 @@ fn what_was_read_of_a_client_is_answered_when_standard_input_ends() {
     assert_eq!(client.next_line(), None);
 }
 
-/// Questions between which nothing is committed are answered of one state, and it is the newest
-/// one, however many older ones are still being read.
+/// Queries between which nothing is persisted share one view. It is the newest one, however many
+/// older views are still being read.
 #[test]
 fn a_question_that_is_asked_again_shows_no_state_that_another_client_still_reads() {
     const EVENTS: u64 = 20_000;
@@ -173,7 +171,7 @@ fn a_question_that_is_asked_again_shows_no_state_that_another_client_still_reads
     let lines = (0..EVENTS).map(|number| event_line(number, &format!("e{number}"), "w") + "\n");
     run_node(&data_dir, &[], lines.collect::<String>()).expect_success();
     let node = Node::start(Some(&data_dir), &[]);
-    // More than a socket holds, of which nothing is read.
+    // The dump is larger than a socket holds, and the client reads none of it.
     let mut slow = SocketClient::connect(&data_dir);
     slow.send(&line("dump", 1, ""));
     let mut client = SocketClient::connect(&data_dir);

@@ -1,16 +1,16 @@
-//! Clients that send what is no request, leave in the middle or are too many: each is answered as
-//! far as it can be, and no other client notices.
+//! Clients that send malformed requests, leave in the middle of a line or are too many. Each gets
+//! every reply that it can be sent, and no other client is affected.
 
 use crate::kit::{
     ErrorReply, Node, SocketClient, accepted, event_line, eventually, home_and_data_dir, line,
     node_and_client,
 };
 
-/// Clients that are served at a time.
+/// The most clients that the node serves at a time.
 const MAX_CLIENTS: usize = 64;
 const MAX_CLIENTS_TEXT: &str = "64";
 
-/// Bad lines, each with the error's code and the number that the error answers.
+/// Bad lines, each with the code of its error and the `msg_id` that the error replies to.
 const BAD_LINES: [(&[u8], u32, Option<u64>); 13] = [
     (b"no request", 12, None),
     (b"\xff\xfe{}", 12, None),
@@ -63,7 +63,7 @@ const BAD_LINES: [(&[u8], u32, Option<u64>); 13] = [
 fn a_bad_line_of_a_client_gets_one_error_that_names_the_line_by_the_client_s_own_count() {
     let (_home, data_dir, node, mut client) = node_and_client();
     let mut input = BAD_LINES.map(|(line, ..)| line).join(&b'\n');
-    // Blank lines count, and have no answer.
+    // Blank lines are counted, but get no reply.
     input.extend_from_slice(b"\n\n\r\n");
     input.extend_from_slice(event_line(15, "e1", "w").as_bytes());
     input.push(b'\n');
@@ -83,7 +83,7 @@ fn a_bad_line_of_a_client_gets_one_error_that_names_the_line_by_the_client_s_own
         );
     }
     assert_eq!(client.read_line(), accepted(15, "w", 1));
-    // Others have counts of their own.
+    // Each connection counts its own lines.
     let mut other = SocketClient::connect(&data_dir);
     let replies = [other.ask("no request"), node.ask("no request")];
     for reply in replies {
@@ -126,7 +126,7 @@ fn what_a_client_sent_as_a_whole_is_carried_out_though_it_left_in_the_middle_of_
         let whole = event_line(1, &format!("e{number}"), "w");
         let sent = format!("{whole}\n{}", &whole[..whole.len() / 2]);
         leaving.send_raw(sent.as_bytes()).expect("the node reads");
-        // Nor does it take its reply.
+        // The client leaves without its reply, too.
         drop(leaving);
         let expected = format!(r#"{{"word":"w","count":{number}}}"#);
         eventually("it is counted", || {
@@ -153,7 +153,7 @@ fn a_last_line_without_a_newline_counts_when_a_client_stops_sending() {
     let answer = client.next_answer().expect("the node answers");
     assert_eq!(answer.len(), 2, "{answer:?}");
     assert_eq!(client.read_line(), accepted(3, "w", 2));
-    assert_eq!(client.next_line(), None, "nothing more can come");
+    assert_eq!(client.next_line(), None, "the connection has ended");
     node.finish().expect_all_read();
 }
 
@@ -173,7 +173,7 @@ fn the_most_clients_are_served_at_once_and_one_more_is_told_to_try_again_later()
     let told = ErrorReply::of(&reply);
     assert_eq!((told.code, told.in_reply_to), (11, None), "{reply}");
     assert_eq!(refused.next_line(), None);
-    // All of them at once, and standard input too.
+    // All clients send at once, and standard input too.
     for (number, client) in (0..).zip(&mut clients) {
         client.send(&event_line(number, &format!("again {number}"), "again"));
     }
@@ -192,7 +192,7 @@ fn the_most_clients_are_served_at_once_and_one_more_is_told_to_try_again_later()
     clients.pop();
     eventually("there is room again", || {
         let mut next = SocketClient::connect(&data_dir);
-        // Where it is refused, the connection may have been closed before this.
+        // If it is refused, the connection may already be closed.
         let request = event_line(5, "e0", "w") + "\n";
         next.send_raw(request.as_bytes()).unwrap_or_default();
         let reply = next.read_line();

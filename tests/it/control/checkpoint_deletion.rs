@@ -1,4 +1,4 @@
-//! Deleting checkpoints, which only clients of the control socket can.
+//! Deletion of checkpoints by request, which only clients of the control socket may send.
 
 use crate::kit::{
     ErrorReply, Node, SocketClient, event_line, line, node_and_client, record_in, restored,
@@ -6,7 +6,7 @@ use crate::kit::{
 };
 use serde_json::Value;
 
-/// More than this many pieces of a state are not stored with their checkpoint, but by themselves.
+/// A timeline of more than 64 ranges is not stored with its checkpoint, but separately.
 const PIECES: u64 = 70;
 
 fn named(kind: &str, msg_id: u64, name: &str) -> String {
@@ -78,7 +78,7 @@ fn an_unknown_checkpoint_cannot_be_deleted_and_its_name_is_still_free() {
     let (_home, data_dir, node, mut client) = node_and_client();
     expect_unknown(&client.ask(&named("delete_checkpoint", 1, "a")), 1);
     assert_eq!(names(&mut client), [""; 0]);
-    // Those that follow each other in one group too.
+    // The same holds for requests that follow each other in one group.
     let lines = [
         named("checkpoint", 2, "a"),
         named("delete_checkpoint", 3, "a"),
@@ -104,7 +104,8 @@ fn an_unknown_checkpoint_cannot_be_deleted_and_its_name_is_still_free() {
 fn a_deleted_checkpoint_stays_deleted_after_a_kill_and_a_clean_end_and_can_be_saved_anew() {
     for is_kill in [true, false] {
         let (_home, data_dir, node, mut client) = node_and_client();
-        // Events that stay and events that are taken back in turn: a state of many pieces.
+        // Events that stay alternate with events that are taken back, so the timeline has many
+        // ranges.
         let lines = (0..PIECES).flat_map(|number| {
             let event = |kind| event_line(0, &format!("{kind}{number}"), "w");
             let (stays, goes) = (event("stays"), event("goes"));

@@ -1,4 +1,4 @@
-//! One life of a node that clients and standard input send requests to at the same time.
+//! One life of a node to which clients and standard input send requests at the same time.
 
 use super::questions::Asked;
 use crate::kit::{Finished, Node, PATIENCE, SocketClient};
@@ -10,31 +10,30 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// How many requests a client sends at once at most.
+/// The most requests that a client sends at once.
 const MAX_AT_ONCE: usize = 3;
 
-/// After this many answers to clients, standard input has its next request.
+/// Standard input sends a request after this many replies to clients.
 const ANSWERS_PER_LINE: usize = 3;
 
-/// What is to happen.
 #[derive(Debug)]
 pub struct Plan {
     pub arguments: &'static [&'static str],
-    /// What each client asks.
+    /// The requests of each client.
     pub clients: Vec<Vec<Asked>>,
     pub stdin: Vec<Asked>,
-    /// The end comes when clients have had this many answers, and this much later.
+    /// The life ends `delay` after the clients have this many replies.
     pub answers: usize,
     pub delay: Duration,
-    /// Whether it is a SIGKILL, and not the end of standard input.
+    /// True if the life ends by SIGKILL, and not by the end of standard input.
     pub is_kill: bool,
 }
 
-/// A request that was sent, and what came back.
+/// A request that was sent, and its reply.
 #[derive(Debug)]
 pub struct Sent {
     pub asked: Asked,
-    /// Not after it was sent.
+    /// A moment before it was sent.
     pub at: Instant,
     pub answer: Option<Answer>,
 }
@@ -45,11 +44,11 @@ impl Sent {
     }
 }
 
-/// All lines that answered a request.
+/// All lines of the reply to a request.
 #[derive(Debug)]
 pub struct Answer {
     pub lines: Vec<String>,
-    /// Not before they came.
+    /// A moment after they arrived.
     pub at: Instant,
 }
 
@@ -57,22 +56,21 @@ pub struct Answer {
 #[derive(Debug)]
 pub struct Life {
     pub is_kill: bool,
-    /// How many requests were sent.
+    /// The number of requests sent.
     pub sent: usize,
-    /// Of each client, and of standard input, those that may have taken effect: each a beginning of
-    /// what it sent, without questions that were not answered. The `msg_id` of one that was
-    /// answered is its place.
+    /// For each client, and standard input, the first of its requests, as many as may have taken
+    /// effect, without unanswered queries. The `msg_id` of an answered one is its place here.
     pub sequences: Vec<Vec<Sent>>,
 }
 
-/// Lives as planned; `rng` decides how the clients do.
+/// Runs a node as planned; `rng` seeds the choices of the clients.
 pub fn live(data_dir: &Path, plan: Plan, rng: &mut ChaCha8Rng) -> Result<Life, String> {
     let node = Node::start(Some(data_dir), plan.arguments);
     let clients = plan.clients.into_iter().map(|asked| {
         let rng = ChaCha8Rng::seed_from_u64(rng.random_range(0..u64::MAX));
         (SocketClient::connect(data_dir), asked, rng)
     });
-    // All are connected before the first of them begins.
+    // All clients are connected before the first of them sends.
     let clients: Vec<_> = clients.collect();
     let (to_counter, answers) = channel();
     let begin = |(client, asked, rng)| {
@@ -82,7 +80,7 @@ pub fn live(data_dir: &Path, plan: Plan, rng: &mut ChaCha8Rng) -> Result<Life, S
     let clients: Vec<JoinHandle<Vec<Sent>>> = clients.into_iter().map(begin).collect();
     drop(to_counter);
     let mut stdin = feed(&node, plan.stdin, &answers, plan.answers);
-    // Only to come upon the node at any point of its work.
+    // The delay lets the end come at any point of the node's work.
     thread::sleep(plan.delay);
     let ended = if plan.is_kill {
         node.kill()
@@ -109,7 +107,7 @@ fn joined(client: JoinHandle<Vec<Sent>>) -> Vec<Sent> {
     sent.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// Sends on standard input what there is to send, until clients have had this many answers.
+/// Sends requests on standard input until clients have this many replies.
 fn feed(node: &Node, asked: Vec<Asked>, answers: &Receiver<()>, until: usize) -> Vec<Sent> {
     let mut asked = asked.into_iter();
     let mut sent = Vec::new();
@@ -123,14 +121,14 @@ fn feed(node: &Node, asked: Vec<Asked>, answers: &Receiver<()>, until: usize) ->
         match answers.recv_timeout(PATIENCE) {
             Ok(()) => {}
             Err(RecvTimeoutError::Timeout) => panic!("no client is answered"),
-            // They have nothing more to ask, or the node is gone.
+            // The clients have nothing more to ask, or the node is gone.
             Err(RecvTimeoutError::Disconnected) => break,
         }
     }
     sent
 }
 
-/// Takes the answers to what was sent on standard input.
+/// Stores the replies to what was sent on standard input.
 fn hear(stdin: &mut [Sent], ended: &Finished) -> Result<(), String> {
     let lines = ended.complete_lines();
     if lines.len() > stdin.len() {
@@ -159,10 +157,10 @@ fn check_end(ended: &Finished, is_kill: bool) -> Result<(), String> {
     ))
 }
 
-/// What may have taken effect of what was sent.
+/// Returns the requests that may have taken effect.
 fn possible(mut sent: Vec<Sent>, is_kill: bool) -> Vec<Sent> {
     if !is_kill {
-        // At a clean end all that was read is answered.
+        // At a clean end, every request that was read has been answered.
         let answered = sent.iter().take_while(|one| one.answer.is_some());
         sent.truncate(answered.count());
     }
@@ -170,8 +168,8 @@ fn possible(mut sent: Vec<Sent>, is_kill: bool) -> Vec<Sent> {
     sent
 }
 
-/// A client: sends a few requests, reads some answers, and so on until there is nothing more to ask
-/// or the node is gone.
+/// Runs a client: it sends a few requests, reads some replies, and so on until it has nothing more
+/// to ask or the node is gone.
 fn work(
     mut client: SocketClient,
     asked: Vec<Asked>,
@@ -188,7 +186,7 @@ fn work(
             lines += &(asked.line(sent.len() as u64) + "\n");
             sent.push(now(asked));
         }
-        // Where it fails nothing more comes back either, after what is on its way.
+        // If this fails, nothing more arrives after what is on its way.
         client.send_raw(lines.as_bytes()).unwrap_or_default();
         let is_last = asked.as_slice().is_empty();
         let left = if is_last {
@@ -203,7 +201,7 @@ fn work(
             let at = Instant::now();
             sent[answered].answer = Some(Answer { lines, at });
             answered += 1;
-            // Nothing counts any more once the end has come.
+            // The send fails only if the counting has ended, which is not an error.
             to_counter.send(()).unwrap_or_default();
         }
         if is_last {
@@ -212,7 +210,7 @@ fn work(
     }
 }
 
-/// What is sent now.
+/// A request that is sent now.
 fn now(asked: Asked) -> Sent {
     Sent {
         asked,

@@ -1,5 +1,5 @@
-//! The places of clients: an idle client keeps its own, and is in no one's way; a client that takes
-//! no replies loses it only to another client, and is told why.
+//! The places of clients. An idle client keeps its place and blocks no other client. A client that
+//! takes no replies loses its place only if another client needs it, and is told why.
 
 use crate::kit::{
     ErrorReply, Finished, Node, Process, SocketClient, accepted, event_line, eventually, exit,
@@ -10,10 +10,10 @@ use std::io::{PipeReader, Read};
 use std::path::Path;
 use std::process::Stdio;
 
-/// Far more than what a socket and two pipes hold.
+/// Far more outputs than a socket and two pipes hold.
 const OUTPUTS: u64 = 20_000;
 
-/// A node with outputs, that serves this many clients.
+/// A node that has outputs and serves this many clients.
 fn node(data_dir: &Path, max_clients: &str) -> Node {
     let node = Node::start(Some(data_dir), &["--max-clients", max_clients]);
     for number in 0..OUTPUTS {
@@ -44,7 +44,7 @@ impl Paused {
         Self { process, reader }
     }
 
-    /// Goes on reading: all of the output, and how the command ended.
+    /// Reads the rest of the output, and waits for the end.
     fn go_on(mut self) -> (String, Finished) {
         let mut output = String::new();
         let read = self.reader.read_to_string(&mut output);
@@ -53,7 +53,7 @@ impl Paused {
     }
 }
 
-/// Waits until a client that asks for a change is served.
+/// Connects until a client that asks for a change is served.
 fn next_client(data_dir: &Path) -> SocketClient {
     let mut served = None;
     eventually("a place is free", || {
@@ -87,7 +87,7 @@ fn a_place_is_taken_for_another_client_from_one_that_reads_nothing_and_never_fro
     assert_eq!(ended.code(), Some(exit::STORAGE), "{}", ended.stderr);
     let why = "dropped, as it had taken no reply for 30 s and another client needed its place";
     assert!(ended.stderr.contains(why), "{}", ended.stderr);
-    assert!(output.ends_with("}\n"), "no line is cut");
+    assert!(output.ends_with("}\n"), "a line is cut off");
     let (output, ended) = outputs.go_on();
     assert!(ended.status.success(), "{}", ended.stderr);
     let offsets = output.lines().zip(0_u64..);
@@ -120,14 +120,15 @@ fn idle_clients_in_all_places_lock_no_command_out_that_only_looks() {
         told.contains("all 2 places for clients are taken"),
         "{told}"
     );
-    // The kept place is for one answer: a client that holds it sees the end of it.
+    // The extra place serves one query. Its client then sees the connection end.
     let mut holding = SocketClient::connect(&data_dir);
     let question = line("get_word", 5, r#""word":"w""#);
     assert_eq!(holding.records(&question), [r#"{"word":"w","count":2}"#]);
     assert_eq!(holding.next_line(), None);
-    // While it is taken too, a client is told so, and sees the line though it has sent something.
+    // While the extra place is taken too, a client is told so. It sees that line although it has
+    // sent something.
     let mut held = None;
-    eventually("the kept place is free again, and taken", || {
+    eventually("the extra place is free again, and taken", || {
         held = Some(SocketClient::connect(&data_dir));
         let stats = run_on("stats", &data_dir, &[]);
         if stats.status.success() {
@@ -143,7 +144,7 @@ fn idle_clients_in_all_places_lock_no_command_out_that_only_looks() {
     node.finish().expect_all_read();
 }
 
-/// The node may not have seen yet that the client before has ended.
+/// The node may not have noticed yet that the previous client has ended.
 #[test]
 fn questions_in_quick_succession_all_find_the_place_that_is_kept() {
     let (_home, data_dir) = home_and_data_dir();
@@ -184,7 +185,7 @@ fn a_command_whose_reader_is_gone_ends_and_leaves_its_place_though_it_has_nothin
     node.finish().expect_all_read();
 }
 
-/// Whether a process waits for something.
+/// True if a process waits for something.
 fn is_asleep(pid: u32) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/status"));
     status.is_ok_and(|status| status.contains("State:\tS"))

@@ -1,13 +1,13 @@
-//! Envelopes: each client has its own.
+//! Each client has its own envelope.
 
 use crate::kit::{
     Node, SocketClient, accepted, event_line, home_and_data_dir, line, node_and_client,
 };
 
-/// What an `init` request has besides its number.
+/// The members of an `init` request besides its number.
 const NAMES: &str = r#""node_id":"n1","node_ids":["n1"]"#;
 
-/// A reply from `n1` to `client`, whose own number is `msg_id`.
+/// A reply from `n1` to `client`; its own number is `msg_id`.
 fn wrapped(kind: &str, in_reply_to: u64, msg_id: u64, members: &str) -> String {
     let start = format!(r#""type": "{kind}", "in_reply_to": {in_reply_to}, "msg_id": {msg_id}"#);
     format!(r#"{{"src": "n1", "dest": "client", "body": {{{start}{members}}}}}"#)
@@ -76,7 +76,7 @@ fn an_init_wraps_the_replies_of_its_client_alone_and_the_lines_of_an_answer_shar
     assert_eq!(other.ask(&event_line(1, "e3", "c")), accepted(1, "c", 1));
     node.send(&event_line(1, "e4", "c"));
     assert_eq!(node.read_line(), accepted(1, "c", 2));
-    // A later one is not wrapped either.
+    // A later client's replies are not wrapped either.
     let mut later = SocketClient::connect(&data_dir);
     assert_eq!(later.ask(&event_line(7, "e5", "c")), accepted(7, "c", 3));
     node.finish().expect_all_read();

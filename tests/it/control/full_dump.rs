@@ -1,6 +1,5 @@
-//! All that a dump shows of a directory at rest. Beside what [`Dump`] has: the order in which
-//! events were accepted, which of them the state and each checkpoint have, and what happened in
-//! between.
+//! All that a dump shows of a directory at rest: besides [`Dump`], the order of accepted events,
+//! the events of the state and of each checkpoint, and all commits and switches.
 
 use super::questions::{Asked, Due};
 use crate::kit::{Dump, dump};
@@ -9,36 +8,34 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Ids, each with its word.
+/// Event ids, each with its word.
 type Events = BTreeMap<String, String>;
 
-/// What a directory holds.
 #[derive(Debug, Default)]
 pub struct Shown {
     pub dump: Dump,
-    /// Every event that was ever accepted, in the order of that.
+    /// Every event that was ever accepted, in that order.
     pub journal: Vec<Output>,
     pub events: Events,
     pub checkpoints: BTreeMap<String, Saved>,
-    /// How many events had been accepted when each commit was made.
+    /// For each commit, the number of events accepted before it.
     pub commits: Vec<usize>,
     pub moves: Vec<Moved>,
 }
 
-/// A checkpoint.
 #[derive(Debug)]
 pub struct Saved {
     events: Events,
-    /// How many events had been accepted when it was saved.
+    /// The number of events accepted before it was saved.
     accepted: usize,
 }
 
-/// A restore, or a rollback that discarded something.
+/// A restore, or a rollback that dropped something.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Moved {
-    /// None for a rollback.
+    /// `None` for a rollback.
     checkpoint: Option<String>,
-    /// How many events had been accepted, and how many commits made.
+    /// The numbers of events accepted and of commits made before it.
     accepted: usize,
     commits: usize,
 }
@@ -47,14 +44,14 @@ pub struct Moved {
 #[derive(Clone, Debug, Default)]
 pub struct Point {
     pub oracle: Oracle,
-    /// How many events have been accepted.
+    /// The number of events accepted so far.
     pub accepted: usize,
-    /// How many restores and rollbacks there have been.
+    /// The number of restores and rollbacks so far.
     pub moves: usize,
 }
 
-/// A line of a dump. Other members and other types of lines may be there. Positions are from 1, so
-/// that the last one is how many there are.
+/// A line of a dump. Other members and types are ignored. Positions count from 1, so the last one
+/// is their number.
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 enum Line {
@@ -62,7 +59,7 @@ enum Line {
     Checkpoint {
         name: String,
         position: usize,
-        /// Ranges of positions, first and last.
+        /// Ranges of positions, each the first and the last.
         timeline: Vec<(usize, usize)>,
     },
     Commit {
@@ -87,7 +84,6 @@ struct EventLine {
 }
 
 impl Shown {
-    /// Dumps a directory.
     pub fn read(dir: &Path) -> Result<Self, String> {
         let mut shown = Self {
             dump: Dump::read(dir)?,
@@ -162,8 +158,8 @@ impl Shown {
         Ok(events)
     }
 
-    /// Whether the history goes on like this from a point; `due` is what the oracle of that point
-    /// said and has carried out. Then the point is brought forward.
+    /// True if the history goes on from `point` with this request; `due` is the reply of the
+    /// point's oracle, which has applied it. Moves the point past the request.
     pub fn goes_on_with(&self, asked: &Asked, due: &Due, point: &mut Point) -> bool {
         let (Asked::Request(request), Due::Reply(expected)) = (asked, due) else {
             return true;
@@ -195,7 +191,7 @@ impl Shown {
         }
     }
 
-    /// Whether this event was the next to be accepted, with this count.
+    /// True if this event was the next to be accepted, and had this count.
     pub fn has_next(&self, point: &Point, event_id: &str, word: &str, count: Option<u64>) -> bool {
         self.journal.get(point.accepted).is_some_and(|next| {
             next.event_id == event_id
@@ -214,20 +210,20 @@ impl Shown {
         self.moves.get(point.moves - 1) == Some(&moved)
     }
 
-    /// Whether a point is the last of the history, and its state the present one.
+    /// True if the history ends at this point, and its state is the present one.
     pub fn ends_at(&self, point: &Point) -> bool {
         (point.accepted, point.moves) == (self.journal.len(), self.moves.len())
             && self.dump.matches(&point.oracle)
             && self.compare_events(&point.oracle).is_ok()
     }
 
-    /// Says where the present state differs from an oracle's.
+    /// Fails if the present state differs from an oracle's; the error says where.
     pub fn compare(&self, oracle: &Oracle) -> Result<(), String> {
         self.dump.compare(oracle)?;
         self.compare_events(oracle)
     }
 
-    /// The names of the checkpoints have been compared.
+    /// The caller has compared the names of the checkpoints.
     fn compare_events(&self, oracle: &Oracle) -> Result<(), String> {
         dump::same("events", &self.events, oracle.events(None))?;
         let mut checkpoints = self.checkpoints.iter();

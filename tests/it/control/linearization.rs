@@ -1,15 +1,19 @@
 //! The search for an order in which the requests of many clients took effect.
 //!
-//! Replies do not say in which order the requests of different clients were carried out. So one is
-//! looked for that explains everything that was seen: the order of each client is kept, what was
-//! answered before another request was sent comes before it, each reply is the oracle's at that
-//! place, events, commits, restores and rollbacks come as the dump has them, and the state after
-//! all of it is the one that the dump shows. Of what was not answered, each client's may have taken
-//! effect up to any point, and not beyond.
+//! Replies do not show the order of the requests of different clients. So the search looks for an
+//! order that explains everything that was seen:
 //!
-//! The search is exact. It goes on by one request at a time, never twice from the same place, and
-//! never waits with one whose answer is right here and which changes nothing: any order that
-//! explains the rest explains it with this one in front.
+//! - The requests of each client keep their order.
+//! - A request that was answered before another one was sent comes before it.
+//! - Each reply is the oracle's at that place.
+//! - Events, commits, restores and rollbacks come in the order of the dump.
+//! - The state after all of them is the one that the dump shows.
+//!
+//! Of a client's unanswered requests, a first part of any length may have taken effect.
+//!
+//! The search is exact. It adds one request at a time and never visits a place twice. It takes at
+//! once a request that changes nothing and whose reply is right: any order that explains the rest
+//! still does with this request in front.
 
 use super::client_life::Sent;
 use super::full_dump::{Point, Shown};
@@ -19,21 +23,21 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// The lives of this test need some twenty places, one in a thousand a few thousand, and one in
-/// some thousands more than 40,000; each takes about a millisecond.
+/// The searches of this test need about 20 places; one in a thousand needs a few thousand, and one
+/// in several thousand more than 40,000. Each place takes about a millisecond.
 const MAX_PLACES: usize = 300_000;
 
-/// An order that explains everything.
+/// An order that explains everything that was seen.
 #[derive(Debug)]
 pub struct Witness {
-    /// Each request as its sequence and its place there. What is not in it took no effect.
+    /// Each request as its sequence and its place there. A request that is not here took no effect.
     pub order: Vec<(usize, usize)>,
     pub end: Point,
-    /// How many places the search came through.
+    /// The number of places that the search visited.
     pub places: usize,
 }
 
-/// Finds an order that leads from a point to the end of the history that a directory shows.
+/// Finds an order that leads from a point to the end of the dump's history.
 pub fn find(start: &Point, sequences: &[Vec<Sent>], shown: &Shown) -> Result<Witness, String> {
     let start = Place {
         taken: vec![0; sequences.len()],
@@ -71,7 +75,7 @@ pub fn find(start: &Point, sequences: &[Vec<Sent>], shown: &Shown) -> Result<Wit
     Err(format!("{why}\n{}", search.report()))
 }
 
-/// Whether a request may have changed something after a point: an event has then been accepted.
+/// True if a request may have changed something after a point; an event must have been accepted.
 fn may_change_something(asked: &Asked, start: &Point, shown: &Shown) -> bool {
     let Asked::Request(Request::Process { event_id, word }) = asked else {
         return true;
@@ -80,11 +84,11 @@ fn may_change_something(asked: &Asked, start: &Point, shown: &Shown) -> bool {
     accepted.any(|event| event.event_id == *event_id && event.word == *word)
 }
 
-/// The search was given up.
+/// The search was given up after [`MAX_PLACES`] places.
 #[derive(Debug)]
 struct TooMany;
 
-/// How far the search is: how much is taken of each sequence, and where that led.
+/// A place of the search: how many requests are taken of each sequence, and where that led.
 #[derive(Clone, Debug)]
 struct Place {
     taken: Vec<usize>,
@@ -92,7 +96,7 @@ struct Place {
 }
 
 impl Place {
-    /// The same for the same place, and for hardly any other.
+    /// A hash of the place, which hardly any other place shares.
     fn key(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.taken.hash(&mut hasher);
@@ -103,17 +107,17 @@ impl Place {
 
 struct Search<'a> {
     sequences: &'a [Vec<Sent>],
-    /// The places in each sequence of what was answered or may have changed something.
+    /// For each sequence, the places of requests with a reply or a possible effect.
     numbers: Vec<Vec<usize>>,
     shown: &'a Shown,
     seen: HashSet<u64>,
     order: Vec<(usize, usize)>,
-    /// The longest order so far, and where it led.
+    /// The longest order so far, and the place where it led.
     farthest: (Vec<(usize, usize)>, Place),
 }
 
 impl Search<'_> {
-    /// Goes on from a place; gives the end if there is a way to it, which is `order` then.
+    /// Searches on from a place. Returns the end if `order` leads there.
     fn from(&mut self, mut place: Place) -> Result<Option<Point>, TooMany> {
         let begin = self.order.len();
         while let Some(next) = self.take_one_that_changes_nothing(&place) {
@@ -150,8 +154,8 @@ impl Search<'_> {
         Some((number, &self.sequences[sequence][number]))
     }
 
-    /// The sequences whose next request may be the next of all: those that were answered first come
-    /// first, those that were not come last.
+    /// Sequences whose next request may be the next of all, ordered by reply, those without one
+    /// last.
     fn heads(&self, place: &Place) -> Vec<usize> {
         let heads = (0..self.sequences.len())
             .filter_map(|sequence| Some((sequence, self.head(place, sequence)?.1)));
@@ -170,7 +174,7 @@ impl Search<'_> {
         free.into_iter().map(|(_, _, sequence)| sequence).collect()
     }
 
-    /// Takes the next request of a sequence, if what was seen allows that.
+    /// Takes the next request of a sequence if everything that was seen allows it.
     fn take(&self, place: &Place, sequence: usize) -> Option<(usize, Place, Due)> {
         let (number, sent) = self.head(place, sequence)?;
         if self.is_out_of_turn(&sent.asked, &place.point) {
@@ -181,7 +185,7 @@ impl Search<'_> {
         let due = sent.asked.apply(&mut next.point.oracle);
         let is_possible = match &sent.answer {
             Some(answer) => due.check(&answer.lines, number as u64).is_ok(),
-            // The last one of a sequence need not be taken for what comes after it.
+            // If the last request of a sequence changes nothing, no later one needs it.
             None => {
                 let is_last = next.taken[sequence] == self.numbers[sequence].len();
                 !(is_last && due.changes_nothing())
@@ -192,7 +196,8 @@ impl Search<'_> {
         is_possible.then_some((number, next, due))
     }
 
-    /// Whether an event would be accepted that was not the next one: known without carrying it out.
+    /// True if this event would be accepted, but another one was next. The oracle need not apply
+    /// it.
     fn is_out_of_turn(&self, asked: &Asked, point: &Point) -> bool {
         let Asked::Request(Request::Process { event_id, word }) = asked else {
             return false;
@@ -225,7 +230,7 @@ impl Search<'_> {
         is_answered && self.shown.ends_at(&place.point)
     }
 
-    /// Everything that a person needs to find out why.
+    /// Everything that a person needs to find the cause of a failure.
     fn report(&self) -> String {
         let mut report = String::new();
         for (sequence, all) in self.sequences.iter().enumerate() {
@@ -237,7 +242,7 @@ impl Search<'_> {
                 let lines = lines.unwrap_or_else(|| "no answer".to_owned());
                 let asked = &sent.asked;
                 writeln!(report, "  {:?} {asked:?}\n    {lines}", (sequence, number))
-                    .expect("a string takes it");
+                    .expect("a write to a string cannot fail");
             }
         }
         let (order, place) = &self.farthest;
@@ -253,11 +258,11 @@ impl Search<'_> {
         write!(
             report,
             "{} places tried; the longest order that fits is\n  {order:?}\nafter it the oracle has \
-             {oracle:?}\nthe next event should be {next:?}, the next move {moved:?}; the first \
+             {oracle:?}\nthe next event should be {next:?}, the next switch {moved:?}; the first \
              difference from what the directory holds is {difference}",
             self.seen.len(),
         )
-        .expect("a string takes it");
+        .expect("a write to a string cannot fail");
         report
     }
 }
@@ -270,7 +275,7 @@ mod tests {
     use crate::oracle::Output;
     use std::time::{Duration, Instant};
 
-    /// Makes what was sent and answered at seconds from a start on.
+    /// Makes requests and replies with times in seconds since a start.
     struct Clock(Instant);
 
     impl Clock {
@@ -278,7 +283,7 @@ mod tests {
             self.0 + Duration::from_secs(second)
         }
 
-        /// An event with the word `w`, and the reply to it.
+        /// An event with the word `w`, and its reply.
         fn sent(&self, event_id: &str, second: u64, reply: Option<(u64, String)>) -> Sent {
             let answer = reply.map(|(second, line)| Answer {
                 lines: vec![line],
@@ -292,7 +297,7 @@ mod tests {
         }
     }
 
-    /// What a directory shows that has accepted these events, all with the word `w`.
+    /// The dump of a directory that has accepted these events, all with the word `w`.
     fn shown(ids: &[&str]) -> Shown {
         let mut shown = Shown::default();
         for (id, count) in ids.iter().zip(1..) {

@@ -1,9 +1,10 @@
-//! Lives of a node with eight clients and standard input at the same time, most of which end by
-//! SIGKILL: whatever was answered, and whatever is left, has one order in which it took effect.
+//! Lives of a node to which eight clients and standard input send requests at the same time. Most
+//! lives end by SIGKILL. One order of the requests must explain all replies and the state that is
+//! left.
 //!
-//! `EXACTLY_ONCE_CLIENT_LIVES` says how many, `EXACTLY_ONCE_SEED` where the seeds begin: each
-//! directory has the next one. A seed replays what is asked and when the end comes, as far as the
-//! machine's timing repeats itself.
+//! `EXACTLY_ONCE_CLIENT_LIVES` is the number of lives. `EXACTLY_ONCE_SEED` is the first seed; each
+//! directory takes the next one. A seed replays the requests and the time of the end, as far as the
+//! timing of the machine repeats itself.
 
 use super::client_life::{Life, Plan, live};
 use super::full_dump::{Point, Shown};
@@ -21,15 +22,15 @@ use std::time::Duration;
 const CLIENTS: usize = 8;
 const LIVES_PER_DIRECTORY: u64 = 8;
 const KILLS: f64 = 0.8;
-/// What each client asks, and standard input, in a life: few enough for an order to be found.
+/// The requests of each client, and of standard input, in a life: few enough to find an order.
 const REQUESTS: std::ops::RangeInclusive<usize> = 3..=6;
-/// The ids that a life has, and how many of them no earlier one had.
+/// The ids that a life uses, and how many of them no earlier life used.
 const IDS: u64 = 16;
 const NEW_IDS: u64 = 5;
 const WORDS: [&str; 3] = ["a", "b", "c"];
 const MAX_DELAY_MICROS: u64 = 3_000;
-/// Every other directory has snapshots of the counts, runs of the index and openings of sled while
-/// questions are answered, and ids that share their fingerprints.
+/// In every other directory the node writes counts snapshots and runs, and reopens sled, during
+/// queries, and ids share fingerprints.
 const SMALL: [&str; 8] = [
     "--snapshot-every",
     "3",
@@ -40,9 +41,9 @@ const SMALL: [&str; 8] = [
     "--fingerprint-bits",
     "2",
 ];
-/// With fewer lives chance may leave something out.
+/// With fewer lives, chance may leave a case out.
 const ENOUGH_TO_REACH_MOST: u64 = 40;
-/// What is durable and not answered yet is so for no longer than a disk takes to sync.
+/// Requests are durable but unanswered only as long as a sync takes, so kills hit this rarely.
 const ENOUGH_TO_REACH_ALL: u64 = 200;
 
 const UNANSWERED: &str = "applied and not answered";
@@ -76,7 +77,7 @@ fn requests_of_eight_clients_and_standard_input_have_one_order_whenever_the_node
     total.check(lives);
 }
 
-/// This many lives on one directory; a failure comes back as the report to print.
+/// Runs this many lives on one directory; the error is the report to print.
 fn directory(seed: u64, lives: u64) -> Result<Tally, String> {
     let home = scratch_dir();
     let mut directory = Directory {
@@ -100,7 +101,7 @@ fn directory(seed: u64, lives: u64) -> Result<Tally, String> {
     Ok(directory.tally)
 }
 
-/// A data directory, and what is known of it.
+/// A state directory, and what is known of it.
 struct Directory {
     data_dir: PathBuf,
     arguments: &'static [&'static str],
@@ -163,25 +164,25 @@ impl Directory {
 
     fn event(&mut self, life: u64) -> Request {
         let id = life * NEW_IDS + self.rng.random_range(0..IDS);
-        // An id has its own word, except for the few that are sent with another one.
+        // Each id has its own word; one event in ten carries another one.
         let word = id + u64::from(self.rng.random_bool(0.1));
         let word = WORDS[(word % WORDS.len() as u64) as usize];
         event(format!("e{id}"), word)
     }
 }
 
-/// What the lives came upon, so that those that never hit what they are for fail.
+/// Counts the cases reached, so that the test fails if it misses some.
 #[derive(Default)]
 struct Tally {
     times: BTreeMap<&'static str, usize>,
     sent: usize,
     answered: usize,
-    /// The most places that a search came through.
+    /// The most places that one search visited.
     places: usize,
 }
 
 impl Tally {
-    /// Counts what an order was made of that leads on from a point.
+    /// Counts the cases in an order that leads on from a point.
     fn count(&mut self, start: &Point, life: &Life, witness: &Witness) {
         self.hit(if life.is_kill { "kill" } else { "clean end" }, 1);
         let sent = life.sequences.iter().flatten();
@@ -215,7 +216,7 @@ impl Tally {
         self.places = self.places.max(other.places);
     }
 
-    /// Panics when the lives missed what they were meant to hit.
+    /// Panics if the lives missed a case.
     fn check(&self, lives: u64) {
         let most = REACHED_BY_MOST
             .iter()

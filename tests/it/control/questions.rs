@@ -1,10 +1,10 @@
-//! What a client asks, and what the oracle says that it must be answered, byte for byte.
+//! What a client asks, and the reply that the oracle expects, byte for byte.
 
 use crate::kit::{line, reply};
 use crate::oracle::wire::quote;
 use crate::oracle::{Expected, Oracle, Output, Request};
 
-/// A request of the protocol, or a question.
+/// A request of the protocol, or a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
     Request(Request),
@@ -13,11 +13,11 @@ pub enum Asked {
     Outputs,
 }
 
-/// What must come back.
+/// The expected reply.
 #[derive(Debug)]
 pub enum Due {
     Reply(Expected),
-    /// Records, as JSON, and the line after them.
+    /// Records, as JSON; a last line follows them.
     Records(Vec<String>),
 }
 
@@ -26,7 +26,7 @@ impl Asked {
         !matches!(self, Self::Request(_))
     }
 
-    /// The line, without its newline.
+    /// The line of the request, without its newline.
     pub fn line(&self, msg_id: u64) -> String {
         match self {
             Self::Request(request) => request.line(msg_id),
@@ -35,7 +35,7 @@ impl Asked {
         }
     }
 
-    /// Has the oracle carry it out.
+    /// Applies the request to the oracle.
     pub fn apply(&self, oracle: &mut Oracle) -> Due {
         match self {
             Self::Request(request) => Due::Reply(oracle.apply(request)),
@@ -46,7 +46,7 @@ impl Asked {
 }
 
 impl Due {
-    /// Whether the state after it is certainly the one before it.
+    /// True if the request certainly left the state as it was.
     pub fn changes_nothing(&self) -> bool {
         match self {
             Self::Reply(expected) => expected.changes_nothing(),
@@ -54,7 +54,7 @@ impl Due {
         }
     }
 
-    /// Compares all lines that came back with it.
+    /// Compares the reply with all lines that arrived.
     pub fn check(&self, lines: &[String], msg_id: u64) -> Result<(), String> {
         match (self, lines) {
             (Self::Reply(expected), [line]) => reply::check(line, expected, msg_id),
@@ -73,7 +73,7 @@ impl Due {
     }
 }
 
-/// Whether these are the first lines of an answer, and then that the process is ending.
+/// True if these are the first lines of a reply, then the error that the process is ending.
 fn is_cut_off(lines: &[String], whole: &[String]) -> bool {
     lines.split_last().is_some_and(|(last, records)| {
         last.contains("\"code\": 11, \"text\": \"the process is ending")
@@ -82,7 +82,7 @@ fn is_cut_off(lines: &[String], whole: &[String]) -> bool {
     })
 }
 
-/// All lines that answer a question with these records.
+/// All lines of the reply to a query with these records.
 pub fn answer(records: &[String], msg_id: u64) -> Vec<String> {
     let start = format!(r#""in_reply_to": {msg_id}"#);
     let record = |record: &String| format!(r#"{{"type": "record", {start}, "record": {record}}}"#);
@@ -93,7 +93,7 @@ pub fn answer(records: &[String], msg_id: u64) -> Vec<String> {
     records.iter().map(record).chain([end]).collect()
 }
 
-/// The records of the counts.
+/// The records of `counts`.
 fn counts(oracle: &Oracle) -> Vec<String> {
     let counts = oracle.counts().iter();
     let record = |(word, count): (&String, &u64)| {
@@ -103,7 +103,7 @@ fn counts(oracle: &Oracle) -> Vec<String> {
     counts.map(record).collect()
 }
 
-/// The records of the log.
+/// The records of `outputs`.
 fn outputs(oracle: &Oracle) -> Vec<String> {
     let sizes = (1..).zip(oracle.commit_sizes());
     let commits = sizes.flat_map(|(commit, &size)| std::iter::repeat_n(commit, size));

@@ -1,5 +1,5 @@
-//! Clients that do not take what they are answered: no other client notices, and they get it when
-//! they go on.
+//! Clients that do not read their replies affect no other client, and get every reply when they go
+//! on.
 
 use crate::kit::{
     Dump, Node, Process, SocketClient, accepted, binary, event_line, eventually, exit, finish,
@@ -31,7 +31,7 @@ fn no_client_waits_for_one_that_never_reads() {
     }
     let shown = other.records(&line("get_word", OTHERS, r#""word":"other""#));
     assert_eq!(shown, [format!(r#"{{"word":"other","count":{OTHERS}}}"#)]);
-    // The client is still there, and has not read a byte.
+    // The client is still connected, and has not read a byte.
     node.finish().expect_all_read();
     let dump = Dump::of(&data_dir);
     let count = |word: &str| dump.counts.get(word).copied().unwrap_or_default();
@@ -54,12 +54,12 @@ fn a_client_that_pauses_for_longer_than_half_a_minute_gets_its_answer_whole() {
     }
     let mut slow = SocketClient::connect(&data_dir);
     slow.send(&line("dump", 1, ""));
-    // The pause is what is promised to be allowed.
+    // Clients are promised that they may pause this long.
     thread::sleep(Duration::from_secs(33));
     let mut other = SocketClient::connect(&data_dir);
     let whole = other.records(&line("dump", 1, ""));
     assert!(whole.len() as u64 > 2 * EVENTS, "outputs and events");
-    assert_eq!(records_of(slow.next_answer().expect("it goes on")), whole);
+    assert_eq!(records_of(slow.next_answer().expect("it replies")), whole);
     node.finish().expect_all_read();
 }
 
@@ -67,7 +67,7 @@ fn a_client_that_pauses_for_longer_than_half_a_minute_gets_its_answer_whole() {
 fn what_a_client_asks_at_once_is_carried_out_as_it_takes_the_replies_when_these_are_large() {
     const WORDS: u64 = 8_000;
     const RESTORES: u64 = 150;
-    /// What the socket and the process hold of replies that have 200 KB each.
+    /// The most replies of 200 KB each that the socket and the process hold.
     const MAX_WAITING: u64 = 20;
     let (_home, data_dir) = home_and_data_dir();
     let node = Node::start(Some(&data_dir), &[]);
@@ -105,7 +105,7 @@ fn what_a_client_asks_at_once_is_carried_out_as_it_takes_the_replies_when_these_
     node.finish().expect_all_read();
 }
 
-/// As above, from standard input.
+/// The same for standard input.
 #[test]
 fn large_replies_that_standard_output_does_not_take_put_off_the_requests_after_them_and_no_client()
 {
@@ -113,7 +113,7 @@ fn large_replies_that_standard_output_does_not_take_put_off_the_requests_after_t
     const EVENTS: u64 = 10_000;
     let (_home, data_dir) = home_and_data_dir();
     let (node, mut stdin) = node_that_answers_at_length(&data_dir);
-    // After them wait more than are read at once, and more than are decoded ahead.
+    // More events follow than the node reads at once and decodes ahead.
     let events =
         (0..EVENTS).map(|number| event_line(RESTORES + number, &format!("new{number}"), "w"));
     let events = events.map(|line| line + "\n");
@@ -123,7 +123,7 @@ fn large_replies_that_standard_output_does_not_take_put_off_the_requests_after_t
     until_put_off(&mut other);
     let carried_out = moves(&mut other);
     assert!(carried_out < RESTORES, "{carried_out}");
-    // What another client requests is not put off with them.
+    // Requests of another client are not put off with them.
     let started = Instant::now();
     for number in 0..20 {
         let reply = other.ask(&event_line(number, &format!("other {number}"), "other"));
@@ -140,8 +140,8 @@ fn large_replies_that_standard_output_does_not_take_put_off_the_requests_after_t
     assert_eq!(ended.stdout.lines().count() as u64, RESTORES + EVENTS);
 }
 
-/// Found by reading: the stage that waits for standard output, as a large reply is to follow, did
-/// not hear that the storage had failed.
+/// A review found: the stage that waits for standard output before a large reply missed a failure
+/// of the storage.
 #[test]
 fn a_storage_that_fails_while_standard_output_takes_nothing_ends_the_process() {
     let (_home, data_dir) = home_and_data_dir();
@@ -162,8 +162,8 @@ fn a_storage_that_fails_while_standard_output_takes_nothing_ends_the_process() {
     drop(stdin);
 }
 
-/// A node whose checkpoint `c` has so many words that the reply to its restore fills any pipe, and
-/// its standard input. Its standard output is not read.
+/// A node, and its standard input. The reply to a restore of its checkpoint `c` has so many words
+/// that it fills any pipe. Its standard output is not read.
 fn node_that_answers_at_length(data_dir: &Path) -> (Process, ChildStdin) {
     const WORDS: u64 = 60_000;
     let long = "x".repeat(400);
@@ -178,21 +178,21 @@ fn node_that_answers_at_length(data_dir: &Path) -> (Process, ChildStdin) {
     (node, stdin)
 }
 
-/// Restores of the checkpoint `c`, a line each.
+/// Restores of the checkpoint `c`, one a line.
 fn restores(count: u64) -> impl Iterator<Item = String> {
     (0..count).map(|number| line("restore", number, r#""checkpoint_id":"c""#) + "\n")
 }
 
-/// How many restores were carried out.
+/// Returns the number of restores that were carried out.
 fn moves(client: &mut SocketClient) -> u64 {
     client
         .records(&line("dump", 1, r#""only":"switches""#))
         .len() as u64
 }
 
-/// Waits until some restores were carried out, and no further one is.
+/// Waits until some restores were carried out and no more follow.
 fn until_put_off(client: &mut SocketClient) {
-    eventually("it is put off", || {
+    eventually("a restore is put off", || {
         let before = moves(client);
         thread::sleep(Duration::from_millis(500));
         before > 0 && moves(client) == before

@@ -10,14 +10,14 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// The longest path that an address of a socket has room for.
+/// The longest path that fits into the address of a socket.
 const MAX_PATH_BYTES: usize = 107;
 
 fn socket(data_dir: &Path) -> PathBuf {
     data_dir.join("control.sock")
 }
 
-/// Whether anything has that name.
+/// True if a file of any kind has this path.
 fn is_there(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }
@@ -43,7 +43,7 @@ fn only_the_owner_can_open_the_socket_and_it_is_gone_after_a_clean_end() {
             node.wait()
         };
         ended.expect_all_read();
-        assert!(!is_there(&socket(&data_dir)), "it stayed");
+        assert!(!is_there(&socket(&data_dir)), "the socket is still there");
         assert_eq!(client.next_line(), None);
     }
 }
@@ -54,14 +54,14 @@ fn a_socket_that_a_kill_has_left_answers_nobody_and_is_replaced_by_the_next_star
     assert_eq!(client.ask(&event_line(1, "e1", "w")), accepted(1, "w", 1));
     node.kill();
     assert_eq!(client.next_line(), None);
-    assert!(is_there(&socket(&data_dir)), "nobody was left to remove it");
+    assert!(is_there(&socket(&data_dir)), "a kill leaves the socket");
     let refused = dial(&data_dir).map_err(|error| error.kind());
     assert_eq!(refused.err(), Some(io::ErrorKind::ConnectionRefused));
     let node = Node::start(Some(&data_dir), &[]);
     let mut client = SocketClient::connect(&data_dir);
     assert_eq!(client.ask(&event_line(2, "e2", "w")), accepted(2, "w", 2));
     node.finish().expect_all_read();
-    assert!(!is_there(&socket(&data_dir)), "it stayed");
+    assert!(!is_there(&socket(&data_dir)), "the socket is still there");
 }
 
 #[test]
@@ -87,21 +87,20 @@ fn a_directory_whose_path_is_longer_than_an_address_is_served_too() {
         4 * MAX_PATH_BYTES,
     ] {
         let data_dir = of_length(home.path(), bytes);
-        let parent = data_dir.parent().expect("it is below another");
+        let parent = data_dir.parent().expect("it has a parent");
         fs::create_dir_all(parent).expect("it can be made");
         let node = Node::start(Some(&data_dir), &[]);
         let mut client = SocketClient::connect(&data_dir);
         assert_eq!(client.ask(&event_line(1, "e1", "w")), accepted(1, "w", 1));
         assert!(is_there(&socket(&data_dir)));
         node.finish().expect_all_read();
-        assert!(!is_there(&socket(&data_dir)), "it stayed");
+        assert!(!is_there(&socket(&data_dir)), "the socket is still there");
     }
 }
 
-/// A directory of its own, whose socket has a path of this many bytes, or of more where the path of
-/// `home` is long.
+/// A new state directory whose socket has a path of this many bytes, or more if `home` is long.
 fn of_length(home: &Path, bytes: usize) -> PathBuf {
-    /// A name may have 255 bytes.
+    /// A name may have at most 255 bytes.
     const MAX_NAME_BYTES: usize = 200;
     let mut data_dir = home.join(bytes.to_string());
     loop {
@@ -109,7 +108,7 @@ fn of_length(home: &Path, bytes: usize) -> PathBuf {
         if length >= bytes {
             return data_dir;
         }
-        // A slash comes with each name.
+        // Each name brings a slash.
         let name = (bytes - length).saturating_sub(1);
         data_dir.push("d".repeat(name.clamp(1, MAX_NAME_BYTES)));
     }

@@ -1,4 +1,4 @@
-//! One process from its start to its end, nearly always by SIGKILL.
+//! One process from its start to its end, which is nearly always a SIGKILL.
 
 use super::pattern::{Pattern, Shot, Timed};
 use crate::kit::{Hit, Life, Node, Source, Stopped, binary};
@@ -7,22 +7,21 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-/// Where a process lives.
+/// The paths and the setting of a process.
 pub struct Home {
     pub data: PathBuf,
-    /// Where it is told which call killed it.
+    /// The file that names the call that killed the process.
     pub note: PathBuf,
     pub autocommit: bool,
 }
 
-/// How a life ended.
 #[derive(Debug)]
 pub enum End {
-    /// At a call.
+    /// By a kill at a call.
     Hit(Hit),
     /// By a kill from outside.
     Killed,
-    /// Its requests were all answered before it made the call to be killed at.
+    /// Without a kill: all requests were answered before that call.
     Clean,
 }
 
@@ -38,8 +37,8 @@ impl Home {
 
     fn command(&self) -> Command {
         let mut command = binary();
-        // Enough snapshots of the counts, runs of the index and openings of sled that kills fall
-        // into them too; and ids that share their fingerprints.
+        // Counts snapshots, runs and reopenings of sled are frequent enough that kills fall into
+        // them too, and ids share fingerprints.
         command.args(["--snapshot-every", "40", "--run-every", "10"]);
         command.args([
             "--reopen-bytes",
@@ -54,7 +53,7 @@ impl Home {
     }
 }
 
-/// Starts a process, has it work on what `source` gives, and sees it end as the pattern says.
+/// Starts a process, sends it what `source` gives, and ends it as the pattern says.
 pub fn live(home: &Home, pattern: Pattern, source: &mut Source) -> Result<(Life, End), String> {
     let mut life = Life::default();
     let end = match pattern {

@@ -1,26 +1,26 @@
-//! When the kill of a life comes, and what the process is given to do until then.
+//! When the kill of a life comes, and what the process is given to do before it.
 
 use crate::kit::{Aim, Beginning, Deed, Moment, Source, checkpoint};
 use crate::oracle::Request;
 use rand::{Rng, RngExt};
 use std::time::Duration;
 
-/// When the kill comes.
+/// The moment of the kill.
 #[derive(Clone, Copy, Debug)]
 pub enum Pattern {
-    /// At one of its system calls; the process ends well if it does not make this many.
+    /// At a system call; the process ends well if it makes fewer calls.
     AtCall(Shot),
     /// At any time, from outside.
     AtTime(Timed),
 }
 
-/// When a kill comes from outside, and how many requests may be unanswered before the source
+/// The moment of a kill from outside, and how many requests may be unanswered before the source
 /// waits.
 #[derive(Clone, Copy, Debug)]
 pub enum Timed {
     /// This long after the start, with this many requests written at once.
     DuringOpen { requests: usize, delay: Duration },
-    /// As soon as this many replies were seen.
+    /// As soon as this many replies have been read.
     AfterReplies { replies: usize, window: usize },
     /// This long after the first reply.
     AfterDelay { delay: Duration, window: usize },
@@ -30,23 +30,23 @@ pub enum Timed {
 #[derive(Clone, Copy, Debug)]
 pub struct Shot {
     pub phase: Phase,
-    /// Which call it is, counted from the beginning of the phase.
+    /// The number of the call, counted from the beginning of the phase.
     pub number: u64,
     pub moment: Moment,
-    /// How many requests are sent before the one that begins the phase, and how many in all.
+    /// The number of requests before the one that begins the phase, and of all.
     pub before: usize,
     pub total: usize,
     pub window: usize,
 }
 
-/// What the process is doing.
+/// What the process does when the kill comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
-    /// Starting on a directory on which no start has come to a reply.
+    /// Starting on a directory where no start has got as far as a reply.
     Creation,
     Opening,
     Work,
-    /// Work in which a snapshot of the counts becomes due.
+    /// Work in which a counts snapshot becomes due.
     Snapshot,
     /// Saving a checkpoint over one of the same name.
     Checkpoint,
@@ -57,7 +57,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// All of them; what comes before a directory has a state is the first.
+    /// All phases, first the one that comes before a directory has a state.
     pub const ALL: [Self; 9] = [
         Self::Creation,
         Self::Opening,
@@ -70,7 +70,7 @@ impl Phase {
         Self::Closing,
     ];
 
-    /// How many calls the phase usually has, as measured: most kills are to be reached.
+    /// The usual number of calls in the phase, as measured, so that most kills are reached.
     fn calls(self) -> u64 {
         match self {
             Self::Creation => 38,
@@ -84,7 +84,7 @@ impl Phase {
 }
 
 impl Pattern {
-    /// A kill of a process that has a state to work on: mostly at a call, some at any time.
+    /// Draws a kill of a process that has a state to work on: mostly at a call.
     pub fn draw(rng: &mut impl Rng) -> Self {
         match rng.random_range(0..16) {
             0 => Self::AtTime(Timed::during_open(some_at_once(rng), rng)),
@@ -96,7 +96,7 @@ impl Pattern {
         }
     }
 
-    /// A kill during open with no request at all, so that nothing but the open happens.
+    /// Draws a kill of a process that only opens, as it gets no requests.
     pub fn bare(phase: Phase, rng: &mut impl Rng) -> Self {
         if rng.random_bool(0.1) {
             return Self::AtTime(Timed::during_open(0, rng));
@@ -116,7 +116,7 @@ impl Pattern {
 }
 
 impl Timed {
-    /// From the very start of the process to well after the open of a small state.
+    /// Draws a time from the start of the process to well after the open of a small state.
     fn during_open(requests: usize, rng: &mut impl Rng) -> Self {
         Self::DuringOpen {
             requests,
@@ -140,7 +140,7 @@ impl Timed {
     }
 }
 
-/// Lone requests, small groups, and as much as the pipes hold.
+/// Draws a window for single requests, for small groups, or as large as the pipes hold.
 fn window(rng: &mut impl Rng) -> usize {
     match rng.random_range(0..4) {
         0 => rng.random_range(1..4),
@@ -158,11 +158,11 @@ fn some_at_once(rng: &mut impl Rng) -> usize {
 }
 
 impl Shot {
-    /// A kill in this phase, at any of the calls that it usually has.
+    /// Draws a kill in this phase, at any of its usual calls.
     pub fn draw(phase: Phase, rng: &mut impl Rng) -> Self {
         let (before, after, window) = match phase {
             Phase::Creation | Phase::Opening => (0, some_at_once(rng), usize::MAX),
-            // Twice as many as a snapshot is due after, in groups of a few.
+            // At least twice as many as make a snapshot due, in small groups.
             Phase::Snapshot => (rng.random_range(40..80), 60, rng.random_range(5..30)),
             Phase::Closing => (rng.random_range(0..60), 0, usize::MAX),
             _ => match window(rng) {

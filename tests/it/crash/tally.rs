@@ -1,4 +1,4 @@
-//! What the kills of a campaign hit, so that one that never hits a window fails.
+//! Counts what the kills hit, so that the test fails if they miss a case.
 
 use super::life::End;
 use super::pattern::{Pattern, Phase};
@@ -6,10 +6,9 @@ use crate::kit::Life;
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug};
 
-/// With fewer kills chance may leave a phase or a call out; then they prove what they hit and no
-/// more.
+/// Fewer kills may by chance miss a phase or a call, so they are not checked.
 const ENOUGH_TO_HIT_ALL: u64 = 200;
-/// The calls that every state goes through, again and again.
+/// The calls that every state makes again and again.
 const MAIN_CALLS: [&str; 7] = [
     "pwrite db",
     "sync_file_range db",
@@ -23,21 +22,21 @@ const MAIN_CALLS: [&str; 7] = [
 #[derive(Default)]
 pub struct Tally {
     pub kills: u64,
-    /// Lives that ended well before they made the call to be killed at.
+    /// Lives that ended well before the call of the kill.
     ended_well: u64,
-    /// Kills at a call by what was going on, by the call and by the side of it.
+    /// Kills at a call, counted by phase, by call, and by the side of the call.
     phases: BTreeMap<Phase, u64>,
     calls: BTreeMap<String, u64>,
     sides: BTreeMap<String, u64>,
     during_open: u64,
     before_any_reply: u64,
-    /// Kills between a request being written and its reply being read.
+    /// Kills after a request was written and before its reply was read.
     in_flight: u64,
-    /// Lives after which everything written was there.
+    /// Lives after which every written request had been applied.
     nothing_lost: u64,
-    /// Lives after which something was there whose reply was never seen.
+    /// Lives after which an unanswered request had been applied.
     applied_unanswered: u64,
-    /// Dumps that more than one state could have given.
+    /// Dumps that fit more than one state.
     ambiguous: u64,
     sent: usize,
     answered: usize,
@@ -64,8 +63,8 @@ impl Tally {
         self.in_flight += u64::from(life.written > life.replies.len());
     }
 
-    /// `prefix` is how many of the requests of a life were found applied, `states` how many states
-    /// the directory may be in.
+    /// `prefix` is the number of requests found applied, `states` that of states the directory may
+    /// be in.
     pub fn count_reconciled(&mut self, life: &Life, prefix: usize, states: usize) {
         self.nothing_lost += u64::from(prefix >= life.written);
         self.applied_unanswered += u64::from(prefix > life.replies.len());
@@ -88,7 +87,7 @@ impl Tally {
         self.answered += other.answered;
     }
 
-    /// Panics when the kills missed what they were meant to hit.
+    /// Panics if the kills missed a case.
     pub fn check(&self) {
         if self.kills < ENOUGH_TO_HIT_ALL {
             return;
@@ -129,7 +128,7 @@ fn add_all<K: Ord>(counts: &mut BTreeMap<K, u64>, others: BTreeMap<K, u64>) {
     }
 }
 
-/// The counts with their names, the largest first.
+/// The counts with their names, largest first.
 fn listed<K: Debug>(counts: &BTreeMap<K, u64>) -> String {
     let mut counts: Vec<_> = counts.iter().collect();
     counts.sort_by_key(|&(_, count)| std::cmp::Reverse(count));

@@ -1,4 +1,4 @@
-//! What is done to a directory: every kind of damage, and every place where it is done.
+//! Every kind of damage to a directory, and every place where it is done.
 
 use super::history::{SECTOR_BYTES, Variant, folder};
 use rand::{Rng, RngExt};
@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 const PAGE_BYTES: usize = 4096;
 const SEGMENT_BYTES: usize = 512 << 10;
-/// The bytes of a slot of the watermark that say anything.
+/// The bytes of a slot of the watermark that are in use.
 const MARK_BYTES: usize = 40;
 const LONGEST_RUN: usize = 200;
-/// How often a random change is tried that turns out to change nothing.
+/// How often a random change is tried until it changes something.
 const TRIES: usize = 100;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,7 +62,7 @@ pub struct Harm {
     pub place: Place,
 }
 
-/// Every kind of damage with every place where there is such a thing.
+/// Every kind of damage at every place where it is possible.
 pub fn all() -> Vec<Harm> {
     use Kind::*;
     use Place::*;
@@ -110,14 +110,14 @@ pub fn all() -> Vec<Harm> {
 pub struct Patient<'a> {
     /// The copy that is damaged.
     pub path: &'a Path,
-    /// What it is a copy of.
+    /// The variant that `path` is a copy of.
     pub variant: &'a Variant,
     /// A directory of another history.
     pub other: &'a Variant,
 }
 
 impl Patient<'_> {
-    /// Does one kind of damage and says what exactly was done.
+    /// Does this damage, and says exactly what was done.
     pub fn suffer(&self, harm: Harm, rng: &mut ChaCha8Rng) -> String {
         match harm.kind {
             Kind::BitFlipped
@@ -134,7 +134,7 @@ impl Patient<'_> {
                 "deleted".to_owned()
             }
             Kind::OfAnother => self.replace(harm.place, &self.other.path, rng),
-            // As it was until the first database was durable.
+            // The sentinel as it was before the first database was durable.
             Kind::Older if harm.place == Place::Sentinel => {
                 let sentinel = fs::read_to_string(self.file(Place::Sentinel));
                 let format = sentinel.expect("it is text");
@@ -156,7 +156,7 @@ impl Patient<'_> {
         file(self.path, place)
     }
 
-    /// Writes a file beside those of the database.
+    /// Writes a file next to those of the database.
     fn plant(&self, name: &str, bytes: Vec<u8>) -> String {
         fs::write(folder(self.path).join(name), &bytes).expect("it can be written");
         format!("{} bytes planted as {name}", bytes.len())
@@ -179,7 +179,7 @@ impl Patient<'_> {
         }
     }
 
-    /// Puts a file of another directory in the place of this one's.
+    /// Replaces a file of this directory by that of another.
     fn replace(&self, place: Place, from: &Path, rng: &mut ChaCha8Rng) -> String {
         let (ours, theirs) = (self.file(place), file(from, place));
         let bytes = fs::read(&theirs).expect("it is there");
@@ -224,7 +224,7 @@ impl Patient<'_> {
         format!("{} changed at byte {at}", path.display())
     }
 
-    /// Where in its file to begin.
+    /// Draws the byte of the file at which the change begins.
     fn random_byte(&self, place: Place, length: usize, rng: &mut ChaCha8Rng) -> usize {
         let sectors = match place {
             Place::EvenSlot => return rng.random_range(0..MARK_BYTES),
@@ -239,7 +239,7 @@ impl Patient<'_> {
     }
 }
 
-/// The file of a directory in which a place is.
+/// The file that contains a place.
 fn file(directory: &Path, place: Place) -> PathBuf {
     folder(directory).join(match place {
         Place::Snap => return snapshot(directory),
@@ -252,7 +252,7 @@ fn file(directory: &Path, place: Place) -> PathBuf {
     })
 }
 
-/// The newest of sled's snapshots.
+/// The newest of sled's own snapshot files.
 fn snapshot(directory: &Path) -> PathBuf {
     let entries = fs::read_dir(folder(directory)).expect("it is there");
     let paths = entries.map(|entry| entry.expect("it can be listed").path());
@@ -260,7 +260,7 @@ fn snapshot(directory: &Path) -> PathBuf {
     paths.filter(is_snapshot).max().expect("sled has made one")
 }
 
-/// Changes some bytes from `at` on, or the piece in which `at` is.
+/// Changes some bytes from `at` on, or the sector or page that contains `at`.
 fn change(kind: Kind, bytes: &mut [u8], at: usize, older: &[u8], rng: &mut ChaCha8Rng) {
     let length = bytes.len();
     let run = at..length.min(at + rng.random_range(1..=LONGEST_RUN));

@@ -1,5 +1,5 @@
-//! The directories that are damaged: long histories in several lives, each life's last answer
-//! read, so that the state is known exactly; and which bytes of their databases were written when.
+//! The directories that are damaged, with long histories of several lives. The last reply of each
+//! life is read, so the state is known exactly. It is also known when each sector was written.
 
 use super::harm::Place;
 use crate::kit::{Node, Source, checkpoint, copy, reply, run_on};
@@ -9,14 +9,13 @@ use rand_chacha::ChaCha8Rng;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What a disk writes as a whole.
+/// A disk writes this many bytes as a whole.
 pub const SECTOR_BYTES: usize = 512;
-/// So few that sled's log has many groups, and some groups have more than one request.
+/// Few enough that sled's log has many groups, of which some have more than one request.
 const MOST_AT_ONCE: usize = 8;
 
 const OWN_CHECKPOINTS: u32 = 20;
 
-/// How a life ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     Clean,
@@ -32,22 +31,22 @@ pub struct Variant {
     pub oracle: Oracle,
     /// The sectors of the database that were written before its last life.
     under_snapshot: Vec<usize>,
-    /// Those that its last life wrote, without the tail.
+    /// The sectors that its last life wrote, without the tail.
     mid_log: Vec<usize>,
-    /// Those that its last requests wrote.
+    /// The sectors that its last requests wrote.
     tail: Vec<usize>,
-    /// Those without data.
+    /// The sectors without data.
     padding: Vec<usize>,
 }
 
-/// The database's bytes, at three moments of a life.
+/// The bytes of the database at three moments of a life.
 struct Written {
     at_open: Vec<u8>,
     before_last: Vec<u8>,
     at_end: Vec<u8>,
 }
 
-/// A directory that lives on and on.
+/// A directory that has one life after another.
 struct Living {
     home: PathBuf,
     path: PathBuf,
@@ -56,8 +55,8 @@ struct Living {
     oracle: Oracle,
 }
 
-/// Makes the variants of one history below `home`; others of its seed have other requests. One that
-/// is compacted goes on in the database that a compaction has made.
+/// Makes the variants of one history below `home`; another seed gives other requests. If
+/// `is_compacted`, the history goes on in the database that a compaction made.
 pub fn make(home: &Path, seed: u64, requests: usize, is_compacted: bool) -> Vec<Variant> {
     let mut living = Living {
         home: home.to_owned(),
@@ -81,7 +80,7 @@ pub fn make(home: &Path, seed: u64, requests: usize, is_compacted: bool) -> Vec<
     vec![killed, cleanly, reopened]
 }
 
-/// Where the files of a directory's database lie.
+/// The folder with the files of a directory's database.
 pub fn folder(directory: &Path) -> PathBuf {
     let compacted = directory.join("generation-1");
     if compacted.exists() {
@@ -115,7 +114,7 @@ impl Living {
         variant
     }
 
-    /// One process: besides its `requests`, one that is alone, and a few at its end.
+    /// Runs one process: a single request, then `requests`, then a few more.
     fn live(&mut self, requests: usize, end: End) -> Written {
         let often = ["--quiet", "--snapshot-every", "20", "--run-every", "10"];
         let node = Node::start(Some(&self.path), &often);
@@ -148,11 +147,11 @@ impl Living {
         for arguments in [&[][..], &["--remove-old"]] {
             run_on("compact", &self.path, arguments).expect_quiet_success();
         }
-        // Sled makes its next snapshot as it opens the database, and the damages want one.
+        // The damages need sled's own snapshot file, which it writes as it opens the database.
         run_on("run", &self.path, &["-q"]).expect_quiet_success();
     }
 
-    /// A source has few checkpoints and commits, whose records fit into what every open reads.
+    /// A source has so few checkpoints and commits that every open would read all of them.
     fn next(&mut self) -> Request {
         match self.rng.random_range(0..20) {
             0 => checkpoint(format!("own-{}", self.rng.random_range(0..OWN_CHECKPOINTS))),
@@ -161,7 +160,7 @@ impl Living {
         }
     }
 
-    /// Sends this many requests and reads their replies.
+    /// Sends this many requests and checks their replies.
     fn ask(&mut self, node: &Node, count: usize) {
         let requests: Vec<Request> = (0..count).map(|_| self.next()).collect();
         for request in &requests {
@@ -176,7 +175,7 @@ impl Living {
 }
 
 impl Variant {
-    /// The sectors of a part of the database; none for any other place.
+    /// The sectors of a part of the database; `None` for any other place.
     pub fn sectors(&self, place: Place) -> Option<&[usize]> {
         match place {
             Place::UnderSnapshot => Some(&self.under_snapshot),
@@ -187,7 +186,7 @@ impl Variant {
         }
     }
 
-    /// The list of the sectors that were written when this one was.
+    /// The list of the sectors that were written at the same time as this one.
     fn sectors_like(&mut self, written: &Written, number: usize) -> &mut Vec<usize> {
         let place = number * SECTOR_BYTES..(number + 1) * SECTOR_BYTES;
         let at_end = &written.at_end[place.clone()];

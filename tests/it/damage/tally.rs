@@ -1,19 +1,19 @@
-//! What the damages of a campaign did, so that one that reaches too little fails.
+//! Counts the outcomes, so that the test fails if the damages reach too little.
 
 use super::harm::{Harm, Kind, Place, all};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-/// What may become of a damaged directory.
+/// What became of a damaged directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     /// It opens, everything is there, and `verify` finds nothing.
     Whole,
     /// It opens and everything is there, but `verify` has a finding.
     OnlyVerifyMinds,
-    /// It is refused in one line.
+    /// It is refused with one line.
     Refused,
-    /// It opens and something is not as it was; `verify` had said so.
+    /// It opens and something has changed, but `verify` had reported that.
     Named,
 }
 
@@ -34,13 +34,13 @@ impl Tally {
         *self.cases.entry((harm, outcome)).or_default() += 1;
     }
 
-    /// How many cases of some kind there were.
+    /// The number of cases that match.
     fn count(&self, is_meant: impl Fn(Harm, Outcome) -> bool) -> u64 {
         let meant = self.cases.iter().filter(|((h, o), _)| is_meant(*h, *o));
         meant.map(|(_, count)| count).sum()
     }
 
-    /// Panics when the damages missed what they were meant to hit.
+    /// Panics if the damages missed a case.
     pub fn check(&self) {
         let all = all();
         if self.count(|_, _| true) < all.len() as u64 {
@@ -49,7 +49,7 @@ impl Tally {
         for harm in all {
             assert!(self.count(|h, _| h == harm) > 0, "never done: {harm:?}");
         }
-        // An open reads nearly everything, so what it takes and `verify` has to name is rare.
+        // An open reads nearly everything, so [`Outcome::Named`] is rare and need not occur.
         for outcome in [Outcome::Whole, Outcome::OnlyVerifyMinds, Outcome::Refused] {
             assert!(
                 self.count(|_, o| o == outcome) > 0,

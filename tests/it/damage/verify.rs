@@ -1,21 +1,21 @@
-//! The reader of `exactly-once verify`, and what holds of every verdict.
+//! Reads and checks the result of `exactly-once verify`.
 
 use crate::kit::{Finished, exit, run_on};
 use crate::oracle::Oracle;
 use serde::Deserialize;
 use std::path::Path;
 
-/// What `verify` said of a directory.
+/// The result of `verify` for a directory.
 pub struct Verdict {
     pub is: Is,
-    /// Its line: on stderr if there is nothing to verify, else on stdout.
+    /// Its line: on stderr if nothing can be verified, else on stdout.
     pub line: String,
 }
 
 pub enum Is {
     Clean(Figures),
     Damaged,
-    /// No directory that can be verified.
+    /// The directory cannot be verified.
     Unusable,
 }
 
@@ -35,7 +35,7 @@ struct Line {
     #[serde(flatten)]
     figures: Figures,
     findings: Vec<Finding>,
-    /// How many more there were.
+    /// The number of findings that are not listed.
     more_findings: u64,
 }
 
@@ -83,7 +83,7 @@ fn verdict(finished: &Finished) -> Result<Verdict, String> {
 }
 
 impl Line {
-    /// How many lines on stderr say the same.
+    /// The number of lines on stderr that report the findings.
     fn said(&self) -> usize {
         self.findings.len() + usize::from(self.more_findings > 0)
     }
@@ -104,7 +104,7 @@ fn status_of(findings: &[Finding]) -> Result<i32, String> {
 }
 
 impl Figures {
-    /// Says where these differ from the oracle.
+    /// Fails if the figures differ from the oracle's.
     pub fn compare(&self, oracle: &Oracle) -> Result<(), String> {
         let found = [self.words, self.pending, self.outputs, self.checkpoints];
         let expected = [

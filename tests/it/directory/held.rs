@@ -1,4 +1,4 @@
-//! Directories that another process holds.
+//! Directories that another process has locked.
 
 use super::{answer, event_of, on, reply};
 use crate::kit::{Node, PATIENCE, Snapshot, binary, exit, home_and_data_dir};
@@ -39,7 +39,7 @@ fn of_two_processes_that_begin_at_once_on_a_new_directory_one_answers_and_one_is
         nodes
             .iter()
             .for_each(|node| node.send(&event_of("e1").line(1)));
-        // Both are alive until each has answered or ended by itself.
+        // Both processes live until each has replied or has ended by itself.
         let said = nodes.each_ref().map(|node| node.read_line_within(PATIENCE));
         let answers = said.iter().filter(|said| said.is_ok()).count();
         assert_eq!(answers, 1, "round {round}: {said:?}");
@@ -68,15 +68,15 @@ fn a_directory_is_free_again_as_soon_as_its_process_is_killed() {
 fn a_run_waits_a_while_for_a_reader_and_readers_do_not_hinder_each_other() {
     let (_home, data_dir) = home_and_data_dir();
     answer(&data_dir, &[event_of("e1")]);
-    // As dump does it while it copies.
+    // `dump` locks the directory like this while it copies.
     let lock = File::open(data_dir.join("lock")).expect("it is there");
-    rustix::fs::flock(&lock, FlockOperation::LockShared).expect("nobody writes");
+    rustix::fs::flock(&lock, FlockOperation::LockShared).expect("no process writes");
     let line = on("run", &data_dir, "").expect_refusal(exit::HELD);
     assert!(line.contains("another command"), "{line}");
     on("dump", &data_dir, "").expect_quiet_success();
     let waiting = Node::start_as(binary().arg("--data-dir").arg(&data_dir));
     waiting.expect_silence(Duration::from_millis(300));
-    // Closing it is not enough: a process that another test forks just now has the handle too.
+    // Closing it may not unlock it: a process that another test forks now has the handle too.
     rustix::fs::flock(&lock, FlockOperation::Unlock).expect("it was locked");
     assert_eq!(waiting.ask(&event_of("e1").line(1)) + "\n", reply(1, true));
     waiting.finish().expect_quiet_success();

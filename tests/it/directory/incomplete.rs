@@ -1,4 +1,4 @@
-//! Directories of ours in which something is missing, left over or not ours.
+//! State directories in which something is missing, left over or foreign.
 
 use super::{answer, event_of, on, reply};
 use crate::kit::{Snapshot, exit, home_and_data_dir, scratch_dir, text};
@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// A directory that was used for two events and closed well.
+/// A directory that accepted two events and was closed well.
 fn used() -> (TempDir, PathBuf) {
     let (home, data_dir) = home_and_data_dir();
     answer(&data_dir, &[event_of("e1"), event_of("e2")]);
@@ -85,7 +85,7 @@ fn a_directory_whose_database_is_gone_is_refused_and_never_silently_fresh() {
                 assert!(line.contains(part), "{part}: {line}");
             }
         }
-        assert_eq!(database.exists(), !is_deleted, "nothing was put there");
+        assert_eq!(database.exists(), !is_deleted, "no file may be made");
         set(&data_dir, "db", kept);
         assert_eq!(answer(&data_dir, &[event_of("e1")]), reply(2, true));
     }
@@ -147,7 +147,7 @@ fn a_snapshot_file_that_a_killed_process_left_is_removed_and_everything_is_there
         set(&data_dir, left, content);
         let before = Snapshot::of(&data_dir);
         let dumped = on("dump", &data_dir, "").expect_quiet_success();
-        assert_eq!(Snapshot::of(&data_dir), before, "dump leaves even that");
+        assert_eq!(Snapshot::of(&data_dir), before, "dump changes nothing");
         assert_eq!(answer(&data_dir, &[event_of("e2")]), reply(2, true));
         assert!(!data_dir.join(left).exists());
         assert_eq!(on("dump", &data_dir, "").expect_quiet_success(), dumped);

@@ -1,4 +1,4 @@
-//! A database that opens as it was before something that was answered.
+//! Databases that open in the state before something that was answered.
 
 use crate::kit::{
     Aim, Beginning, Deed, Finished, Moment, Node, binary, checkpoint, copy, dump, event, exit,
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 const EVENTS: u64 = 300;
 
-/// A directory in which many lone events were answered, as a kill leaves it.
+/// A directory in which many single events were answered, as a kill leaves it.
 fn answered(dir: &Path) -> (PathBuf, Oracle) {
     let data_dir = dir.join("data");
     let node = Node::start(Some(&data_dir), &[]);
@@ -70,7 +70,7 @@ fn a_database_that_was_cut_is_refused_until_the_loss_is_accepted() {
     }
 }
 
-/// Kills a process that accepts a loss before each of its calls in turn.
+/// Kills a process that accepts a loss, before each of its calls in turn.
 #[test]
 fn a_loss_is_forgotten_only_after_the_line_that_tells_it() {
     let home = scratch_dir();
@@ -129,7 +129,7 @@ fn one_damaged_slot_of_the_watermark_loses_nothing_and_two_are_refused() {
         let accepted = with(&data_dir, &["--accept-loss"]);
         assert!(accepted.status.success());
         assert!(
-            accepted.stderr.contains("nobody can tell"),
+            accepted.stderr.contains("it is unknown"),
             "{}",
             accepted.stderr
         );
@@ -137,7 +137,7 @@ fn one_damaged_slot_of_the_watermark_loses_nothing_and_two_are_refused() {
     }
 }
 
-/// The next group may be written over the slot that is whole, and be torn in its turn.
+/// The next group may be written over the undamaged slot, and that write may be torn.
 #[test]
 fn a_damaged_slot_of_the_watermark_is_mended_by_the_next_start() {
     let dir = scratch_dir();
@@ -150,8 +150,8 @@ fn a_damaged_slot_of_the_watermark_is_mended_by_the_next_start() {
     }
 }
 
-/// sled skips the rest of a segment after a bad record in the middle of its log, without a word:
-/// a commit can be gone while all that came after it is there.
+/// After damage in the middle of its log, sled silently skips the rest of the segment. So a commit
+/// can be missing while everything after it is there.
 #[test]
 fn a_transaction_that_is_gone_from_the_middle_of_the_log_is_noticed() {
     for with_checkpoint in [false, true] {

@@ -1,11 +1,11 @@
-//! A run without a directory: where its state is, what it says, and that nothing remains.
+//! Runs without a directory: where the state is, what is printed, and that nothing remains.
 
 use super::{event_of, reply};
 use crate::kit::{Finished, Node, binary, exit, names, scratch_dir};
 use rustix::process::Signal;
 use std::fs;
 
-/// Runs a node with its temporary directory in a place of our own; `end` ends it.
+/// Runs a node with a temporary directory of our own; `end` ends it.
 fn run_without_directory(arguments: &[&str], end: impl FnOnce(Node) -> Finished) -> Finished {
     let home = scratch_dir();
     let [temporary, working] = ["temporary", "working"].map(|name| home.path().join(name));
@@ -21,10 +21,10 @@ fn run_without_directory(arguments: &[&str], end: impl FnOnce(Node) -> Finished)
     assert_eq!(state.len(), 1, "{state:?}");
     assert!(
         temporary.join(&state[0]).join("state/db").is_file(),
-        "the state is there meanwhile"
+        "the state is in that directory"
     );
     let finished = end(node);
-    assert_eq!(names(&temporary), [""; 0], "nothing remains");
+    assert_eq!(names(&temporary), [""; 0], "nothing may remain");
     assert_eq!(names(&working), [""; 0]);
     finished
 }

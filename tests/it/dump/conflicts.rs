@@ -1,9 +1,9 @@
-//! Conflicts are told on stderr, with the words that differ.
+//! Conflicts are reported on stderr, with the two words.
 
 use crate::kit::{checkpoint, event, exit, home_and_data_dir, numbered_input, restore, run_node};
 use crate::oracle::Request;
 
-/// What a node says on stderr to these requests on a new state.
+/// Returns what a node prints on stderr for these requests on a new state.
 fn said(requests: &[Request], arguments: &[&str]) -> String {
     let (_home, data_dir) = home_and_data_dir();
     let finished =
@@ -12,7 +12,7 @@ fn said(requests: &[Request], arguments: &[&str]) -> String {
     finished.stderr
 }
 
-/// An id that is released, restored to before its event, and sent with another word.
+/// Releases the output of an id, restores to before its event, and sends it with `word`.
 fn sent_again_after_release(word: &str) -> Vec<Request> {
     vec![
         checkpoint("before"),

@@ -1,4 +1,4 @@
-//! What a dump looks like: strict types of every line, their order, times, tables.
+//! The form of a dump: strict types of every line, their order, times, and tables.
 
 use super::{requests, send, without_digest};
 use crate::kit::{dump_of, event, home_and_data_dir, records_in};
@@ -7,7 +7,7 @@ use serde::Deserialize;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// A line of a dump; no other member may be there.
+/// A line of a dump; it may have no other member.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 enum Line {
@@ -74,7 +74,7 @@ fn lines(data_dir: &Path, arguments: &[&str]) -> Vec<Line> {
     }
 }
 
-/// What a line is sorted by: its section, and its place there.
+/// The sort key of a line: its section, and its place there.
 fn place(line: &Line) -> (usize, bool, u64, &str) {
     match line {
         Line::Meta { .. } => (0, false, 0, ""),
@@ -99,7 +99,7 @@ fn every_line_is_of_a_known_type_and_in_its_place() {
     let after_meta = places.iter().filter(|place| place.0 > 0);
     assert!(
         after_meta.is_sorted_by(|a, b| a < b),
-        "nothing is there twice"
+        "a line is there twice"
     );
     for section in 0..7 {
         let size = places.iter().filter(|place| place.0 == section).count();
@@ -107,7 +107,7 @@ fn every_line_is_of_a_known_type_and_in_its_place() {
     }
 }
 
-/// The value of a figure in the first section.
+/// The value of a figure in the section `meta`.
 fn meta(lines: &[Line], wanted: &str) -> Option<u64> {
     lines.iter().find_map(|line| match line {
         Line::Meta { name, value } if name == wanted => value.as_u64(),
@@ -175,7 +175,7 @@ fn each_line_agrees_with_those_before_it_and_with_the_figures() {
     assert!(settled_events >= next_offset, "a released event is settled");
 }
 
-/// Checks a line of a checkpoint or of a move.
+/// Checks a line of a checkpoint or of a switch.
 fn check_movement(line: &Line, lines: &[Line]) {
     let most = |wanted| meta(lines, wanted).unwrap_or_default();
     match line {

@@ -1,10 +1,10 @@
-//! A clock of the day that jumps by years at every look at it.
+//! A wall clock that jumps by years each time it is read.
 
 use crate::kit::{Node, Source, binary, dump_of, exit, preload, run, scratch_dir};
 use std::path::Path;
 use std::process::Command;
 
-/// How many requests are sent at once, and how many one at a time after them.
+/// The number of requests sent at once, and of those sent one at a time after them.
 const AT_ONCE: usize = 3_000;
 const LOCK_STEP: usize = 150;
 
@@ -24,12 +24,12 @@ fn a_clock_that_jumps_changes_no_reply_and_nothing_that_is_stored_but_times() {
     let (first, last) = (times.iter().min(), times.iter().max());
     // A time before 1970 is stored as 1970.
     assert_eq!(first, Some(&0), "{times:?}");
-    assert!(last > Some(&YEAR_2100_MS), "it jumped: {times:?}");
+    assert!(last > Some(&YEAR_2100_MS), "the clock must jump: {times:?}");
 }
 
 const YEAR_2100_MS: u64 = 4_102_444_800_000;
 
-/// The replies of two processes on a new directory; what they log has times too.
+/// The replies of two processes on a new directory, which log at length, as the log has times too.
 fn replies_of(data_dir: &Path, with: impl Fn(&mut Command) -> &mut Command) -> Vec<String> {
     let mut source = Source::new(4);
     let mut lines = (0..).map(|msg_id| source.next().line(msg_id));
@@ -51,7 +51,7 @@ fn replies_of(data_dir: &Path, with: impl Fn(&mut Command) -> &mut Command) -> V
 fn expect_success(code: Option<i32>, stderr: &str) {
     assert_eq!(code, Some(exit::SUCCESS), "{stderr}");
     assert!(!stderr.contains("a bug"), "{stderr}");
-    assert!(stderr.contains("closed"), "it tells its end: {stderr}");
+    assert!(stderr.contains("closed"), "it must log its end: {stderr}");
 }
 
 /// The times at which checkpoints were saved.

@@ -1,7 +1,7 @@
-//! A library for `LD_PRELOAD` in which the clock of the day jumps by years at every look at it.
+//! A library for `LD_PRELOAD` whose wall clock jumps by years each time it is read.
 //!
-//! It is no module of the tests, which have no unsafe code: `preload.rs` compiles it.
-//! Clocks that count from the start of the machine go on as ever.
+//! It is no module of the tests, which have no unsafe code: `preload.rs` compiles it. Clocks that
+//! count from the start of the machine stay right.
 
 #[path = "../kit/preload/base.rs"]
 pub mod base;
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const CLOCK_REALTIME: c_int = 0;
 const CLOCK_REALTIME_COARSE: c_int = 5;
 const YEAR: i64 = 31_556_952;
-/// By how many years the clock is wrong, in turn.
+/// The error of the clock in years, in turn.
 const WRONG_BY: [i64; 6] = [0, 200, -100, 1, -1, -40];
 
 #[repr(C)]

@@ -1,17 +1,16 @@
-//! An input without an end, which never leaves the process without something to read.
+//! An input without an end, so that the process always has something to read.
 
 use crate::kit::{Memory, Node, dump, event, home_and_data_dir, reply};
 use crate::oracle::{Oracle, Request};
 use rustix::process::Signal;
 
-/// How many requests are answered while the input stays open. All but one in a thousand are
+/// The requests that are answered while the input stays open. All but one in a thousand are
 /// duplicates.
 const REQUESTS: u64 = 200_000;
 const IDS_EVERY: u64 = 1_000;
-/// How much is queued for the pipe ahead of the replies: far more than the pipe and the process
-/// take.
+/// The requests sent ahead of the replies: far more than the pipe and the process hold.
 const AHEAD: u64 = 20_000;
-/// What the process may grow by after the first tenth, in which its buffers have filled.
+/// The bytes that the process may grow by after a tenth of the replies, when its buffers are full.
 const GROWTH: u64 = 32 << 20;
 
 #[test]

@@ -1,4 +1,4 @@
-//! A limit on the size of files, as `ulimit -f` sets it, which has every write beyond it fail.
+//! A limit on the size of files, as `ulimit -f` sets it. Every write beyond it fails.
 
 use super::{expect_prefix, start, work, work_until_storage_fails};
 use crate::kit::{Belief, Finished, Life, Source, exit, home_and_data_dir, run, shell};
@@ -6,9 +6,9 @@ use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use std::fs;
 use std::path::Path;
 
-/// In the blocks of `ulimit`, 512 bytes or 1,024: the files of a new directory go beyond each.
+/// In the blocks of `ulimit`, 512 or 1,024 bytes. The files of a new directory exceed each limit.
 const FEW_BLOCKS: [u32; 3] = [0, 1, 4];
-/// Those of one that has been used do not, or do.
+/// The files of a used directory exceed some of these limits.
 const MORE_BLOCKS: [u32; 5] = [16, 100, 500, 1_000, 2_000];
 
 #[test]
@@ -39,7 +39,7 @@ fn a_file_size_limit_met_while_opening_refuses_and_loses_no_answer() {
     let (mut source, mut belief) = (Source::new(2), Belief::new());
     let mut refused_by_database = 0;
     for (blocks, round) in FEW_BLOCKS.into_iter().chain(MORE_BLOCKS).zip(1..) {
-        // A killed process leaves more to be written by the next open than a clean end.
+        // A killed process leaves more for the next open to write than a clean end does.
         let node = start(&data_dir);
         let mut life = Life::default();
         work(&mut life, &node, &mut source, 100, round * 300);
@@ -69,7 +69,7 @@ fn a_file_size_limit_met_while_creating_leaves_a_directory_that_a_plain_start_ta
     }
 }
 
-/// Lets the files of a running process grow no further than this.
+/// Prevents the files of a running process from growing beyond this.
 fn limit(pid: u32, bytes: u64) {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
     let limit = Rlimit {

@@ -1,7 +1,7 @@
-//! A disk that fills below the floor while a process runs, and has room again.
+//! A disk whose free space falls below the floor while a process runs, and rises again.
 //!
-//! The system call that tells the free space cannot be replaced from outside, so that this takes
-//! real space, for a moment.
+//! The system call for the free space cannot be replaced from outside, so this takes real space for
+//! a moment.
 
 use crate::kit::{
     ErrorReply, Node, Source, binary, dump, eventually, exit, home_and_data_dir, reply,
@@ -11,9 +11,9 @@ use rustix::fs::{FallocateFlags, fallocate, fstatvfs};
 use std::fs::{self, File};
 use std::path::Path;
 
-/// How far the free space is kept from the floor, either way: others use the disk too.
+/// The free space stays this far above or below the floor, as other programs use the disk too.
 const SLACK: u64 = 128 << 20;
-/// How many replies of a kind are waited for.
+/// The number of replies of a kind to wait for.
 const REPLIES: usize = 50;
 
 #[test]
@@ -39,7 +39,7 @@ fn a_process_that_had_no_room_answers_again_by_itself_once_there_is_some() {
         }
         refused == REPLIES
     });
-    // Its space is free when no process has it open.
+    // The space becomes free once no process has the file open.
     drop(ballast);
     fs::remove_file(&path).expect("it is there");
     stream.ask_until_answered();
@@ -47,7 +47,7 @@ fn a_process_that_had_no_room_answers_again_by_itself_once_there_is_some() {
     dump::assert_is(&data_dir, &oracle);
 }
 
-/// Requests of all types, one at a time, and the state that the answered ones make.
+/// Requests of all types, one at a time, and the state after the answered ones.
 struct Stream {
     node: Node,
     source: Source,
@@ -67,7 +67,7 @@ impl Stream {
         }
     }
 
-    /// Sends the next request; the error if it was refused for want of room.
+    /// Sends the next request; returns the error if it was refused for lack of space.
     fn ask(&mut self) -> Option<ErrorReply> {
         let request = self.source.next();
         let msg_id = self.sent;
@@ -93,7 +93,7 @@ impl Stream {
 
     fn finish(self) -> Oracle {
         let finished = self.node.finish().expect_status(exit::SUCCESS);
-        // Others use the disk too, so that it may come and go more than once.
+        // Others use the disk too, so the space may come and go more than once.
         let told = finished
             .stderr
             .lines()
@@ -106,7 +106,7 @@ impl Stream {
     }
 }
 
-/// Takes as much of the disk as leaves it below the floor.
+/// Takes enough of the disk to leave less than the floor.
 fn fill(ballast: &File, floor: u64) {
     let size = ballast.metadata().expect("it is open").len();
     let wanted = size + (free_bytes(ballast) + SLACK).saturating_sub(floor);
@@ -116,13 +116,13 @@ fn fill(ballast: &File, floor: u64) {
     }
 }
 
-/// What is free on the disk of a file.
+/// The free bytes on the disk of a file.
 fn free_bytes(file: &File) -> u64 {
     let disk = fstatvfs(file).expect("it is open");
     disk.f_bavail * disk.f_frsize
 }
 
-/// Panics unless the text names the floor, and an amount below it that is free.
+/// Panics unless the text names the floor and a smaller amount of free space.
 fn expect_amounts(error: &ErrorReply, floor: u64) {
     let numbers = error.text.split(|c: char| !c.is_ascii_digit());
     let amounts: Vec<u64> = numbers.filter_map(|number| number.parse().ok()).collect();

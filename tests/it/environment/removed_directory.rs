@@ -1,4 +1,4 @@
-//! A data directory that is taken away from a process that works on it.
+//! A state directory that is taken away from a process that works on it.
 
 use super::{expect_prefix, start, work, work_until_storage_fails};
 use crate::kit::{Belief, Life, Node, Source, home_and_data_dir};
@@ -6,9 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// Lone requests, and as many as the pipes hold.
+/// Single requests, and as many as the pipes hold.
 const WINDOWS: [usize; 2] = [1, 1_000];
-/// Replies before the directory goes.
+/// The number of replies before the directory is taken away.
 const BEFORE: usize = 60;
 
 /// A process with its directory, which has answered a few requests and waits for more.
@@ -40,7 +40,7 @@ impl Session {
         self.home.path().join("elsewhere")
     }
 
-    /// Renames the directory, as an unmount takes it away with all that is in it.
+    /// Renames the directory. Like an unmount, this takes it away with its content.
     fn rename(&self) {
         fs::rename(&self.data_dir, self.elsewhere()).expect("it is there");
     }
@@ -55,7 +55,7 @@ fn a_directory_that_is_renamed_ends_the_process_and_holds_every_answer() {
         let line =
             work_until_storage_fails(&mut session.life, session.node, &mut session.source, window);
         assert!(line.contains("free space"), "{line}");
-        assert!(!session.data_dir.exists(), "nothing is made in its place");
+        assert!(!session.data_dir.exists(), "nothing may be made there");
         expect_prefix(&mut Belief::new(), &elsewhere, &session.life);
     }
 }
@@ -69,7 +69,7 @@ fn a_directory_that_is_removed_ends_the_process_without_another_answer() {
             work_until_storage_fails(&mut session.life, session.node, &mut session.source, window);
         assert!(line.contains("free space"), "{line}");
         assert_eq!(session.life.replies.len(), BEFORE, "nothing can be durable");
-        assert!(!session.data_dir.exists(), "nothing is made in its place");
+        assert!(!session.data_dir.exists(), "nothing may be made there");
     }
 }
 
@@ -90,7 +90,7 @@ fn a_process_whose_directory_has_another_in_its_place_goes_on_in_its_own() {
         let ended = session.life.listen_to_the_end(&session.node);
         ended.unwrap_or_else(|reason| panic!("{reason}"));
         session.node.finish().expect_all_read();
-        assert!(is_empty(&session.data_dir), "it is somebody else's");
+        assert!(is_empty(&session.data_dir), "it belongs to another program");
         expect_prefix(&mut Belief::new(), &elsewhere, &session.life);
     }
 }
@@ -103,7 +103,7 @@ fn a_directory_that_is_removed_and_made_anew_gets_no_answer_that_is_nowhere() {
         fs::create_dir(&session.data_dir).expect("nothing is there");
         work_until_storage_fails(&mut session.life, session.node, &mut session.source, window);
         assert_eq!(session.life.replies.len(), BEFORE, "nothing can be durable");
-        assert!(is_empty(&session.data_dir), "it is somebody else's");
+        assert!(is_empty(&session.data_dir), "it belongs to another program");
     }
 }
 

@@ -1,4 +1,4 @@
-//! One call that fails, and the judgement of what came of it.
+//! One call that fails, and the checks of the result.
 
 use super::workload::{Origin, Start, command};
 use crate::crash::life::Home;
@@ -13,11 +13,11 @@ use std::path::Path;
 
 pub const FAULTS: [Fault; 4] = [Fault::Io, Fault::NoSpace, Fault::HalfTheSpace, Fault::Gone];
 
-/// The only call that no group waits for: a thread makes it about once a second, and the next
-/// group learns how it went.
+/// The only call that no group waits for. A thread makes it about once a second, and the next group
+/// learns its result.
 const LATE: &str = "fdatasync watermark";
 
-/// Which call fails, and how.
+/// The call that fails, and how.
 #[derive(Clone, Copy, Debug)]
 pub struct Case {
     pub origin: Origin,
@@ -25,16 +25,15 @@ pub struct Case {
     pub fault: Fault,
 }
 
-/// What came of it; everything else is a failure of the test.
+/// An accepted result of a case; any other result fails the test.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The call that failed; none if the node did not make this many.
+    /// The call that failed; `None` if the node made fewer calls.
     pub hit: Option<Hit>,
-    /// The exit status.
     pub status: i32,
-    /// What it said on stderr.
+    /// What the process printed on stderr.
     pub stderr: String,
-    /// How many requests were answered.
+    /// The number of requests that were answered.
     pub answered: usize,
 }
 
@@ -78,7 +77,7 @@ pub fn calls_of(start: &Start) -> Vec<String> {
 }
 
 impl Case {
-    /// Reads a case as it is written.
+    /// Parses a case from the form in which it is displayed.
     pub fn read(text: &str) -> Option<Self> {
         let words: Vec<_> = text.split(' ').collect();
         let [origin, number, fault] = words[..] else {
@@ -96,7 +95,7 @@ impl Case {
         })
     }
 
-    /// Plays the case; a failure comes back as the report to print.
+    /// Plays the case; the error is the report to print.
     pub fn try_on(self, start: &Start) -> Result<Outcome, String> {
         caught(|| self.play(start)).map_err(|reason| {
             format!(
@@ -127,7 +126,7 @@ impl Case {
             .map(|()| outcome)
     }
 
-    /// Has a node carry out the requests one at a time, as far as it goes.
+    /// Sends the requests to a node one at a time, until it stops replying.
     fn run(
         self,
         home: &Home,
@@ -147,7 +146,7 @@ impl Case {
         let node = Node::start_as(&mut command);
         let mut life = Life::default();
         for request in &start.requests {
-            // The first of them is also answered after an open that met something and went on.
+            // The first request may be answered although the open met the fault, and went on.
             let is_sound = !life.replies.is_empty() && Hit::read(&home.note).is_none();
             node.send(&request.line(life.sent.len() as u64));
             life.sent.push(request.clone());
@@ -168,7 +167,7 @@ impl Case {
     }
 }
 
-/// Whether the process ended in one of the ways in which it may, of which only one is well.
+/// Fails unless the process ended in an accepted way.
 fn judge_end(outcome: &Outcome, requests: usize) -> Result<(), &'static str> {
     let Outcome {
         hit,
@@ -181,19 +180,19 @@ fn judge_end(outcome: &Outcome, requests: usize) -> Result<(), &'static str> {
     }
     match *status {
         exit::SUCCESS if *answered != requests => Err("it ended well without having answered all"),
-        exit::SUCCESS if !stderr.is_empty() => Err("it ended well and said something"),
+        exit::SUCCESS if !stderr.is_empty() => Err("it ended well and printed on stderr"),
         exit::SUCCESS => Ok(()),
         exit::UNUSABLE | exit::STORAGE if hit.is_none() => Err("it failed though no call did"),
         exit::UNUSABLE | exit::STORAGE if stderr.lines().count() != 1 => {
-            Err("it said other than one line")
+            Err("it did not print exactly one line")
         }
         exit::UNUSABLE | exit::STORAGE => Ok(()),
         _ => Err("it ended with another status"),
     }
 }
 
-/// Whether a plain start finds the state after a prefix with all that was answered, and goes on
-/// from there.
+/// Fails unless a plain start finds the state after a prefix with every answered request, and goes
+/// on from there.
 fn judge_state(
     data_dir: &Path,
     life: &Life,
@@ -201,7 +200,7 @@ fn judge_state(
     requests: &[Request],
 ) -> Result<(), String> {
     if life.replies.is_empty() {
-        // There may be no state yet, of which a dump could be made.
+        // There may be no state to dump yet.
         expect_no_reply(data_dir)?;
     }
     belief.reconcile(life, &Dump::read(data_dir)?)?;

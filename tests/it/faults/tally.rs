@@ -1,4 +1,4 @@
-//! What came of the calls that failed, so that a test in which none does fails.
+//! Counts the results, so that the test fails if too few calls failed.
 
 use super::case::Outcome;
 use std::collections::BTreeMap;
@@ -6,13 +6,13 @@ use std::fmt;
 
 #[derive(Default)]
 pub struct Tally {
-    /// Cases whose call was not made: the threads of a node do not share the calls out alike.
+    /// Cases whose call was not made: the threads share the calls differently each time.
     unreached: u64,
-    /// By the call that failed, and what came of it.
+    /// The number of cases by the call that failed and the result.
     outcomes: BTreeMap<(String, String), u64>,
     went_on: u64,
     stopped: u64,
-    /// Of those that stopped, those that had answered something.
+    /// Those of `stopped` that had answered something.
     stopped_at_work: u64,
 }
 
@@ -34,10 +34,10 @@ impl Tally {
         self.stopped_at_work += u64::from(!is_well && outcome.answered > 0);
     }
 
-    /// Panics when hardly a call was made to fail.
+    /// Panics if too few calls were made to fail.
     pub fn check(&self) {
         let failed = self.stopped + self.went_on;
-        assert!(failed > self.unreached, "few of the calls: {self}");
+        assert!(failed > self.unreached, "too few calls failed: {self}");
         assert!(self.stopped_at_work > 0, "none failed at work: {self}");
         for call in ["pwrite db", "fdatasync db", "pwrite watermark"] {
             let has_failed = self.outcomes.keys().any(|(known, _)| known == call);

@@ -1,4 +1,4 @@
-//! What a node does while one of its calls fails: a few requests of every type, one at a time.
+//! The work of a node while one of its calls fails: a few requests of every type, one at a time.
 
 use crate::kit::{Belief, Dump, Life, Node, binary, checkpoint, event, home_and_data_dir, restore};
 use crate::oracle::Request;
@@ -6,19 +6,18 @@ use crate::power::disk::{Image, read_image, write_image};
 use std::path::Path;
 use std::process::Command;
 
-/// Snapshots of the counts come within the workload, and with it.
+/// Counts snapshots fall into the workload.
 const SNAPSHOT_EVERY: &str = "5";
-/// So do runs of the index, and sled is opened again.
+/// Runs and reopenings of sled fall into the workload too.
 const RUN_EVERY: &str = "4";
 const REOPEN_BYTES: &str = "20000";
-/// After some failures sled waits for what never comes. The node gives that up after this many
-/// seconds.
+/// After some failures sled waits forever. The node gives up after this many seconds.
 const STORAGE_TIMEOUT: &str = "10";
-/// How many requests the directory that is there already has seen.
+/// The number of requests that the killed node has answered.
 const EARLIER: usize = 12;
 const REQUESTS: usize = 26;
 
-/// Which directory the node finds.
+/// The directory that the node finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     Fresh,
@@ -26,7 +25,7 @@ pub enum Origin {
     Killed,
 }
 
-/// A directory to begin with, and what is sent to the node that opens it.
+/// A directory to begin with, and the requests to the node that opens it.
 pub struct Start {
     pub origin: Origin,
     image: Image,
@@ -69,14 +68,14 @@ impl Start {
         }
     }
 
-    /// Writes the directory and says which states it may be in.
+    /// Writes the directory and returns the states that it may be in.
     pub fn write(&self, home: &Path) -> Belief {
         write_image(&self.image, home);
         self.belief.clone()
     }
 }
 
-/// A node that says nothing of conflicts, which the workload has.
+/// A node that does not report conflicts, which the workload contains.
 pub fn command(data_dir: &Path) -> Command {
     let mut command = binary();
     command.args(["--quiet", "--snapshot-every", SNAPSHOT_EVERY]);
@@ -86,8 +85,8 @@ pub fn command(data_dir: &Path) -> Command {
     command
 }
 
-/// Every type of request, on both sides of a restart: among the events old ones and conflicting
-/// ones, a checkpoint that is overwritten, and restores back and forward.
+/// Every type of request, on both sides of a restart, with duplicate and conflicting events, a
+/// checkpoint that is overwritten, and restores back and forward.
 fn request(number: usize) -> Request {
     let event = |number: usize, word: usize| event(format!("e{number}"), format!("w{}", word % 5));
     match number {

@@ -1,5 +1,5 @@
-//! A load, a backup and a compaction that are killed: nothing is lost, and the next command removes
-//! what is left.
+//! A load, a backup and a compaction are killed. Nothing is lost, and the next command removes what
+//! is left.
 
 use crate::kit::{
     Aim, Beginning, Deed, Fault, Hit, Moment, copy, dump_of, exit, kill_within, names,
@@ -37,7 +37,7 @@ fn a_load_or_a_backup_that_is_killed_is_whole_or_nothing_and_can_be_made_again()
             let whole = started.elapsed();
             fs::remove_dir_all(&copy).expect("it is there");
             kill_within(&mut call, whole, &mut rng);
-            // What is not whole yet is no state, and no obstacle.
+            // An incomplete copy is no state, and does not prevent another try.
             let again = run(&mut calls()[index], "");
             match again.code() {
                 Some(exit::SUCCESS) => nothing += 1,
@@ -56,7 +56,7 @@ fn a_load_or_a_backup_that_is_killed_is_whole_or_nothing_and_can_be_made_again()
     assert!(whole_ones > 0 && nothing > 0, "{whole_ones} and {nothing}");
 }
 
-/// What the sentinel names must not be removed because its own last sync has failed.
+/// If the last sync of the sentinel fails, the database that it names must not be removed.
 #[test]
 fn whichever_call_of_a_compaction_or_a_load_fails_or_is_its_last_the_state_is_whole() {
     let home = scratch_dir();
@@ -96,10 +96,10 @@ fn whichever_call_of_a_compaction_or_a_load_fails_or_is_its_last_the_state_is_wh
     assert!(done > 100, "{done}");
 }
 
-/// After a write that fails, sled may wait for ever.
+/// After a write that fails, sled may wait forever.
 const QUICK: [&str; 2] = ["--storage-timeout", "2"];
 
-/// Runs a command that meets something at one of its calls; false if it did not make that many.
+/// Runs a command with a deed at one of its calls; false if it made fewer calls.
 fn aimed(command: &mut Command, data_dir: &Path, deed: Deed, number: u64) -> bool {
     let beginning = Beginning::Start;
     let aim = Aim {
@@ -119,7 +119,7 @@ fn what_a_killed_compaction_leaves_is_removed_by_the_next_command_that_writes() 
     let data_dir = home.path().join("st");
     made(&data_dir, 400);
     let dumped = dump_of(&data_dir, &[]);
-    // Each open of sled makes a snapshot of another name.
+    // Each open of sled writes its own snapshot file under another name.
     let files = || -> Vec<String> {
         let names = names(&data_dir).into_iter();
         names.filter(|name| !name.starts_with("snap.")).collect()

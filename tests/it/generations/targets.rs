@@ -1,4 +1,4 @@
-//! Where a state may be made, and where not.
+//! Where a state may be made, and where it may not.
 
 use crate::kit::{
     Files, Finished, Listed, binary, commands, dump_of, exit, home_and_data_dir, on_directory, run,
@@ -65,11 +65,11 @@ fn nothing_is_made_inside_a_state_directory() {
     }
     let inside = data_dir.join("empty");
     refused(run(binary().env("TMPDIR", &inside), ""), "TMPDIR of a node");
-    // A state inside another one, which an earlier version has allowed: nothing is made beside it.
+    // An earlier version allowed a state inside another one. Nothing is made next to it.
     let nested = data_dir.join("nested");
-    fs::rename(home.path().join("st"), home.path().join("moved")).expect("it is ours");
+    fs::rename(home.path().join("st"), home.path().join("moved")).expect("the test owns it");
     made(&data_dir, 3);
-    fs::rename(home.path().join("moved"), &nested).expect("it is ours");
+    fs::rename(home.path().join("moved"), &nested).expect("the test owns it");
     let before = Files::of(home.path());
     let looked = run(
         on_directory("get", &nested, &["e1"]).env("TMPDIR", &data_dir),
@@ -80,7 +80,7 @@ fn nothing_is_made_inside_a_state_directory() {
     assert_eq!(events(&nested), 10);
 }
 
-/// Runs `load`, `backup` and `compact` on a directory that is named in an unusual way.
+/// Runs `load`, `backup` and `compact` on the directory `at` under the unusual name `empty`.
 fn load_backup_compact(start: impl Fn(&mut Command), empty: &str, at: &Path, source: &Path) {
     let dumped = dump_of(source, &[]);
     let (device, inode) = identity(at);
@@ -109,7 +109,7 @@ fn load_backup_compact(start: impl Fn(&mut Command), empty: &str, at: &Path, sou
                 true => fs::remove_dir_all(path),
                 false => fs::remove_file(path),
             }
-            .expect("it is ours");
+            .expect("the test owns it");
         }
     }
 }
@@ -136,8 +136,8 @@ fn an_empty_directory_takes_a_state_however_it_is_named() {
     assert_eq!(names(home.path()).len(), 3);
 }
 
-/// A mount point can neither be renamed nor replaced. Without the right to mount, a directory whose
-/// parent cannot be written to stands for it, as that cannot be either.
+/// A mount point can neither be renamed nor replaced. Without the right to mount, the test takes a
+/// directory with a read-only parent, which cannot be either.
 #[test]
 fn a_mount_point_takes_a_state() {
     let home = scratch_dir();
@@ -159,7 +159,7 @@ fn a_mount_point_takes_a_state() {
         let parent = home.path().join("parent");
         let mut mode = fs::metadata(&parent).expect("it is there").permissions();
         mode.set_readonly(true);
-        fs::set_permissions(&parent, mode).expect("it is ours");
+        fs::set_permissions(&parent, mode).expect("the test owns it");
         load_backup_compact(|_| {}, text(&mounted), &mounted, &source);
         return;
     }
@@ -196,7 +196,7 @@ fn a_command_that_is_refused_leaves_no_directory() {
     compact(&data_dir, &["--min-free-bytes", "1"]).expect_quiet_success();
 }
 
-/// What a command is called with in the tests below, and what it reads.
+/// A call of a command for the tests below, and its input.
 fn call_of(command: &Listed, data_dir: &Path, other: &Path, dumped: &str) -> (Command, String) {
     match &*command.name() {
         "load" => (command.on(other, Path::new("-")), dumped.to_owned()),
@@ -234,13 +234,13 @@ fn every_command_that_writes_has_an_option_for_the_space_it_leaves_free() {
         "checkpoints delete",
     ];
     assert_eq!(with_option, expected);
-    // A deletion writes next to nothing, and is refused like the others.
+    // A deletion writes little, and is still refused like the others.
     assert_eq!(refused, expected);
     assert_eq!(dump_of(&data_dir, &[]), dumped);
     assert_eq!(commands_that_write(), expected);
 }
 
-/// The commands that leave another state, or another directory, than they found.
+/// The commands that change any file.
 fn commands_that_write() -> Vec<String> {
     let changes = |command: &Listed| {
         let (home, data_dir) = home_and_data_dir();

@@ -1,4 +1,4 @@
-//! Which states a directory may be in, as far as everything seen so far tells.
+//! The states that a directory may be in, given everything seen so far.
 
 use super::dump::Dump;
 use super::life::Life;
@@ -8,12 +8,12 @@ use super::requests::numbered_input;
 use crate::oracle::{Oracle, Request};
 use std::path::Path;
 
-/// More than this many different states with the same dump would make the test say little.
+/// If more states than this look the same in a dump, the test proves little.
 const MAX_CANDIDATES: usize = 64;
 
-/// The states that agree with every reply and every dump so far: nearly always one. A dump does
-/// not show all (which of the released ids are in the state, what a checkpoint holds), so two
-/// prefixes may look the same; then both are kept until a later reply or dump tells.
+/// The states that agree with every reply and every dump so far, nearly always one. A dump does not
+/// show which of the released ids are in the state, or what a checkpoint holds. So two prefixes may
+/// look the same; both are kept until a later reply or dump tells them apart.
 #[derive(Clone, Debug)]
 pub struct Belief {
     candidates: Vec<Oracle>,
@@ -27,7 +27,7 @@ impl Belief {
         }
     }
 
-    /// The same about one whose processes are all started with autocommit.
+    /// The belief about a new directory whose processes are all started with autocommit.
     pub fn with_autocommit() -> Self {
         let mut belief = Self::new();
         belief.candidates[0].switch_autocommit_on();
@@ -38,9 +38,9 @@ impl Belief {
         self.candidates.len()
     }
 
-    /// Keeps the states that give these replies, when every request has one.
+    /// Keeps the states that give these replies; every request must have one.
     pub fn hear(&mut self, life: &Life) -> Result<(), String> {
-        assert!(life.unanswered().is_empty(), "only a dump tells the rest");
+        assert!(life.unanswered().is_empty(), "a request is unanswered");
         let mut reasons = Vec::new();
         self.candidates.retain_mut(|oracle| {
             let heard = check_replies(oracle, life);
@@ -52,7 +52,7 @@ impl Belief {
         Ok(())
     }
 
-    /// Has a node carry out requests and end, and holds what it leaves against the belief.
+    /// Runs a node on requests until it ends, and reconciles replies and dump with the belief.
     pub fn run(&mut self, data_dir: &Path, sent: Vec<Request>) -> Result<(), String> {
         let finished = run_node(data_dir, &[], numbered_input(0, &sent));
         if !finished.status.success() {
@@ -69,8 +69,8 @@ impl Belief {
         self.reconcile(&life, &Dump::read(data_dir)?).map(|_| ())
     }
 
-    /// Keeps the states after a prefix of what was sent that contains everything answered and
-    /// agrees with the dump; the length of the longest such prefix.
+    /// Keeps the states that agree with the dump and follow a prefix of what was sent with
+    /// everything answered. Returns the length of the longest such prefix.
     pub fn reconcile(&mut self, life: &Life, dump: &Dump) -> Result<usize, String> {
         let mut search = Search {
             life,
@@ -93,7 +93,7 @@ impl Belief {
     }
 }
 
-/// Applies what was answered, and compares each reply.
+/// Applies the answered requests, and compares each reply.
 fn check_replies(oracle: &mut Oracle, life: &Life) -> Result<(), String> {
     for ((request, line), msg_id) in life.sent.iter().zip(&life.replies).zip(0..) {
         let expected = oracle.apply(request);
@@ -108,7 +108,7 @@ struct Search<'a> {
     dump: &'a Dump,
     found: Vec<Oracle>,
     longest: usize,
-    /// Why a candidate was dropped.
+    /// Why each candidate was dropped.
     reasons: Vec<String>,
 }
 

@@ -1,5 +1,5 @@
-//! What the tests that repeat themselves by chance have in common: how often they do, on which
-//! threads, and that a failure is reported and not lost.
+//! What tests that repeat random cases share: how often, on which threads, and how failures are
+//! reported.
 
 use super::process::Process;
 use super::wait::PATIENCE;
@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::sleep;
 use std::time::Duration;
 
-/// The cores of the smallest machine this suite is meant for.
+/// The number of cores of the smallest machine that this suite is meant for.
 const THREADS: usize = 2;
 
-/// A number from the environment.
+/// Returns a number from the environment, or `default`; panics if the text is no number.
 pub fn setting(name: &str, default: u64) -> u64 {
     let Ok(text) = std::env::var(name) else {
         return default;
@@ -23,8 +23,8 @@ pub fn setting(name: &str, default: u64) -> u64 {
         .unwrap_or_else(|_| panic!("{name} is not a number: {text:?}"))
 }
 
-/// Does the jobs `0..count` and panics with the reports of those that failed; the first failure
-/// keeps further jobs from starting.
+/// Does the jobs `0..count`, and panics with the reports of those that failed. No job starts after
+/// the first failure.
 pub fn on_all_threads<T: Send>(
     count: u64,
     job: impl Fn(u64) -> Result<T, String> + Sync,
@@ -35,12 +35,12 @@ pub fn on_all_threads<T: Send>(
     let work = || {
         loop {
             let number = next.fetch_add(1, Ordering::SeqCst);
-            if number >= count || !reports.lock().expect("nothing panics with it").is_empty() {
+            if number >= count || !reports.lock().expect("no thread panics").is_empty() {
                 return;
             }
             match job(number) {
-                Ok(done) => take.lock().expect("nothing panics with it")(done),
-                Err(report) => reports.lock().expect("nothing panics with it").push(report),
+                Ok(done) => take.lock().expect("no thread panics")(done),
+                Err(report) => reports.lock().expect("no thread panics").push(report),
             }
         }
     };
@@ -49,17 +49,17 @@ pub fn on_all_threads<T: Send>(
             scope.spawn(work);
         }
     });
-    let reports = reports.into_inner().expect("nothing panics with it");
+    let reports = reports.into_inner().expect("no thread panics");
     assert!(reports.is_empty(), "{}", reports.join("\n"));
 }
 
-/// A hang or a broken reply ends in a panic of the client; a report has to name its seed too.
+/// Turns a panic, such as after a hang, into an error, so that its report names the seed.
 pub fn caught<T>(run: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(run))
         .unwrap_or_else(|_| Err("the client gave up, see above".to_owned()))
 }
 
-/// Kills a command at a random moment of its life, which takes `whole`, or shortly after.
+/// Kills a command at a random moment of its life, which takes `whole`, or shortly afterwards.
 pub fn kill_within(command: &mut Command, whole: Duration, rng: &mut impl Rng) {
     let mut process = Process::start(command.stdout(Stdio::null()).stderr(Stdio::null()));
     sleep(whole.mul_f64(rng.random_range(0.0..1.2)).min(PATIENCE));

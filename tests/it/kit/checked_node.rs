@@ -1,11 +1,11 @@
-//! A node whose every reply is held against an oracle.
+//! A node whose replies are all compared with an oracle's.
 
 use super::node::Node;
 use super::reply;
 use crate::oracle::{Expected, Oracle, Request};
 use std::path::Path;
 
-/// A node, and what must be so of it.
+/// A node, and the state that it must have.
 pub struct CheckedNode {
     pub node: Node,
     pub oracle: Oracle,
@@ -22,7 +22,7 @@ impl CheckedNode {
         }
     }
 
-    /// Makes a request, and holds its reply against the oracle's.
+    /// Sends a request, and compares its reply with the oracle's.
     #[track_caller]
     pub fn ask(&mut self, request: &Request) {
         let line = self.node.ask(&request.line(self.next_msg_id));
@@ -32,7 +32,7 @@ impl CheckedNode {
         self.next_msg_id += 1;
     }
 
-    /// Ends the node well; gives what its directory must hold.
+    /// Ends the node cleanly; returns the state that its directory must hold.
     #[track_caller]
     pub fn stop(self) -> Oracle {
         self.node.finish().expect_all_read();

@@ -1,5 +1,5 @@
-//! The commands as the program itself lists them, so that a test of every command knows of those
-//! that come later.
+//! The commands as the program itself lists them, so that a test of every command covers later ones
+//! too.
 
 use super::process::{binary, run};
 use std::path::Path;
@@ -9,29 +9,28 @@ use std::sync::OnceLock;
 /// A command, and how it is called.
 #[derive(Debug, Clone)]
 pub struct Listed {
-    /// Its name; two words for a command of a command.
+    /// The words of its name; a subcommand has two.
     pub words: Vec<String>,
-    /// The arguments that it must have, as the usage names them: `<NAME>`.
+    /// The arguments that it requires, as the usage names them: `<NAME>`.
     pub arguments: Vec<String>,
     pub help: String,
-    /// Whether it only has commands of its own.
+    /// True if it only has subcommands.
     has_commands: bool,
 }
 
 impl Listed {
-    /// Its name.
     pub fn name(&self) -> String {
         self.words.join(" ")
     }
 
-    /// Whether it has an option.
+    /// True if it has this option.
     pub fn has(&self, option: &str) -> bool {
         let lines = self.help.lines().map(str::trim_start);
         let mut options = lines.filter(|line| line.starts_with('-'));
         options.any(|line| line.split([' ', ',']).any(|word| word == option))
     }
 
-    /// A call of it on a directory. What it must be told is `argument`.
+    /// A call of it on a directory, with `argument` in the place of each required argument.
     pub fn on(&self, data_dir: &Path, argument: &Path) -> Command {
         let mut command = binary();
         command.args(&self.words).arg("--data-dir").arg(data_dir);
@@ -46,7 +45,7 @@ impl Listed {
     }
 }
 
-/// The program itself, every command, and every command of a command.
+/// The program itself, every command, and every subcommand.
 pub fn all_with_help() -> Vec<Listed> {
     static ALL: OnceLock<Vec<Listed>> = OnceLock::new();
     let all = ALL.get_or_init(|| {
@@ -66,7 +65,7 @@ pub fn commands() -> Vec<Listed> {
     found
 }
 
-/// Every command that works on a data directory.
+/// Every command that works on a state directory.
 pub fn on_directories() -> Vec<Listed> {
     let mut found = commands();
     found.retain(|command| command.has("--data-dir"));
@@ -74,7 +73,7 @@ pub fn on_directories() -> Vec<Listed> {
     found
 }
 
-/// Adds a command, and those below it.
+/// Adds a command and its subcommands.
 fn add(words: &[String], found: &mut Vec<Listed>) {
     let help = run(binary().args(words).arg("--help"), "").expect_quiet_success();
     let names: Vec<String> = section(&help, "Commands:")
@@ -100,7 +99,7 @@ fn add(words: &[String], found: &mut Vec<Listed>) {
     }
 }
 
-/// The lines under a heading.
+/// The lines below a heading.
 fn section<'a>(help: &'a str, heading: &'a str) -> impl Iterator<Item = &'a str> {
     let after = help
         .lines()
@@ -109,8 +108,8 @@ fn section<'a>(help: &'a str, heading: &'a str) -> impl Iterator<Item = &'a str>
     after.take_while(|line| !line.is_empty())
 }
 
-/// The first word of a line of a list. What a command does may go on in further lines, which are
-/// indented by more.
+/// The first word of a line of a list. Lines that continue a description are indented more, and
+/// have none.
 fn first_word(line: &str) -> Option<&str> {
     let indented = line.strip_prefix("  ")?;
     let word = indented.split(' ').next()?;

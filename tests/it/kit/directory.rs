@@ -1,4 +1,4 @@
-//! Directories: new ones, all that one holds, and copies.
+//! Directories: new ones, their contents, and copies.
 
 use super::process::{binary, run};
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::SystemTime;
 use tempfile::TempDir;
 
-/// A new empty directory, on the file system that `EXACTLY_ONCE_TEST_DIR` names if it is set.
+/// A new empty directory, below the one that `EXACTLY_ONCE_TEST_DIR` names if it is set.
 pub fn scratch_dir() -> TempDir {
     let made = match std::env::var_os("EXACTLY_ONCE_TEST_DIR") {
         Some(parent) => TempDir::new_in(parent),
@@ -18,7 +18,7 @@ pub fn scratch_dir() -> TempDir {
     made.expect("a temporary directory can be made")
 }
 
-/// A new directory, and the name of a data directory in it that nothing has made yet.
+/// A new directory, and the path of a state directory in it that does not exist yet.
 pub fn home_and_data_dir() -> (TempDir, PathBuf) {
     let home = scratch_dir();
     let data_dir = home.path().join("data");
@@ -30,13 +30,13 @@ pub fn text(path: &Path) -> &str {
     path.to_str().expect("it is UTF-8")
 }
 
-/// A file or a folder that earlier runs of the program made, which is part of the repository.
+/// The path of a file or folder of the repository that earlier runs of the program made.
 pub fn golden(name: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     root.join("data/golden").join(name)
 }
 
-/// The names of what is in a directory, in their order.
+/// The names of the entries of a directory, sorted.
 pub fn names(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).expect("it is there");
     let names = entries.map(|entry| entry.expect("it can be listed").file_name());
@@ -48,17 +48,17 @@ pub fn names(directory: &Path) -> Vec<String> {
 }
 
 pub fn set_mode(path: &Path, mode: u32) {
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours");
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("the test owns it");
 }
 
-/// Changes one byte of a file.
+/// Flips one bit of a byte of a file.
 pub fn flip_a_bit(file: &Path, at: usize) {
     let mut bytes = fs::read(file).expect("it is there");
     bytes[at] ^= 1;
     fs::write(file, bytes).expect("it can be written");
 }
 
-/// Everything in a directory, with the times at which it was changed.
+/// Everything in a directory, with the times of the last changes.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Snapshot(BTreeMap<String, (SystemTime, Option<Vec<u8>>)>);
 
@@ -84,12 +84,12 @@ impl Snapshot {
     }
 }
 
-/// The bytes of every file in a directory by its path there, except for the lock, which says what
-/// process holds it.
+/// The bytes of every file in a directory by its path there. The lock is left out, as it names the
+/// process that has locked the directory.
 #[derive(PartialEq, Eq)]
 pub struct Files(pub BTreeMap<String, Vec<u8>>);
 
-/// Names and lengths only.
+/// Shows names and lengths only.
 impl std::fmt::Debug for Files {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let lengths = self.0.iter().map(|(name, bytes)| (name, bytes.len()));
@@ -125,16 +125,16 @@ pub fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Copies everything in a directory into another one, with links and rights.
+/// Copies everything in a directory into another one, and keeps links and rights.
 pub fn copy_everything(from: &Path, to: &Path) {
     let mut copy = Command::new("cp");
     run(copy.arg("-a").args([&from.join("."), to]), "").expect_quiet_success();
 }
 
-/// Puts the program into a directory, where each user finds it; gives its path.
+/// Puts the program into a directory where every user finds it, and returns its path.
 pub fn install_program(directory: &Path) -> PathBuf {
     let program = directory.join("exactly-once");
-    // By another process: one that this one starts meanwhile would have it open to write.
+    // Another process writes the file: a child of this one could have it open for writing.
     let mut install = Command::new("install");
     install.args(["-m", "755"]).arg(binary().get_program());
     run(install.arg(&program), "").expect_quiet_success();

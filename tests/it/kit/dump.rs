@@ -1,4 +1,4 @@
-//! The reader of `exactly-once dump`, and its comparison with an oracle.
+//! Reads `exactly-once dump`, and compares it with an oracle.
 
 use super::process::run_on;
 use crate::oracle::{Oracle, Output};
@@ -6,23 +6,23 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// What a dump shows of a data directory that no node has open.
+/// What a dump shows of a state directory that no node has open.
 #[derive(Debug, Default)]
 pub struct Dump {
     pub counts: BTreeMap<String, u64>,
-    /// The committed outputs in offset order.
+    /// The released outputs in offset order.
     pub log: Vec<Output>,
-    /// How many outputs each commit released, for those that released any.
+    /// The number of outputs of each commit, without commits that released none.
     pub commit_sizes: Vec<usize>,
-    /// The offsets of committed outputs without a commit.
+    /// The offsets of released outputs without a commit.
     pub more_findings: Vec<usize>,
     pub pending: Vec<Output>,
-    /// For each checkpoint its events and its pending outputs.
+    /// For each checkpoint, the numbers of its events and of its pending outputs.
     pub checkpoints: BTreeMap<String, (usize, usize)>,
     last_commit: Option<u64>,
 }
 
-/// A line of a dump. Other members and other types of lines may be there.
+/// A line of a dump. Other members and other types of lines are ignored.
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 enum Line {
@@ -57,7 +57,7 @@ enum Status {
     Pending,
 }
 
-/// The lines of `exactly-once dump` on `dir`, of one kind or of all.
+/// The lines of `exactly-once dump` on `dir`, of one section or of all.
 pub fn lines(dir: &Path, only: Option<&str>) -> Result<Vec<String>, String> {
     let arguments: Vec<&str> = only.iter().flat_map(|kind| ["--only", *kind]).collect();
     let finished = run_on("dump", dir, &arguments);
@@ -72,13 +72,13 @@ pub fn lines(dir: &Path, only: Option<&str>) -> Result<Vec<String>, String> {
 }
 
 impl Dump {
-    /// Dumps `dir` as `read` does; panics with what is wrong.
+    /// Dumps `dir` as `read` does, and panics with the error.
     #[track_caller]
     pub fn of(dir: &Path) -> Self {
         Self::read(dir).unwrap_or_else(|reason| panic!("{reason}"))
     }
 
-    /// Dumps `dir` and checks what holds of every dump, whatever the state is.
+    /// Dumps `dir`, and checks what holds for every dump of any state.
     pub fn read(dir: &Path) -> Result<Self, String> {
         let mut dump = Self::default();
         for line in lines(dir, None)? {
@@ -169,8 +169,8 @@ impl Dump {
         }
     }
 
-    /// Whether `compare` would find no difference; the cheap comparisons come first, because a
-    /// crash test asks this of thousands of oracles.
+    /// True if `compare` would find no difference. The cheap comparisons come first, because a
+    /// crash test calls this for thousands of oracles.
     pub fn matches(&self, oracle: &Oracle) -> bool {
         self.log.len() == oracle.log().len()
             && self.pending.len() == oracle.pending().len()
@@ -178,7 +178,7 @@ impl Dump {
             && self.compare(oracle).is_ok()
     }
 
-    /// Says where this dump differs from the oracle.
+    /// Fails if this dump differs from the oracle; the error says where.
     pub fn compare(&self, oracle: &Oracle) -> Result<(), String> {
         same("released outputs", &self.log.len(), &oracle.log().len())?;
         same(
@@ -202,8 +202,8 @@ impl Dump {
         same("log", &*self.log, oracle.log())
     }
 
-    /// A dump may or may not know yet that an output pending in a checkpoint was released by
-    /// another path: a restore has to find that out, so both figures are right until then.
+    /// A dump may not know yet that an output pending in a checkpoint was released on another path.
+    /// A restore finds that out, so both figures are right until then.
     fn compare_checkpoints(&self, oracle: &Oracle) -> Result<(), String> {
         let mut names = 0;
         for expected in oracle.checkpoints() {
@@ -226,7 +226,7 @@ impl Dump {
     }
 }
 
-/// Says where two values differ that should be the same.
+/// Fails if two values differ; the error shows both.
 pub fn same<T: PartialEq + std::fmt::Debug + ?Sized>(
     what: &str,
     found: &T,
@@ -243,7 +243,7 @@ pub fn check(dir: &Path, oracle: &Oracle) -> Result<(), String> {
     Dump::read(dir)?.compare(oracle)
 }
 
-/// Panics unless a dump of `dir` shows what the oracle has.
+/// Panics unless a dump of `dir` shows the state of the oracle.
 #[track_caller]
 pub fn assert_is(dir: &Path, oracle: &Oracle) {
     check(dir, oracle).unwrap_or_else(|reason| panic!("{reason}"));

@@ -1,4 +1,4 @@
-//! The exit statuses of the program, as its help tells them.
+//! The exit statuses of the program, as its help lists them.
 
 pub const SUCCESS: i32 = 0;
 /// An input could not be read, or an output could not be written.
@@ -7,12 +7,12 @@ pub const INPUT_OR_OUTPUT: i32 = 1;
 pub const USAGE: i32 = 2;
 /// The directory cannot be used.
 pub const UNUSABLE: i32 = 3;
-/// Another process holds the directory.
+/// Another process has locked the directory.
 pub const HELD: i32 = 4;
 /// The storage failed.
 pub const STORAGE: i32 = 5;
 
-// What `verify` finds, the gravest first: a status for each class.
+// The statuses of `verify`: one for each class of findings, the gravest first.
 pub const LOST: i32 = 10;
 pub const UNREADABLE: i32 = 11;
 pub const JOURNAL: i32 = 12;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-/// The request that a node answers.
+/// The input of each command: a request.
 pub const REQUEST: &str =
     r#"{"src":"c","dest":"p","body":{"type":"process","msg_id":1,"event_id":"e1","word":"a"}}"#;
 
@@ -23,22 +23,22 @@ pub struct EachCommand {
 }
 
 impl EachCommand {
-    /// The one of this name.
+    /// The command of this name.
     pub fn named(name: &str) -> Self {
         let name = name.to_owned();
         Self { name }
     }
 
-    /// All of them.
+    /// Every command.
     pub fn all() -> Vec<Self> {
         let listed = on_directories().into_iter();
         let named = listed.map(|command| command.name());
-        // Without a name it is `run`.
+        // A call without a command is `run`.
         let names = [String::new()].into_iter().chain(named);
         names.map(|name| Self { name }).collect()
     }
 
-    /// The words of the command with its arguments, to be run in a home.
+    /// The words of a call in a home.
     pub fn words(&self) -> Vec<&str> {
         let mut words: Vec<&str> = self.name.split_whitespace().collect();
         words.extend(match &*self.name {
@@ -54,7 +54,6 @@ impl EachCommand {
         words
     }
 
-    /// The directory that it works on.
     pub fn data_dir(&self) -> &'static str {
         match &*self.name {
             "load" => "loaded",
@@ -62,14 +61,14 @@ impl EachCommand {
         }
     }
 
-    /// The command, by this program.
+    /// The command in a home, by this program.
     pub fn command(&self, program: impl AsRef<OsStr>, home: &Path) -> Command {
         let mut command = without_options(Command::new(program));
         command.args(self.words()).current_dir(home);
         command
     }
 
-    /// Runs it in a home, with changes.
+    /// Runs it in a home, with changes to the call.
     pub fn run(&self, home: &Path, change: impl FnOnce(&mut Command)) -> Finished {
         let mut command = self.command(binary().get_program(), home);
         change(&mut command);
@@ -96,7 +95,7 @@ impl Homes {
         Self { pattern }
     }
 
-    /// A new one, which all users may enter and write to.
+    /// A new home, which all users may enter and write to.
     pub fn make(&self) -> CommandHome {
         let home = scratch_dir();
         copy_everything(self.pattern.path(), home.path());

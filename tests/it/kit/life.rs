@@ -1,4 +1,4 @@
-//! What was sent in one life of a node, and what was answered.
+//! The requests of one life of a node, and the replies.
 
 use super::node::{Node, StdoutClosed};
 use super::process::Finished;
@@ -8,17 +8,17 @@ use crate::oracle::Request;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// What was sent in one life and what was answered; the `msg_id` is the index.
+/// The requests of one life and their replies. The `msg_id` of a request is its index.
 #[derive(Debug, Default)]
 pub struct Life {
     pub sent: Vec<Request>,
-    /// The replies to the first of `sent`.
+    /// The replies to the first requests of `sent`.
     pub replies: Vec<String>,
-    /// How many of `sent` were in the pipe, or read from it, when the end came.
+    /// The number of requests in `sent` that were written to the pipe before the end.
     pub written: usize,
 }
 
-/// Why no further reply comes.
+/// The reason why no further reply comes.
 #[derive(Debug)]
 pub enum Stopped {
     Closed,
@@ -26,7 +26,7 @@ pub enum Stopped {
 }
 
 impl Life {
-    /// Kills the process, of which `outcome` is known so far, and takes what it had still answered.
+    /// Kills the process, after the `outcome` so far, and takes its remaining replies.
     pub fn kill(
         &mut self,
         node: Node,
@@ -37,12 +37,12 @@ impl Life {
         self.take(&ended)
     }
 
-    /// What may or may not have been applied.
+    /// The requests that may or may not have been applied.
     pub fn unanswered(&self) -> &[Request] {
         &self.sent[self.replies.len()..]
     }
 
-    /// Takes what was not read yet of a process that has ended.
+    /// Takes the unread output of a process that has ended; fails if it shows a bug.
     pub fn take(&mut self, ended: &Finished) -> Result<(), String> {
         self.replies.extend(ended.complete_lines());
         self.written = ended.written;
@@ -56,13 +56,12 @@ impl Life {
         Ok(())
     }
 
-    /// Sends a request.
     pub fn send(&mut self, node: &Node, request: Request) {
         node.send(&request.line(self.sent.len() as u64));
         self.sent.push(request);
     }
 
-    /// Sends what a source gives and listens until `is_over`, with at most `window` requests
+    /// Sends requests of a source and reads replies until `is_over`, with at most `window`
     /// unanswered.
     pub fn stream(
         &mut self,
@@ -74,13 +73,12 @@ impl Life {
         self.stream_of(node, |_| Some(source.next()), window, is_over)
     }
 
-    /// Listens until everything is answered.
+    /// Reads replies until every request is answered.
     pub fn listen_to_the_end(&mut self, node: &Node) -> Result<(), Stopped> {
         self.stream_of(node, |_| None, 0, |life| life.unanswered().is_empty())
     }
 
-    /// The same of what a function gives for how many requests were sent: nothing more where it
-    /// gives none.
+    /// As `stream`, with requests from a function of the number sent; `None` sends nothing.
     pub fn stream_of(
         &mut self,
         node: &Node,
@@ -106,7 +104,7 @@ impl Life {
         Ok(())
     }
 
-    /// Whether a reply came within `wait`.
+    /// True if a reply came within `wait`.
     fn listen(&mut self, node: &Node, wait: Duration) -> Result<bool, Stopped> {
         let line = node.read_line_within(wait);
         let line = line.map_err(|StdoutClosed| Stopped::Closed)?;
@@ -115,7 +113,7 @@ impl Life {
         Ok(came)
     }
 
-    /// Takes replies until this time.
+    /// Reads replies until this time.
     pub fn listen_until(&mut self, node: &Node, end: Instant) -> Result<(), Stopped> {
         loop {
             let left = end.saturating_duration_since(Instant::now());

@@ -1,8 +1,8 @@
-//! How much memory a process takes.
+//! The memory of a process.
 
 use std::fs;
 
-/// Resident bytes: text, heap and what of the mapped files was touched.
+/// Resident bytes: text, heap, and the parts of mapped files that were touched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
     pub now: u64,
@@ -11,7 +11,7 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// That of a process which has not been waited for.
+    /// The memory of a process that has not been waited for.
     pub fn of(pid: u32) -> Self {
         let path = format!("/proc/{pid}/status");
         let status = fs::read_to_string(path).expect("the process has not been waited for");
@@ -22,7 +22,7 @@ impl Memory {
     }
 }
 
-/// A process that has just ended has no such line, and no memory.
+/// Returns 0 if there is no such line, as for a process that has just ended.
 fn bytes(status: &str, name: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix(name));
     let kib = line.map_or("0", |rest| rest.trim_end_matches("kB").trim());

@@ -1,7 +1,7 @@
-//! A running process that is talked to line by line: lines in, lines out, signals, its end.
+//! A running process with which tests exchange lines: lines in, lines out, signals, its end.
 //!
-//! Nothing here can block for ever: threads of their own write, read replies and read stderr, and
-//! every wait ends in a panic after [`PATIENCE`]. What a reply must say is the oracle's business.
+//! Nothing here can block forever: separate threads write, read replies and read stderr, and every
+//! wait ends in a panic after [`PATIENCE`]. The oracle says what a reply must be.
 
 use super::directory::scratch_dir;
 use super::process::{Finished, Process, binary, read_aside, spawn, text_of};
@@ -18,10 +18,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// A running process.
 pub struct Node {
     process: Process,
-    /// Leads to the thread that writes stdin. When it is dropped, that thread writes what is
+    /// Leads to the thread that writes stdin. When this is dropped, the thread writes what is
     /// queued and closes stdin.
     input: Option<Sender<Vec<u8>>>,
     lines: Receiver<Vec<u8>>,
@@ -29,12 +28,12 @@ pub struct Node {
     stderr: Receiver<Vec<u8>>,
     queued: AtomicUsize,
     written: Arc<AtomicUsize>,
-    /// The working directory of a node without a data directory of ours.
+    /// The working directory of a node that gets no state directory.
     _home: Option<TempDir>,
 }
 
 impl Node {
-    /// Starts a node on `data_dir`, or without arguments in an empty directory that it has alone.
+    /// Starts a node on `data_dir`, or without one, in an empty directory of its own.
     pub fn start(data_dir: Option<&Path>, arguments: &[&str]) -> Self {
         Self::start_reading(data_dir, arguments, usize::MAX)
     }
@@ -50,7 +49,7 @@ impl Node {
         Self::spawn(command.args(arguments), max_lines, home)
     }
 
-    /// Starts a process as a command of the test's own says.
+    /// Starts a process with a command of the test's own.
     pub fn start_as(command: &mut Command) -> Self {
         Self::spawn(command, usize::MAX, None)
     }
@@ -77,12 +76,12 @@ impl Node {
         }
     }
 
-    /// Queues one line; the newline is added here.
+    /// Queues one line, and adds its newline.
     pub fn send(&self, line: &str) {
         self.send_raw(format!("{line}\n").into_bytes());
     }
 
-    /// Writes lines, each with its newline, in one write. Waits until the pipe has taken it.
+    /// Writes lines, each with its newline, in one write, and waits until the pipe has taken it.
     pub fn send_all<'a>(&self, lines: impl IntoIterator<Item = &'a String>) {
         self.send_raw(input_of(lines).into_bytes());
         let queued = self.queued.load(Ordering::SeqCst);
@@ -97,18 +96,18 @@ impl Node {
     pub fn send_raw(&self, bytes: Vec<u8>) {
         let input = self.input.as_ref().expect("stdin is open until `finish`");
         self.queued.fetch_add(1, Ordering::SeqCst);
-        // The writing thread ends when the process has closed its stdin. Then nothing receives the
-        // bytes, and what the test waits for next will tell.
+        // The writing thread ends when the process has closed its stdin. The bytes are then lost,
+        // which the next wait of the test shows.
         let _ = input.send(bytes);
     }
 
-    /// Sends a line and reads the one that answers it.
+    /// Sends a line and reads its reply.
     pub fn ask(&self, line: &str) -> String {
         self.send(line);
         self.read_line()
     }
 
-    /// The next reply, without its newline.
+    /// The next reply, without its newline; panics if none comes.
     #[track_caller]
     pub fn read_line(&self) -> String {
         match self.read_line_within(PATIENCE) {
@@ -161,18 +160,18 @@ impl Node {
         }
     }
 
-    /// Kills the process with SIGKILL and collects what it had still written.
+    /// Kills the process with SIGKILL and collects the rest of its output.
     pub fn kill(mut self) -> Finished {
         self.process.kill().expect("the child is ours");
         self.wait()
     }
 }
 
-/// No further reply can come.
+/// Stdout is closed, so no further reply can come.
 #[derive(Debug, PartialEq, Eq)]
 pub struct StdoutClosed;
 
-/// Keeps a node that is told no data directory from finding one that others use.
+/// Keeps a node without a state directory from finding one that others use.
 fn at_home<'a>(command: &'a mut Command, home: &Path) -> &'a mut Command {
     command
         .env_remove("XDG_DATA_HOME")
@@ -180,7 +179,8 @@ fn at_home<'a>(command: &'a mut Command, home: &Path) -> &'a mut Command {
     command.env("HOME", home).current_dir(home)
 }
 
-/// Ends, and so closes stdin, when the queue is closed or the process takes no more.
+/// Writes what is queued. Returns, and so closes stdin, when the queue is closed or the process
+/// reads no more.
 fn write_all(mut stdin: impl Write, queue: &Receiver<Vec<u8>>, written: &AtomicUsize) {
     for bytes in queue {
         if stdin.write_all(&bytes).is_err() {
@@ -190,7 +190,7 @@ fn write_all(mut stdin: impl Write, queue: &Receiver<Vec<u8>>, written: &AtomicU
     }
 }
 
-/// Sends each line with its newline, and a last partial one without.
+/// Sends each line with its newline, and a partial last line without one.
 fn read_lines(stdout: impl Read, max_lines: usize, lines: &Sender<Vec<u8>>) {
     let mut reader = BufReader::new(stdout);
     for _ in 0..max_lines {
@@ -203,7 +203,7 @@ fn read_lines(stdout: impl Read, max_lines: usize, lines: &Sender<Vec<u8>>) {
     }
 }
 
-/// A complete line without its newline; replies are UTF-8 by the protocol.
+/// Returns a complete line without its newline. Replies are UTF-8 by the protocol.
 fn complete(line: &[u8]) -> Option<String> {
     let line = line.strip_suffix(b"\n")?;
     Some(String::from_utf8(line.to_vec()).expect("replies are UTF-8"))

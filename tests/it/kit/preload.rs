@@ -1,4 +1,4 @@
-//! Libraries that are preloaded into the real process, to see and to change its system calls.
+//! Libraries that are preloaded into the real process, to see and change its system calls.
 
 use super::programs::rustc;
 use std::collections::BTreeMap;
@@ -6,8 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-/// The library of this name, whose source is the file `source` in `tests/it`. It is compiled once
-/// for each run of the tests.
+/// Returns the library of this name, compiled from the file `source` in `tests/it`. It is compiled
+/// once for each run of the tests.
 pub fn library(name: &'static str, source: &str) -> PathBuf {
     static COMPILED: Mutex<BTreeMap<&str, PathBuf>> = Mutex::new(BTreeMap::new());
     let mut compiled = COMPILED.lock().expect("every library compiles");
@@ -18,7 +18,7 @@ pub fn library(name: &'static str, source: &str) -> PathBuf {
 }
 
 /// Compiles a library, and replaces that of an earlier run in one step: another run of the tests
-/// may use it now.
+/// may be using it.
 fn compile(name: &str, source: &str) -> PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/it")

@@ -13,9 +13,9 @@ use std::path::PathBuf;
 use std::process::Command;
 use tempfile::TempDir;
 
-/// How each command is called, some in several ways. `STATE` stands for a directory with a state,
-/// `DUMP` for a dump of it, `TEXT` for a text, `NEW` for the name of a new directory, and `HOME`
-/// for the directory that has all of these.
+/// The calls of every command, some in several ways. `STATE` stands for a directory with a state,
+/// `DUMP` for a dump of it, `TEXT` for a text, `NEW` for a new directory, and `HOME` for the
+/// directory that contains all of these.
 pub fn printing_calls() -> Vec<Vec<String>> {
     commands().iter().flat_map(calls_of).collect()
 }
@@ -66,7 +66,7 @@ pub struct CallHome {
 }
 
 impl CallHome {
-    /// One whose state is in a directory of this name.
+    /// A home whose state is in a directory of this name.
     pub fn new(state: impl AsRef<OsStr>) -> Self {
         let made = Self {
             state: state.as_ref().to_owned(),
@@ -82,7 +82,7 @@ impl CallHome {
         made
     }
 
-    /// What a name in a call stands for.
+    /// The path that a name in a call stands for.
     pub fn path(&self, name: &str) -> PathBuf {
         match name {
             "STATE" => self.home.path().join(&self.state),
@@ -91,12 +91,11 @@ impl CallHome {
         }
     }
 
-    /// The names of what is in it.
     pub fn names(&self) -> Vec<String> {
         names(self.home.path())
     }
 
-    /// Gives a command the arguments of a call.
+    /// Adds the arguments of a call to a command.
     pub fn add_arguments(&self, command: &mut Command, call: &[impl AsRef<str>]) {
         for argument in call.iter().map(AsRef::as_ref) {
             match argument {

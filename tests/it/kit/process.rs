@@ -28,7 +28,7 @@ pub fn shell(script: &str) -> Command {
     shell
 }
 
-/// Another program, without the options that this one would take from the caller's environment.
+/// A command without the options that the program would take from the caller's environment.
 pub fn without_options(mut command: Command) -> Command {
     command.env_remove("RUST_LOG");
     let names = std::env::vars_os().map(|(name, _)| name);
@@ -38,7 +38,7 @@ pub fn without_options(mut command: Command) -> Command {
     command
 }
 
-/// A command on a data directory.
+/// A command on a state directory.
 pub fn on_directory(name: &str, data_dir: &Path, arguments: &[&str]) -> Command {
     let mut command = binary();
     command.arg(name).args(arguments);
@@ -46,35 +46,35 @@ pub fn on_directory(name: &str, data_dir: &Path, arguments: &[&str]) -> Command 
     command
 }
 
-/// A command on a data directory that has run to its end, without any input.
+/// Runs a command on a state directory to its end, without input.
 pub fn run_on(name: &str, data_dir: &Path, arguments: &[&str]) -> Finished {
     run(&mut on_directory(name, data_dir, arguments), "")
 }
 
-/// Runs a node on a directory over the whole of `input`.
+/// Runs a node on a directory to its end, with all of `input`.
 pub fn run_node(data_dir: &Path, arguments: &[&str], input: impl AsRef<[u8]>) -> Finished {
     let node = Node::start(Some(data_dir), arguments);
     node.send_raw(input.as_ref().to_vec());
     node.finish()
 }
 
-/// How a process ended, and all of its output that was not read before.
+/// The end of a process, and all of its output that was not read before.
 #[derive(Debug)]
 pub struct Finished {
     pub status: ExitStatus,
     pub stdout: String,
     pub stderr: String,
-    /// How many of the writes that a [`Node`] had queued had gone into the pipe completely.
+    /// The number of queued writes of a [`Node`] that the pipe had taken completely.
     pub written: usize,
 }
 
 impl Finished {
-    /// The exit status; none after a signal.
+    /// The exit status; `None` after a signal.
     pub fn code(&self) -> Option<i32> {
         self.status.code()
     }
 
-    /// The complete lines of stdout; a last partial one does not count as a reply.
+    /// The complete lines of stdout; a partial last line is no reply.
     pub fn complete_lines(&self) -> Vec<String> {
         let lines = self.stdout.split_inclusive('\n');
         let complete = lines.filter_map(|line| line.strip_suffix('\n'));
@@ -96,20 +96,20 @@ impl Finished {
         self
     }
 
-    /// Panics unless the process ended well; gives its stdout.
+    /// Panics unless the process ended well; returns its stdout.
     #[track_caller]
     pub fn expect_success(self) -> String {
         assert!(self.status.success(), "{}: {}", self.status, self.stderr);
         self.stdout
     }
 
-    /// Panics unless the process ended well and all that it said on stdout was read.
+    /// Panics unless the process ended well and all of its stdout was read.
     #[track_caller]
     pub fn expect_all_read(self) {
         assert_eq!(self.expect_success(), "", "nothing more was expected");
     }
 
-    /// Panics unless the process ended well and said nothing on stderr; gives its stdout.
+    /// Panics unless the process ended well and printed nothing on stderr; returns its stdout.
     #[track_caller]
     pub fn expect_quiet_success(self) -> String {
         assert_eq!(self.code(), Some(exit::SUCCESS), "{}", self.stderr);
@@ -117,20 +117,20 @@ impl Finished {
         self.stdout
     }
 
-    /// The same of a command that prints one record; gives that.
+    /// The same for a command that prints one record; returns the record.
     #[track_caller]
     pub fn expect_record(self) -> Value {
         record_in(&self.expect_quiet_success())
     }
 
-    /// The same of a command that prints a record in each line; gives them.
+    /// The same for a command that prints a record in each line; returns them.
     #[track_caller]
     pub fn expect_records(self) -> Vec<Value> {
         records_in(&self.expect_quiet_success())
     }
 
-    /// Panics unless the process refused to work: this exit status, nothing on stdout, exactly
-    /// one line on stderr. Gives the line.
+    /// Panics unless the process refused to work: with this exit status, nothing on stdout, and
+    /// exactly one line on stderr. Returns the line.
     #[track_caller]
     pub fn expect_refusal(self, code: i32) -> String {
         assert_eq!(self.code(), Some(code), "{}", self.stderr);
@@ -145,7 +145,7 @@ impl Finished {
     }
 }
 
-/// The lines of a text, each of which is a record.
+/// Returns the records in a text, one from each line.
 #[track_caller]
 pub fn records_in<T: DeserializeOwned>(text: &str) -> Vec<T> {
     text.lines().map(record_in).collect()
@@ -176,7 +176,7 @@ impl Process {
         self.0.try_wait().expect("the child is ours").is_some()
     }
 
-    /// Waits for the end of the process, whose output goes elsewhere.
+    /// Waits for the end of a process whose output is not read here.
     #[track_caller]
     pub fn ended(&mut self) -> ExitStatus {
         wait_for("the process ends", || {
@@ -186,7 +186,7 @@ impl Process {
 
     /// Kills the process, if it has not ended yet.
     pub fn end(&mut self) -> ExitStatus {
-        // What has ended cannot be killed.
+        // The kill fails if the process has ended, which is not an error.
         self.0.kill().unwrap_or_default();
         self.0.wait().expect("the child is ours")
     }
@@ -212,17 +212,17 @@ impl Drop for Process {
     }
 }
 
-/// Runs a command over the whole of `input`.
+/// Runs a command with all of `input`.
 pub fn run(command: &mut Command, input: impl AsRef<[u8]>) -> Finished {
     let mut child = spawn(command.stdin(Stdio::piped()));
     let mut stdin = child.stdin.take().expect("stdin is piped");
     let input = input.as_ref().to_vec();
-    // A command that does not read its input to the end is judged by its exit status.
+    // The exit status judges a command that does not read all of its input.
     thread::spawn(move || stdin.write_all(&input));
     finish(child)
 }
 
-/// Sets whether an end of a pipe waits where it is full or empty.
+/// Makes an end of a pipe wait while the pipe is full or empty, or not wait.
 pub fn set_waiting(end: impl AsFd, is_waiting: bool) {
     let set = rustix::io::ioctl_fionbio(end, !is_waiting);
     set.expect("a pipe can be set");
@@ -237,12 +237,12 @@ pub fn run_pipeline(producer: &mut Command, consumer: &mut Command) -> (Finished
     (finish(producer), consumed)
 }
 
-/// Starts a command with stdout and stderr piped, stdin as it is set.
+/// Starts a command with piped stdout and stderr, and with stdin as it is set.
 pub fn spawn(command: &mut Command) -> Process {
     Process::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()))
 }
 
-/// Waits for the end of a process and collects what is left of its output.
+/// Waits for the end of a process and collects the rest of its output.
 #[track_caller]
 pub fn finish(mut process: Process) -> Finished {
     let stdout = process.stdout.take().map(read_aside);
@@ -261,7 +261,7 @@ pub fn finish(mut process: Process) -> Finished {
     }
 }
 
-/// All that a process printed: text, unless a signal cut it off in the middle of a character.
+/// The output of a process as text. Only a signal may cut it off in the middle of a character.
 #[track_caller]
 pub fn text_of(stdout: Vec<u8>, status: ExitStatus) -> String {
     match status.code() {
@@ -270,7 +270,7 @@ pub fn text_of(stdout: Vec<u8>, status: ExitStatus) -> String {
     }
 }
 
-/// Reads a stream to its end on a thread of its own.
+/// Reads a stream to its end on a separate thread.
 pub fn read_aside(mut stream: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
     let (to_waiter, all) = channel();
     thread::spawn(move || {

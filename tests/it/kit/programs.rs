@@ -4,7 +4,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The source of this name in `tests/programs`.
+/// The path of a source in `tests/programs`.
 pub fn source(name: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     root.join("tests/programs").join(name)
@@ -15,8 +15,8 @@ pub fn rustc() -> Command {
     Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
 }
 
-/// Builds the program of this name in `tests/programs`, unless a whole run of the tests has, and
-/// gives what cargo says of it.
+/// Builds a program in `tests/programs`, unless a whole run of the tests has, and returns what
+/// cargo prints.
 fn build(name: &str) -> String {
     let mut build = Command::new(env!("CARGO"));
     build.current_dir(env!("CARGO_MANIFEST_DIR"));
@@ -37,19 +37,19 @@ fn build(name: &str) -> String {
     String::from_utf8(built.stdout).expect("it is JSON")
 }
 
-/// Where the programs are built.
+/// The folder in which the programs are built.
 pub fn folder() -> PathBuf {
     let binary = Path::new(env!("CARGO_BIN_EXE_exactly-once"));
     binary.parent().expect("it is in a folder").to_owned()
 }
 
-/// The program of this name in `tests/programs`.
+/// Builds a program in `tests/programs`; returns a call of it.
 pub fn program(name: &str) -> Command {
     build(name);
     Command::new(folder().join("examples").join(name))
 }
 
-/// The library as the programs are built with it.
+/// The path of the library that the programs are built with.
 pub fn library() -> String {
     let messages = build("reply_after_wait");
     let messages = messages.lines().map(serde_json::from_str::<Value>);

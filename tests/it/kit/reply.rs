@@ -1,10 +1,10 @@
-//! The strict reader of reply lines: every byte counts, except in the text of an error.
+//! Reads reply lines strictly: every byte counts, except in the text of an error.
 
 use crate::oracle::Expected;
 use crate::oracle::wire::{Body, quote};
 use serde::Deserialize;
 
-/// An error body; no other member may be there.
+/// The body of an error; it may have no other member.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ErrorReply {
@@ -15,13 +15,13 @@ pub struct ErrorReply {
 }
 
 impl ErrorReply {
-    /// Reads an unwrapped error line as `read` does; panics with what is wrong.
+    /// Reads an unwrapped error line as `read` does, and panics with the error.
     #[track_caller]
     pub fn of(line: &str) -> Self {
         Self::read(line).unwrap_or_else(|reason| panic!("{reason}"))
     }
 
-    /// Reads an unwrapped error line and insists on the style of the protocol page.
+    /// Reads an unwrapped error line; fails unless it has the style of the protocol page.
     pub fn read(line: &str) -> Result<Self, String> {
         let error: Self = serde_json::from_str(line).map_err(|e| format!("{e}: {line}"))?;
         if error.r#type != "error" || error.text.is_empty() {
@@ -42,7 +42,7 @@ impl ErrorReply {
     }
 }
 
-/// Compares an unwrapped reply line with what the oracle expects.
+/// Fails unless an unwrapped reply line is what the oracle expects.
 pub fn check(line: &str, expected: &Expected, msg_id: u64) -> Result<(), String> {
     let Some(body) = expected.body(msg_id) else {
         let error = ErrorReply::read(line)?;

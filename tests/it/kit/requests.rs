@@ -3,7 +3,6 @@
 use crate::oracle::wire::quote;
 use crate::oracle::{Expected, Request};
 
-/// An event.
 pub fn event(event_id: impl Into<String>, word: impl Into<String>) -> Request {
     Request::Process {
         event_id: event_id.into(),
@@ -11,17 +10,15 @@ pub fn event(event_id: impl Into<String>, word: impl Into<String>) -> Request {
     }
 }
 
-/// The event of a number, with one of this many words.
+/// The event with a number, and with one of this many words.
 pub fn numbered_event(number: u64, words: u64) -> Request {
     event(format!("e{number}"), format!("w{}", number % words))
 }
 
-/// A request that saves a checkpoint.
 pub fn checkpoint(id: impl Into<String>) -> Request {
     Request::Checkpoint { id: id.into() }
 }
 
-/// A request that restores a checkpoint.
 pub fn restore(id: impl Into<String>) -> Request {
     Request::Restore { id: id.into() }
 }
@@ -51,12 +48,11 @@ pub fn line(kind: &str, msg_id: u64, members: &str) -> String {
     format!(r#"{{"src":"client","dest":"processor","body":{body}}}"#)
 }
 
-/// A line with the number taken out of it.
+/// A line without its `msg_id`.
 pub fn without_number(line: &str, msg_id: u64) -> String {
     line.replace(&format!(r#","msg_id":{msg_id}"#), "")
 }
 
-/// The line of an event.
 pub fn event_line(msg_id: u64, event_id: &str, word: &str) -> String {
     event(event_id, word).line(msg_id)
 }
@@ -72,12 +68,12 @@ pub fn numbered_lines<'a>(
         .collect()
 }
 
-/// The same as one input, in which each line has its newline.
+/// The same lines as one input, each with its newline.
 pub fn numbered_input<'a>(first: u64, requests: impl IntoIterator<Item = &'a Request>) -> String {
     input_of(numbered_lines(first, requests))
 }
 
-/// An input of lines, each of which gets its newline.
+/// Joins lines to an input; each gets its newline.
 pub fn input_of(lines: impl IntoIterator<Item = impl AsRef<str>>) -> String {
     let lines = lines.into_iter();
     lines.map(|line| format!("{}\n", line.as_ref())).collect()
@@ -90,7 +86,7 @@ pub fn accepted(msg_id: u64, word: &str, count: u64) -> String {
     body.expect("it is no error").plain()
 }
 
-/// The reply to a restore, after which these are the counts, as JSON.
+/// The reply to a restore after which these are the counts, as JSON.
 pub fn restored(msg_id: u64, counts: &str) -> String {
     format!(r#"{{"type": "restored", "in_reply_to": {msg_id}, "counts": {counts}}}"#)
 }

@@ -1,4 +1,4 @@
-//! A client of the control socket: lines in, lines out, and no wait longer than [`PATIENCE`].
+//! A client of the control socket: lines in, lines out, and waits of at most [`PATIENCE`].
 
 use super::directory::home_and_data_dir;
 use super::node::Node;
@@ -15,17 +15,17 @@ use tempfile::TempDir;
 /// A node that takes nothing for this long has stopped reading.
 const STUCK: Duration = Duration::from_secs(1);
 
-/// How every line of an answer begins but the last one, before any `init`.
+/// The beginning of each line of records in a reply, without an envelope.
 const RECORD: &str = r#"{"type": "record", "#;
 
-/// A connection.
+/// A connection to the control socket.
 pub struct SocketClient {
     stream: UnixStream,
     replies: BufReader<UnixStream>,
 }
 
 impl SocketClient {
-    /// Connects as soon as the node of a directory serves.
+    /// Connects as soon as the node of a directory serves clients.
     pub fn connect(data_dir: &Path) -> Self {
         Self::over(wait_for("a node serves", || dial(data_dir).ok()))
     }
@@ -41,7 +41,7 @@ impl SocketClient {
         }
     }
 
-    /// Sends one line; the newline is added here.
+    /// Sends one line, and adds its newline.
     pub fn send(&mut self, line: &str) {
         self.send_raw(format!("{line}\n").as_bytes())
             .expect("the node reads");
@@ -52,7 +52,7 @@ impl SocketClient {
         self.stream.write_all(bytes)
     }
 
-    /// Sends lines until the node takes no more; how many went out as a whole.
+    /// Sends lines until the node takes no more; returns how many were sent completely.
     pub fn send_until_stuck(&mut self, lines: impl Iterator<Item = String>) -> u64 {
         let set = self.stream.set_write_timeout(Some(STUCK));
         set.expect("it is not zero");
@@ -67,7 +67,7 @@ impl SocketClient {
         panic!("the node has read {sent} lines of a client that reads nothing");
     }
 
-    /// Tells the node that nothing more comes.
+    /// Tells the node that nothing more is sent.
     pub fn stop_sending(&self) {
         let stopped = self.stream.shutdown(Shutdown::Write);
         stopped.expect("the node has not closed it");
@@ -78,7 +78,7 @@ impl SocketClient {
         let mut line = Vec::new();
         match self.replies.read_until(b'\n', &mut line) {
             Ok(_) => {}
-            // So it ends when the other side had not read everything.
+            // The connection ends like this if the node had not read everything.
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
             Err(error) => panic!("no line within {PATIENCE:?}: {error}"),
         }
@@ -86,13 +86,13 @@ impl SocketClient {
         Some(String::from_utf8(line.to_vec()).expect("replies are UTF-8"))
     }
 
-    /// The next line, which must come.
+    /// The next line; panics if there is none.
     pub fn read_line(&mut self) -> String {
         self.next_line().expect("the node answers")
     }
 
-    /// The lines that answer the next request: one reply, or records and the line after them.
-    /// `None` if the connection ends before the last of them.
+    /// The lines of the next reply: one line, or records and the line after them. `None` if the
+    /// connection ends before the last.
     pub fn next_answer(&mut self) -> Option<Vec<String>> {
         let mut lines = Vec::new();
         loop {
@@ -105,20 +105,20 @@ impl SocketClient {
         }
     }
 
-    /// Sends a line and reads the one that answers it.
+    /// Sends a line and reads its reply.
     pub fn ask(&mut self, line: &str) -> String {
         self.send(line);
         self.read_line()
     }
 
-    /// Sends a question and reads its records, as JSON.
+    /// Sends a query and returns its records, as JSON.
     pub fn records(&mut self, question: &str) -> Vec<String> {
         self.send(question);
         records_of(self.next_answer().expect("the node answers"))
     }
 }
 
-/// A new directory, its data directory, a node on that, and a client of the node.
+/// A new directory, the state directory in it, a node on that, and a client.
 pub fn node_and_client() -> (TempDir, PathBuf, Node, SocketClient) {
     let (home, data_dir) = home_and_data_dir();
     let node = Node::start(Some(&data_dir), &[]);
@@ -128,13 +128,13 @@ pub fn node_and_client() -> (TempDir, PathBuf, Node, SocketClient) {
 
 /// Connects to the node of a directory.
 pub fn dial(data_dir: &Path) -> io::Result<UnixStream> {
-    // The path of a directory may be longer than an address: its handle is not.
+    // The path of a directory may be too long for an address; its descriptor's is not.
     let directory = File::open(data_dir)?;
     let fd = directory.as_raw_fd();
     UnixStream::connect(format!("/proc/self/fd/{fd}/control.sock"))
 }
 
-/// The records in the lines of an answer, which must have come to its end.
+/// The records in the lines of a reply, which must be complete.
 pub fn records_of(mut lines: Vec<String>) -> Vec<String> {
     let end = lines.pop().expect("an answer has a last line");
     let count = format!(r#""records": {}}}"#, lines.len());

@@ -1,4 +1,4 @@
-//! An at-least-once source: new events, old ones again, and now and then a control request.
+//! An at-least-once source: new events, old ones again, and sometimes a control request.
 
 use super::requests::{checkpoint, event, restore};
 use crate::oracle::Request;
@@ -6,16 +6,16 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::VecDeque;
 
-/// How far back a redelivery usually reaches.
+/// A redelivery usually takes one of this many last ids.
 const RECENT: u64 = 60;
 
 pub struct Source {
     rng: ChaCha8Rng,
-    /// Ids below this were sent before.
+    /// All ids below this have been sent.
     next_id: u64,
-    /// Control requests that were sent.
+    /// The number of control requests that have been sent.
     controls: u64,
-    /// The most different ids, and the most control requests, that come.
+    /// The most different ids, and the most control requests, to send.
     most_ids: u64,
     most_controls: u64,
     /// Unanswered `process` requests of earlier lives.
@@ -24,8 +24,8 @@ pub struct Source {
 
 impl Source {
     pub fn new(seed: u64) -> Self {
-        // Another stream of numbers than the one that decides on the kills: how much is sent
-        // before a kill depends on timing, and must not change the kills after it.
+        // The kills are drawn from other random numbers: how much is sent before a kill depends on
+        // timing, and must not change the kills after it.
         let rng = ChaCha8Rng::seed_from_u64(seed ^ 0x5eed << 32);
         Self {
             rng,
@@ -37,8 +37,7 @@ impl Source {
         }
     }
 
-    /// Sets how many different ids and control requests come in all. Redeliveries come without
-    /// end.
+    /// Limits the number of different ids and of control requests. Redeliveries are not limited.
     pub fn limit(&mut self, ids: u64, controls: u64) {
         (self.most_ids, self.most_controls) = (ids, controls);
     }
@@ -56,12 +55,12 @@ impl Source {
         control.unwrap_or_else(|| self.again.pop_front().unwrap_or_else(|| self.event()))
     }
 
-    /// Of a checkpoint that is there, unless the directory is young.
+    /// Returns a restore of a checkpoint, which usually exists unless the directory is young.
     pub fn restore(&mut self) -> Request {
         restore(self.checkpoint())
     }
 
-    /// Takes what was not answered. Only a `process` is safe to send again.
+    /// Takes unanswered requests. Only a `process` request is safe to send again.
     pub fn redeliver(&mut self, unanswered: &[Request]) {
         let events = unanswered
             .iter()
@@ -83,7 +82,7 @@ impl Source {
             2..4 => self.rng.random_range(0..self.next_id),
             _ => self.new_id(),
         };
-        // An id has its own word, except for the few that are sent with another one.
+        // Each id has its own word; a few events carry another one.
         let word = if self.rng.random_bool(0.02) {
             self.rng.random_range(0..40)
         } else {

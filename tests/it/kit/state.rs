@@ -1,4 +1,4 @@
-//! The state in a data directory: how it is made, and what the commands say of it.
+//! The state in a directory: how it is made, and what the commands print about it.
 
 use super::directory::text;
 use super::exit;
@@ -8,8 +8,8 @@ use crate::oracle::Request;
 use serde_json::Value;
 use std::path::Path;
 
-/// Has a node carry out requests, numbered from 1, and end; gives its replies. Each request must
-/// get one, and the node must say nothing on stderr.
+/// Runs a node on requests, numbered from 1, and returns its replies. Panics unless each request
+/// gets one and nothing is on stderr.
 #[track_caller]
 pub fn carry_out(
     data_dir: &Path,
@@ -23,32 +23,32 @@ pub fn carry_out(
     replies
 }
 
-/// All that `dump` says of a directory.
+/// The output of `dump` for a directory.
 #[track_caller]
 pub fn dump_of(data_dir: &Path, arguments: &[&str]) -> String {
     run_on("dump", data_dir, arguments).expect_quiet_success()
 }
 
-/// The digest at the end of a dump that has these records.
+/// The line with the digest at the end of a dump that has these records.
 pub fn digest_line(records: &str) -> String {
     let count = records.lines().count();
     let digest = xxhash_rust::xxh3::xxh3_64(records.as_bytes());
     format!("{{\"type\":\"digest\",\"records\":{count},\"xxh3\":\"{digest:016x}\"}}\n")
 }
 
-/// What `stats` says of a directory.
+/// The record of `stats` for a directory.
 #[track_caller]
 pub fn stats_of(data_dir: &Path) -> Value {
     run_on("stats", data_dir, &[]).expect_record()
 }
 
-/// Makes a copy of a directory, at rest or not, in a new one.
+/// Copies a directory, at rest or not, to a new one.
 #[track_caller]
 pub fn backup(data_dir: &Path, copy: &Path) {
     run_on("backup", data_dir, &[text(copy)]).expect_quiet_success();
 }
 
-/// Panics unless `verify` finds nothing wrong with a directory; gives its report.
+/// Panics unless `verify` finds nothing wrong with a directory; returns its report.
 #[track_caller]
 pub fn verified(data_dir: &Path) -> Value {
     let report = run_on("verify", data_dir, &["-q"]).expect_record();
@@ -56,8 +56,8 @@ pub fn verified(data_dir: &Path) -> Value {
     report
 }
 
-/// Says what `verify` finds wrong with a directory that crashes and power cuts have left. It may
-/// hold no state yet, and one slot of its watermark may be torn.
+/// Fails if `verify` finds damage after crashes and power cuts. The directory may hold no state
+/// yet, and one slot of its watermark may be torn.
 pub fn expect_no_damage(data_dir: &Path) -> Result<(), String> {
     let verified = run_on("verify", data_dir, &["-q"]);
     match verified.code() {
@@ -66,7 +66,7 @@ pub fn expect_no_damage(data_dir: &Path) -> Result<(), String> {
     }
 }
 
-/// Opens a directory and closes it cleanly; says what goes wrong with that.
+/// Opens a directory and closes it cleanly. Fails if that fails or the node prints a reply.
 pub fn expect_no_reply(data_dir: &Path) -> Result<(), String> {
     let finished = run_node(data_dir, &[], "");
     if finished.status.success() && finished.stdout.is_empty() {

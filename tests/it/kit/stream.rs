@@ -1,10 +1,10 @@
-//! A stream of requests that is the same each time.
+//! A stream of requests that is always the same.
 
 use super::requests::{checkpoint, event, restore};
 use crate::oracle::Request;
 
-/// The request of a number: all types, and among the events old ones and conflicting ones. `word`
-/// makes the word of an event from a number.
+/// Returns the request with a number. All types occur, with duplicate and conflicting events.
+/// `word` makes the word of an event from a number.
 pub fn request(number: usize, word: impl Fn(usize) -> String) -> Request {
     let event = |number: usize, of: usize| event(format!("e{number}"), word(of));
     let name = |number: usize| format!("c{}", number % 3);

@@ -1,7 +1,7 @@
-//! Killing a real process at one of its system calls, or failing that call.
+//! Kills a real process at one of its system calls, or makes that call fail.
 //!
-//! A small library between the process and the C library counts the calls that change files below
-//! a directory, and the writes of replies; see its own page for what counts.
+//! A small library between the process and the C library counts the calls that change files below a
+//! directory, and the writes of replies. Its source says which calls count.
 
 use super::preload;
 use std::fmt;
@@ -10,21 +10,20 @@ use std::path::Path;
 use std::process::Command;
 use std::str::FromStr;
 
-/// Where the counting of calls begins.
+/// The point at which the counting of calls begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Beginning {
     Start,
-    /// At the read that brings in the request with this `msg_id`, the first of those that begin
-    /// with the same digits.
+    /// The read of the first request whose `msg_id` begins with these digits.
     Request(usize),
     EndOfInput,
 }
 
-/// On which side of a call the process is killed.
+/// The side of a call on which the process is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
     Before,
-    /// After the first half of a write; what has no halves is not made at all.
+    /// After the first half of a write; a call without halves is not made at all.
     Half,
     After,
 }
@@ -36,7 +35,7 @@ pub enum Fault {
     NoSpace,
     /// The first half of a write is made, and there is no space for the rest.
     HalfTheSpace,
-    /// From this call on nothing works any more.
+    /// This call and all later ones fail.
     Gone,
 }
 
@@ -46,7 +45,7 @@ pub enum Deed {
     Fail(Fault),
 }
 
-/// What is done to a process, and at which of its calls, counted from one.
+/// What is done to a process, and at which of its calls, counted from 1.
 #[derive(Clone, Copy, Debug)]
 pub struct Aim {
     pub beginning: Beginning,
@@ -55,8 +54,8 @@ pub struct Aim {
 }
 
 impl Aim {
-    /// Has a process that will run on `data_dir` meet what is aimed at it, and tell so in `note`.
-    /// The directory is canonical, as the system names open files so.
+    /// Makes a process that will run on `data_dir` meet the deed, and write so to `note`. The
+    /// directory must be canonical, as the system names open files so.
     pub fn arm(self, command: &mut Command, data_dir: &Path, note: &Path) {
         let library = preload::library("calls", "kit/syscalls/library.rs");
         command.env("LD_PRELOAD", library);
@@ -92,7 +91,7 @@ impl fmt::Display for Deed {
     }
 }
 
-/// What was done, and at which call.
+/// The deed that was done, and its call.
 #[derive(Clone, Debug)]
 pub struct Hit {
     /// `before`, `half` or `after`; `short` or `fail`.
@@ -102,14 +101,14 @@ pub struct Hit {
 }
 
 impl Hit {
-    /// Takes the note of a process that has ended, or is at work: none if it has met nothing yet.
+    /// Takes the note of a process that has ended or is running; `None` if it has met nothing yet.
     pub fn take(note: &Path) -> Option<Self> {
         let hit = Self::read(note)?;
         fs::remove_file(note).expect("it was just read");
         Some(hit)
     }
 
-    /// The first line of a note.
+    /// Reads the first line of a note.
     pub fn read(note: &Path) -> Option<Self> {
         let text = fs::read_to_string(note).ok()?;
         let first = text.lines().next()?;
@@ -126,7 +125,7 @@ impl FromStr for Hit {
 
     fn from_str(line: &str) -> Result<Self, ()> {
         let (how, call) = line.split_once(' ').ok_or(())?;
-        // Each of sled's snapshots has a number in its name.
+        // Each of sled's own snapshot files has a number in its name.
         let call = call
             .split_once(" snap.")
             .map_or(call.to_owned(), |(name, file)| {

@@ -1,4 +1,4 @@
-//! Plays a sequence through the real binary, each reply against the oracle.
+//! Plays a sequence through the real program, and compares each reply with the oracle.
 
 use super::sequence::Step;
 use crate::kit::{Finished, Node, dump, reply};
@@ -12,8 +12,8 @@ pub struct Played {
     pub last_reply: Option<String>,
 }
 
-/// Plays `steps` from a new state in `dir`; every stretch between two stops is one process.
-/// `msg_id` is the number of the step, from 1.
+/// Plays `steps` from a new state in `dir`, with one process between two stops. The `msg_id` of a
+/// request is the number of its step, from 1.
 pub fn play(dir: &Path, steps: &[Step]) -> Result<Played, String> {
     let mut played = Played {
         oracle: Oracle::new(),
@@ -37,14 +37,14 @@ pub fn play(dir: &Path, steps: &[Step]) -> Result<Played, String> {
     Ok(played)
 }
 
-/// As `play`, then compares a dump with the oracle.
+/// Calls `play`, then compares a dump with the oracle.
 pub fn play_and_dump(dir: &Path, steps: &[Step]) -> Result<Played, String> {
     let played = play(dir, steps)?;
     dump::check(dir, &played.oracle).map_err(|reason| format!("at the end: {reason}"))?;
     Ok(played)
 }
 
-/// Starts a process with autocommit; it reads nothing, and the next one is started without that.
+/// Runs a process that switches autocommit on and reads nothing. Later ones do not set the option.
 fn start_with_autocommit(dir: &Path) -> Result<(), String> {
     let ended = Node::start(Some(dir), &["--autocommit"]).finish();
     expect_well(&ended)
@@ -71,8 +71,8 @@ fn play_process(
         .iter()
         .map(|(number, r)| r.line(*number) + "\n")
         .collect();
-    // Every other process also stores counts and the index all the time, and starts from them; and
-    // a directory that it creates has ids that share their fingerprints.
+    // A process with an even number of requests stores counts and the index all the time, and later
+    // ones start from them. In a directory that it creates, ids share fingerprints.
     let every_few_events = [
         ["--snapshot-every", "3"],
         ["--run-every", "2"],

@@ -1,11 +1,11 @@
-//! What a set of random sequences reached, so that one that reaches too little fails.
+//! Counts the cases that random sequences reach, so that a campaign that misses one fails.
 
 use super::sequence::Step;
 use crate::oracle::{Expected, Oracle, Request};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Everything that a campaign has to reach at least once.
+/// The cases that a campaign has to reach at least once.
 const WANTED: [&str; 24] = [
     "accepted",
     "accepted again after its release",
@@ -39,7 +39,7 @@ pub struct Reached {
 }
 
 impl Reached {
-    /// What playing `steps` reaches, as the oracle sees it.
+    /// The cases that `steps` reach, according to the oracle.
     pub fn by(steps: &[Step]) -> Self {
         let mut reached = Self::default();
         let mut oracle = Oracle::new();

@@ -1,4 +1,4 @@
-//! Request sequences with stops in between, and the notation that failures print them in.
+//! Request sequences with stops between them, and the notation in which failures print them.
 //!
 //! `p id word` is a process, `c name` a checkpoint, `r name` a restore, `k` a commit, `b` a
 //! rollback, `x` a clean stop and a new start, `X` a SIGKILL after the last reply and a new start,
@@ -41,7 +41,7 @@ pub fn notation(steps: &[Step]) -> String {
         .join("; ")
 }
 
-/// Reads a sequence; panics on anything that is not one.
+/// Reads a sequence; panics if it is not valid.
 pub fn parse(sequence: &str) -> Vec<Step> {
     sequence.split(';').map(parse_step).collect()
 }
@@ -63,7 +63,7 @@ fn parse_step(step: &str) -> Step {
     )
 }
 
-/// A random sequence over an alphabet so small that its requests keep meeting each other.
+/// A random sequence with so few ids and words that many requests have the same ones.
 pub fn random(rng: &mut impl Rng) -> Vec<Step> {
     let alphabet = Alphabet {
         ids: rng.random_range(3..=5),
@@ -74,7 +74,7 @@ pub fn random(rng: &mut impl Rng) -> Vec<Step> {
     let steps = (0..length).map(|_| alphabet.random_step(rng, &mut saved));
     let mut steps: Vec<_> = steps.collect();
     if rng.random_bool(0.4) {
-        // Most often early. After a rollback, checkpoints have outputs that are not released then.
+        // It mostly comes early. After a rollback only checkpoints have unreleased outputs.
         let latest = rng.random_range(0..=steps.len());
         let at = rng.random_range(0..=latest);
         steps.insert(at, Step::Autocommit);
@@ -91,7 +91,7 @@ struct Alphabet {
 }
 
 impl Alphabet {
-    /// `saved` are the checkpoints there are: restoring them is what makes a sequence interesting.
+    /// A random step. Most restores name one of the `saved` checkpoints.
     fn random_step(&self, rng: &mut impl Rng, saved: &mut Vec<String>) -> Step {
         let any_name = format!("c{}", rng.random_range(0..3));
         Step::Request(match rng.random_range(0..100) {

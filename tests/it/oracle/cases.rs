@@ -1,4 +1,4 @@
-//! The shortest sequences in which a plausible shortcut differs from the protocol page.
+//! The shortest sequences that expose a plausible but wrong shortcut of an implementation.
 
 /// One row: a sequence in the notation of `model::sequence`, the last reply, and the end state.
 pub struct Case {
@@ -16,7 +16,7 @@ pub struct Case {
 }
 
 impl Case {
-    /// The last reply, when the request it answers had this `msg_id`.
+    /// The last reply, if its request had this `msg_id`.
     pub fn reply_to(&self, msg_id: usize) -> String {
         format!(
             r#"{{"type": "{}", "in_reply_to": {msg_id}, {}}}"#,

@@ -1,17 +1,16 @@
-//! The replies on the wire, written a second time, byte for byte. What writes requests is in the
-//! kit.
+//! The bytes of replies, written without the code of the program. The kit writes requests.
 
 use super::Expected;
 use std::fmt::Write as _;
 
-/// A reply body as its members, in the order of the page.
+/// The members of a reply body, in the order of the protocol page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Body {
     members: Vec<(&'static str, String)>,
 }
 
 impl Body {
-    /// A body of this type; `in_reply_to` is absent when the request's `msg_id` was unreadable.
+    /// A body of this type; `in_reply_to` is `None` if the `msg_id` could not be read.
     pub fn new(kind: &str, in_reply_to: Option<u64>) -> Self {
         let mut members = vec![("type", quote(kind))];
         members.extend(in_reply_to.map(|msg_id| ("in_reply_to", msg_id.to_string())));
@@ -24,7 +23,7 @@ impl Body {
         self
     }
 
-    /// The reply line, without its newline, as it is before any `init`.
+    /// The reply line before any `init`, without its newline.
     pub fn plain(&self) -> String {
         object(
             self.members
@@ -35,7 +34,7 @@ impl Body {
 }
 
 impl Expected {
-    /// The reply body to a request with this `msg_id`; none for an error, whose text is free.
+    /// The reply to a request with this `msg_id`; `None` for an error, whose text is not fixed.
     pub fn body(&self, msg_id: u64) -> Option<Body> {
         let body = |kind| Body::new(kind, Some(msg_id));
         let processed = |word: &str, count: u64, is_duplicate: bool| {

@@ -1,7 +1,7 @@
-//! A disk that can lose power: its files, and the directories that name them.
+//! A simulated disk that can lose power: its files and directories.
 //!
-//! A name is durable once its directory has been synced, and not by a sync of the file, which is
-//! less than ext4 gives. Behind its last sync a directory keeps some of its changes, in order.
+//! A name is durable once its directory has been synced. A sync of the file is not enough, although
+//! it is on ext4. A power cut leaves a directory with a prefix of its changes since its last sync.
 
 use super::file::{Change, File, Mood};
 use super::log::{Event, SyncId};
@@ -18,7 +18,7 @@ const ROOT: Node = 0;
 #[derive(Debug)]
 pub struct Disk {
     nodes: Vec<Body>,
-    /// The syncs in progress: what they sync, and how many changes it had had when they began.
+    /// The syncs in progress: the node that each syncs, and its number of changes at the start.
     syncing: HashMap<SyncId, (Node, usize)>,
 }
 
@@ -33,7 +33,7 @@ struct Directory {
     durable: BTreeMap<String, Node>,
     cached: BTreeMap<String, Node>,
     pending: VecDeque<Entry>,
-    /// How many changes are in `durable`.
+    /// The number of changes in `durable`.
     applied: usize,
 }
 
@@ -45,7 +45,7 @@ enum Entry {
     Rename { from: String, to: String },
 }
 
-/// The files and directories of a disk; a directory has no content.
+/// The files and directories of a disk by their paths; a directory has no content.
 pub type Image = BTreeMap<String, Option<Vec<u8>>>;
 
 impl Entry {
@@ -159,7 +159,7 @@ impl Disk {
         let node = self.find(parent);
         match &mut self.nodes[node] {
             Body::Directory(directory) => (directory, name.to_owned()),
-            Body::File(_) => panic!("{parent:?} is a directory"),
+            Body::File(_) => panic!("{parent:?} is a file"),
         }
     }
 
@@ -167,7 +167,7 @@ impl Disk {
         let node = self.find(name);
         match &mut self.nodes[node] {
             Body::File(file) => file,
-            Body::Directory(_) => panic!("{name:?} is a file"),
+            Body::Directory(_) => panic!("{name:?} is a directory"),
         }
     }
 
@@ -175,18 +175,18 @@ impl Disk {
         let parts = name.split('/').filter(|part| *part != ".");
         parts.fold(ROOT, |node, part| match &self.nodes[node] {
             Body::Directory(directory) => directory.cached[part],
-            Body::File(_) => panic!("{name:?} leads through directories"),
+            Body::File(_) => panic!("{name:?} leads through a file"),
         })
     }
 
-    /// The files as every process sees them while the power is on.
+    /// The files that processes see while the power is on.
     pub fn cached(&self) -> Image {
         let mut image = Image::new();
         self.collect(ROOT, "", &mut Cached, &mut image);
         image
     }
 
-    /// The files as they may be after a power cut.
+    /// Files that a power cut may leave.
     pub fn after_power_cut(&self, rng: &mut impl Rng, tally: &mut Tally) -> Image {
         let mood = Mood::random(rng);
         let mut image = Image::new();
@@ -212,7 +212,7 @@ impl Disk {
     }
 }
 
-/// One way to look at a disk.
+/// The version of contents and names in which a disk is shown.
 trait View {
     fn content(&mut self, file: &File) -> Vec<u8>;
     fn names(&mut self, directory: &Directory) -> BTreeMap<String, Node>;
@@ -248,7 +248,7 @@ impl<R: Rng> View for Cut<'_, R> {
 
 /// Makes the files of an image below a directory.
 pub fn write_image(image: &Image, root: &Path) {
-    // A directory stands before what is in it.
+    // An image has a directory before its entries.
     for (name, content) in image {
         let path = root.join(name);
         match content {
@@ -269,7 +269,7 @@ pub fn read_image(root: &Path) -> Image {
             let name = name.to_str().expect("names are text").to_owned();
             let kind = path.symlink_metadata().expect("it is there").file_type();
             if kind.is_socket() {
-                // It holds nothing, and the next start makes it anew.
+                // A socket has no content, and the next start makes it again.
                 continue;
             }
             if kind.is_dir() {
@@ -306,7 +306,7 @@ fn a_name_is_durable_with_its_directory_and_later_ones_come_in_order() {
         synced([1, 0], "."),
         create("d/a"),
         sync([1, 1], "d"),
-        // Too late for the sync in progress, and synced itself, which does not help its name.
+        // It is too late for the sync in progress, and its own sync does not keep its name.
         create("d/b"),
         synced([1, 1], "d"),
         sync([1, 2], "d/b"),

@@ -1,8 +1,8 @@
-//! A file on a disk that can lose power: what is durable of it, and what may be.
+//! A file on a disk that can lose power: its durable content and its pending changes.
 //!
-//! The page cache holds a page as all writes so far have left it, and writes it back at any time.
-//! So after a power cut each page is one of its versions since the last sync, independently of
-//! all others, or torn between two of them at the edge of a sector. Its size is one of the sizes.
+//! The page cache has each page as the last write left it, and may write it back at any time. So
+//! after a power cut each page is one of its versions since the last sync, or torn between two of
+//! them at the edge of a sector, whatever the others are. The size is one of those since the sync.
 
 use super::tally::Tally;
 use rand::{Rng, RngExt};
@@ -21,18 +21,18 @@ pub enum Change {
 pub struct File {
     durable: Vec<u8>,
     pending: VecDeque<Change>,
-    /// How many changes are in `durable`.
+    /// The number of changes in `durable`.
     applied: usize,
 }
 
-/// What a page may be: its content after the pending change of that number.
+/// A version of a page: its content after pending change number `change`; 0 is the durable one.
 struct Version {
     change: usize,
     page: Vec<u8>,
 }
 
-/// How a power cut treats pages; each cut has its own, as one in the middle rarely keeps or drops
-/// all of many pages.
+/// The chances that a power cut keeps or tears a page. Each cut draws its own: with the same middle
+/// value, a cut would rarely keep or drop all of many pages.
 #[derive(Clone, Copy, Debug)]
 pub struct Mood {
     keep: f64,
@@ -65,12 +65,12 @@ impl File {
         self.pending.push_back(change);
     }
 
-    /// How many changes there were so far.
+    /// The number of changes so far.
     pub fn changes(&self) -> usize {
         self.applied + self.pending.len()
     }
 
-    /// A sync has succeeded that began after this many changes.
+    /// Makes this many changes durable: a sync that began after them has succeeded.
     pub fn sync(&mut self, changes: usize) {
         while self.applied < changes {
             let change = self.pending.pop_front().expect("they have been made");
@@ -79,7 +79,7 @@ impl File {
         }
     }
 
-    /// The content as every process sees it while the power is on.
+    /// The content that processes see while the power is on.
     pub fn cached(&self) -> Vec<u8> {
         let mut content = self.durable.clone();
         for change in &self.pending {
@@ -88,7 +88,7 @@ impl File {
         content
     }
 
-    /// The content as it may be after a power cut.
+    /// A content that a power cut may leave.
     pub fn after_power_cut(&self, mood: Mood, rng: &mut impl Rng, tally: &mut Tally) -> Vec<u8> {
         let sizes = self.sizes();
         let sized_by = match rng.random_range(0..3) {
@@ -98,8 +98,8 @@ impl File {
         };
         let mut content = self.durable.clone();
         for (number, versions) in self.versions() {
-            // A size that is durable has been journaled with the truncations before it: what
-            // they cut off cannot come back.
+            // The file system journals a size with the truncations before it, so what they cut
+            // off cannot come back.
             let cut_off = |version: &Version| {
                 let is_resize = matches!(self.pending[version.change - 1], Change::Resize { .. });
                 version.change <= sized_by && is_resize
@@ -135,7 +135,7 @@ impl File {
         for (index, change) in self.pending.iter().enumerate() {
             let (from, to) = match change {
                 Change::Write { at, bytes } => (*at, at + bytes.len()),
-                // What grows has been zero before.
+                // Growth changes no page: the new bytes were zero before.
                 Change::Resize { len } => (*len, sizes[index].max(*len)),
             };
             for number in from / PAGE_BYTES..to.div_ceil(PAGE_BYTES) {
@@ -160,7 +160,7 @@ impl File {
     }
 }
 
-/// Applies what a change does to the bytes `range` of its file to the page that begins at `start`.
+/// Applies a change of the bytes `range` of the file to the page that begins at `start`.
 fn overlay(page: &mut [u8], start: usize, range: std::ops::Range<usize>, change: &Change) {
     let (first, last) = (range.start.max(start), range.end.min(start + PAGE_BYTES));
     let part = &mut page[first - start..last - start];
@@ -196,8 +196,8 @@ fn choose(versions: &[Version], mood: Mood, rng: &mut impl Rng, tally: &mut Tall
     versions[chosen].page.clone()
 }
 
-/// The first sectors of one version with the last of another, unless they differ in less than
-/// two: then there is nothing to tear.
+/// The first sectors of one version with the last of another. `None` if fewer than two sectors
+/// differ, as a mixture is then one of the two.
 fn tear(one: &[u8], other: &[u8], rng: &mut impl Rng) -> Option<Vec<u8>> {
     let sectors = one.chunks(SECTOR_BYTES).zip(other.chunks(SECTOR_BYTES));
     let mut differing = (0..).zip(sectors).filter(|(_, (one, other))| one != other);
@@ -219,7 +219,7 @@ mod tests {
         Change::Write { at, bytes }
     }
 
-    /// All that a cut may leave, as far as many of them show.
+    /// The contents that 2,000 cuts leave.
     fn possible(file: &File) -> BTreeSet<Vec<u8>> {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let mut cut = || {

@@ -1,18 +1,17 @@
-//! A library for `LD_PRELOAD` that writes down every call that changes files below a directory.
+//! A library for `LD_PRELOAD` that records every call that changes files below a directory.
 //!
-//! It is no module of the tests, which have no unsafe code: `preload.rs` compiles it.
+//! It is not a module of the tests, which have no unsafe code: `preload.rs` compiles it.
 //!
-//! One lock is held over each change and its record, so that the order of the records is
-//! the order of the changes; and the file lock of the log, so that who has that can kill the
-//! process and never does between the two. A sync has a record on both sides, as it covers what
-//! came before it began and promises nothing until it has returned. `sync_file_range` promises
-//! nothing at all.
+//! A mutex is locked over each change and its record, so that both have the same order. So is the
+//! file lock of the log: a test that has it cannot kill the process between the two. A sync has a
+//! record before and after it: it covers what came before it began, and promises nothing until it
+//! has returned. `sync_file_range` promises nothing at all.
 //!
-//! A record is a line, `KIND NUMBER NUMBER PATH`, behind which a write has its bytes. A call that
-//! this library does not know would change files unseen: the test compares what the records add
-//! up to with the directory itself. Environment:
+//! A record is a line, `KIND NUMBER NUMBER PATH`; the bytes of a write follow it. The test compares
+//! all records with the directory, because a call that this library does not know changes files
+//! unseen. Environment:
 //!
-//! - `RECORDER_ROOT`: the directory; paths are told relative to it, and it itself as `.`.
+//! - `RECORDER_ROOT`: the directory; paths are relative to it, and it itself is `.`.
 //! - `RECORDER_LOG`: the file that the records are appended to.
 //! - `RECORDER_BLIND`: if it is set, an fdatasync of a file named `db` does nothing.
 //! - `RECORDER_KILL`: while this file exists, an fdatasync of a file named `db` kills the process.
@@ -59,7 +58,7 @@ fn settings() -> &'static Settings {
     })
 }
 
-/// The path of a file of interest, as the records tell it.
+/// The path of a file in the records; `None` if it is not below the root.
 fn below_root(path: &Path) -> Option<String> {
     let inner = path.strip_prefix(&settings().root).ok()?;
     let inner = inner.to_str().expect("the program's names are text");
@@ -74,8 +73,8 @@ fn opened(descriptor: c_int) -> Option<String> {
     below_root(&target(descriptor)?)
 }
 
-/// Held over a change and its record. Whoever has the file lock of the log, as a test does that
-/// kills the process, finds no change without its record.
+/// The two locks over a change and its record. A test that kills the process has the file lock of
+/// the log, so it finds no change without its record.
 struct Order {
     _among_threads: MutexGuard<'static, ()>,
 }
@@ -88,16 +87,16 @@ impl Drop for Order {
 
 fn in_order() -> Order {
     static ORDER: Mutex<()> = Mutex::new(());
-    let among_threads = ORDER.lock().expect("nothing panics with it");
+    let among_threads = ORDER.lock().expect("no thread panics with it");
     while unsafe { flock(settings().log, LOCK_EX) } != 0 {
-        // A signal came between.
+        // A signal has interrupted the call.
     }
     Order {
         _among_threads: among_threads,
     }
 }
 
-/// Appends a record, which a killed process leaves whole or not at all.
+/// Appends a record. A killed process leaves it whole or not at all.
 fn record(kind: &str, numbers: [u64; 2], path: &str, payload: &[u8]) {
     let [first, second] = numbers;
     let mut bytes = format!("{kind} {first} {second} {path}\n").into_bytes();
@@ -105,7 +104,7 @@ fn record(kind: &str, numbers: [u64; 2], path: &str, payload: &[u8]) {
     base::append(settings().log, &bytes);
 }
 
-/// Makes a call that changes a name, and records it if it did.
+/// Makes a call that changes a name, and records it if it succeeds.
 fn renamed(path: Option<String>, kind: &str, make: impl FnOnce() -> c_int) -> c_int {
     let Some(path) = path else {
         return make();
@@ -147,7 +146,7 @@ fn resize_recorded(real: Resize, descriptor: c_int, bytes: i64) -> c_int {
     result
 }
 
-/// Records a write to a file before it is made: it may reach the disk at any time from then on.
+/// Records a write and then makes it, because it may reach the disk as soon as it is made.
 fn write_recorded(path: &str, bytes: &[u8], at: i64, make: impl FnOnce() -> isize) -> isize {
     record("write", [at as u64, bytes.len() as u64], path, bytes);
     let written = make();
@@ -155,7 +154,7 @@ fn write_recorded(path: &str, bytes: &[u8], at: i64, make: impl FnOnce() -> isiz
     written
 }
 
-/// Kills the process, if that was ordered, while no change is recorded and not made yet.
+/// Kills the process if the test wants it, at a time when every recorded change is made.
 fn die_if_ordered() {
     if settings().kill.as_deref().is_some_and(Path::exists) {
         let _order = in_order();
@@ -239,12 +238,12 @@ unsafe extern "C" fn write(descriptor: c_int, buffer: *const c_void, bytes: usiz
         return write_recorded(&path, unsafe { slice(buffer, bytes) }, at, make);
     }
     if is_pipe_of(descriptor, 1) {
-        // The write itself is outside of the lock, as it waits for a reader if the pipe is full.
+        // The write is made outside the locks, because it waits for the reader of a full pipe.
         let order = in_order();
         record("reply", [bytes as u64, 0], "-", &[]);
         drop(order);
         let written = make();
-        assert_eq!(written, bytes as isize, "it is answered as recorded");
+        assert_eq!(written, bytes as isize, "the reply is written as recorded");
         return written;
     }
     make()

@@ -1,6 +1,6 @@
-//! What the recorder wrote down: the changes, syncs and replies of some processes, in one order.
+//! The log of the recorder: the changes, syncs and replies of some processes, in one order.
 
-/// A path below the recorded directory, which is `.` itself.
+/// A path relative to the recorded directory, which itself is `.`.
 pub type Name = String;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub enum Event {
         name: Name,
         len: usize,
     },
-    /// A sync begins; it covers what stands before it.
+    /// A sync begins; it covers the changes before it.
     Sync {
         id: SyncId,
         name: Name,
@@ -31,7 +31,7 @@ pub enum Event {
         id: SyncId,
         name: Name,
     },
-    /// This many bytes of replies begin to leave.
+    /// A write of this many bytes of replies begins.
     Reply {
         bytes: usize,
     },

@@ -1,4 +1,5 @@
-//! A few lives of a node on one state directory, with all that they wrote, synced and answered.
+//! A recording of a few node processes on one state directory, one *life* after another: all that
+//! they wrote, synced and answered.
 
 use super::disk::{Disk, Image, read_image};
 use super::log::{self, Event, file_name};
@@ -9,16 +10,16 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// How many requests a life sends one at a time, and how many at once after them.
+/// Requests that a life gets one at a time, and those that it gets in bursts after them.
 const LOCK_STEP: usize = 40;
 const PIPELINED: usize = 60;
-/// How many of the pipelined ones go in one write.
+/// Requests in one burst, which is one write.
 const BURST: usize = 12;
 
-/// Below directories that the node makes too.
+/// The state directory, below parents that the node has to make too.
 const DATA_DIR: &str = "two/parents/data";
 
-/// What is done to fdatasync of the database.
+/// What an fdatasync of the database does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fdatasync {
     Works,
@@ -29,29 +30,29 @@ pub enum Fdatasync {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Clean,
-    /// By SIGKILL after its last reply: the next life finds what is in the page cache.
+    /// By SIGKILL after its last reply: the next life finds the content of the page cache.
     Killed,
-    /// By SIGKILL in the middle of a group that is written, and neither synced nor answered: the
-    /// next life goes on from it.
+    /// By SIGKILL after a group is written, and before it is synced or answered: the next life goes
+    /// on from it.
     KilledInAGroup,
 }
 
 /// Some processes on one disk, and the requests they answered.
 #[derive(Debug)]
 pub struct Recording {
-    /// What every process was started with.
+    /// The arguments that every process got.
     pub arguments: &'static [&'static str],
     pub events: Vec<Event>,
     /// The state after each prefix of the requests, from none of them to all.
     pub states: Vec<Oracle>,
     pub requests: Vec<Request>,
-    /// Where each reply begins in the bytes of all of them.
+    /// The offset of each reply in the bytes of all replies.
     replies: Vec<usize>,
     reply_bytes: usize,
 }
 
 impl Recording {
-    /// Has a node created, killed, started again and ended, with requests all the while.
+    /// Records a node that is started, killed and ended several times, with requests in each life.
     pub fn make(fdatasync: Fdatasync, arguments: &'static [&'static str]) -> Self {
         let home = scratch_dir();
         let home_path = home.path().canonicalize().expect("it was just made");
@@ -97,7 +98,7 @@ impl Recording {
         recording
     }
 
-    /// Sends the next requests to a node and checks what it answers.
+    /// Sends the next requests to a node and checks its replies.
     fn live(&mut self, node: &Node) {
         let first = self.requests.len();
         let requests: Vec<_> = (first..first + LOCK_STEP + PIPELINED)
@@ -113,7 +114,7 @@ impl Recording {
             replies.extend(burst.iter().map(|_| node.read_line()));
         }
         for (request, line) in requests.into_iter().zip(&replies) {
-            let mut oracle = self.states.last().expect("one has no request").clone();
+            let mut oracle = self.states.last().expect("it is never empty").clone();
             let expected = oracle.apply(&request);
             reply::assert_is(line, &expected, self.requests.len() as u64);
             self.states.push(oracle);
@@ -124,7 +125,7 @@ impl Recording {
     }
 
     /// Sends requests to a node that is killed when it has written the first group of them, and
-    /// finds out how many these are. They count as answered with the next reply, by another life.
+    /// counts the requests of that group. They are answered once a later life gives a reply.
     fn die(&mut self, node: Node, root: &Path) {
         let first = self.requests.len();
         let event = |number: usize| event(format!("u{number}"), format!("u{number}"));
@@ -135,7 +136,7 @@ impl Recording {
         assert_eq!((finished.code(), &*finished.stdout), (None, ""));
         let dump = Dump::of(&data_dir(root));
         for request in requests {
-            let mut oracle = self.states.last().expect("one has no request").clone();
+            let mut oracle = self.states.last().expect("it is never empty").clone();
             if dump.matches(&oracle) {
                 break;
             }
@@ -144,12 +145,12 @@ impl Recording {
             self.requests.push(request);
             self.replies.push(self.reply_bytes);
         }
-        let found = dump.compare(self.states.last().expect("one has no request"));
+        let found = dump.compare(self.states.last().expect("it is never empty"));
         found.unwrap_or_else(|reason| panic!("{reason}"));
         assert!(self.requests.len() > first, "a group had been written");
     }
 
-    /// The same on a disk that forgets every sync of the state directory itself.
+    /// The same recording without the syncs of the state directory itself.
     pub fn without_directory_syncs(mut self) -> Self {
         let of_directory =
             |event: &Event| matches!(event, Event::Synced { name, .. } if name == DATA_DIR);
@@ -157,8 +158,7 @@ impl Recording {
         self
     }
 
-    /// How many requests had been answered when this many events had happened. A reply is given
-    /// away by its first byte.
+    /// The number of requests answered after this many events. A reply counts with its first byte.
     pub fn answered(&self, events: usize) -> usize {
         let bytes = |event: &Event| match event {
             Event::Reply { bytes } => *bytes,
@@ -168,15 +168,14 @@ impl Recording {
         self.replies.partition_point(|&start| start < bytes)
     }
 
-    /// How many events come before the first reply.
+    /// The number of events before the first reply.
     pub fn creation(&self) -> usize {
         let is_reply = |event: &Event| matches!(event, Event::Reply { .. });
         let first = self.events.iter().position(is_reply);
         first.expect("there are replies")
     }
 
-    /// Whether the database has been synced for replies that have not begun to leave, when so
-    /// many events have happened.
+    /// True if, after this many events, the database is synced for replies that have not begun.
     pub fn is_before_a_reply(&self, events: usize) -> bool {
         let is_decisive = |event: &&Event| match event {
             Event::Reply { .. } => true,
@@ -213,7 +212,7 @@ impl fmt::Display for Recording {
     }
 }
 
-/// A call that the recorder does not know would leave the two different.
+/// Checks that the recorder has missed no call: the two would differ then.
 fn expect_all_recorded(recorded: &Image, real: &Image) {
     let names = |image: &Image| image.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(recorded), names(real), "every name was recorded");
@@ -222,14 +221,14 @@ fn expect_all_recorded(recorded: &Image, real: &Image) {
     }
 }
 
-/// With words long enough for a group to have several sectors or several pages, now and then, and
-/// for all of them to have several of sled's segments.
+/// A request with a word so long that some groups take several sectors or pages, and all requests
+/// take several of sled's segments.
 fn request(number: usize) -> Request {
     let word = |of: usize| format!("w{}{}", of % 7, "-".repeat(of % 5 * 250));
     stream::request(number, word)
 }
 
-/// The state directory on a disk whose root this is.
+/// The state directory below this root.
 pub fn data_dir(root: &Path) -> PathBuf {
     root.join(DATA_DIR)
 }

@@ -1,29 +1,29 @@
-//! What the power cuts of a campaign hit, so that one that never hits a window fails.
+//! Counts what the power cuts of a campaign hit, so that a campaign that misses something fails.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// With fewer cuts chance may leave a window out; then they prove what they hit and no more.
+/// Fewer cuts than this may miss something by chance, so they need not hit everything.
 const ENOUGH_TO_HIT_ALL: u64 = 60;
 
 #[derive(Debug, Default)]
 pub struct Tally {
     pub cuts: u64,
-    /// Pages with unsynced writes: as the last of them left it, as the last sync did, as one in
-    /// between did, and torn between two of these.
+    /// Pages with unsynced writes: kept as the last write left them, dropped to the last sync, at
+    /// an older write between these, and torn between two of them.
     pub kept: u64,
     pub dropped: u64,
     pub older: u64,
     pub torn: u64,
-    /// Creations, renames and unlinks that are gone.
+    /// Lost creations, renames and unlinks.
     pub names_lost: u64,
     pub during_creation: u64,
-    /// Cuts after an fdatasync of the database whose replies have not begun to leave.
+    /// Cuts after an fdatasync of the database and before the first byte of its replies.
     pub before_the_reply: u64,
     pub with_a_torn_page: u64,
-    /// Cuts after which more was there than had been answered.
+    /// Cuts that left more requests than had been answered.
     pub beyond_the_answered: u64,
-    /// How many requests had been applied, in each outcome.
+    /// The lengths of the prefixes that were found.
     pub prefixes: BTreeSet<usize>,
 }
 
@@ -54,7 +54,7 @@ impl Tally {
             (self.during_creation, "a cut during the first creation"),
             (self.before_the_reply, "a cut between fdatasync and reply"),
             (self.with_a_torn_page, "a cut with a torn page"),
-            (self.beyond_the_answered, "a cut that keeps the unanswered"),
+            (self.beyond_the_answered, "an unanswered request kept"),
         ] {
             assert!(hit > 0, "never hit: {what}: {self}");
         }

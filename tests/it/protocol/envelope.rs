@@ -1,4 +1,4 @@
-//! Section 1: what an `init` changes, so that the node speaks as Maelstrom's clients expect.
+//! Section 1: after an `init` the node replies as the clients of Maelstrom expect.
 
 use super::{answers, answers_in, with_body};
 use crate::kit::{ErrorReply, accepted, event_line, home_and_data_dir, input_of};
@@ -9,7 +9,7 @@ fn init(msg_id: u64, node_id: &str) -> String {
     ))
 }
 
-/// A reply line; the body is written without its braces and its first key.
+/// A wrapped reply line; `body` lacks its braces and its first key.
 fn wrapped(src: &str, dest: &str, body: &str) -> String {
     format!(r#"{{"src": "{src}", "dest": "{dest}", "body": {{"type": {body}}}}}"#)
 }

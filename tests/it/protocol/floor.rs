@@ -1,4 +1,4 @@
-//! Section 5, code 11: what happens when free disk space is below the floor.
+//! Section 5, code 11: requests are refused while free disk space is below the floor.
 
 use super::{answers_in, with_body};
 use crate::kit::{
@@ -68,7 +68,7 @@ fn below_the_floor_bad_lines_are_still_malformed_and_init_still_works() {
     assert_eq!(
         replies.len(),
         4,
-        "a request without msg_id that fails has its error"
+        "a request without msg_id that fails gets an error"
     );
     assert_eq!(
         (

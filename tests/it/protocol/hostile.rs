@@ -1,9 +1,9 @@
-//! Section 5 by chance: lines that a mutation has spoilt, as many as one likes.
+//! Section 5 with random lines: valid requests that a mutation has made bad.
 //!
-//! Valid requests are mutated, and those that an independent judge calls bad are sent. Each gets
-//! exactly one error that says what the page says, and the state is that of the good requests in
-//! between. `EXACTLY_ONCE_LINES` says how many lines, `EXACTLY_ONCE_SEED` where the seeds begin:
-//! each process has the next one.
+//! The mutated lines that an independent judge calls bad are sent. Each gets exactly one error that
+//! says what the page says, and the state is that of the good requests between them.
+//! `EXACTLY_ONCE_LINES` is the number of lines, `EXACTLY_ONCE_SEED` the seed of the first process;
+//! each process takes the next one.
 
 mod judge;
 mod mutation;
@@ -23,11 +23,11 @@ use std::fmt;
 
 const LINES_PER_NODE: u64 = 10_000;
 const LINES_PER_GOOD_ONE: u32 = 100;
-/// This many replies are not waited for while lines are made.
+/// More lines are made while at most about this many replies are due.
 const WINDOW: usize = 4_000;
-/// Lines are given to the thread that writes them this many at a time.
+/// The writing thread gets this many bad lines at a time.
 const CHUNK: usize = 250;
-/// Below this, chance may leave a mutation out.
+/// Fewer lines than this may miss a rule by chance.
 const ENOUGH_TO_REACH_ALL: u64 = 20_000;
 const LONGEST_SHOWN: usize = 3_000;
 
@@ -48,7 +48,7 @@ fn every_spoilt_line_gets_one_error_and_changes_nothing() {
     }
 }
 
-/// Sends this many bad lines to one node; a failure comes back as the report to print.
+/// Sends this many bad lines to one node; an error is the report to print.
 fn play(seed: u64, lines: u64) -> Result<Tally, String> {
     caught(|| Game::new(seed).play(lines)).map_err(|reason| {
         format!(
@@ -58,7 +58,7 @@ fn play(seed: u64, lines: u64) -> Result<Tally, String> {
     })
 }
 
-/// A line that was sent, and what must come back.
+/// A line that was sent, and the reply that must come.
 enum Sent {
     Good { msg_id: u64, expected: Expected },
     Bad { line: Vec<u8>, verdict: Verdict },
@@ -69,10 +69,10 @@ struct Game {
     oracle: Oracle,
     tally: Tally,
     waiting: VecDeque<Sent>,
-    /// How many lines were sent, and how many of them were good.
+    /// The number of lines sent, and of the good ones among them.
     sent: usize,
     good: u64,
-    /// How many were answered.
+    /// The number of lines answered.
     answered: usize,
 }
 
@@ -108,7 +108,7 @@ impl Game {
         Ok(self.tally)
     }
 
-    /// This many bad lines, and the good ones between them.
+    /// This many bad lines, with good ones between them.
     fn chunk(&mut self, lines: usize) -> Vec<u8> {
         let mut chunk = Vec::new();
         for _ in 0..lines {
@@ -125,7 +125,7 @@ impl Game {
         chunk
     }
 
-    /// A new event, whose reply tells how many there were.
+    /// A new event; its reply gives the number of good lines so far.
     fn good_line(&mut self) -> Vec<u8> {
         let msg_id = self.good;
         let request = event(format!("good{msg_id}"), "w");
@@ -136,7 +136,7 @@ impl Game {
         request.line(msg_id).into_bytes()
     }
 
-    /// A mutation of some request that makes it bad; those that do not are dropped.
+    /// A random request that a mutation has made bad; mutated requests that stay good are dropped.
     fn bad_line(&mut self) -> (Vec<u8>, Verdict) {
         loop {
             let [mut line, other] = [(); 2].map(|()| request::random(&mut self.rng).into_bytes());
@@ -177,7 +177,7 @@ fn shown(line: &[u8]) -> String {
     format!("its {} bytes begin with: {start}", line.len())
 }
 
-/// How often each mutation made each kind of bad line, or none.
+/// How often each mutation led to each error code or to none, and how often each rule was broken.
 #[derive(Default)]
 struct Tally {
     mutations: BTreeMap<(Mutation, Option<u32>), u64>,

@@ -1,4 +1,4 @@
-//! Section 4, the other ends of a run; and what `dump` shows afterwards.
+//! Section 4: all ends of a run except by a signal, and what `dump` shows afterwards.
 
 use super::answers_in;
 use crate::kit::{
@@ -66,7 +66,7 @@ fn when_stdout_is_closed_the_process_ends_quietly_with_failure_and_keeps_what_it
     let closed = node.read_line_within(PATIENCE);
     assert!(closed.is_err(), "the reading end is closed now");
     lines[1..].iter().for_each(|line| node.send(line));
-    // Stdin stays open: the process has to notice by itself.
+    // Stdin stays open, so the process has to notice by itself.
     let ended = node.wait();
     assert!(
         ended.status.code().is_some_and(|code| code != 0),

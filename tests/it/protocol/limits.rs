@@ -1,4 +1,4 @@
-//! Section 5: every limit, reached exactly and passed by one.
+//! Section 5: a value at each limit is accepted, and one more is refused.
 
 use super::malformed::{Bad, MsgId, check_refused};
 use super::{answers, answers_to, with_body};
@@ -20,12 +20,12 @@ fn texts_of(bytes: usize) -> Vec<String> {
     ]
 }
 
-/// A body with a text in one of its members, as a function of that text.
+/// A member with a limit, and a body as a function of the text in it.
 struct Limited {
     member: &'static str,
     max_bytes: usize,
     body: fn(&str) -> String,
-    /// Whether the body succeeds on a new state.
+    /// True if the request succeeds on a new state.
     succeeds: bool,
 }
 
@@ -218,7 +218,7 @@ fn a_last_line_over_one_mebibyte_without_a_newline_is_refused_too() {
     );
 }
 
-/// Arrays and objects in each other, `levels` deep.
+/// Nested arrays and objects, `levels` deep.
 fn nested(levels: usize) -> String {
     let open: String = (0..levels)
         .map(|n| if n % 2 == 0 { "[" } else { r#"{"k":"# })

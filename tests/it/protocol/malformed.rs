@@ -1,4 +1,4 @@
-//! Section 5: lines that are refused, what the refusal says, and that nothing else changes.
+//! Section 5: which lines are refused, with which error, and that nothing else changes.
 
 use super::{answers_in, with_body};
 use crate::kit::{ErrorReply, accepted, dump, event, home_and_data_dir};
@@ -14,7 +14,7 @@ pub enum MsgId {
 }
 
 impl MsgId {
-    /// Whether a refusal may have this `in_reply_to`.
+    /// True if a refusal may have this `in_reply_to`.
     pub fn allows(self, in_reply_to: Option<u64>) -> bool {
         match self {
             Self::Is(msg_id) => in_reply_to == Some(msg_id),
@@ -24,7 +24,7 @@ impl MsgId {
     }
 }
 
-/// Whether the text of a refusal names a line by its number.
+/// True if the text of a refusal names this number of a line.
 pub fn names_line(text: &str, number: usize) -> bool {
     let mut numbers = text.split(|c: char| !c.is_ascii_digit());
     let wanted = number.to_string();
@@ -103,7 +103,7 @@ pub fn check_refused(rows: &[Bad], code: u32) {
     dump::assert_is(&data_dir, &Oracle::after(&good));
 }
 
-/// Bad lines that all have the same things to say.
+/// Bad lines that must all get the same error.
 fn rows<L: Into<Vec<u8>>>(
     lines: impl IntoIterator<Item = L>,
     in_reply_to: MsgId,
@@ -143,7 +143,7 @@ fn what_is_not_json_is_malformed() {
     ]
     .map(str::to_owned)
     .into();
-    // What an ignored member holds is JSON or makes its line malformed.
+    // The value of an ignored member must be JSON too.
     let not_json = [
         "01",
         "1.",
@@ -265,10 +265,10 @@ fn an_unknown_type_is_not_supported() {
     check_refused(&rows(kinds.map(body), MsgId::Is(7), ""), 10);
 }
 
-/// A request body with one member left out or given a value.
+/// Makes a request body from its last member, which may be left out or wrong.
 type BodyWith = fn(&str) -> String;
 
-/// The members that requests need, each with its requests.
+/// The members that requests need, each with the body of such a request.
 const NEEDED: [(&str, BodyWith); 5] = [
     ("event_id", |member| {
         format!(r#"{{"type":"process","msg_id":7,"word":"w"{member}}}"#)
@@ -373,7 +373,7 @@ fn lone_surrogates_are_malformed_in_known_and_in_ignored_members() {
                 1,
             ),
             process_with(r#""event_id":"bad","word":"w""#).replace("n1", text),
-            // Another name with escapes is still the one it spells.
+            // A known name that is written with an escape is still known.
             format!(r#"{{"x":"{text}","body":{{"\u006dsg_id":7,"type":"commit"}}}}"#),
             with_body(&format!(
                 r#"{{"type":"checkpoint","msg_id":7,"checkpoint_id":"{text}"}}"#

@@ -1,7 +1,7 @@
-//! Section 4, row by row, and the sequences that break shortcuts.
+//! Section 4, row by row, and the sequences that expose wrong shortcuts.
 //!
-//! Every sequence is played against the oracle, which checks all replies and a dump at the end;
-//! the literal replies here check the oracle too. The step's number is its `msg_id`.
+//! The oracle checks all replies of every sequence and a dump at its end; the literal replies here
+//! check the oracle too. The `msg_id` of a request is the number of its step.
 
 use super::{answers, with_body};
 use crate::kit::{ErrorReply, accepted, duplicate, event_line, restored, scratch_dir};
@@ -274,7 +274,7 @@ fn a_checkpoint_survives_a_rollback_and_brings_its_outputs_back() {
 
 #[test]
 fn a_restored_output_keeps_the_count_that_its_reply_gave() {
-    // The dump at the end compares the count in the log: e2 had 2 when it was accepted first.
+    // The dump at the end compares the count in the log: e2 had count 2 when first accepted.
     assert_eq!(
         last_reply("p e1 a; p e2 a; c c0; b; p e2 a; r c0; k"),
         committed(7, 2)

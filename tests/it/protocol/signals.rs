@@ -1,4 +1,5 @@
-//! Section 4, the end of a run by signal: what is finished, what is dropped, what is kept.
+//! Section 4: a signal ends a run well. All applied requests are answered; a partial line is
+//! dropped.
 
 use super::answers_in;
 use crate::kit::{Node, accepted, checkpoint, dump, event, event_line, home_and_data_dir, reply};
@@ -7,7 +8,7 @@ use rustix::process::Signal;
 
 /// The signals that end a run well.
 const ENDING: [Signal; 2] = [Signal::TERM, Signal::INT];
-/// Enough to keep the node busy while the signal arrives.
+/// Enough requests to keep the node busy while the signal arrives.
 const STREAM: usize = 20_000;
 
 #[test]

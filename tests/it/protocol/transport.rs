@@ -228,8 +228,8 @@ fn no_input_at_all_ends_well_without_a_reply() {
     assert_eq!(answers_to(b""), [""; 0]);
 }
 
-/// What the request holds, between quotes, and what Python's `json.dumps(ensure_ascii=False)`
-/// makes of it, between quotes.
+/// A string in a request, and the same string as Python's `json.dumps(ensure_ascii=False)` writes
+/// it, both without quotes.
 const ESCAPES: [(&str, &str); 14] = [
     (r"\u0000\u0001\u001f", r"\u0000\u0001\u001f"),
     (r"\u0008\u0009\u000a\u000b\u000c\u000d", r"\b\t\n\u000b\f\r"),

@@ -1,4 +1,4 @@
-//! What a long run has cost so far, and what it may cost.
+//! The memory and disk that a long run has taken so far, and their bounds.
 
 use crate::kit::{Life, Memory};
 use crate::oracle::Request;
@@ -6,28 +6,28 @@ use std::fmt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// A line of figures is printed this often at most.
+/// The shortest time between two printed lines of figures.
 const BETWEEN_LINES: Duration = Duration::from_secs(60);
-/// A run is observed this many times, at equal distances.
+/// The number of observations in a run, at equal intervals.
 const OBSERVATIONS: u32 = 4;
 
-/// The process without any event: its code, its buffers, sled's cache of 64 MB, of which sled
-/// takes up to four times as much, and 64 MB of recent events.
+/// The memory that needs no events: code, buffers, 64 MB for recent events, and sled's cache of
+/// 64 MB, for which sled takes up to four times as much.
 const MEMORY_OF_ANY: u64 = 400 << 20;
 /// An id takes up to 39 bytes of memory, and half as much again while its table doubles.
 const MEMORY_AN_EVENT: u64 = 100;
-/// sled's file grows by segments of 512 KiB, of which some are always half empty, and every open
+/// sled's file grows by segments of 512 KiB. Some of them are always half empty, and every open
 /// begins a new one.
 const DISK_OF_ANY: u64 = 64 << 20;
-/// An event of the soak has less than twenty bytes, and its entry in the journal some more. sled
-/// keeps up to five times as much of a journal to which lone requests were added.
+/// An event of this test has less than twenty bytes, and its entry in the journal a few more. For a
+/// journal that grows by single requests, sled takes up to five times as much.
 const DISK_A_LIVE_BYTE: u64 = 10;
-/// What sled keeps of the garbage around each of many lone commits, as was seen: 13 KB.
+/// sled keeps about 13 KB of garbage, as measured, for each of many single commits.
 const DISK_A_CONTROL: u64 = 16 << 10;
-/// From so much live data on, segments and short histories do not decide the ratio any more.
+/// From this much live data on, segments and short histories no longer decide the ratio.
 const MUCH_LIVE: u64 = 2 << 20;
 
-/// In less, chance may end all lives in the same way.
+/// In a shorter run all lives may end in the same way by chance.
 const ENOUGH_FOR_EVERY_END: Duration = Duration::from_secs(600);
 
 /// How the reply to a new event ends.
@@ -43,9 +43,9 @@ pub struct Figures {
     accepted: u64,
     /// Answered requests other than events.
     controls: u64,
-    /// The bytes that must be kept for ever: id and word of each event whose acceptance was
-    /// answered, also when it was discarded later, as the journal keeps that too. What commits and
-    /// checkpoints need is left out: it counts as cost.
+    /// The bytes that must be kept for ever: id and word of each event answered as accepted, even
+    /// if it was dropped later, because the journal keeps it. The bytes of commits and checkpoints
+    /// are left out and count as cost.
     live: u64,
     memory: Memory,
     /// The time from a start to the first reply.
@@ -55,7 +55,7 @@ pub struct Figures {
     last_line: Instant,
 }
 
-/// What is on disk at one time, and how much of it is live.
+/// The bytes on disk at one time, and the live ones among them.
 #[derive(Clone, Copy)]
 struct Observation {
     live: u64,
@@ -93,7 +93,7 @@ impl Figures {
         self.begin.elapsed()
     }
 
-    /// Whether the time has passed and everything was observed that is to be.
+    /// True if the time has passed and all observations are made.
     pub fn is_over(&self) -> bool {
         self.observations.len() >= OBSERVATIONS as usize
     }
@@ -118,13 +118,13 @@ impl Figures {
         self.longest_start = self.longest_start.max(time);
     }
 
-    /// The last memory that was seen, and the peak of all processes.
+    /// Keeps the last memory that was seen, and the peak of all processes.
     pub fn see_memory(&mut self, memory: Memory) {
         let peak = self.memory.peak.max(memory.peak);
         self.memory = Memory { peak, ..memory };
     }
 
-    /// Whether the next of the observations is to be made, or a line to be printed.
+    /// True if an observation or a printed line is due.
     pub fn is_due(&self) -> bool {
         self.is_time_to_observe() || self.last_line.elapsed() >= BETWEEN_LINES
     }
@@ -162,10 +162,10 @@ impl Figures {
         assert!(self.answered > 0 && self.accepted > 0, "{self}");
         let is_long = self.time >= ENOUGH_FOR_EVERY_END;
         let both = self.kills > 0 && self.clean_ends > 0;
-        assert!(both || !is_long, "lives of one kind only: {self}");
+        assert!(both || !is_long, "all lives ended in one way: {self}");
     }
 
-    /// The disk that an event takes must not grow with the time that has passed.
+    /// Panics if the disk that a live byte takes grows with time.
     fn check_growth(&self) {
         let [.., half, _, end] = self.observations[..] else {
             panic!("fewer than three observations: {self}");

@@ -1,15 +1,14 @@
-//! A library for `LD_PRELOAD` that tells in which order a node writes, syncs and answers.
+//! A library for `LD_PRELOAD` that traces in which order a node writes, syncs and answers.
 //!
-//! It is no module of the tests, which have no unsafe code: `preload.rs` compiles it.
-//! Only calls on the database file and on the pipe that stdout is are of interest. Environment:
+//! It is not a module of the tests, which have no unsafe code: `preload.rs` compiles it.
+//! It traces only calls on the database file and on the pipe of stdout. Environment:
 //!
-//! - `SHIM_TRACE`: the file to which a line is appended before each of these calls,
-//!   `enter CALL FILE BYTES`, and one behind it, `return CALL FILE RESULT`. A line before a call
-//!   is written before the call begins and one behind it after the call has returned, so that the
-//!   order of two such lines proves the order of the calls.
+//! - `SHIM_TRACE`: the file to which a line `enter CALL FILE BYTES` is appended before each of
+//!   these calls, and a line `return CALL FILE RESULT` after it has returned. So a call whose
+//!   `return` comes before the `enter` of another one was made first.
 //! - `SHIM_GATE`: while this file exists, an fdatasync of the database waits, after its line.
 //! - `SHIM_FAIL`: if this file exists, an fdatasync of the database removes it and fails with EIO,
-//!   without having synced. The next one works again, as the kernel's own does.
+//!   without a sync. The next one works again, as in the kernel.
 
 #[path = "../kit/preload/base.rs"]
 pub mod base;
@@ -41,7 +40,7 @@ fn settings() -> &'static Settings {
     })
 }
 
-/// The name that a file of interest has in the trace.
+/// The name of a file in the trace; `None` if its calls are not traced.
 fn name_of(descriptor: c_int) -> Option<&'static str> {
     if base::target(descriptor)?.file_name()? == "db" {
         return Some("db");
@@ -55,7 +54,7 @@ fn trace(line: std::fmt::Arguments<'_>) {
     base::append(settings().trace, &bytes);
 }
 
-/// Makes a call with a line before it and one behind it.
+/// Makes a call, with a line before it and one after it.
 fn traced<T: std::fmt::Display>(
     call: &str,
     descriptor: c_int,

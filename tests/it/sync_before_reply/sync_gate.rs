@@ -1,4 +1,4 @@
-//! A node whose calls on its database file are watched, held back or made to fail.
+//! A node whose calls on its database file are traced, delayed or made to fail.
 
 use super::trace::{Stage, Step};
 use crate::kit::{Node, binary, eventually, preload, scratch_dir};
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use tempfile::TempDir;
 
-/// The directories and switches of one test.
+/// The state directory of one test, and the files that control the traced calls.
 pub struct Bench {
     home: TempDir,
 }
@@ -23,16 +23,16 @@ impl Bench {
         self.home.path().join("data")
     }
 
-    /// Starts a node and waits for its first reply, which changes nothing, so that its start is
-    /// over.
+    /// Starts a node and waits for its first reply, to a line that changes nothing: then its start
+    /// is over. Returns that reply too.
     pub fn start(&self) -> (Node, String) {
         self.start_with(&[])
     }
 
-    /// As `start`, with further arguments.
+    /// Like `start`, with further arguments.
     pub fn start_with(&self, arguments: &[&str]) -> (Node, String) {
         let mut command = binary();
-        // Conflicts, which the streams have, would be told on stderr.
+        // The streams have conflicts, which would otherwise be logged on stderr.
         command.args(["--quiet", "--data-dir"]).arg(self.data_dir());
         command.args(arguments);
         self.watch(&mut command);
@@ -42,7 +42,7 @@ impl Bench {
         (node, greeting)
     }
 
-    /// Has the calls of a command watched.
+    /// Makes a command trace its calls.
     pub fn watch(&self, command: &mut Command) {
         let library = preload::library("shim", "sync_before_reply/library.rs");
         command.env("LD_PRELOAD", library);
@@ -51,7 +51,7 @@ impl Bench {
         command.env("SHIM_FAIL", self.failure());
     }
 
-    /// From here on an fdatasync of the database waits.
+    /// Makes every fdatasync of the database wait from now on.
     pub fn close_gate(&self) {
         fs::write(self.gate(), "").expect("the gate can be closed");
     }
@@ -65,7 +65,7 @@ impl Bench {
         fs::write(self.failure(), "").expect("the failure can be ordered");
     }
 
-    /// Whether the failure that was ordered has not happened.
+    /// True if the ordered failure has not happened yet.
     pub fn failure_is_due(&self) -> bool {
         self.failure().exists()
     }
@@ -76,7 +76,7 @@ impl Bench {
         whole.lines().map(Step::read).collect()
     }
 
-    /// How many times an fdatasync of the database has begun.
+    /// The number of fdatasyncs of the database that have begun.
     pub fn syncs_begun(&self) -> usize {
         let is_one = |step: &&Step| **step == Step::Sync(Stage::Enter);
         self.trace().iter().filter(is_one).count()

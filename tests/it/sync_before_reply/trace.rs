@@ -1,8 +1,8 @@
-//! The trace of a node's calls, and the rule that it must keep.
+//! The trace of a node's calls, and a check that every reply comes after its sync.
 
 use std::fmt::{self, Display};
 
-/// What is of interest in one line of a trace.
+/// The meaning of one line of a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Bytes go into the database file.
@@ -15,8 +15,8 @@ pub enum Step {
     Other,
 }
 
-/// Which side of its call a line stands on. The order of two lines proves the order of calls
-/// only from after one to before the other.
+/// Tells a line before its call from one after it. Two lines prove the order of their calls only if
+/// a `Return` comes before an `Enter`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     Enter,
@@ -48,18 +48,18 @@ impl Step {
 /// A reply as it was read from the other end of the pipe.
 #[derive(Clone, Copy, Debug)]
 pub struct Reply {
-    /// With its newline.
+    /// Its length with the newline.
     pub bytes: usize,
-    /// Whether the state after the request is another one than before.
+    /// True if the request changed the state.
     pub changes_state: bool,
 }
 
-/// How much of a trace the rule had a say in.
+/// The number of writes that were checked.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Checked {
     /// Calls that wrote replies.
     pub answers: usize,
-    /// Those among them with a reply that changes the state.
+    /// Those of them with a reply to a request that changed the state.
     pub changing_answers: usize,
 }
 
@@ -79,19 +79,20 @@ impl Display for Broken {
 /// What is known at one line of the trace.
 #[derive(Default)]
 struct Checker {
-    /// Stores that have begun, and those that have returned.
+    /// The number of stores that have begun, and of those that have returned.
     begun: usize,
     returned: usize,
-    /// How many stores had returned when the sync in progress began.
+    /// The number of stores that had returned when the sync in progress began.
     syncing: Option<usize>,
-    /// How many stores are certainly durable, now and when replies were last written.
+    /// The number of stores that are durable, now and when replies were last written.
     durable: usize,
     durable_at_last_answer: usize,
     checked: Checked,
 }
 
 /// Checks that every write of replies comes after a sync that began when every store so far had
-/// returned, and that one with a reply that changes the state has a store of its own there.
+/// returned. If a reply is to a request that changed the state, a store since the last write of
+/// replies is among these.
 pub fn check(steps: &[Step], replies: &[Reply]) -> Result<Checked, Broken> {
     let mut checker = Checker::default();
     let mut unsent = replies.iter().copied();
@@ -103,10 +104,10 @@ pub fn check(steps: &[Step], replies: &[Reply]) -> Result<Checked, Broken> {
         };
         if let Step::Answer(Stage::Return(bytes)) = *step {
             let mut bytes = usize::try_from(bytes).map_err(|_| broken("no reply was written"))?;
-            // A reply is given away by its first byte.
+            // A reply counts as sent with its first byte.
             let mut changes_state = false;
             while sending < bytes {
-                let reply = unsent.next().ok_or(broken("a reply that nobody read"))?;
+                let reply = unsent.next().ok_or(broken("an unread reply was written"))?;
                 changes_state |= reply.changes_state;
                 bytes -= sending;
                 sending = reply.bytes;

@@ -1,11 +1,11 @@
-//! A library for `LD_PRELOAD` that fails system calls with any error that the system may give.
+//! A library for `LD_PRELOAD` that fails system calls with any error of the system.
 //!
-//! It is no module of the tests, which have no unsafe code: `preload.rs` compiles it.
+//! It is not a module of the tests, which have no unsafe code: `preload.rs` compiles it.
 //! Environment:
 //!
-//! - `REFUSED_ROOT`: the directory below which files are of interest.
+//! - `REFUSED_ROOT`: calls fail only on files below this directory.
 //! - `REFUSED_CALL`: what fails: `open`, `read`, `write`, `sync`, `lock`, `mkdir` or `map`.
-//! - `REFUSED_FILE`: how the names of the files of interest begin; nothing for all.
+//! - `REFUSED_FILE`: the beginning of the names of these files; empty for all.
 //! - `REFUSED_ERRNO`: the number of the error.
 
 #[path = "../kit/preload/base.rs"]
@@ -40,7 +40,7 @@ fn settings() -> &'static Settings {
     })
 }
 
-/// Whether a call fails; then its error is set.
+/// True if a call has to fail; then its error is set.
 fn fails(call: &str, path: impl FnOnce() -> Option<PathBuf>) -> bool {
     let settings = settings();
     let is_of_interest = |path: PathBuf| {

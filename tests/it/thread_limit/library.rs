@@ -1,7 +1,7 @@
 //! A library for `LD_PRELOAD` that limits how many threads a process has at a time, as the system
 //! does for a user or a container.
 //!
-//! It is no module of the tests, which have no unsafe code: `preload.rs` compiles it.
+//! It is not a module of the tests, which have no unsafe code: `preload.rs` compiles it.
 //! `THREADS_LIMIT` names a file with the limit, which is read again for each new thread.
 
 use std::ffi::{c_char, c_int, c_void};

@@ -1,4 +1,4 @@
-//! The command `events`: which requests it makes of which text, and what it refuses.
+//! The command `events`: which requests it makes from a text, and what it refuses.
 
 use super::events;
 use crate::kit::{binary, exit, finish, records_in, run, scratch_dir, spawn};
@@ -6,7 +6,7 @@ use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-/// A line of `events`; no other member may be there.
+/// A line of `events`; no other member is allowed.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Request {
@@ -24,7 +24,7 @@ struct Body {
     word: String,
 }
 
-/// How far apart two deliveries of an event may be, in first deliveries, if none is shuffled.
+/// The most first deliveries between the two deliveries of an event, without shuffling.
 const MAX_DELAY_EVENTS: usize = 1_000;
 
 /// Words of different lengths, with characters of one to four bytes between all kinds of spaces.
@@ -153,7 +153,7 @@ fn without_shuffling_first_deliveries_are_in_order_and_redeliveries_soon_after_t
     let is_late = |delay: &&usize| **delay > MAX_DELAY_EVENTS / 2;
     assert!(
         delays.iter().filter(is_late).count() > 100,
-        "not all at once"
+        "some redeliveries come late"
     );
 }
 
@@ -199,7 +199,7 @@ fn text_that_is_not_utf_8_is_refused_with_its_offset() {
     for part in ["latin.txt", "not UTF-8", "byte 5"] {
         assert!(stderr.contains(part), "{part}: {stderr}");
     }
-    // What came before is sent or is not, but nothing after it and no part of the word.
+    // The words before it may be sent, but nothing after it and no part of its word.
     let before = places(b"abc", "latin.txt");
     assert!(before.starts_with(&events_of(stdout)), "{stdout}");
 }
@@ -266,7 +266,7 @@ fn events_of(output: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The ids and words of a text, by looking at each byte for the start of a word.
+/// The ids and words of a text, found by testing each byte for the start of a word.
 fn places(text: &[u8], name: &str) -> Vec<(String, String)> {
     let is_space = |at: usize| b" \t\n\x0b\x0c\r".contains(&text[at]);
     let starts = (0..text.len()).filter(|&at| !is_space(at) && (at == 0 || is_space(at - 1)));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const WANTED_WORDS: u64 = 120_000;
-/// A longer word would be cut, and coreutils would not do that.
+/// The program splits longer words and coreutils do not, so a file with one is left out.
 const MAX_WORD_BYTES: usize = 1024;
 
 #[derive(Deserialize)]
@@ -57,7 +57,7 @@ fn split(text: &str) -> impl Iterator<Item = &[u8]> {
     words.filter(|word| !word.is_empty())
 }
 
-/// The Rust sources of the dependencies, those of sled first, as they are the most.
+/// The Rust sources of the dependencies. Those of sled come first, because they are the most.
 fn source_files() -> Vec<PathBuf> {
     let mut packages = packages();
     packages.retain(|package| package.source.is_some());
@@ -86,7 +86,7 @@ fn packages() -> Vec<Package> {
     metadata.packages
 }
 
-/// The machine's platform: dependencies of other platforms need not have been downloaded.
+/// The platform of this machine. Dependencies of other platforms may not be downloaded.
 fn host() -> String {
     let output = programs::rustc().arg("-vV").output();
     let text = output.expect("rustc can be started").stdout;

@@ -6,12 +6,11 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::streams::table::OutputFormat;
 
-/// Measure how fast this machine answers
+/// Measure how fast this machine answers requests
 ///
-/// Makes requests, has a node answer them from a file to a file, and then one at a time, and
-/// reports events a second, latencies, bytes on disk, memory and the time of each stage, beside
-/// what a bare write of 4 KiB and fdatasync takes here. Everything is made in a directory of its
-/// own, which goes at the end.
+/// Makes requests, answers them from a file to a file, and then one at a time. Reports events per
+/// second, latencies, bytes on disk, memory, the time of each stage, and the time of a bare write
+/// of 4 KiB with fdatasync. All files are made in a new directory, which is removed at the end.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -20,32 +19,32 @@ Examples:
   exactly-once bench --events 5000000 --runs 5 --directory /mnt/disk
   exactly-once bench --events 20000 --ids replayed --format jsonl | jq .events_per_second")]
 pub(crate) struct BenchArgs {
-    /// How many events are sent
+    /// Number of events to send
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) events: u64,
-    /// What the ids look like, or that all of them have been sent before
+    /// Kind of event ids
     #[arg(long, default_value = "uuid")]
     pub(super) ids: Ids,
-    /// The share of events that repeat an earlier one, chosen evenly from all before it
+    /// Share of events that repeat an earlier one, chosen evenly from all before it
     #[arg(long, default_value_t = 0.02, value_name = "SHARE", value_parser = share)]
     pub(super) duplicates: f64,
-    /// How many different words there are
+    /// Number of different words
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) words: u64,
-    /// How often all of them are answered, each time on a new state; what is told is the median
+    /// Number of runs, each on a new state; the median is reported
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) runs: u64,
-    /// Answer all of them once more in each run, while `stats --watch` and `outputs --follow` look
-    /// on; a commit is sent with each 100,000 events then
+    /// Answer all events once more in each run, while `stats --watch` and `outputs --follow` run;
+    /// adds a commit after each 100,000 events
     #[arg(long)]
     pub(super) watched: bool,
-    /// How many requests are sent one at a time; 0 leaves that out
+    /// Number of requests to send one at a time; 0 for none
     #[arg(long, default_value_t = 2_000)]
     pub(super) lone: u32,
-    /// Where the bench directory is made: on the disk that is measured
+    /// Parent of the new directory, on the disk to measure
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub(super) directory: PathBuf,
-    /// A table for people, or JSON lines for machines; by default a table on a terminal
+    /// Output format [default: table on a terminal, jsonl elsewhere]
     #[arg(long)]
     pub(super) format: Option<OutputFormat>,
 }
@@ -56,11 +55,11 @@ pub(super) enum Ids {
     Uuid,
     /// Short ids that count up
     Sequential,
-    /// Random UUIDs, sent a second time in the same order; only that is measured
+    /// Random UUIDs, sent twice in the same order; only the second time is measured
     Replayed,
 }
 
-/// A share from 0 to below 1, as the first event can repeat nothing.
+/// Parses a share from 0 to below 1; the first event cannot repeat another.
 fn share(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(share) if (0.0..1.0).contains(&share) => Ok(share),

@@ -1,4 +1,4 @@
-//! The directory in which a bench works.
+//! The directory for the files of a bench.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use exactly_once::{Engine, Handle, Options};
 
 use crate::cli::files::refuse_inside_a_state;
 
-/// A directory for the files of a run, removed with all in it when this is dropped.
+/// A directory that is removed with its content when this is dropped.
 pub(super) struct BenchDirectory(Scratch);
 
 impl BenchDirectory {

@@ -1,4 +1,4 @@
-//! Requests one at a time, to a node of this process.
+//! Measures requests sent one at a time to a node in this process.
 
 use std::io::{self, BufReader};
 
@@ -10,7 +10,7 @@ use super::directory::BenchDirectory;
 use super::harness::latency::{Percentiles, lone_and_bare};
 use super::harness::workload::Event;
 
-/// What lone requests for new events take, and bare writes.
+/// Returns the latencies of requests for new events, and of bare writes.
 pub(super) fn measure(
     home: &BenchDirectory,
     requests: u32,
@@ -21,7 +21,7 @@ pub(super) fn measure(
     let stop = Stop::new().context("making a pipe")?;
     let (input, to_node) = io::pipe().context("making a pipe")?;
     let (from_node, output) = io::pipe().context("making a pipe")?;
-    // The requests before were made of the numbers from 0 on.
+    // The ids are new, as earlier requests used the numbers from 0 on.
     let events = (0..requests).map(|number| Event::new(!u64::from(number), words));
     std::thread::scope(|scope| {
         let serve = || node::serve(handle, input, output, None, &stop, &monitor);
@@ -32,7 +32,7 @@ pub(super) fn measure(
         let served = serving
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        // Why the node failed also says why it answered no more.
+        // If the node failed, its error explains the missing replies.
         served?;
         measured
     })

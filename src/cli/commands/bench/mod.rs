@@ -1,4 +1,4 @@
-//! `bench`: how fast this machine answers events that the command makes itself.
+//! `bench`: measures how fast this machine answers generated events.
 
 mod args;
 mod directory;
@@ -21,13 +21,13 @@ use args::Ids;
 use directory::BenchDirectory;
 use harness::workload::{self, Event};
 
-/// A watcher of the outputs has something to follow.
+/// Events between two commits, so that `outputs --follow` has outputs to print.
 const EVENTS_A_COMMIT: u64 = 100_000;
 
-/// A commit that needs no answer.
+/// A commit request without `msg_id`, so that it gets no reply.
 const COMMIT: &str = "{\"body\":{\"type\":\"commit\"}}\n";
 
-/// Measures, and prints what was found.
+/// Measures, and prints the report.
 pub(crate) fn run(args: &BenchArgs, verbosity: Verbosity) -> anyhow::Result<()> {
     let home = BenchDirectory::new(&args.directory)?;
     let say = |line: &str| {
@@ -40,8 +40,8 @@ pub(crate) fn run(args: &BenchArgs, verbosity: Verbosity) -> anyhow::Result<()> 
         .context("writing the requests")?;
     let (mut runs, mut watched) = (Vec::new(), Vec::new());
     for run in 1..=args.runs {
-        say(&format!("answering them, {run} of {}", args.runs));
-        // One after the other, as the machine may be quicker at one time than at another.
+        say(&format!("answering them, run {run} of {}", args.runs));
+        // In turn, as the speed of the machine may change over time.
         for (is_watched, results) in [(false, &mut runs), (true, &mut watched)] {
             if is_watched && !args.watched {
                 continue;
@@ -53,7 +53,7 @@ pub(crate) fn run(args: &BenchArgs, verbosity: Verbosity) -> anyhow::Result<()> 
             results.push(throughput::answer(&home, is_watched)?);
         }
     }
-    say("answering lone requests");
+    say("answering requests one at a time");
     let lone_and_bare = lone::measure(&home, args.lone, args.words)?;
     let report = report::report(args, runs, watched, lone_and_bare);
     let has_no_format = args.format.is_none();
@@ -63,7 +63,7 @@ pub(crate) fn run(args: &BenchArgs, verbosity: Verbosity) -> anyhow::Result<()> 
     Ok(print_line(&report)?)
 }
 
-/// The requests, with commits between them if others look on.
+/// The requests, with commits between them if there are watched runs.
 fn requests(args: &BenchArgs) -> impl Iterator<Item = String> {
     let numbers = workload::numbers(args.duplicates).zip(0..args.events);
     numbers.map(|(number, msg_id)| {

@@ -1,4 +1,4 @@
-//! What a bench tells: one JSON line, or the same as tables.
+//! The report of a bench, as one JSON line or as tables.
 
 use std::io::Write;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::harness::{rank, table};
 use super::throughput::Throughput;
 use crate::cli::streams::stdout;
 
-/// Everything that was measured in at least one run, and in lone requests.
+/// Builds the report of the runs, of which there is at least one, and of lone requests.
 pub(super) fn report(
     args: &BenchArgs,
     mut runs: Vec<Throughput>,
@@ -19,7 +19,7 @@ pub(super) fn report(
     [lone, bare]: [Option<Percentiles>; 2],
 ) -> Value {
     let rate = |run: &Throughput| args.events as f64 / run.elapsed.as_secs_f64();
-    // The slowest first.
+    // From the slowest to the fastest.
     let rates = |runs: &mut Vec<Throughput>| -> Vec<f64> {
         runs.sort_by_key(|run| std::cmp::Reverse(run.elapsed));
         runs.iter().map(rate).collect()
@@ -30,7 +30,7 @@ pub(super) fn report(
     let run = runs.swap_remove(rank(runs.len(), 0.5));
     let (statistics, stages) = (run.statistics, run.stages);
     let seconds = run.elapsed.as_secs_f64();
-    // Stages overlap, so that together they may have more than all of the time.
+    // Stages overlap, so their shares may add up to more than 1.
     let stage = |name, time: Duration| {
         let time = time.as_secs_f64();
         json!({"name": name, "seconds": time, "share": time / seconds})
@@ -71,7 +71,7 @@ pub(super) fn report(
     report
 }
 
-/// Prints a report for people.
+/// Prints the report as tables.
 pub(super) fn print_tables(report: &Value) -> anyhow::Result<()> {
     let list = |name: &str| report[name].as_array().cloned().unwrap_or_default();
     let number = |value: &Value| value.as_f64().unwrap_or_default();
@@ -110,7 +110,7 @@ pub(super) fn print_tables(report: &Value) -> anyhow::Result<()> {
         figures.add_row([name, &value]);
     }
     if let Some(ratio) = report["watched_to_alone"].as_f64() {
-        let rates = format!("{}; {ratio:.2} of that", listed("watched_rates"));
+        let rates = format!("{}; {ratio:.2} of the rate", listed("watched_rates"));
         figures.add_row(["rates while watched", &rates]);
     }
     let mut stages = table(vec!["stage", "seconds", "of the time"]);

@@ -1,4 +1,4 @@
-//! All requests at once, from a file to a file.
+//! Measures how fast a node answers a file of requests.
 
 use std::fs::{File, Metadata};
 use std::time::{Duration, Instant};
@@ -13,21 +13,21 @@ use super::watchers::Watchers;
 
 /// What answering all requests took.
 pub(super) struct Throughput {
-    /// From opening the directory to the clean end.
+    /// Time from opening the directory to the clean end.
     pub(super) elapsed: Duration,
     pub(super) stages: StageTimes,
     pub(super) statistics: Statistics,
     /// The apparent size of the state directory's files.
     pub(super) disk_bytes: u64,
-    /// The most memory that this process has had, if the system tells.
+    /// The most memory that this process has used, if the system tells it.
     pub(super) peak_memory_bytes: Option<u64>,
 }
 
-/// Has a node answer the file of requests, perhaps while others look on.
+/// Runs a node that answers the file of requests, with watchers if `is_watched`.
 pub(super) fn answer(home: &BenchDirectory, is_watched: bool) -> anyhow::Result<Throughput> {
     let input = File::open(home.path("requests.jsonl")).context("reading the requests")?;
     let output = File::create(home.path("replies.jsonl")).context("writing the replies")?;
-    // Whatever was written before shall not be on its way to the disk meanwhile.
+    // Earlier writes must not reach the disk during the measurement.
     rustix::fs::sync();
     let started = Instant::now();
     let handle = home.open()?;

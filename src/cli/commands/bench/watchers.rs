@@ -1,15 +1,15 @@
-//! Two processes that look on while a node answers: `stats --watch` and `outputs --follow`.
+//! Two processes that watch while a node answers: `stats --watch` and `outputs --follow`.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, ensure};
 
-/// The processes. What they say goes nowhere.
+/// The processes, whose output is discarded.
 pub(super) struct Watchers(Vec<Child>);
 
 impl Watchers {
-    /// Starts them, on a directory that this process holds.
+    /// Starts them on a directory that this process has open.
     pub(super) fn start(directory: &Path) -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("finding this program")?;
         let mut watchers = Self(Vec::new());
@@ -18,16 +18,19 @@ impl Watchers {
             command.args(arguments).arg("--data-dir").arg(directory);
             command.stdin(Stdio::null()).stdout(Stdio::null());
             let started = command.stderr(Stdio::null()).spawn();
-            watchers.0.push(started.context("starting who looks on")?);
+            watchers.0.push(started.context("starting a watcher")?);
         }
         Ok(watchers)
     }
 
-    /// Stops them, and says whether they looked on until then.
+    /// Stops them; fails if one has ended before.
     pub(super) fn stop(mut self) -> anyhow::Result<()> {
         for watcher in &mut self.0 {
-            let ended = watcher.try_wait().context("asking who looked on")?;
-            ensure!(ended.is_none(), "one of those who look on has failed");
+            let ended = watcher.try_wait().context("checking a watcher")?;
+            ensure!(
+                ended.is_none(),
+                "a watcher ended during the run; run the bench without --watched"
+            );
         }
         Ok(())
     }
@@ -36,7 +39,7 @@ impl Watchers {
 impl Drop for Watchers {
     fn drop(&mut self) {
         for watcher in &mut self.0 {
-            // One that has ended by itself needs no more.
+            // Killing a process that has ended fails without harm.
             watcher.kill().unwrap_or_default();
             watcher.wait().map(drop).unwrap_or_default();
         }

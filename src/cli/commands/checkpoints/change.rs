@@ -1,4 +1,4 @@
-//! What a restore would change, in a few words: for who is asked whether it is to be made.
+//! What a restore would change, in a few words, for the user who has to confirm it.
 
 use std::fmt;
 
@@ -6,10 +6,10 @@ use serde::Deserialize;
 
 use crate::cli::streams::printable::printable;
 
-/// How many of the words are named whose counts change.
+/// At most this many of the words whose counts change are named.
 const NAMED_WORDS: usize = 5;
 
-/// How much of a word is shown.
+/// At most this many characters of a word are shown.
 const SHOWN_CHARS: usize = 30;
 
 /// What a restore would change.
@@ -18,13 +18,13 @@ pub(super) struct Change {
     leave: u64,
     come_back: u64,
     stay: u64,
-    /// How many words will have another count.
+    /// Number of words that will have another count.
     words: usize,
-    /// The first of them.
+    /// The first of them, with both counts.
     named: Vec<String>,
 }
 
-/// A record of the difference between a checkpoint, which is the first, and the present state.
+/// A record of the difference between a checkpoint (`first`) and the present state (`second`).
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Difference {
@@ -41,7 +41,7 @@ enum Difference {
 }
 
 impl Change {
-    /// Takes in a record of the difference.
+    /// Adds a record of the difference.
     pub(super) fn add(&mut self, record: &[u8]) -> serde_json::Result<()> {
         match serde_json::from_slice(record)? {
             Difference::Events {

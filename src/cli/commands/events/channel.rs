@@ -1,4 +1,4 @@
-//! A channel that delivers events at least once: late, again, in any order.
+//! A channel that delivers events at least once, perhaps late, repeated or in any order.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -13,7 +13,7 @@ use crate::cli::streams::json_lines::write_line;
 /// A redelivery comes at most this many events after the first delivery.
 const MAX_REDELIVERY_DELAY_EVENTS: u64 = 1_000;
 
-/// One event on its way.
+/// An event to deliver.
 #[derive(Clone)]
 pub(super) struct Event {
     pub(super) event_id: String,
@@ -25,9 +25,10 @@ pub(super) struct Channel<W: Write> {
     output: W,
     random: ChaCha8Rng,
     redeliver: f64,
-    /// Events held back until all are known, if they are to be shuffled.
+    /// Events that wait until all are known; `None` if they are not shuffled.
     held: Option<Vec<Event>>,
-    /// Events to be sent once more, each when this many first deliveries have been made.
+    /// Events to send again, by the number of first deliveries to wait for, then by their own
+    /// number.
     again: BTreeMap<(u64, u64), Event>,
     first_deliveries: u64,
     msg_id: u64,
@@ -49,8 +50,8 @@ struct Body<'a> {
 }
 
 impl<W: Write> Channel<W> {
-    /// A channel that sends each event again with the chance `redeliver`; `shuffle` holds all
-    /// events until the end, and sends them in random order.
+    /// A channel that sends each event again with the probability `redeliver`. With `shuffle` it
+    /// keeps all events until the end, and sends them in random order.
     pub(super) fn new(redeliver: f64, shuffle: bool, seed: u64, output: W) -> Self {
         Self {
             output,

@@ -1,4 +1,4 @@
-//! `events`: turns text into `process` requests, and plays the flaky channel.
+//! `events`: turns text into `process` requests, and simulates an unreliable channel.
 
 mod channel;
 mod words;
@@ -17,11 +17,11 @@ use crate::cli::streams::stdout;
 use channel::{Channel, Event};
 use words::Words;
 
-/// Turn text into process requests, one a word
+/// Turn text into process requests, one for each word
 ///
 /// Words are separated by white space (space, tab, newline, vertical tab, form feed, carriage
-/// return); one over 1,024 bytes is split, and nothing of it lost. A word's id is NAME:OFFSET, the
-/// name of its file without folders and its byte offset there, so it is the same every time.
+/// return). A word of more than 1,024 bytes is split. The id of a word is NAME:OFFSET, the name of
+/// its file without folders and its byte offset there, so it is the same every time.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -29,19 +29,19 @@ Examples:
   exactly-once events book.txt --redeliver 0.2 --shuffle --seed 7 > requests.jsonl
   tr -cs '[:alpha:]' '\\n' < book.txt | exactly-once events - --name book")]
 pub(crate) struct EventsArgs {
-    /// Text to read; standard input for - or none
+    /// Text files to read; standard input for - or none
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// The name that standard input has in ids
+    /// Name of standard input in ids
     #[arg(long, value_name = "NAME", default_value = "stdin")]
     name: String,
-    /// Send each event with this chance (0 to 1) once more, within the next 1,000 events
+    /// Send each event again with this probability (0 to 1), within the next 1,000 events
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = parse_share)]
     redeliver: f64,
-    /// Send the events in random order; the whole text is then held in memory
+    /// Send the events in random order, with the whole text in memory
     #[arg(long)]
     shuffle: bool,
-    /// The seed of what is random: the same seed gives the same requests
+    /// Seed of the random numbers; the same seed gives the same requests
     #[arg(long, default_value_t = 0)]
     seed: u64,
 }
@@ -83,15 +83,15 @@ fn open(file: &Path) -> anyhow::Result<Box<dyn Read>> {
     ))
 }
 
-/// The name that each file has in ids, all of them different.
+/// The names of the files in ids, which must all differ.
 fn id_names(files: &[PathBuf], args: &EventsArgs) -> Result<Vec<String>, WrongArguments> {
     let mut names: Vec<String> = Vec::new();
     for file in files {
         let name = id_name(file, args)?;
         if let Some(other) = names.iter().position(|other| *other == name) {
             return Err(WrongArguments(format!(
-                "{} and {} are both named {name:?}, so that their ids would be the same; rename \
-                 one, or send one through standard input with --name",
+                "{} and {} are both named {name:?}, so their ids would be the same; rename one, \
+                 or send one through standard input with --name",
                 files[other].display(),
                 file.display()
             )));
@@ -108,7 +108,7 @@ fn parse_share(text: &str) -> Result<f64, String> {
     }
 }
 
-/// The name that a file has in ids.
+/// The name of a file in ids.
 fn id_name(file: &Path, args: &EventsArgs) -> Result<String, WrongArguments> {
     const MAX_NAME_BYTES: usize = exactly_once::MAX_EVENT_ID_BYTES - ":18446744073709551615".len();
     let wrong = |why: String| WrongArguments(format!("{} {why}", file.display()));
@@ -121,10 +121,10 @@ fn id_name(file: &Path, args: &EventsArgs) -> Result<String, WrongArguments> {
     match name.to_str() {
         Some(name) if name.len() <= MAX_NAME_BYTES => Ok(name.to_owned()),
         Some(_) => Err(wrong(format!(
-            "has a name of over {MAX_NAME_BYTES} bytes; give a shorter one, as it is part of ids"
+            "has a name of over {MAX_NAME_BYTES} bytes, which is part of ids; give a shorter one"
         ))),
         None => Err(wrong(
-            "has a name that is not UTF-8; rename it, as it is part of ids".to_owned(),
+            "has a name that is not UTF-8, which is part of ids; rename it".to_owned(),
         )),
     }
 }

@@ -1,4 +1,4 @@
-//! Cutting a text into words.
+//! Splitting a text into words.
 
 use std::io::{BufRead, BufReader, Read};
 
@@ -9,7 +9,7 @@ pub(super) struct Words<R> {
     input: BufReader<R>,
     /// The offset of the next byte of the input.
     offset: u64,
-    /// The first bytes of a character that was cut from the word before.
+    /// The bytes of a character that did not fit in the word before.
     carried: Vec<u8>,
 }
 
@@ -55,7 +55,7 @@ impl<R: Read> Words<R> {
     }
 }
 
-/// What `isspace` of the C locale says, and so the class `[:space:]` of `tr`.
+/// True for the white space of `isspace` in the C locale, and so of `[:space:]` in `tr`.
 fn is_space(byte: u8) -> bool {
     byte.is_ascii_whitespace() || byte == 0x0b
 }

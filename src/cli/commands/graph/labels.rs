@@ -1,37 +1,37 @@
-//! Labels above a line, so that none lies over another.
+//! Places labels above a line, so that none covers another.
 
 use std::ops::Range;
 
 use console::measure_text_width;
 
-/// About how wide a character is, in a font of twelve pixels; a Chinese one is two of these.
+/// About the width of a character in a font of twelve pixels; a Chinese one has twice this width.
 const CHARACTER_WIDTH: f64 = 6.8;
-/// How far labels are from each other.
+/// Distance between two labels.
 const GAP: f64 = 8.0;
-/// How many labels may be above each other. What has no room is shown to whoever points at it.
+/// At most this many labels are above each other. A label without room is only in a tooltip.
 const MAX_LEVELS: usize = 6;
 
-/// A label that has its place.
+/// A label and its place.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Label {
     pub(super) text: String,
     pub(super) centre: f64,
-    /// How many labels may be below it.
+    /// Number of levels below it.
     pub(super) level: usize,
 }
 
 /// The labels above one line.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Shelf {
-    /// By level: where labels begin and end.
+    /// Where the labels of each level begin and end.
     levels: Vec<Vec<Range<f64>>>,
 }
 
 impl Shelf {
-    /// Finds the lowest free place for a label above a point, and within some limits.
+    /// Finds the lowest free place for a label above a point and within the limits.
     pub(super) fn place(&mut self, text: String, x: f64, limits: Range<f64>) -> Option<Label> {
         let half = text_width(&text) / 2.0 + GAP / 2.0;
-        // One that is wider than there is room begins where the room does.
+        // A label that is wider than the limits begins at their start.
         let centre = x.min(limits.end - half).max(limits.start + half);
         let (start, end) = (centre - half, centre + half);
         let is_free = |taken: &Vec<Range<f64>>| {
@@ -54,13 +54,13 @@ impl Shelf {
         })
     }
 
-    /// How many labels are above each other.
+    /// Number of levels in use.
     pub(super) fn height(&self) -> usize {
         self.levels.len()
     }
 }
 
-/// About how wide a text is.
+/// About the width of a text.
 pub(super) fn text_width(text: &str) -> f64 {
     measure_text_width(text) as f64 * CHARACTER_WIDTH
 }

@@ -1,7 +1,7 @@
 //! Where everything is drawn: rows in order, and a column and a lane for each branch.
 //!
-//! Where branches part, the one that is still heard of last goes on in the column of both. So the
-//! first column leads to the present state, and no column goes on behind its last row.
+//! Where branches part, the one with the latest step goes on in the column of both. So the first
+//! column leads to the present state, and no column goes on after its last row.
 
 use std::cmp::Reverse;
 
@@ -17,26 +17,26 @@ pub(super) struct Layout {
     pub(super) rows: Vec<Row>,
     /// The first one leads to the present state.
     pub(super) branches: Vec<Branch>,
-    /// How the branches run along the journal. Each is on one of the branches.
+    /// The parts of the journal along which branches are drawn.
     pub(super) runs: Vec<Run>,
     /// The positions of the journal that are drawn.
     pub(super) from: u64,
     pub(super) to: u64,
-    /// How many milestones are older than the rows.
+    /// Number of milestones before the first row.
     pub(super) left_out: usize,
 }
 
-/// Something that happened.
+/// A line of the drawing.
 #[derive(Debug)]
 pub(super) struct Row {
-    /// The journal's last position then.
+    /// The head of the journal then.
     pub(super) position: u64,
-    /// The branch that it is on, which is that of the state then.
+    /// The branch that the state was on then.
     pub(super) branch: usize,
     pub(super) what: What,
-    /// The branch that begins here, and parts from this one.
+    /// The branch that begins here, parting from this one.
     pub(super) parting: Option<usize>,
-    /// What a restore or a rollback leads to.
+    /// Where it leads, if it is a restore or a rollback.
     pub(super) target: Option<Target>,
 }
 
@@ -47,19 +47,19 @@ pub(super) struct Target {
     pub(super) position: u64,
 }
 
-/// What is drawn as one line.
+/// A branch, which is drawn as one line.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Branch {
-    /// Its place where rows are below each other: no other branch has it in the same rows.
+    /// Its column in a text; no other branch has it in the same rows.
     pub(super) column: usize,
-    /// Its place along the journal: no other branch has it at the same positions.
+    /// Its lane in an SVG file; no other branch has it at the same positions.
     pub(super) lane: usize,
     pub(super) first_row: usize,
     pub(super) last_row: usize,
 }
 
 impl Layout {
-    /// Lays out what a history has: the newest milestones, at most `limit`, and the present state.
+    /// Lays out the newest milestones of a history, at most `limit`, and the present state.
     pub(super) fn new(milestones: Vec<Milestone>, limit: usize) -> Self {
         let walk = Walk::along(in_order(milestones));
         let (first, left_out) = first_shown(&walk.steps, limit);
@@ -128,7 +128,7 @@ fn row(step: &Step, from: u64, branch_of: impl Fn(usize) -> Option<usize>) -> Op
     })
 }
 
-/// Stretches that are drawn as one line, each the heir of the one before.
+/// Stretches that are drawn as one branch, each the heir of the one before.
 #[derive(Debug, Clone, Copy)]
 struct Chain {
     has_parted: bool,
@@ -138,7 +138,7 @@ struct Chain {
     to: u64,
 }
 
-/// The chains of the stretches, in order of their beginnings, and the chain of each stretch.
+/// The chains, in the order of their first stretches, and the chain of each stretch.
 fn chains(stretches: &[Stretch]) -> (Vec<Chain>, Vec<usize>) {
     let heirs = heirs(stretches);
     let mut chains: Vec<Chain> = Vec::new();
@@ -164,8 +164,8 @@ fn chains(stretches: &[Stretch]) -> (Vec<Chain>, Vec<usize>) {
     (chains, chain_of)
 }
 
-/// Of each stretch, the one of those that part from it that is heard of last, itself or what
-/// parts from it. A stretch comes after the one that it parts from.
+/// The heir of each stretch: of its children, the one with the latest step, counting the steps of
+/// all descendants. A child comes after its parent.
 fn heirs(stretches: &[Stretch]) -> Vec<Option<usize>> {
     let mut heard_of: Vec<usize> = stretches.iter().map(|s| s.last_step).collect();
     let mut heirs: Vec<Option<usize>> = vec![None; stretches.len()];
@@ -182,7 +182,7 @@ fn heirs(stretches: &[Stretch]) -> Vec<Option<usize>> {
     heirs
 }
 
-/// The shown chains with their places, where the first step and the first position are given.
+/// Gives the shown chains their places. `first` is the first step, `from` the first position.
 fn branches(chains: &[Chain], first: usize, from: u64) -> Vec<Branch> {
     let rows = |chain: &Chain| {
         let first_row = chain.first_step.saturating_sub(first);
@@ -207,8 +207,8 @@ fn branches(chains: &[Chain], first: usize, from: u64) -> Vec<Branch> {
         .collect()
 }
 
-/// A place for each of some extents, as low as can be, that none has which overlaps or touches it.
-/// Of those that begin together the longest is the lowest.
+/// Gives each extent the lowest place that no overlapping or touching extent has. Of those with the
+/// same start, the longest gets the lowest.
 fn places<T: Ord + Copy>(extents: &[(T, T)]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..extents.len()).collect();
     order.sort_by_key(|&extent| (extents[extent].0, Reverse(extents[extent].1)));
@@ -232,7 +232,7 @@ mod tests {
     use super::super::walk::RunKind;
     use super::*;
 
-    /// The column of each row, and of what parts there.
+    /// The column of each row, and of the branch that parts there.
     fn columns(layout: &Layout) -> Vec<(usize, Option<usize>)> {
         let column = |branch: usize| layout.branches[branch].column;
         let rows = layout.rows.iter();
@@ -240,7 +240,7 @@ mod tests {
             .collect()
     }
 
-    /// From where to where each branch runs, and how.
+    /// The branch, start, end and kind of each run.
     fn runs(layout: &Layout) -> Vec<(usize, u64, u64, RunKind)> {
         let runs = layout.runs.iter();
         runs.map(|run| (run.on, run.from, run.to, run.kind))
@@ -365,7 +365,7 @@ mod tests {
         history.accept(10).restore("b").accept(10).restore("a");
         let layout = Layout::new(history.end(), 100);
         let rows = [
-            (0, Some(1)), // a, from which everything else was left aside
+            (0, Some(1)), // a
             (1, Some(2)), // b
             (2, None),    // restore b
             (1, None),    // restore a

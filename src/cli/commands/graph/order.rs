@@ -1,4 +1,4 @@
-//! The order in which the milestones of a history happened. It knows nothing of drawing.
+//! Sorts the milestones of a history in the order in which they happened.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +11,8 @@ struct Switch {
     at_ms: u64,
 }
 
-/// Where a milestone stands among the others: by its position, and at the same position among the
-/// switches made there, as each leads to another state.
+/// The sort key of a milestone: its position, then its place among the switches made there, as each
+/// of them leads to another state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     position: u64,
@@ -23,7 +23,7 @@ struct Place {
     is_checkpoint: bool,
 }
 
-/// The present state comes after everything.
+/// The place of the present state, which comes last.
 const LAST: Place = Place {
     position: u64::MAX,
     switches_before: usize::MAX,
@@ -32,11 +32,10 @@ const LAST: Place = Place {
     is_checkpoint: true,
 };
 
-/// Sorts milestones of which the commits and the switches are each in order already, as a history
-/// has them.
+/// Sorts milestones. The commits and the switches must each be in order already, as in a history.
 ///
-/// Times are only asked where nothing else decides: requests that were read together have the same
-/// one, and clocks are set back.
+/// Times are compared only where nothing else decides: requests that were read together have the
+/// same time, and clocks are set back.
 pub(super) fn in_order(milestones: Vec<Milestone>) -> Vec<Milestone> {
     let mut switches: BTreeMap<u64, Vec<Switch>> = BTreeMap::new();
     for (position, made) in milestones.iter().filter_map(switch_of) {
@@ -108,8 +107,8 @@ fn place_among(switches: &BTreeMap<u64, Vec<Switch>>, milestone: &Milestone) -> 
     }
 }
 
-/// How many of the switches at a position were made before a milestone: at least as many as lead to
-/// the state that it has, if that is known, and not more than its time allows.
+/// Returns how many of the switches at a position were made before a milestone. They must lead to
+/// its state, if that is known. The first such number that fits its time is taken, else the last.
 fn switches_before(switches: &[Switch], position: u64, reached: Option<u64>, at_ms: u64) -> usize {
     let reached_after = |count: usize| match count.checked_sub(1) {
         None => position,

@@ -1,13 +1,13 @@
-//! Histories to draw, made by a model of the state: sets of positions, as the real one has.
+//! Histories for tests, made by a model of the state: sets of positions, as in the real one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use exactly_once::inspect::Milestone;
 
-/// Some time in 2023, of which each thing that happens takes a second.
+/// A time in 2023, when a history begins; each milestone takes a second.
 const BEGINNING_MS: u64 = 1_700_000_000_000;
 
-/// A history that is being made.
+/// A history under construction.
 #[derive(Debug, Default)]
 pub(super) struct History {
     head: u64,
@@ -19,7 +19,7 @@ pub(super) struct History {
     seconds: u64,
 }
 
-/// Twice ten events, and a checkpoint behind each ten: `a` and `b`.
+/// Twenty events, with the checkpoint `a` after the first ten and `b` after the others.
 pub(super) fn saved_twice() -> History {
     let mut history = History::default();
     history.accept(10).checkpoint("a");
@@ -28,7 +28,7 @@ pub(super) fn saved_twice() -> History {
 }
 
 impl History {
-    /// Accepts so many events.
+    /// Accepts this many events.
     pub(super) fn accept(&mut self, count: u64) -> &mut Self {
         self.state.extend(self.head + 1..=self.head + count);
         self.head += count;
@@ -53,7 +53,7 @@ impl History {
         self
     }
 
-    /// Releases what is pending, if anything is.
+    /// Releases the pending outputs, if there are any.
     pub(super) fn commit(&mut self) -> &mut Self {
         let outputs = self.state.difference(&self.released).count() as u64;
         let at_ms = self.now();
@@ -86,7 +86,7 @@ impl History {
         self
     }
 
-    /// Discards what is pending, if anything is.
+    /// Drops the events whose outputs are pending, if there are any.
     pub(super) fn rollback(&mut self) -> &mut Self {
         let before = self.state.len();
         self.state
@@ -103,7 +103,7 @@ impl History {
         self
     }
 
-    /// All that happened, in the order that a directory or a process tells it.
+    /// All milestones, in the order in which a directory or a process shows them.
     pub(super) fn end(&self) -> Vec<Milestone> {
         let saved = self.saved.values().map(|(_, milestone)| milestone);
         let others = self.commits.iter().chain(&self.switches);
@@ -126,10 +126,10 @@ impl History {
     }
 }
 
-/// A history of up to 60 things, drawn from a seed.
+/// A random history of 10 to 59 operations, the same for the same seed.
 pub(super) fn random(seed: u64) -> Vec<Milestone> {
     let mut state = seed;
-    // The generator of Knuth's MMIX, of which the upper bits are good.
+    // The generator of Knuth's MMIX; only its upper bits are random enough.
     let mut draw = |below: u64| {
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)

@@ -4,11 +4,11 @@ use exactly_once::inspect::Milestone;
 
 use super::walk::RunKind;
 
-/// The way to the present state, and everything else.
+/// The colours of the way to the present state, and of everything else.
 const WAY: &str = "#0969da";
 pub(super) const ASIDE: &str = "#8c959f";
 
-/// Something that is drawn in one way, from the widest to the narrowest.
+/// A sign of the drawing, from the widest to the narrowest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Sign {
     Way,
@@ -22,7 +22,7 @@ pub(super) enum Sign {
 }
 
 impl Sign {
-    /// That of a milestone.
+    /// The sign of a milestone.
     pub(super) fn of(milestone: &Milestone) -> Self {
         match milestone {
             Milestone::Checkpoint { .. } => Self::Checkpoint,
@@ -33,7 +33,7 @@ impl Sign {
         }
     }
 
-    /// How far from its point the text of the legend begins.
+    /// Distance from its point to its text in the legend.
     pub(super) fn width(self) -> f64 {
         match self {
             Self::Way | Self::Aside | Self::Kept => 34.0,
@@ -42,7 +42,7 @@ impl Sign {
         }
     }
 
-    /// The sign at a point.
+    /// Draws the sign at a point.
     pub(super) fn shape(self, x: f64, y: f64) -> String {
         match self {
             Self::Way => run_shape(x, y, &run_style(RunKind::Events, true)),
@@ -66,7 +66,7 @@ impl Sign {
     }
 }
 
-/// A line, or an area.
+/// Draws a line or an area.
 pub(super) fn path(way: &str, style: &str) -> String {
     format!(r#"<path d="{way}" {style}/>"#)
 }
@@ -75,7 +75,7 @@ pub(super) fn circle(x: f64, y: f64, radius: f64, style: &str) -> String {
     format!(r#"<circle cx="{x:.1}" cy="{y:.1}" r="{radius}" {style}/>"#)
 }
 
-/// Points back, behind the point where it is.
+/// Draws a triangle to the right of a point, pointing to the left.
 fn triangle(x: f64, y: f64, fill: &str) -> String {
     let style = format!(r##"fill="{fill}" stroke="#cf222e" stroke-width="1.5""##);
     path(&format!("M{:.1} {y:.1}l11 -6v12Z", x + 4.0), &style)
@@ -85,7 +85,7 @@ fn run_shape(x: f64, y: f64, style: &str) -> String {
     path(&format!("M{x:.1} {y:.1}h28"), style)
 }
 
-/// How a part of a branch is drawn, on the way to the present state or aside.
+/// The style of a part of a branch, on the way to the present state or aside.
 pub(super) fn run_style(kind: RunKind, is_way: bool) -> String {
     let colour = if is_way { WAY } else { ASIDE };
     match kind {

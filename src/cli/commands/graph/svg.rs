@@ -1,4 +1,4 @@
-//! A layout as an SVG file: along the journal from left to right, each branch in a lane.
+//! Draws a layout as an SVG file: the journal from left to right, and each branch in a lane.
 
 use std::collections::BTreeSet;
 use std::iter::successors;
@@ -12,9 +12,9 @@ use super::walk::{RunKind, What};
 use super::words;
 use crate::cli::streams::printable::printable;
 
-/// All lengths are in the units of the file, a pixel each unless it is scaled.
+/// All lengths are in the units of the file: pixels, unless it is scaled.
 const WIDTH: f64 = 1200.0;
-/// The room at the left and at the right of what is drawn.
+/// The room at the left and at the right of the drawing.
 const MARGIN: f64 = 48.0;
 /// The room above the first lane, for the title and the legend.
 const TOP: f64 = 84.0;
@@ -23,18 +23,18 @@ const BOTTOM: f64 = 56.0;
 /// The room above a lane's line, without labels, and below it, where arrows go.
 const ABOVE: f64 = 22.0;
 const BELOW: f64 = 40.0;
-/// How far above the line the lowest label is, and each from the one below it.
+/// Distances of the lowest label from the line, and of each other one from the one below it.
 const LABEL_OFFSET: f64 = 17.0;
 const LABEL_HEIGHT: f64 = 16.0;
 
-/// How many ticks the axis has at most, without the first.
+/// At most this many ticks are on the axis, besides the first.
 const MAX_TICKS: u64 = 8;
-/// How much of a name is in a label; what is shown when a pointer rests on it has all of it.
+/// At most this many characters of a name are in a label; the tooltip has all of it.
 const MAX_NAME_LENGTH: usize = 24;
 
 const INK: &str = "#1f2328";
 const PALE: &str = "#d8dee4";
-/// The words are to the left and to the right of their place.
+/// The style of text that is centred on its place.
 const CENTRED: &str = r#"text-anchor="middle""#;
 
 /// Draws a layout.
@@ -53,15 +53,15 @@ pub(super) fn draw(layout: &Layout) -> String {
     page.end()
 }
 
-/// What is drawn where.
+/// Where everything is drawn.
 struct Plan {
     from: u64,
     to: u64,
-    /// The height of each lane's line.
+    /// The y coordinate of the line of each lane.
     lines: Vec<f64>,
     /// The label of each row, if there is room for one.
     labels: Vec<Option<Label>>,
-    /// Where the last lane ends.
+    /// The y coordinate of the end of the last lane.
     lanes_end: f64,
 }
 
@@ -76,7 +76,7 @@ impl Plan {
             lanes_end: TOP,
         };
         let mut shelves = vec![Shelf::default(); lanes.unwrap_or(0)];
-        // Commits are the most, and their labels say the least.
+        // Commits get the room that is left, as they are the most and their labels say the least.
         for are_commits in [false, true] {
             for (index, row) in layout.rows.iter().enumerate() {
                 let What::Milestone(milestone) = &row.what else {
@@ -97,14 +97,14 @@ impl Plan {
         plan
     }
 
-    /// Where a position of the journal is.
+    /// The x coordinate of a position of the journal.
     fn x(&self, position: u64) -> f64 {
         let length = (self.to - self.from).max(1) as f64;
         let along = (position.clamp(self.from, self.to) - self.from) as f64;
         MARGIN + along / length * (WIDTH - 2.0 * MARGIN)
     }
 
-    /// Where the line of a branch is.
+    /// The y coordinate of the line of a branch.
     fn y(&self, layout: &Layout, branch: usize) -> f64 {
         self.lines[layout.branches[branch].lane]
     }
@@ -114,7 +114,7 @@ impl Plan {
     }
 }
 
-/// The file as far as it is written.
+/// The text of the file so far.
 #[derive(Default)]
 struct Page {
     text: String,
@@ -185,7 +185,7 @@ impl Page {
         }
     }
 
-    /// The positions of the journal.
+    /// Draws the axis of positions.
     fn axis(&mut self, layout: &Layout, plan: &Plan) {
         let y = plan.lanes_end;
         let (left, right) = (MARGIN, WIDTH - MARGIN);
@@ -199,7 +199,7 @@ impl Page {
         self.words(WIDTH / 2.0, y + 40.0, CENTRED, "position in the journal");
     }
 
-    /// The branches along the journal: kept states first, as events lie over them.
+    /// Draws the branches: kept states first, as events are drawn over them.
     fn runs(&mut self, layout: &Layout, plan: &Plan) {
         for kind in [RunKind::Kept, RunKind::Events] {
             for run in layout.runs.iter().filter(|run| run.kind == kind) {
@@ -211,7 +211,7 @@ impl Page {
         }
     }
 
-    /// The elbows from the lane of a branch to that of one which parts from it.
+    /// Draws the lines from the lane of a branch to that of a branch that parts from it.
     fn partings(&mut self, layout: &Layout, plan: &Plan) {
         for row in &layout.rows {
             let (x, y) = plan.place(layout, row);
@@ -227,7 +227,7 @@ impl Page {
         }
     }
 
-    /// The ways back of restores and rollbacks. They go below the lines, as labels are above.
+    /// Draws the arrows of restores and rollbacks, below the lines, as labels are above.
     fn arrows(&mut self, layout: &Layout, plan: &Plan) {
         let line = format!(r#"fill="none" stroke="{ASIDE}" stroke-dasharray="5 3""#);
         let style = format!(r#"{line} marker-end="url(#arrow)""#);
@@ -249,7 +249,7 @@ impl Page {
         }
     }
 
-    /// The lines from markers to labels that are not just above them.
+    /// Draws the lines from markers to labels that are not just above them.
     fn leaders(&mut self, layout: &Layout, plan: &Plan) {
         for (row, label) in layout.rows.iter().zip(&plan.labels) {
             let (x, y) = plan.place(layout, row);
@@ -261,7 +261,7 @@ impl Page {
         }
     }
 
-    /// What happened, each with all that is known of it for whoever points at it.
+    /// Draws the signs of the milestones, each with a tooltip.
     fn markers(&mut self, layout: &Layout, plan: &Plan) {
         let mut milestones: Vec<(Sign, &Row, &Milestone)> = Vec::new();
         for row in &layout.rows {
@@ -269,13 +269,13 @@ impl Page {
                 milestones.push((Sign::of(milestone), row, milestone));
             }
         }
-        // The wide ones first, as several may be at one point.
+        // The wide ones first, so that narrower ones at the same point are drawn over them.
         milestones.sort_by_key(|&(sign, ..)| sign);
         let mut drawn = BTreeSet::new();
         for (sign, row, milestone) in milestones {
             let (x, y) = plan.place(layout, row);
             let said = escaped(&said(row, milestone));
-            // A second one at the same point would only hide what is said of the first.
+            // A second one at the same point would only hide the tooltip of the first.
             let lane = layout.branches[row.branch].lane;
             let is_new = drawn.insert((sign, lane, row.position));
             let shape = if is_new {
@@ -287,7 +287,7 @@ impl Page {
         }
     }
 
-    /// The labels, in front of a rim that keeps lines off them.
+    /// Draws the labels, each with a white rim over the lines around it.
     fn labels(&mut self, layout: &Layout, plan: &Plan) {
         let rim = r##"stroke="#ffffff" stroke-width="3" paint-order="stroke""##;
         let style = format!("{CENTRED} {rim}");
@@ -305,7 +305,7 @@ fn label_y(line: f64, label: &Label) -> f64 {
     line - LABEL_OFFSET - label.level as f64 * LABEL_HEIGHT
 }
 
-/// What stands beside a marker.
+/// The label of a milestone.
 fn label(milestone: &Milestone) -> String {
     match milestone {
         Milestone::Checkpoint { name, .. } => shortened(name),
@@ -318,7 +318,7 @@ fn label(milestone: &Milestone) -> String {
     }
 }
 
-/// All that is known of a milestone.
+/// The tooltip of a milestone: all that is known of it.
 fn said(row: &Row, milestone: &Milestone) -> String {
     let sentence = words::sentence(milestone);
     let position = row.position;
@@ -336,7 +336,7 @@ fn shortened(name: &str) -> String {
     }
 }
 
-/// A text as XML has it; what XML 1.0 cannot have is left out.
+/// Escapes a text for XML, without the characters that XML 1.0 does not allow.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -353,11 +353,11 @@ fn escaped(text: &str) -> String {
     escaped
 }
 
-/// Round positions, about evenly far from each other.
+/// Round positions at even distances.
 fn ticks(from: u64, to: u64) -> Vec<u64> {
     let powers = (0..19).map(|exponent| 10_u64.pow(exponent));
     let mut steps = powers.flat_map(|power| [power, 2 * power, 5 * power]);
-    // The last of them is more than a quarter of all positions that there can be.
+    // The largest step is more than a quarter of all positions, so one fits.
     let step = steps.find(|step| (to - from) / step <= MAX_TICKS);
     let Some(step) = step else {
         return vec![from];
@@ -373,7 +373,7 @@ mod tests {
     use super::super::sample::{History, random};
     use super::*;
 
-    /// Whether each tag is closed by its own, and the values of the attributes.
+    /// Checks that each tag is closed, and returns the values of the attributes.
     #[track_caller]
     fn attributes(drawing: &str) -> Vec<&str> {
         let mut open = Vec::new();
@@ -452,7 +452,7 @@ mod tests {
         let drawing = drawn(&history);
         assert_well_formed(&drawing);
         assert_eq!(drawing.matches("marker-end").count(), 1);
-        // A fifth of the way along, from the first lane's line to the second's.
+        // It is at a fifth of the width, and leads from the first lane to the second.
         assert!(drawing.contains(r#"<path d="M268.8 122.0V"#), "{drawing}");
     }
 

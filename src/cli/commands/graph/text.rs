@@ -1,4 +1,4 @@
-//! A layout as text, a line for each row: the oldest first, and branches beside each other.
+//! Draws a layout as text: a line for each row, the oldest first, with the branches side by side.
 
 use exactly_once::inspect::Milestone;
 
@@ -6,8 +6,8 @@ use super::layout::{Layout, Row};
 use super::walk::What;
 use super::words;
 
-/// How many branches are drawn beside each other, as a line of a terminal has to hold what is said
-/// too. Beyond them, a sign says that there are more.
+/// At most this many branches are drawn side by side, so that a line of a terminal has room for the
+/// description too. A sign says that there are more.
 const MAX_COLUMNS: usize = 12;
 
 const MORE: char = '…';
@@ -20,7 +20,7 @@ const BRANCHES: &str = "branches";
 const TIME: &str = "time";
 const WHAT: &str = "what";
 
-/// As long as a time.
+/// The width of a time.
 const TIME_WIDTH: usize = "1970-01-01T00:00:00Z".len();
 
 /// Draws a layout. Each line ends with a newline.
@@ -53,7 +53,7 @@ pub(super) fn draw(layout: &Layout) -> String {
     drawing
 }
 
-/// How wide the columns are whose width depends on what is in them.
+/// The widths of the columns that depend on their content.
 struct Widths {
     position: usize,
     branches: usize,
@@ -71,7 +71,7 @@ impl Widths {
     }
 }
 
-/// The branches at each row.
+/// Draws the branches of each row.
 fn graphs(layout: &Layout) -> Vec<String> {
     let mut beginning: Vec<usize> = (0..layout.branches.len()).collect();
     beginning.sort_by_key(|&branch| layout.branches[branch].first_row);
@@ -95,10 +95,9 @@ fn graphs(layout: &Layout) -> Vec<String> {
     graphs
 }
 
-/// One row: what happened in its column, what parts from there, and all columns that branches
-/// have.
+/// Draws one row: its sign, the branch that parts there, and the columns of all other branches.
 fn graph(row: &Row, column: usize, parting: Option<usize>, columns: &[usize]) -> String {
-    // Each column, and the gap behind it.
+    // Each column, and the gap after it.
     let mut cells = [' '; 2 * MAX_COLUMNS];
     let mut set = |cell: usize, character: char| {
         if let Some(cell) = cells.get_mut(cell) {
@@ -127,7 +126,7 @@ fn graph(row: &Row, column: usize, parting: Option<usize>, columns: &[usize]) ->
     graph
 }
 
-/// What stands for something that happened. What parts there may do so to the right.
+/// The sign of a row. A branch that parts there goes to the right or to the left.
 fn sign(what: &What, parts_to_the_right: Option<bool>) -> char {
     let milestone = match (what, parts_to_the_right) {
         (What::Milestone(milestone), _) => milestone,

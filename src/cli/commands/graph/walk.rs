@@ -1,21 +1,22 @@
-//! A walk along the journal: which branch each milestone is on, and where branches part.
+//! A walk along the journal that finds the branch of each milestone, and where branches part.
 //!
-//! The history is a tree of [`Stretch`]es. One of them is the state's at any time. A stretch ends
-//! where two others part from it: the way on, and the state kept for a later restore or rollback.
+//! The history is a tree of [`Stretch`]es. At any time the state is on one of them. A stretch ends
+//! where two others part from it: one for the events that follow, and one that keeps the state for
+//! a later restore or rollback.
 
 use std::collections::BTreeMap;
 
 use exactly_once::inspect::Milestone;
 
-/// A part of a branch without a parting in it.
+/// A part of a branch in which no branch parts.
 #[derive(Debug)]
 pub(super) struct Stretch {
-    /// The stretch that it parted from; all but the first have one.
+    /// The stretch that it parts from; `None` for the first.
     pub(super) parent: Option<usize>,
-    /// The steps that it is there at.
+    /// Its first and its last step.
     pub(super) first_step: usize,
     pub(super) last_step: usize,
-    /// The positions of the journal that it goes along.
+    /// Its first and its last position in the journal.
     pub(super) from: u64,
     pub(super) to: u64,
 }
@@ -23,7 +24,7 @@ pub(super) struct Stretch {
 /// Something to draw.
 #[derive(Debug)]
 pub(super) struct Step {
-    /// The journal's last position then.
+    /// The head of the journal then.
     pub(super) position: u64,
     /// The stretch that it is on.
     pub(super) stretch: usize,
@@ -36,37 +37,37 @@ pub(super) struct Step {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum What {
     Milestone(Milestone),
-    /// Branches part here, and nothing else is known of this point.
+    /// Branches part here, and there is no milestone.
     Parting,
 }
 
 /// Where a restore or a rollback leads.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Landing {
-    /// The last position of the state there.
+    /// The last position of the state that it leads to.
     pub(super) reached: u64,
     /// The stretch on which the journal passed this position.
     pub(super) passed: usize,
-    /// The stretch on which the state was kept.
+    /// The stretch that kept the state.
     pub(super) kept: usize,
 }
 
-/// A part of the journal along which a stretch is drawn in one way.
+/// A part of a stretch that is drawn in one style.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Run {
-    /// A stretch here; a branch in a layout.
+    /// The number of a stretch; in a layout, that of a branch.
     pub(super) on: usize,
     pub(super) from: u64,
     pub(super) to: u64,
     pub(super) kind: RunKind,
 }
 
-/// How a stretch is drawn.
+/// The style of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RunKind {
-    /// Events came.
+    /// Events were accepted.
     Events,
-    /// The state was another one, and this one could be gone back to.
+    /// The state was elsewhere, and this one was kept for a later restore or rollback.
     Kept,
 }
 
@@ -83,20 +84,20 @@ struct Kept {
     since: u64,
 }
 
-/// What was found on the way.
+/// The steps, stretches and runs found so far, and the place of the walk.
 #[derive(Debug)]
 pub(super) struct Walk {
     pub(super) steps: Vec<Step>,
     pub(super) stretches: Vec<Stretch>,
     pub(super) runs: Vec<Run>,
-    /// The journal's last position.
+    /// The head of the journal.
     pub(super) head: u64,
     /// The last position of the state, and the stretch that it is on.
     reached: u64,
     stretch: usize,
-    /// By the last position of the state that they lead to: how many moves are still to come.
+    /// Number of switches still to come, by the last position of the state that they lead to.
     to_come: BTreeMap<u64, usize>,
-    /// By its last position: each state that was left and that such a move leads to.
+    /// The states that were left and that such a switch leads to, by their last positions.
     kept: BTreeMap<u64, Kept>,
     /// The stretches on which the journal passed the positions in `to_come`.
     passed: BTreeMap<u64, usize>,
@@ -154,7 +155,7 @@ impl Walk {
         self.run_to(position);
     }
 
-    /// Leaves the present state for events to come: if it will be come back to, the way parts.
+    /// Splits the branch before new events, if a later switch goes back to the present state.
     fn part(&mut self) {
         if !self.is_come_back_to(self.reached) {
             return;
@@ -168,7 +169,7 @@ impl Walk {
         self.stretch = self.add_stretch();
     }
 
-    /// Follows the journal to a position, where no way parts before it.
+    /// Follows the journal to a position before which no branch parts.
     fn run_to(&mut self, position: u64) {
         let events = Run {
             on: self.stretch,
@@ -188,7 +189,7 @@ impl Walk {
         }
     }
 
-    /// Makes an earlier state the present one; the last step is the move that does so.
+    /// Makes an earlier state the present one; the last step is the switch that does so.
     fn go_back(&mut self, reached: u64) {
         if let Some(count) = self.to_come.get_mut(&reached) {
             *count -= 1;
@@ -201,7 +202,7 @@ impl Walk {
             let Kept { stretch, since } = self
                 .kept
                 .remove(&reached)
-                .expect("a state that a move leads to was kept when it was left");
+                .expect("a state that a switch leads to was kept when it was left");
             self.runs.push(Run {
                 on: stretch,
                 from: since,
@@ -241,7 +242,7 @@ impl Walk {
         });
     }
 
-    /// Lets a stretch part from the present one at the last step.
+    /// Adds a stretch that parts from the present one at the last step.
     fn add_stretch(&mut self) -> usize {
         let step = self.steps.len() - 1;
         self.stretches.push(Stretch {
@@ -255,7 +256,7 @@ impl Walk {
     }
 }
 
-/// The journal's last position when it happened.
+/// The head of the journal when it happened.
 fn position(milestone: &Milestone) -> u64 {
     match *milestone {
         Milestone::Checkpoint { position, .. }
@@ -266,8 +267,8 @@ fn position(milestone: &Milestone) -> u64 {
     }
 }
 
-/// The last position of the state that a restore or a rollback led to. No state is ahead of the
-/// journal.
+/// The last position of the state that a restore or a rollback led to, at most the head, as no
+/// state is ahead of the journal.
 fn led_to(milestone: &Milestone) -> Option<u64> {
     match *milestone {
         Milestone::Restore {

@@ -1,10 +1,10 @@
-//! What is said of a milestone, and when it was.
+//! The description and the time of a milestone.
 
 use exactly_once::inspect::{Milestone, time_of};
 
 use crate::cli::streams::printable::printable;
 
-/// A milestone, in a few words.
+/// Describes a milestone in a few words.
 pub(super) fn sentence(milestone: &Milestone) -> String {
     match milestone {
         Milestone::Checkpoint {
@@ -43,7 +43,7 @@ pub(super) fn sentence(milestone: &Milestone) -> String {
     }
 }
 
-/// When it was, in RFC 3339, UTC. The present state is of no time.
+/// The time of a milestone in RFC 3339, UTC; `None` for the present state.
 pub(super) fn time(milestone: &Milestone) -> Option<String> {
     let ms = match *milestone {
         Milestone::Checkpoint { at_ms, .. }
@@ -55,7 +55,7 @@ pub(super) fn time(milestone: &Milestone) -> Option<String> {
     Some(humantime::format_rfc3339_seconds(time_of(ms)).to_string())
 }
 
-/// How many events a state has, and how far they go if the journal goes further.
+/// The number of events of a state, and its last position if that is before the head.
 fn state(position: u64, reached: u64, events: u64) -> String {
     match (events, reached) {
         (0, _) => "no events".to_owned(),
@@ -64,7 +64,7 @@ fn state(position: u64, reached: u64, events: u64) -> String {
     }
 }
 
-/// Where a restore or a rollback leads, and what it changes.
+/// Describes where a restore or a rollback leads, and what it changes.
 fn change(reached: u64, dropped: u64, brought_back: u64) -> String {
     let to = match reached {
         0 => "back to nothing".to_owned(),

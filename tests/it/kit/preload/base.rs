@@ -1,5 +1,5 @@
-//! What the libraries for `LD_PRELOAD` have in common: the C library that they stand before, the
-//! files of descriptors, and writes of their own that do not come back to them.
+//! What the libraries for `LD_PRELOAD` share: calls of the real C library, the files of
+//! descriptors, and writes of their own, which do not pass through the library again.
 //!
 //! It is no module of the tests. Each of the libraries has it as a module.
 
@@ -30,8 +30,8 @@ pub type OnPath = unsafe extern "C" fn(*const c_char) -> c_int;
 pub type MakeDirectory = unsafe extern "C" fn(*const c_char, c_uint) -> c_int;
 pub type Rename = unsafe extern "C" fn(*const c_char, *const c_char) -> c_int;
 
-/// The function that the program would have called without this library, under its own type,
-/// which only an unsafe block may say.
+/// The function that the program would have called without this library, as a `$type`. It can only
+/// be used in an unsafe block.
 macro_rules! real {
     ($name:literal as $type:ty) => {{
         static REAL: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
@@ -47,12 +47,12 @@ pub fn find(name: &CStr) -> usize {
     address
 }
 
-/// The path that the environment has under a name.
+/// The path in an environment variable.
 pub fn path_in(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).map(PathBuf::from)
 }
 
-/// Opens a file to `append` to it, with the real call.
+/// Opens a file for appending, with the real call.
 pub fn open_to_append(path: &Path) -> c_int {
     let path = CString::new(path.as_os_str().to_owned().into_vec());
     let path = path.expect("a path has no zero byte");
@@ -62,8 +62,8 @@ pub fn open_to_append(path: &Path) -> c_int {
     descriptor
 }
 
-/// Appends in one call, which the system keeps whole and in order among threads, also when the
-/// process is killed; leaves errno as it was.
+/// Appends in one call, so that the bytes stay whole and in order among threads, even if the
+/// process is killed. Leaves errno as it was.
 pub fn append(descriptor: c_int, bytes: &[u8]) {
     let errno = errno();
     let bytes_at = bytes.as_ptr().cast();
@@ -80,12 +80,12 @@ pub fn set_errno(errno: c_int) {
     unsafe { *__errno_location() = errno };
 }
 
-/// What a descriptor is open on.
+/// The file that a descriptor is open on.
 pub fn target(descriptor: c_int) -> Option<PathBuf> {
     std::fs::read_link(format!("/proc/self/fd/{descriptor}")).ok()
 }
 
-/// Whether a descriptor is on the pipe that another is on.
+/// True if two descriptors are open on the same pipe.
 pub fn is_pipe_of(descriptor: c_int, other: c_int) -> bool {
     target(descriptor).is_some_and(|file| {
         file.as_os_str().as_bytes().starts_with(b"pipe:") && target(other).as_ref() == Some(&file)
@@ -94,7 +94,7 @@ pub fn is_pipe_of(descriptor: c_int, other: c_int) -> bool {
 
 /// # Safety
 ///
-/// `path` is a string as C has them, for as long as the result lives.
+/// `path` must be a C string that lives as long as the result.
 pub unsafe fn path_of<'a>(path: *const c_char) -> &'a Path {
     let path = unsafe { CStr::from_ptr(path) };
     Path::new(OsStr::from_bytes(path.to_bytes()))

@@ -1,20 +1,20 @@
-//! A library for `LD_PRELOAD` that kills the process at one of its calls, or fails that call.
+//! A library for `LD_PRELOAD` that kills the process at one of its calls, or makes that call fail.
 //!
-//! It is no module of the tests, which have no unsafe code: `preload.rs` compiles it.
-//! Of interest are the calls that change files below a directory, and writes to the pipe that
-//! stdout is. They are counted, from one, and something is done at one of them. Environment:
+//! It is no module of the tests, which have no unsafe code: `preload.rs` compiles it. It counts,
+//! from 1, the calls that change files below a directory and the writes to the pipe that is stdout.
+//! At one of them it does something. Environment:
 //!
 //! - `CALLS_ROOT`: the directory.
 //! - `CALLS_FROM`: where the counting begins: `start`, at the start of the process; `end`, at the
-//!   read that finds the end of stdin; anything else, at the read of stdin that brings in the last
-//!   byte of this text.
+//!   read that finds the end of stdin; any other text, at the read of stdin that brings in the last
+//!   byte of the text.
 //! - `CALLS_AT`: the number of the call.
 //! - `CALLS_DO`: what is done. `kill before`, `kill half` and `kill after` kill the process before
-//!   the call, after the first half of it or after it; what has no halves is killed before.
-//!   `fail ERRNO` lets the call fail without having been made, and `short ERRNO` makes the first
-//!   half of a write and lets the next call fail; what has no halves fails at once. `gone ERRNO`
-//!   lets every further call fail too. Of interest are then only writes to files and syncs.
-//! - `CALLS_NOTE`: the file that gets a line, `before CALL FILE` for example, when it is done.
+//!   the call, after the first half of it, or after it; `kill half` does not make a call without
+//!   halves. `fail ERRNO` makes the call fail without effect. `short ERRNO` makes the first half of
+//!   a write, and the next call fails; a call without halves fails at once. `gone ERRNO` makes
+//!   every later call fail too. With these three, only writes to files and syncs count.
+//! - `CALLS_NOTE`: the file that gets a line, such as `before CALL FILE`, when it is done.
 //! - `CALLS_TRACE`: if it is set, the file that gets a line, `CALL FILE`, for every call counted.
 
 #[path = "../preload/base.rs"]
@@ -104,17 +104,17 @@ fn has_begun() -> bool {
     matches!(settings().beginning, Beginning::Start) || HAS_BEGUN.load(Ordering::SeqCst)
 }
 
-/// Looks whether what was read of stdin is what the counting begins at.
+/// Begins the counting if it begins at these bytes of stdin.
 fn look_at_input(bytes: &[u8]) {
     static UNMATCHED: Mutex<Vec<u8>> = Mutex::new(Vec::new());
     let begins = match &settings().beginning {
         Beginning::Start => true,
         Beginning::End => bytes.is_empty(),
         Beginning::Text(text) => {
-            let mut seen = UNMATCHED.lock().expect("nothing panics with it");
+            let mut seen = UNMATCHED.lock().expect("no thread panics");
             seen.extend(bytes);
             let is_there = seen.windows(text.len()).any(|window| window == text);
-            // The text may lie across two reads.
+            // The text may span two reads.
             let done = (seen.len() + 1).saturating_sub(text.len());
             seen.drain(..done);
             is_there
@@ -125,7 +125,7 @@ fn look_at_input(bytes: &[u8]) {
     }
 }
 
-/// The name of a file of interest, once calls are counted.
+/// The name of a file of interest; `None` until calls are counted.
 fn name_of(path: &Path) -> Option<String> {
     let is_below = has_begun() && path.starts_with(&settings().root);
     let name = is_below.then(|| path.file_name()).flatten()?;
@@ -144,7 +144,7 @@ fn answers(descriptor: c_int) -> Option<String> {
 struct Call {
     name: &'static str,
     file: String,
-    /// How many bytes it writes; none if it does something else.
+    /// The number of bytes that it writes; 0 if it does something else.
     bytes: usize,
 }
 
@@ -154,7 +154,7 @@ impl Call {
         self.file != "stdout" && fails.contains(&self.name)
     }
 
-    /// Counts the call, and makes as much of it as is to be made: it gets the number of bytes.
+    /// Counts the call, and makes it as far as it is to be made. `make` gets the number of bytes.
     fn make(self, make: impl FnOnce(usize) -> isize) -> isize {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         static IS_HALVED: AtomicBool = AtomicBool::new(false);
@@ -195,7 +195,7 @@ impl Call {
 
     fn note(&self, what: &str) {
         let line = format!("{what} {} {}\n", self.name, self.file);
-        // Opened with the first line: that there is a file says that something was done.
+        // The first line opens the file, so the file only exists if something was done.
         static NOTE: OnceLock<c_int> = OnceLock::new();
         let note = *NOTE.get_or_init(|| base::open_to_append(&settings().note));
         base::append(note, line.as_bytes());
@@ -216,7 +216,7 @@ impl Call {
     }
 }
 
-/// Makes a call, which is counted if it is on a file of interest.
+/// Makes a call, and counts it if it is on a file of interest.
 fn write_counted(
     name: &'static str,
     file: Option<String>,
@@ -348,7 +348,7 @@ unsafe extern "C" fn unlink(path: *const c_char) -> c_int {
     })
 }
 
-/// The file is the one that is replaced.
+/// The file of the call is the one that is replaced.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn rename(from: *const c_char, to: *const c_char) -> c_int {
     counted("rename", unsafe { named(to) }, || unsafe {

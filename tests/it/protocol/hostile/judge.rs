@@ -1,7 +1,7 @@
-//! Judges a line by the protocol page alone: blank, a request, or bad and how.
+//! Judges by the protocol page alone whether a line is bad, and which rule it breaks.
 //!
 //! It shares no code with the program: the grammar is that of `serde_json`, and the rules are those
-//! of the page's section 5. A line about which the page says nothing definite is not called bad.
+//! of section 5. A line about which the page says nothing definite does not count as bad.
 
 use super::super::malformed::MsgId;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -14,7 +14,7 @@ const MOST_DIGITS: usize = 20;
 /// The deepest level that any rule looks at: the elements of an array in a body in a line.
 const RULED_LEVELS: usize = 3;
 
-/// What a bad line breaks first.
+/// The first rule that a bad line breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rule {
     LineTooLong,
@@ -46,7 +46,7 @@ pub const RULES: [Rule; 12] = [
     Rule::MemberMissingOrWrong,
 ];
 
-/// What the reply to a line must be, if it must be an error.
+/// The error that a bad line must get.
 #[derive(Clone, Copy, Debug)]
 pub struct Verdict {
     pub code: u32,
@@ -54,7 +54,7 @@ pub struct Verdict {
     pub rule: Rule,
 }
 
-/// The judgement of a line without its newline; none if it is blank or may be a request.
+/// Judges a line without its newline; `None` if it is blank or may be a request.
 pub fn judge(line: &[u8]) -> Option<Verdict> {
     let absent = |rule| Some(malformed(MsgId::Absent, rule));
     if line.strip_suffix(b"\r").unwrap_or(line).len() > MAX_LINE_BYTES {
@@ -84,19 +84,19 @@ fn malformed(in_reply_to: MsgId, rule: Rule) -> Verdict {
     }
 }
 
-/// JSON in which everything that `serde_json` could stumble over is replaced by something of the
-/// same meaning here, and what there was of it.
+/// JSON in which all that `serde_json` could refuse is replaced by something that breaks the same
+/// rules, and what else the rules need to know.
 #[derive(Default)]
 struct Tame {
     json: Vec<u8>,
-    /// How many arrays and objects are open.
+    /// The number of open arrays and objects.
     open: usize,
     depth: usize,
     has_lone_surrogate: bool,
 }
 
 impl Tame {
-    /// `text` is JSON by its grammar.
+    /// Reads `text`, which is JSON by its grammar.
     fn of(text: &str) -> Self {
         let mut tame = Self::default();
         let mut rest = text;
@@ -113,7 +113,7 @@ impl Tame {
         tame
     }
 
-    /// What is deeper than any rule looks becomes a number.
+    /// A value deeper than any rule looks becomes a number.
     fn open(&mut self, bracket: u8) -> usize {
         if self.open == RULED_LEVELS {
             self.keep(b"0");
@@ -129,7 +129,7 @@ impl Tame {
         1
     }
 
-    /// A number stays if it may be a `msg_id`; any other is one that is none.
+    /// A number stays if it may be a `msg_id`; any other becomes -1, which is none.
     fn number(&mut self, rest: &str) -> usize {
         let is_part = |c: char| c.is_ascii_digit() || "+-.eE".contains(c);
         let length = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
@@ -139,8 +139,7 @@ impl Tame {
         length
     }
 
-    /// A string stays, except for halves of surrogate pairs, which become a character that is in
-    /// no name of a member.
+    /// A string stays, except for lone surrogates, which become a character that no known name has.
     fn string(&mut self, rest: &str) -> usize {
         let bytes = rest.as_bytes();
         let mut at = self.keep(b"\"");
@@ -155,7 +154,7 @@ impl Tame {
         at + self.keep(b"\"")
     }
 
-    /// A `\uXXXX`, or two of them that are one character.
+    /// Reads a `\uXXXX`, or two of them that are one character.
     fn unit(&mut self, rest: &str) -> usize {
         let unit = |at: usize| {
             let digits = rest.get(at..at + 6)?.strip_prefix("\\u")?;
@@ -182,7 +181,7 @@ impl Tame {
     }
 }
 
-/// A value as far as any rule looks at it.
+/// What the rules need to know of a value.
 enum Value {
     Text(String),
     Integer(u64),
@@ -191,7 +190,7 @@ enum Value {
     Other,
 }
 
-/// A member that the page knows: how often it came, and its first value.
+/// A known member: how often it came, and its first value.
 #[derive(Default)]
 struct Member {
     times: usize,
@@ -222,7 +221,7 @@ impl Member {
         self.value.get_or_insert(value);
     }
 
-    /// Whether it is a string of 1 to this many bytes.
+    /// True if it is a string of 1 to this many bytes.
     fn is_text(&self, most: usize) -> bool {
         matches!(&self.value, Some(Value::Text(text)) if (1..=most).contains(&text.len()))
     }
@@ -363,8 +362,8 @@ impl<'de> Deserialize<'de> for Value {
     }
 }
 
-/// Looks into an object as if it were a body: for any other value of a member that is one, only
-/// its being an object counts.
+/// Reads every object as a body. Where no rule expects a body, it only matters that the value is an
+/// object.
 struct ValueVisitor;
 
 impl<'de> Visitor<'de> for ValueVisitor {

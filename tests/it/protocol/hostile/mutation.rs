@@ -3,14 +3,13 @@
 use rand::{Rng, RngExt};
 use std::ops::Range;
 
-/// As many repetitions, digits or levels as one mutation brings at most, below the limits and
-/// beyond them.
+/// A mutation adds fewer digits or levels than this, which is more than the limits allow.
 const MOST: usize = 400;
 const LONG_TEXT: Range<usize> = 200..2_000;
-/// Around the limit of a line.
+/// Bytes that make a line about as long as its limit.
 const LONG_LINE: Range<usize> = (1 << 20) - 400..(1 << 20) + 4_000;
 const LONG_LINES_IN: u32 = 4_000;
-/// What JSON and requests are made of.
+/// Parts of JSON and of requests.
 const TOKENS: [&str; 24] = [
     "{",
     "}",
@@ -91,9 +90,9 @@ pub enum Mutation {
     OtherValue,
     MemberAgain,
     OtherType,
-    /// By a value alone, or by what stands between two braces.
+    /// The line becomes a single value, or one of its objects.
     Replaced,
-    /// Any of the others, two to four times.
+    /// Two to four of the others, except `LongLine`.
     Several,
 }
 
@@ -127,7 +126,7 @@ impl Mutation {
         }
     }
 
-    /// Spoils a line, which stays one line; `other` is another one.
+    /// Spoils a line, which stays one line; `other` is a line from which `Spliced` takes a part.
     pub fn apply(self, line: &mut Vec<u8>, other: &[u8], rng: &mut impl Rng) {
         if self == Self::Several {
             for _ in 0..rng.random_range(2..=4) {
@@ -194,7 +193,7 @@ fn replace_byte(line: &mut [u8], at: usize, with: impl FnOnce(u8) -> u8) {
     }
 }
 
-/// The place after one of the bytes that are wanted, or the end of the line.
+/// The place after a random one of the wanted bytes, or the end of the line.
 fn after(line: &[u8], wanted: &[u8], rng: &mut impl Rng) -> usize {
     let places: Vec<_> = (0..line.len())
         .filter(|&at| wanted.contains(&line[at]))
@@ -205,13 +204,13 @@ fn after(line: &[u8], wanted: &[u8], rng: &mut impl Rng) -> usize {
     }
 }
 
-/// Up to the comma or bracket that ends a simple value.
+/// The place of the comma or bracket that ends a simple value.
 fn end_of_value(line: &[u8], from: usize) -> usize {
     let length = line[from..].iter().position(|byte| b",}]".contains(byte));
     length.map_or(line.len(), |length| from + length)
 }
 
-/// Takes a quote, bracket, colon or comma to another place.
+/// Moves a quote, bracket, colon or comma to another place.
 fn move_token(line: &mut Vec<u8>, to: usize, rng: &mut impl Rng) {
     let from = after(line, b"\"{}[]:,", rng);
     if from > 0 && !line.is_empty() {
@@ -220,7 +219,7 @@ fn move_token(line: &mut Vec<u8>, to: usize, rng: &mut impl Rng) {
     }
 }
 
-/// Makes a number longer, in one of the ways in which numbers can be.
+/// Makes a number longer: by digits, a fraction or an exponent.
 fn enlarge_number(line: &mut Vec<u8>, rng: &mut impl Rng) {
     let at = after(line, b"0123456789", rng);
     let digits = "7".repeat(rng.random_range(1..MOST));
@@ -234,7 +233,7 @@ fn enlarge_number(line: &mut Vec<u8>, rng: &mut impl Rng) {
     insert(line, at, more.bytes());
 }
 
-/// Puts a deep value in front of a member, closed or nearly.
+/// Puts a deep value in front of a member, at times with one bracket too few.
 fn nest(line: &mut Vec<u8>, rng: &mut impl Rng) {
     let levels = rng.random_range(1..MOST);
     let closed = levels - usize::from(rng.random_bool(0.2));
@@ -247,7 +246,7 @@ fn nest(line: &mut Vec<u8>, rng: &mut impl Rng) {
     insert(line, at, format!("\"{name}\":{open}{close},").bytes());
 }
 
-/// Puts this many bytes into a string, or into what is between two.
+/// Puts this many bytes into a string, or between two strings.
 fn lengthen(line: &mut Vec<u8>, by: Range<usize>, rng: &mut impl Rng) {
     let at = after(line, b"\"", rng);
     let filler = pick(&["x", "é", " ", "\\n"], rng);
@@ -255,7 +254,7 @@ fn lengthen(line: &mut Vec<u8>, by: Range<usize>, rng: &mut impl Rng) {
     insert(line, at, filler.repeat(count).bytes());
 }
 
-/// Puts a member, or what is between two commas, a second time.
+/// Repeats a member, or the text between two commas.
 fn repeat_member(line: &mut Vec<u8>, rng: &mut impl Rng) {
     let from = after(line, b"{,", rng);
     let mut member = line[from..end_of_value(line, from)].to_vec();
@@ -263,7 +262,7 @@ fn repeat_member(line: &mut Vec<u8>, rng: &mut impl Rng) {
     insert(line, from, member);
 }
 
-/// Makes the type another text.
+/// Puts a prefix before the type.
 fn other_type(line: &mut Vec<u8>, rng: &mut impl Rng) {
     let start = b"\"type\":\"";
     let found = line.windows(start.len()).position(|part| part == start);

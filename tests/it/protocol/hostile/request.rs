@@ -1,9 +1,9 @@
-//! Valid requests of every type, written in every way that JSON leaves open.
+//! Valid requests of every type, written in the various ways that JSON allows.
 
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
 
-/// Strings as JSON, between their quotes.
+/// Strings as JSON writes them, without quotes.
 const TEXTS: [&str; 12] = [
     "e1",
     "w",
@@ -18,7 +18,7 @@ const TEXTS: [&str; 12] = [
     r"\u0000",
     "\u{2028}",
 ];
-/// What unknown members hold.
+/// Values of unknown members.
 const VALUES: [&str; 11] = [
     "null",
     "true",
@@ -57,7 +57,7 @@ const KINDS: [&str; 6] = [
     "init",
 ];
 
-/// The members of every type: those that one does not know, it ignores.
+/// The members of all types: each type ignores those that it does not know.
 fn needed(rng: &mut impl Rng) -> Vec<String> {
     let names = ["event_id", "word", "checkpoint_id", "node_id"];
     let texts = names.map(|name| member(name, &text(rng), rng));
@@ -74,7 +74,7 @@ fn text(rng: &mut impl Rng) -> String {
     format!("\"{}{}\"", pick(&TEXTS, rng), pick(&TEXTS, rng))
 }
 
-/// A member, now and then with an escape in its name and with white space.
+/// A member, at times with an escape in its name or with white space.
 fn member(name: &str, value: &str, rng: &mut impl Rng) -> String {
     let escaped = format!("\\u{:04x}{}", u32::from(name.as_bytes()[0]), &name[1..]);
     let name = if rng.random_bool(0.1) { &escaped } else { name };
@@ -82,7 +82,7 @@ fn member(name: &str, value: &str, rng: &mut impl Rng) -> String {
     format!("\"{name}\"{before}:{after}{value}")
 }
 
-/// An object of these members in any order, and of some unknown ones.
+/// An object of these members and some unknown ones, in any order.
 fn object(mut members: Vec<String>, rng: &mut impl Rng) -> String {
     for _ in 0..rng.random_range(0..3) {
         members.push(member("x", pick(&VALUES, rng), rng));

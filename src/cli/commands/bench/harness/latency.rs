@@ -1,5 +1,5 @@
-//! Requests one at a time, each of which waits for the reply to the one before, and between them
-//! what the disk alone takes.
+//! The latency of requests that are sent one at a time, and of the disk alone, measured between
+//! them.
 
 use std::fs::File;
 use std::io::{self, BufRead, Write};
@@ -15,7 +15,7 @@ use super::workload::Event;
 
 const BARE_BYTES: usize = 4096;
 
-/// What the reply to a new event contains.
+/// A part of every reply to a new event.
 pub const NEW: &str = r#""was_duplicate": false"#;
 
 /// Latencies in microseconds, and how many were measured.
@@ -28,7 +28,7 @@ pub struct Percentiles {
 }
 
 impl Percentiles {
-    /// Those of some latencies; `None` of none.
+    /// The percentiles of some latencies; `None` if there are none.
     pub fn of(mut latencies: Vec<Duration>) -> Option<Self> {
         latencies.sort();
         let count = latencies.len();
@@ -42,19 +42,19 @@ impl Percentiles {
     }
 }
 
-/// A file that is written once before, so that a measured write changes no length and no layout:
-/// the least that a durable write can cost.
+/// A file that is written once before, so that a measured write changes neither its length nor its
+/// layout: no durable write is faster.
 pub struct BareFile(File);
 
 impl BareFile {
-    /// Makes it, with this many places.
+    /// Makes the file, with this many places of 4 KiB.
     pub fn new(path: &Path, places: u64) -> io::Result<Self> {
         let file = File::create(path)?;
         file.write_all_at(&vec![1; BARE_BYTES * places as usize], 0)?;
         file.sync_all().map(|()| Self(file))
     }
 
-    /// How long a write of 4 KiB at a place takes, with fdatasync.
+    /// Writes 4 KiB at a place with fdatasync, and returns how long this took.
     pub fn write(&self, place: u64) -> io::Result<Duration> {
         let started = Instant::now();
         let Self(file) = self;
@@ -63,8 +63,8 @@ impl BareFile {
     }
 }
 
-/// Sends a request and waits for its reply, which must contain a text. Returns the reply and how
-/// long it took.
+/// Sends a request and waits for its reply, which must contain `expected`. Returns the reply and
+/// how long it took.
 pub fn ask(
     request: &str,
     expected: &str,
@@ -78,13 +78,13 @@ pub fn ask(
     let elapsed = started.elapsed();
     ensure!(
         reply.contains(expected),
-        "instead of {expected}, the reply was {reply:?}"
+        "the reply does not contain {expected}: {reply:?}"
     );
     Ok((reply, elapsed))
 }
 
-/// Sends lone requests for new events, and after each of them writes to the file at `bare`, so that
-/// both meet the same disk. Returns what the requests took, and the writes.
+/// Sends requests for new events one at a time, and writes to the file at `bare` after each, so
+/// that both meet the same disk. Returns the percentiles of the requests and of the writes.
 pub fn lone_and_bare(
     events: impl ExactSizeIterator<Item = Event>,
     mut to_node: impl Write,

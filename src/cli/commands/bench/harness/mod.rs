@@ -1,5 +1,5 @@
-//! What `bench` measures with, and the programs in `tests/measure` too. They include these files by
-//! their path, so nothing here refers to the rest of the program.
+//! Measuring code of `bench`, and of the programs in `tests/measure`, which include these files by
+//! their path. So nothing here refers to the rest of the program.
 
 pub mod latency;
 pub mod workload;
@@ -11,14 +11,14 @@ use std::path::Path;
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
-/// The place of an item in a sorted list, by nearest rank: this share of the list, from 0 to 1,
-/// ends with it.
+/// The index in a sorted list of the item with which this share of the list, from 0 to 1, ends
+/// (nearest rank).
 pub fn rank(length: usize, share: f64) -> usize {
     ((share * length as f64).ceil() as usize).max(1) - 1
 }
 
-/// The most memory that a running process has had, in bytes, if the system tells. The process is
-/// named by its number, or as `self`.
+/// The most memory that a running process has used, in bytes, if the system tells it. The process
+/// is named by its id, or as `self`.
 pub fn peak_memory_bytes(process: impl Display) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let mut lines = status.lines();
@@ -27,7 +27,7 @@ pub fn peak_memory_bytes(process: impl Display) -> Option<u64> {
     Some(kilobytes * 1024)
 }
 
-/// The sizes of all files in a directory and in those below it, together.
+/// The sum of `size` over all files in a directory and its subdirectories.
 pub fn bytes(directory: &Path, size: fn(&Metadata) -> u64) -> io::Result<u64> {
     let mut sum = 0;
     for entry in fs::read_dir(directory)? {
@@ -42,7 +42,7 @@ pub fn bytes(directory: &Path, size: fn(&Metadata) -> u64) -> io::Result<u64> {
     Ok(sum)
 }
 
-/// An empty table, with figures to the right of the first column; an empty header is left out.
+/// An empty table. An empty header is left out; otherwise all columns but the first align right.
 pub fn table<T: Into<Cell>>(header: Vec<T>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);

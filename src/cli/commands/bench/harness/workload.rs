@@ -1,4 +1,4 @@
-//! Events, the same each time, and the requests that bring them.
+//! Events that are the same in every run, and their requests.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -10,18 +10,18 @@ use uuid::Builder;
 
 const SEED: u64 = 1;
 
-/// An event, as a request brings it.
+/// An event of a workload.
 #[derive(Debug)]
 pub struct Event {
-    /// What tells it from all others.
+    /// Its unique id.
     pub id: String,
-    /// What is counted.
+    /// The word that is counted.
     pub word: String,
 }
 
 impl Event {
-    /// The event of a number, with a random UUID and one of this many words. Both are made of the
-    /// number, so that none need be remembered.
+    /// The event of a number, with a random UUID and one of this many words. Both are computed from
+    /// the number, so that no event has to be stored.
     pub fn new(number: u64, words: u64) -> Self {
         let mut bytes = [0; 16];
         ChaCha8Rng::seed_from_u64(number).fill_bytes(&mut bytes);
@@ -32,7 +32,7 @@ impl Event {
         }
     }
 
-    /// The line of its `process` request, with its end.
+    /// The line of its `process` request, with the newline.
     pub fn request(&self, msg_id: u64) -> String {
         let Self { id, word } = self;
         format!(
@@ -42,7 +42,7 @@ impl Event {
     }
 }
 
-/// The numbers of events, without end. This share of them repeats an earlier one, chosen evenly
+/// An endless sequence of event numbers. This share of them repeats an earlier one, chosen evenly
 /// from all before it.
 pub fn numbers(duplicates: f64) -> impl Iterator<Item = u64> {
     let mut random = ChaCha8Rng::seed_from_u64(SEED);
@@ -56,7 +56,7 @@ pub fn numbers(duplicates: f64) -> impl Iterator<Item = u64> {
     })
 }
 
-/// Writes lines to a file, and waits until the disk has them.
+/// Writes lines to a file, and waits until they are on the disk.
 pub fn write(path: &Path, lines: impl Iterator<Item = String>) -> io::Result<()> {
     let mut output = BufWriter::with_capacity(1 << 20, File::create(path)?);
     for line in lines {

@@ -73,9 +73,9 @@
 //! # Many threads
 //!
 //! [`Engine::share`] gives a [`Handle`]; each thread takes a clone of it. A call returns a
-//! [`Pending`], whose result cannot be read before it is on stable storage. Calls that come together
-//! share one wait for the disk: the more threads call at once, the more requests each wait makes
-//! durable.
+//! [`Pending`], whose result cannot be read before it is on stable storage. Calls that come
+//! together share one wait for the disk: the more threads call at once, the more requests each wait
+//! makes durable.
 //!
 //! ```
 //! # use exactly_once::{Engine, Options};
@@ -260,7 +260,7 @@
 //! |---|---|---|
 //! | [`node`] | lines from an input and from clients to a handle, and replies back | `sled`, `serde_json`, `store::bytes` |
 //! | `protocol` | JSON of requests and replies | `sled`, `store`, `processor`, `std::fs` |
-//! | [`load`] | building a directory from a dump | `sled`, `protocol`, `store::bytes` |
+//! | [`load`] | building a directory from a dump | `sled`, `bincode`, `protocol` |
 //! | `engine` | the driver as a library: an engine, and a handle that threads share | `sled`, `serde_json`, `std::fs` |
 //! | [`verify`] | checking a resting directory | `sled`, `processor`, `driver` |
 //! | [`inspect`] | views of a state, queries and records | `sled`, `processor`, `driver`, `std::thread` |

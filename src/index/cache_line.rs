@@ -59,7 +59,7 @@ impl CacheLine {
         let (low, mask) = (u16x8::splat(low), u16x8::splat(mask));
         let alike = |from: usize| {
             let lows = self.lows[from..].first_chunk();
-            let lows = u16x8::new(*lows.expect("a line has eight slots behind each of these"));
+            let lows = u16x8::new(*lows.expect("a line has eight slots from each of these on"));
             (lows & mask).simd_eq(low).to_bitmask() << from
         };
         // The line has 20 slots, so the last eight overlap the second eight.

@@ -289,8 +289,8 @@ impl Index {
     }
 
     /// Waits until a run that is being packed can be written.
-    pub(crate) fn wait(&mut self) {
-        self.writer.wait();
+    pub(crate) fn wait(&mut self) -> Result<(), StorageError> {
+        self.writer.wait()
     }
 
     /// True if nothing is left to write that the disk has room for.

@@ -10,9 +10,9 @@ use crate::error::StorageError;
 use crate::index::exact_index::ExactIndex;
 use crate::state::position::Position;
 use crate::store::bytes::fingerprint::Fingerprint;
-use crate::store::threads::Aside;
 use crate::store::{
-    RunBlock, RunHeader, RunKey, RunNumber, RunWrites, SLED_BYTES_A_BYTE, SpaceFloor, encode_run,
+    BlockWriter, Encoded, RunBlock, RunHeader, RunKey, RunNumber, RunWrites, SLED_BYTES_A_BYTE,
+    SpaceFloor, encode_run,
 };
 
 /// Blocks that one group writes: 280 KB, which take a few milliseconds. This is more than a group
@@ -22,33 +22,21 @@ const BLOCKS_A_GROUP: usize = 200;
 /// Writes runs to the store, one at a time.
 #[derive(Debug)]
 pub(super) struct RunWriter {
-    stage: Stage,
+    writer: BlockWriter<RunHeader, RunBlock>,
+    /// A run whose header is in this group, which is perhaps not durable yet.
+    written: Option<(RunHeader, u64)>,
     /// True if the disk had no room for more blocks at the last check.
     lacks_room: bool,
     /// Blocks of a run that was never finished.
     leftovers: VecDeque<RunKey>,
 }
 
-#[derive(Debug)]
-enum Stage {
-    Idle,
-    Packing(Aside<Packed>),
-    Writing(Packed),
-    /// The whole run is in this group and earlier ones.
-    Written(RunHeader, u64),
-}
-
-#[derive(Debug)]
-struct Packed {
-    header: RunHeader,
-    blocks: VecDeque<RunBlock>,
-}
-
 impl RunWriter {
     /// Returns a writer that first removes the blocks that a crash left.
     pub(super) fn new(leftovers: Vec<RunKey>) -> Self {
         Self {
-            stage: Stage::Idle,
+            writer: BlockWriter::default(),
+            written: None,
             lacks_room: false,
             leftovers: leftovers.into(),
         }
@@ -56,11 +44,9 @@ impl RunWriter {
 
     /// Starts packing a full run, unless another run is not stored yet.
     pub(super) fn begin(&mut self, run: RunNumber, positions: Arc<ExactIndex>) {
-        if !matches!(self.stage, Stage::Idle) || !self.leftovers.is_empty() {
-            return;
+        if self.writer.is_idle() && self.written.is_none() && self.leftovers.is_empty() {
+            self.writer.begin("run", move || Ok(pack(run, &positions)));
         }
-        let packing = Aside::start("run", move || pack(run, &positions));
-        self.stage = Stage::Packing(packing);
     }
 
     /// Returns what group `group` writes of the current run.
@@ -69,25 +55,18 @@ impl RunWriter {
         floor: &SpaceFloor,
         group: u64,
     ) -> Result<RunWrites, StorageError> {
-        if matches!(&self.stage, Stage::Packing(packing) if packing.is_finished()) {
-            self.wait();
-        }
         let mut writes = RunWrites::default();
         let removed = self.leftovers.len().min(BLOCKS_A_GROUP);
         writes.removed.extend(self.leftovers.drain(..removed));
-        if let Stage::Writing(packed) = &mut self.stage {
-            let count = packed.blocks.len().min(BLOCKS_A_GROUP);
-            let bytes: usize = packed.blocks.range(..count).map(|b| b.bytes.len()).sum();
+        if let Some(packed) = self.writer.encoded()? {
+            let next = packed.blocks.iter().take(BLOCKS_A_GROUP);
+            let bytes: usize = next.map(|block| block.bytes.len()).sum();
             // The index only saves time, and unstored runs stay in memory until there is room.
             let room = floor.check_room_for(SLED_BYTES_A_BYTE * bytes as u64)?;
             self.lacks_room = room.is_some();
-            if self.lacks_room {
-                return Ok(writes);
-            }
-            writes.blocks.extend(packed.blocks.drain(..count));
-            if packed.blocks.is_empty() {
-                writes.finished = Some(packed.header);
-                self.stage = Stage::Written(packed.header, group);
+            if !self.lacks_room {
+                (writes.blocks, writes.finished) = self.writer.next(BLOCKS_A_GROUP);
+                self.written = writes.finished.map(|header| (header, group));
             }
         }
         Ok(writes)
@@ -95,34 +74,22 @@ impl RunWriter {
 
     /// Returns a run once it is durable, one time only.
     pub(super) fn take_durable(&mut self, durable_group: u64) -> Option<RunHeader> {
-        match self.stage {
-            Stage::Written(header, group) if group <= durable_group => {
-                self.stage = Stage::Idle;
-                Some(header)
-            }
-            _ => None,
-        }
+        let written = self.written.take_if(|(_, group)| *group <= durable_group);
+        written.map(|(header, _)| header)
     }
 
     /// Waits until a run that is being packed is ready.
-    pub(super) fn wait(&mut self) {
-        self.stage = match std::mem::replace(&mut self.stage, Stage::Idle) {
-            Stage::Packing(packing) => {
-                let packed = packing.join();
-                Stage::Writing(packed.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            }
-            stage => stage,
-        };
+    pub(super) fn wait(&mut self) -> Result<(), StorageError> {
+        self.writer.wait()
     }
 
     /// True if nothing is left to write that the disk has room for.
     pub(super) fn is_idle(&self) -> bool {
-        let has_run = !matches!(self.stage, Stage::Idle | Stage::Written(..));
-        (self.lacks_room || !has_run) && self.leftovers.is_empty()
+        (self.lacks_room || self.writer.is_idle()) && self.leftovers.is_empty()
     }
 }
 
-fn pack(run: RunNumber, index: &ExactIndex) -> Packed {
+fn pack(run: RunNumber, index: &ExactIndex) -> Encoded<RunHeader, RunBlock> {
     let first = index.first();
     let blocks = encode_run(run, first, index.sorted());
     let mut digest = Xxh3::new();
@@ -139,7 +106,7 @@ fn pack(run: RunNumber, index: &ExactIndex) -> Packed {
         blocks: blocks.len() as u32,
         digest: digest.digest(),
     };
-    Packed {
+    Encoded {
         header,
         blocks: blocks.into(),
     }

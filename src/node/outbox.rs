@@ -116,7 +116,7 @@ impl Outbox {
         self.backlog.lock().is_gone
     }
 
-    /// True if so much waits that no large reply may be added.
+    /// True if no large reply may be added, as many bytes wait.
     pub(super) fn is_full(&self, stop: &Stop) -> bool {
         self.backlog.is_full(&self.backlog.lock(), stop)
     }

@@ -424,7 +424,7 @@ impl Processor {
             self.begin_snapshot();
         }
         self.snapshots.wait()?;
-        self.index.wait();
+        self.index.wait()?;
         let group = self.take_group()?;
         let is_idle = self.snapshots.is_idle() && self.index.is_idle();
         Ok((!group.is_empty() || !is_idle).then_some(group))

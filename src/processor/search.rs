@@ -62,7 +62,7 @@ impl Processor {
             if !has_say && !is_followed {
                 continue;
             }
-            let (other_word, behind) = self.journal.with_entry(position, |entry| {
+            let (other_word, after) = self.journal.with_entry(position, |entry| {
                 (entry.event_id == event.id)
                     .then(|| (entry.word != event.word).then(|| Box::<str>::from(entry.word)))
             })?;
@@ -71,7 +71,7 @@ impl Processor {
             };
             twins.add(&self.state, position, other_word);
             if is_followed {
-                self.replay.extend(behind);
+                self.replay.extend(after);
             }
         }
         Ok(twins)

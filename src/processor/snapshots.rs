@@ -14,10 +14,9 @@ use crate::state::counts::WordCount;
 use crate::state::counts::sort_by_word;
 use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
-use crate::store::threads::Aside;
 use crate::store::{
-    CountsBlock, Reader, SLED_BYTES_A_BYTE, SnapshotHeader, SnapshotWrites, SpaceFloor,
-    encode_counts,
+    BlockWriter, CountsBlock, Encoded, Reader, SLED_BYTES_A_BYTE, SnapshotHeader, SnapshotWrites,
+    SpaceFloor, encode_counts,
 };
 
 /// Blocks that one group writes: 384 KB, a few milliseconds of a group's time.
@@ -37,7 +36,7 @@ pub(crate) struct Snapshots {
     next_snapshot: u64,
     /// Position of the last snapshot that was given up for lack of disk space.
     last_tried: Position,
-    stage: Stage,
+    writer: BlockWriter<NewHeader, (u64, CountsBlock)>,
     /// Blocks of snapshots that no longer exist, to be removed.
     leftovers: VecDeque<(u64, u32)>,
 }
@@ -50,18 +49,10 @@ struct Kept {
     group: u64,
 }
 
+/// The header of a snapshot that is written.
 #[derive(Debug)]
-enum Stage {
-    Idle,
-    Encoding(Aside<Result<Encoded, StorageError>>),
-    Writing(Encoded),
-}
-
-/// A snapshot on its way to the store.
-#[derive(Debug)]
-struct Encoded {
+struct NewHeader {
     header: SnapshotHeader,
-    blocks: VecDeque<CountsBlock>,
     /// Positions of the checkpoints that were stored when it was encoded.
     checkpoint_positions: Vec<Position>,
 }
@@ -74,7 +65,7 @@ impl Snapshots {
             kept: Vec::new(),
             next_snapshot: 1,
             last_tried: Position::NONE,
-            stage: Stage::Idle,
+            writer: BlockWriter::default(),
             leftovers: VecDeque::new(),
             reader: reader.clone(),
         };
@@ -111,13 +102,13 @@ impl Snapshots {
     /// True if the next snapshot is due.
     pub(crate) fn is_due(&self, position: Position, words: usize) -> bool {
         let interval = self.interval_events.max(words as u64);
-        matches!(self.stage, Stage::Idle) && self.events_since(position) >= interval
+        self.writer.is_idle() && self.events_since(position) >= interval
     }
 
     /// True if a clean end should take a last snapshot.
     pub(crate) fn is_due_at_the_end(&self, position: Position) -> bool {
         let worth = self.interval_events.min(TAIL_WORTH_A_SNAPSHOT_EVENTS);
-        matches!(self.stage, Stage::Idle) && self.events_since(position) >= worth
+        self.writer.is_idle() && self.events_since(position) >= worth
     }
 
     fn events_since(&self, position: Position) -> u64 {
@@ -130,7 +121,7 @@ impl Snapshots {
 
     /// True if nothing is left to write.
     pub(crate) fn is_idle(&self) -> bool {
-        matches!(self.stage, Stage::Idle) && self.leftovers.is_empty()
+        self.writer.is_idle() && self.leftovers.is_empty()
     }
 
     /// Starts a snapshot of a timeline and its counts.
@@ -143,7 +134,7 @@ impl Snapshots {
         let snapshot = self.next_snapshot;
         self.next_snapshot += 1;
         let reader = self.reader.clone();
-        self.stage = Stage::Encoding(Aside::start("snapshot", move || {
+        self.writer.begin("snapshot", move || {
             sort_by_word(&mut counts);
             let blocks = encode_counts(snapshot, &counts);
             let mut digest = Xxh3::new();
@@ -160,11 +151,13 @@ impl Snapshots {
             };
             let checkpoint_positions = reader.checkpoint_positions()?;
             Ok(Encoded {
-                header,
-                blocks: blocks.into(),
-                checkpoint_positions,
+                blocks: blocks.into_iter().map(|block| (snapshot, block)).collect(),
+                header: NewHeader {
+                    header,
+                    checkpoint_positions,
+                },
             })
-        }));
+        });
     }
 
     /// What the next group, numbered `group`, writes of a snapshot in progress.
@@ -177,32 +170,22 @@ impl Snapshots {
         floor: &SpaceFloor,
         group: u64,
     ) -> Result<SnapshotWrites, StorageError> {
-        if matches!(&self.stage, Stage::Encoding(encoding) if encoding.is_finished()) {
-            self.wait()?;
-        }
         self.give_up_without_room(floor)?;
         let mut writes = SnapshotWrites::default();
         let removed = self.leftovers.len().min(BLOCKS_A_GROUP);
         writes
             .removed_blocks
             .extend(self.leftovers.drain(..removed));
-        if let Stage::Writing(encoded) = &mut self.stage {
-            let snapshot = encoded.header.snapshot;
-            let count = encoded.blocks.len().min(BLOCKS_A_GROUP);
-            writes
-                .blocks
-                .extend(encoded.blocks.drain(..count).map(|block| (snapshot, block)));
-            if encoded.blocks.is_empty() {
-                let header = encoded.header.clone();
-                let positions = std::mem::take(&mut encoded.checkpoint_positions);
-                self.stage = Stage::Idle;
-                self.kept.push(Kept {
-                    header: header.clone(),
-                    group,
-                });
-                writes.finished = Some(header);
-                writes.removed = self.drop_unneeded(&positions);
-            }
+        let (blocks, finished) = self.writer.next(BLOCKS_A_GROUP);
+        writes.blocks = blocks;
+        if let Some(new) = finished {
+            let header = new.header;
+            self.kept.push(Kept {
+                header: header.clone(),
+                group,
+            });
+            writes.finished = Some(header);
+            writes.removed = self.drop_unneeded(&new.checkpoint_positions);
         }
         Ok(writes)
     }
@@ -210,25 +193,23 @@ impl Snapshots {
     /// Gives a snapshot up if writing it would leave less free space than requests need, as it only
     /// saves time. Its written blocks will be removed.
     fn give_up_without_room(&mut self, floor: &SpaceFloor) -> Result<(), StorageError> {
-        let Stage::Writing(encoded) = &self.stage else {
+        let Some(encoded) = self.writer.encoded()? else {
             return Ok(());
         };
-        let bytes: usize = encoded.blocks.iter().map(|block| block.bytes.len()).sum();
-        if floor
+        let bytes: usize = encoded
+            .blocks
+            .iter()
+            .map(|(_, block)| block.bytes.len())
+            .sum();
+        let lacks_room = floor
             .check_room_for(SLED_BYTES_A_BYTE * bytes as u64)?
-            .is_some()
-        {
-            let SnapshotHeader {
-                snapshot,
-                position,
-                blocks,
-                ..
-            } = encoded.header;
-            let written = blocks - encoded.blocks.len() as u32;
+            .is_some();
+        let left = encoded.blocks.len() as u32;
+        if lacks_room && let Some(NewHeader { header, .. }) = self.writer.give_up() {
+            let written = 1..=header.blocks - left;
             self.leftovers
-                .extend((1..=written).map(|number| (snapshot, number)));
-            self.last_tried = position;
-            self.stage = Stage::Idle;
+                .extend(written.map(|number| (header.snapshot, number)));
+            self.last_tried = header.position;
         }
         Ok(())
     }
@@ -239,16 +220,7 @@ impl Snapshots {
     ///
     /// [`StorageError`] if the encoding thread met one.
     pub(crate) fn wait(&mut self) -> Result<(), StorageError> {
-        self.stage = match std::mem::replace(&mut self.stage, Stage::Idle) {
-            Stage::Encoding(encoding) => {
-                let encoded = encoding
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-                Stage::Writing(encoded?)
-            }
-            stage => stage,
-        };
-        Ok(())
+        self.writer.wait()
     }
 
     /// Forgets the snapshots that are not needed, and returns their numbers.
@@ -271,15 +243,5 @@ impl Snapshots {
             is_needed
         });
         removed
-    }
-}
-
-impl Drop for Snapshots {
-    /// Waits for the encoding thread, whose reader keeps the database open.
-    fn drop(&mut self) {
-        if let Stage::Encoding(encoding) = std::mem::replace(&mut self.stage, Stage::Idle) {
-            // Its result is not needed any more.
-            encoding.join().map(drop).unwrap_or_default();
-        }
     }
 }

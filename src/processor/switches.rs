@@ -73,8 +73,8 @@ impl Processor {
         } else {
             (&unsettled, &released)
         };
-        for (position, twin) in self.pairs(walked, sought)? {
-            let absorbed = if from_released { twin } else { position };
+        for (position, other) in self.pairs(walked, sought)? {
+            let absorbed = if from_released { other } else { position };
             self.state.settled.absorbed.insert(absorbed);
             self.changes.absorbed = true;
         }
@@ -96,23 +96,23 @@ impl Processor {
             let fingerprint = entry.event_id.with_text(|text| index.fingerprint(text));
             // A single position with the fingerprint is this one.
             if index.positions_with(fingerprint)? > 1 {
-                let twins = index.candidates(fingerprint)?.into_iter();
-                let twins = twins.filter(|&twin| twin != position && sought.contains(twin));
-                likely.extend(twins.map(|twin| (position, twin)));
+                let others = index.candidates(fingerprint)?.into_iter();
+                let others = others.filter(|&other| other != position && sought.contains(other));
+                likely.extend(others.map(|other| (position, other)));
             }
             Ok(())
         })?;
         let mut pairs = Vec::new();
-        for (position, twin) in likely {
+        for (position, other) in likely {
             let (id, _) = self
                 .journal
                 .with_entry(position, |e| e.event_id.with_text(str::to_owned))?;
             let wanted = EventId::new(&id);
-            let (is_twin, _) = self
+            let (is_pair, _) = self
                 .journal
-                .with_entry(twin, |entry| entry.event_id == wanted)?;
-            if is_twin {
-                pairs.push((position, twin));
+                .with_entry(other, |entry| entry.event_id == wanted)?;
+            if is_pair {
+                pairs.push((position, other));
             }
         }
         Ok(pairs)

@@ -5,6 +5,7 @@
 //! calls sled, and [`directory`] manages the files around the database. What sled guarantees, and
 //! what it does not, determines each step of opening and of persisting ([`writer`]).
 
+mod block_writer;
 mod build;
 pub(crate) mod bytes;
 mod copy;
@@ -29,6 +30,7 @@ mod writer;
 use std::path::Path;
 
 use crate::error::OpenError;
+pub(crate) use block_writer::{BlockWriter, Encoded};
 pub(crate) use build::BuildSite;
 pub(crate) use bytes::counts::{CountsBlock, encode_counts};
 pub(crate) use bytes::record::{HeadRecord, Scalars, SwitchRecord, TreeDigest};

@@ -106,7 +106,9 @@ impl<T: Send + 'static> Aside<T> {
             }
         }
     }
+}
 
+impl<T> Aside<T> {
     pub(crate) fn is_finished(&self) -> bool {
         match self {
             Self::Running(thread) => thread.is_finished(),
@@ -120,6 +122,11 @@ impl<T: Send + 'static> Aside<T> {
             Self::Running(thread) => thread.join(),
             Self::Done(result) => Ok(result),
         }
+    }
+
+    /// Waits for the end of the work, whatever it is.
+    pub(crate) fn wait(self) {
+        self.join().map(drop).unwrap_or_default();
     }
 }
 

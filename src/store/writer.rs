@@ -283,12 +283,12 @@ impl Store {
         self.times
     }
 
-    /// True if sled has written so much since it was opened that the next start would take long.
+    /// True once sled has written enough since it was opened for the next start to take long.
     pub(crate) fn should_reopen(&self) -> bool {
         self.flushed_bytes >= self.reopen_bytes
     }
 
-    /// True if sled has written so much that it must be opened again even under load.
+    /// True once sled has written enough to be opened again even under load.
     pub(crate) fn must_reopen(&self) -> bool {
         self.flushed_bytes >= self.reopen_bytes + self.reopen_bytes / 4
     }

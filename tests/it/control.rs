@@ -13,7 +13,7 @@ mod envelopes;
 mod full_dump;
 mod linearization;
 mod lives;
-mod questions;
+mod queries;
 mod slow_clients;
 mod socket_file;
 

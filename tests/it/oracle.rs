@@ -109,7 +109,7 @@ pub struct Oracle {
     /// True if a commit without a reply follows each event.
     autocommit: bool,
     /// The offsets of the outputs that autocommit released.
-    more_findings: Vec<usize>,
+    autocommit_offsets: Vec<usize>,
 }
 
 impl Oracle {
@@ -130,7 +130,7 @@ impl Oracle {
         match request {
             Request::Process { event_id, word } => {
                 let expected = self.process(event_id, word);
-                self.commit_untold();
+                self.autocommit_if_on();
                 expected
             }
             Request::Checkpoint { id } => self.checkpoint(id),
@@ -188,14 +188,14 @@ impl Oracle {
     /// Commits now, and from now on after each event.
     pub fn switch_autocommit_on(&mut self) {
         self.autocommit = true;
-        self.commit_untold();
+        self.autocommit_if_on();
     }
 
-    fn commit_untold(&mut self) {
+    fn autocommit_if_on(&mut self) {
         if self.autocommit {
             let first = self.log.len();
             self.release();
-            self.more_findings.extend(first..self.log.len());
+            self.autocommit_offsets.extend(first..self.log.len());
         }
     }
 
@@ -258,8 +258,8 @@ impl Oracle {
     }
 
     /// The offsets of the outputs that autocommit released, not a commit request.
-    pub fn more_findings(&self) -> &[usize] {
-        &self.more_findings
+    pub fn autocommit_offsets(&self) -> &[usize] {
+        &self.autocommit_offsets
     }
 
     /// The checkpoints in byte order of their names.

@@ -186,7 +186,7 @@ fn a_line_that_is_no_output_or_is_cut_is_refused_with_what_to_do() {
 }
 
 #[test]
-fn a_client_whose_question_has_a_wrong_output_is_told_which_member_it_is() {
+fn a_client_whose_query_has_a_wrong_output_is_told_which_member_it_is() {
     let (_home, _, node, mut client) = node_and_client();
     for (members, why) in [
         (

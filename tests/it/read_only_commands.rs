@@ -13,7 +13,7 @@ use crate::kit::{
 use crate::oracle::Request;
 
 /// A user that is not root, for tests that run as root.
-const SOMEBODY: u32 = 65_534;
+const OTHER_USER: u32 = 65_534;
 
 fn made(data_dir: &Path) {
     let event = |number: u64| event(format!("e{number}"), "w1");
@@ -66,7 +66,7 @@ fn a_directory_that_may_only_be_read_can_be_looked_at() {
         let mut call = Command::new(&program);
         call.args(listed.get_args()).env("TMPDIR", &temporary);
         if rustix::process::getuid().is_root() {
-            call.uid(SOMEBODY).gid(SOMEBODY);
+            call.uid(OTHER_USER).gid(OTHER_USER);
         }
         let shown = run(&mut call, "");
         assert!(
@@ -112,7 +112,7 @@ fn what_another_users_command_left_disturbs_nothing() {
     fs::create_dir(&rest).expect("there is room");
     fs::write(rest.join("db"), "not ours").expect("there is room");
     if rustix::process::getuid().is_root() {
-        chown(&rest, Some(SOMEBODY), Some(SOMEBODY)).expect("root may");
+        chown(&rest, Some(OTHER_USER), Some(OTHER_USER)).expect("root may");
     }
     set_mode(&rest, 0o000);
     let dumped = dump_of(&data_dir, &[]);

@@ -340,7 +340,7 @@ fn a_progress_line_fits_on_a_terminal_of_80_columns() {
 }
 
 #[test]
-fn a_question_before_a_restore_fits_on_a_terminal_however_much_it_would_change() {
+fn a_query_before_a_restore_fits_on_a_terminal_however_much_it_would_change() {
     const WORDS: u64 = 1_000;
     let home = scratch_dir();
     let data_dir = home.path().join("state");
@@ -356,16 +356,16 @@ fn a_question_before_a_restore_fits_on_a_terminal_however_much_it_would_change()
     assert_eq!(changes.lines().count() as u64, 1 + WORDS);
     let from_terminal = |terminal: &File| Stdio::from(terminal.try_clone().expect("there are"));
     let mut asked = OnTerminal::start_with(&mut restore(&[]), from_terminal);
-    let question = asked.shown(|text| text.ends_with("[y/N] ")).to_owned();
+    let prompt = asked.shown(|text| text.ends_with("[y/N] ")).to_owned();
     for told in [
         "events: 1000 leave the state, 0 come back, 0 stay",
         "words whose counts change: 1000 (w0000 from 1 to 0, ",
         "w0004 from 1 to 0, ...; --dry-run shows all)",
         "Make the state that of checkpoint \"a\"? [y/N] ",
     ] {
-        assert!(question.contains(told), "{question}");
+        assert!(prompt.contains(told), "{prompt}");
     }
-    assert!(question.lines().count() <= 3, "{question}");
+    assert!(prompt.lines().count() <= 3, "{prompt}");
     asked.keyboard.write_all(b"y\n").expect("it is there");
     let shown = asked.shown_until_its_end();
     let done = r#"{"type":"restored","checkpoint_id":"a"}"#;

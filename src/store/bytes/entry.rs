@@ -76,8 +76,8 @@ impl<'a> Entry<'a> {
         let event_id = if head & IS_UUID == 0 {
             EventId::Text(varint::take_str(&mut rest)?)
         } else {
-            let (bytes, behind) = rest.split_first_chunk::<16>()?;
-            rest = behind;
+            let (bytes, after) = rest.split_first_chunk::<16>()?;
+            rest = after;
             EventId::Uuid(Uuid::from_bytes(*bytes))
         };
         let mut spelled_at = None;

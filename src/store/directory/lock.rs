@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn a_copy_of_the_file_in_a_child_that_is_just_starting_does_not_keep_the_lock() {
         let directory = tempfile::tempdir().expect("there is room");
-        let lock = Lock::for_writing(directory.path()).expect("nobody has it");
+        let lock = Lock::for_writing(directory.path()).expect("no process has it");
         let Lock::Held(file) = &lock else {
             panic!("a writer makes the file");
         };

@@ -1,7 +1,7 @@
 //! The replies to a client come in the order of its requests. The reply to a query shows the state
 //! at its place in the one order of all requests.
 
-use super::questions::{Asked, answer};
+use super::queries::{Asked, answer};
 use crate::kit::{
     Node, SocketClient, accepted, dump, event, event_line, home_and_data_dir, line,
     node_and_client, numbered_input, records_of, run_node, scratch_dir, stream, without_number,
@@ -50,7 +50,7 @@ fn replies_and_answers_come_in_the_order_of_a_client_s_requests() {
 }
 
 #[test]
-fn a_question_shows_what_was_ordered_before_it_whatever_changes_after_it() {
+fn a_query_shows_what_was_ordered_before_it_whatever_changes_after_it() {
     const BEFORE: usize = 300;
     const ALL: usize = 900;
     let home = scratch_dir();
@@ -64,8 +64,8 @@ fn a_question_shows_what_was_ordered_before_it_whatever_changes_after_it() {
 
     let node = Node::start(Some(&data_dir), &SMALL);
     let mut client = SocketClient::connect(&data_dir);
-    let question = line("dump", 0, "") + "\n";
-    let all = [input(before), question, input(after)].concat();
+    let query = line("dump", 0, "") + "\n";
+    let all = [input(before), query, input(after)].concat();
     client.send_raw(all.as_bytes()).expect("the node reads");
     let mut answers = (0..=ALL).map(|_| client.next_answer().expect("the node answers"));
     let answered = answers.nth(BEFORE).expect("there are more");
@@ -76,7 +76,7 @@ fn a_question_shows_what_was_ordered_before_it_whatever_changes_after_it() {
 }
 
 #[test]
-fn a_question_sees_everything_that_was_answered_before_it_on_any_connection() {
+fn a_query_sees_everything_that_was_answered_before_it_on_any_connection() {
     let (_home, data_dir) = home_and_data_dir();
     let node = Node::start(Some(&data_dir), &[]);
     let mut clients = [(); 3].map(|()| SocketClient::connect(&data_dir));
@@ -109,7 +109,7 @@ fn a_question_sees_everything_that_was_answered_before_it_on_any_connection() {
 }
 
 #[test]
-fn a_request_without_a_number_is_carried_out_silently_and_a_question_without_one_not_answered() {
+fn a_request_without_a_number_is_carried_out_silently_and_a_query_without_one_not_answered() {
     let (_home, _, node, mut client) = node_and_client();
     let silent = [
         event_line(0, "e1", "w"),
@@ -130,12 +130,12 @@ fn a_request_without_a_number_is_carried_out_silently_and_a_question_without_one
 }
 
 #[test]
-fn a_question_is_answered_after_one_without_a_number_that_came_with_it() {
+fn a_query_is_answered_after_one_without_a_number_that_came_with_it() {
     let (_home, _, node, mut client) = node_and_client();
     let unnumbered = without_number(&line("counts", 0, ""), 0);
     let event = event_line(1, "e1", "w");
-    let question = line("get_word", 2, r#""word":"w""#);
-    let together = format!("{unnumbered}\n{event}\n{unnumbered}\n{question}\n");
+    let query = line("get_word", 2, r#""word":"w""#);
+    let together = format!("{unnumbered}\n{event}\n{unnumbered}\n{query}\n");
     client
         .send_raw(together.as_bytes())
         .expect("the node reads");
@@ -165,7 +165,7 @@ fn what_was_read_of_a_client_is_answered_when_standard_input_ends() {
 /// Queries between which nothing is persisted share one view. It is the newest one, however many
 /// older views are still being read.
 #[test]
-fn a_question_that_is_asked_again_shows_no_state_that_another_client_still_reads() {
+fn a_query_that_is_asked_again_shows_no_state_that_another_client_still_reads() {
     const EVENTS: u64 = 20_000;
     let (_home, data_dir) = home_and_data_dir();
     let lines = (0..EVENTS).map(|number| event_line(number, &format!("e{number}"), "w") + "\n");

@@ -94,7 +94,7 @@ fn a_bad_line_of_a_client_gets_one_error_that_names_the_line_by_the_client_s_own
 }
 
 #[test]
-fn the_error_of_a_question_says_which_member_is_wrong_and_what_it_must_be() {
+fn the_error_of_a_query_says_which_member_is_wrong_and_what_it_must_be() {
     let (_home, _, node, mut client) = node_and_client();
     for (line, why) in [
         (

@@ -1,6 +1,6 @@
 //! One life of a node to which clients and standard input send requests at the same time.
 
-use super::questions::Asked;
+use super::queries::Asked;
 use crate::kit::{Finished, Node, PATIENCE, SocketClient};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -164,7 +164,7 @@ fn possible(mut sent: Vec<Sent>, is_kill: bool) -> Vec<Sent> {
         let answered = sent.iter().take_while(|one| one.answer.is_some());
         sent.truncate(answered.count());
     }
-    sent.retain(|one| one.answer.is_some() || !one.asked.is_question());
+    sent.retain(|one| one.answer.is_some() || !one.asked.is_query());
     sent
 }
 

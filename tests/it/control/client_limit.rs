@@ -122,8 +122,8 @@ fn idle_clients_in_all_places_lock_no_command_out_that_only_looks() {
     );
     // The extra place serves one query. Its client then sees the connection end.
     let mut holding = SocketClient::connect(&data_dir);
-    let question = line("get_word", 5, r#""word":"w""#);
-    assert_eq!(holding.records(&question), [r#"{"word":"w","count":2}"#]);
+    let query = line("get_word", 5, r#""word":"w""#);
+    assert_eq!(holding.records(&query), [r#"{"word":"w","count":2}"#]);
     assert_eq!(holding.next_line(), None);
     // While the extra place is taken too, a client is told so. It sees that line although it has
     // sent something.
@@ -139,22 +139,22 @@ fn idle_clients_in_all_places_lock_no_command_out_that_only_looks() {
         true
     });
     let mut refused = SocketClient::connect(&data_dir);
-    let told = ErrorReply::read(&refused.ask(&question)).expect("it is an error");
+    let told = ErrorReply::read(&refused.ask(&query)).expect("it is an error");
     assert_eq!((told.code, told.in_reply_to), (11, None));
     node.finish().expect_all_read();
 }
 
 /// The node may not have noticed yet that the previous client has ended.
 #[test]
-fn questions_in_quick_succession_all_find_the_place_that_is_kept() {
+fn quick_successive_queries_all_get_the_extra_place() {
     let (_home, data_dir) = home_and_data_dir();
     let node = Node::start(Some(&data_dir), &["--max-clients", "1"]);
     let mut idle = SocketClient::connect(&data_dir);
     idle.ask(&event_line(1, "e1", "w"));
-    let question = line("get_word", 5, r#""word":"w""#);
+    let query = line("get_word", 5, r#""word":"w""#);
     for _ in 0..300 {
         let mut client = SocketClient::connect(&data_dir);
-        assert_eq!(client.records(&question), [r#"{"word":"w","count":1}"#]);
+        assert_eq!(client.records(&query), [r#"{"word":"w","count":1}"#]);
     }
     node.finish().expect_all_read();
 }

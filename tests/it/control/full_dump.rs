@@ -1,7 +1,7 @@
 //! All that a dump shows of a directory at rest: besides [`Dump`], the order of accepted events,
 //! the events of the state and of each checkpoint, and all commits and switches.
 
-use super::questions::{Asked, Due};
+use super::queries::{Asked, Due};
 use crate::kit::{Dump, dump};
 use crate::oracle::{Expected, Oracle, Output, Request};
 use serde::Deserialize;

@@ -17,7 +17,7 @@
 
 use super::client_life::Sent;
 use super::full_dump::{Point, Shown};
-use super::questions::{Asked, Due};
+use super::queries::{Asked, Due};
 use crate::oracle::Request;
 use std::collections::HashSet;
 use std::fmt::Write as _;

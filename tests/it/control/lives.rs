@@ -9,7 +9,7 @@
 use super::client_life::{Life, Plan, live};
 use super::full_dump::{Point, Shown};
 use super::linearization::{self, Witness};
-use super::questions::{Asked, Due};
+use super::queries::{Asked, Due};
 use crate::kit::{caught, event, on_all_threads, scratch_dir, setting};
 use crate::oracle::{Expected, Output, Request};
 use rand::{RngExt, SeedableRng};
@@ -143,9 +143,9 @@ impl Directory {
         }
     }
 
-    fn asked(&mut self, life: u64, with_questions: bool) -> Vec<Asked> {
+    fn asked(&mut self, life: u64, with_queries: bool) -> Vec<Asked> {
         let count = self.rng.random_range(REQUESTS);
-        let until = if with_questions { 100 } else { 92 };
+        let until = if with_queries { 100 } else { 92 };
         (0..count).map(|_| self.draw(life, until)).collect()
     }
 

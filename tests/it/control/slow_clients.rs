@@ -162,7 +162,7 @@ fn a_storage_that_fails_while_standard_output_takes_nothing_ends_the_process() {
     drop(stdin);
 }
 
-/// A node, and its standard input. The reply to a restore of its checkpoint `c` has so many words
+/// A node, and its standard input. The reply to a restore of its checkpoint `c` has this many words
 /// that it fills any pipe. Its standard output is not read.
 fn node_that_answers_at_length(data_dir: &Path) -> (Process, ChildStdin) {
     const WORDS: u64 = 60_000;

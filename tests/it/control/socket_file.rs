@@ -49,7 +49,7 @@ fn only_the_owner_can_open_the_socket_and_it_is_gone_after_a_clean_end() {
 }
 
 #[test]
-fn a_socket_that_a_kill_has_left_answers_nobody_and_is_replaced_by_the_next_start() {
+fn a_socket_left_by_a_kill_refuses_connections_and_is_replaced_by_the_next_start() {
     let (_home, data_dir, node, mut client) = node_and_client();
     assert_eq!(client.ask(&event_line(1, "e1", "w")), accepted(1, "w", 1));
     node.kill();

@@ -18,6 +18,8 @@ struct Module {
     used: Vec<Names>,
     /// Every path as it is written.
     written: BTreeSet<String>,
+    /// Its modules that only tests have.
+    for_tests: Vec<String>,
 }
 
 /// The modules of a crate, by their paths in it; the root has the empty path.
@@ -61,7 +63,12 @@ impl Modules {
             reader.visit_file(&file);
             (name.clone(), reader.module)
         });
-        Self(modules.collect())
+        let mut modules: BTreeMap<String, Module> = modules.collect();
+        let for_tests = modules.values().flat_map(|module| module.for_tests.clone());
+        for module in for_tests.collect::<Vec<_>>() {
+            modules.remove(&module);
+        }
+        Self(modules)
     }
 
     /// The paths of all modules.
@@ -214,7 +221,10 @@ impl<'ast> Visit<'ast> for Reader<'_> {
     fn visit_item_use(&mut self, _: &'ast syn::ItemUse) {}
 
     fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
-        if !is_for_tests(&item.attrs) {
+        if is_for_tests(&item.attrs) {
+            let path = format!("{}::{}", self.name, item.ident);
+            self.module.for_tests.push(path);
+        } else {
             visit::visit_item_mod(self, item);
         }
     }
@@ -225,6 +235,9 @@ impl<'ast> Visit<'ast> for Reader<'_> {
         }
     }
 
+    /// `pub(crate)` uses nothing.
+    fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
+
     fn visit_path(&mut self, path: &'ast syn::Path) {
         let names: Names = path
             .segments
@@ -234,7 +247,9 @@ impl<'ast> Visit<'ast> for Reader<'_> {
         self.module.written.insert(names.join("::"));
         let used = match self.module.bound.get(&names[0]) {
             Some(bound) => Some([&bound[..], &names[1..]].concat()),
-            None => self.absolute(&names),
+            // A single name may be that of a variable.
+            None if names.len() > 1 => self.absolute(&names),
+            None => None,
         };
         self.module.used.extend(used);
         visit::visit_path(self, path);

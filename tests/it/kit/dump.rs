@@ -15,7 +15,7 @@ pub struct Dump {
     /// The number of outputs of each commit, without commits that released none.
     pub commit_sizes: Vec<usize>,
     /// The offsets of released outputs without a commit.
-    pub more_findings: Vec<usize>,
+    pub without_commit: Vec<usize>,
     pub pending: Vec<Output>,
     /// For each checkpoint, the numbers of its events and of its pending outputs.
     pub checkpoints: BTreeMap<String, (usize, usize)>,
@@ -149,7 +149,7 @@ impl Dump {
         match commit {
             Some(commit) => self.take_commit(commit),
             None => {
-                self.more_findings.push(offset);
+                self.without_commit.push(offset);
                 Ok(())
             }
         }
@@ -195,8 +195,8 @@ impl Dump {
         )?;
         same(
             "outputs without a commit",
-            &*self.more_findings,
-            oracle.more_findings(),
+            &*self.without_commit,
+            oracle.autocommit_offsets(),
         )?;
         self.compare_checkpoints(oracle)?;
         same("log", &*self.log, oracle.log())

@@ -112,8 +112,8 @@ impl SocketClient {
     }
 
     /// Sends a query and returns its records, as JSON.
-    pub fn records(&mut self, question: &str) -> Vec<String> {
-        self.send(question);
+    pub fn records(&mut self, query: &str) -> Vec<String> {
+        self.send(query);
         records_of(self.next_answer().expect("the node answers"))
     }
 }

@@ -115,7 +115,7 @@ fn an_event_accepted_after_the_checkpoint_is_new_again_after_the_restore() {
 }
 
 #[test]
-fn pending_outputs_of_the_state_left_behind_are_gone_unless_a_checkpoint_holds_them() {
+fn a_restore_drops_pending_outputs_that_no_checkpoint_has() {
     assert_eq!(last_reply("c c0; p e1 a; r c0; k"), committed(4, 0));
     assert_eq!(
         last_reply("c c0; p e1 a; c c1; r c0; r c1; k"),

@@ -21,7 +21,7 @@ pub enum Rule {
     NotUtf8,
     NotJson,
     NotAnObject,
-    NoBody,
+    BodyMissing,
     RepeatedMember,
     LoneSurrogate,
     TooDeep,
@@ -36,7 +36,7 @@ pub const RULES: [Rule; 12] = [
     Rule::NotUtf8,
     Rule::NotJson,
     Rule::NotAnObject,
-    Rule::NoBody,
+    Rule::BodyMissing,
     Rule::RepeatedMember,
     Rule::LoneSurrogate,
     Rule::TooDeep,
@@ -233,7 +233,7 @@ impl Envelope {
             return Some(malformed(MsgId::Either, Rule::RepeatedMember));
         }
         let Some(Value::Body(body)) = &self.body.value else {
-            return Some(malformed(MsgId::Absent, Rule::NoBody));
+            return Some(malformed(MsgId::Absent, Rule::BodyMissing));
         };
         let msg_id = body.msg_id();
         let rule = if self.src.times > 1 || self.dest.times > 1 || body.has_repeated() {

@@ -22,7 +22,7 @@ pub enum Due {
 }
 
 impl Asked {
-    pub fn is_question(&self) -> bool {
+    pub fn is_query(&self) -> bool {
         !matches!(self, Self::Request(_))
     }
 

@@ -106,7 +106,7 @@ pub enum Reply {
 #[non_exhaustive]
 pub enum Refusal {
     /// A member of the request is empty.
-    #[error("{member} is empty; give it 1 to {max_bytes} bytes")]
+    #[error("{member} is empty; it needs 1 to {max_bytes} bytes")]
     Empty {
         /// The member's name.
         member: &'static str,

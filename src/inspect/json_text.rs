@@ -22,12 +22,12 @@ pub(crate) fn put_number(out: &mut Vec<u8>, value: u64) {
 /// backslash and no control character.
 pub(crate) fn plain_bytes(bytes: &[u8]) -> usize {
     let mut rest = bytes;
-    while let Some((sixteen, behind)) = rest.split_first_chunk() {
+    while let Some((sixteen, after)) = rest.split_first_chunk() {
         let special = special(*sixteen);
         if special != 0 {
             return bytes.len() - rest.len() + special.trailing_zeros() as usize;
         }
-        rest = behind;
+        rest = after;
     }
     let mut sixteen = [b'"'; 16];
     sixteen[..rest.len()].copy_from_slice(rest);

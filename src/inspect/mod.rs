@@ -44,11 +44,11 @@ const CACHE_BYTES: u64 = 16 << 20;
 
 /// What was durable at one moment, to be read on any thread while others change the state.
 ///
-/// A view of an open directory keeps what has been changed since in memory. It is given up when all
-/// views together keep more than 64 MiB of it, the oldest first, and when views of more than 2,048
-/// moments are open: what is read then fails with [`StorageError::ViewGivenUp`]. New events take
-/// nothing of it; stored counts and checkpoints that are replaced do. Closing the directory does not
-/// wait for views: what is read after that fails with [`StorageError::Stopped`].
+/// A view of an open directory keeps in memory the old values of entries that change. New events
+/// add nothing to it; replaced counts snapshots and checkpoints do. If all views together keep more
+/// than 64 MiB, or if views of more than 2,048 moments are open, the oldest is given up: its reads
+/// then fail with [`StorageError::ViewGivenUp`]. Closing the directory does not wait for views:
+/// later reads fail with [`StorageError::Stopped`].
 pub struct View {
     stored: Stored,
     timeline: PositionSet,

@@ -76,7 +76,7 @@ pub struct Filter {
     /// of these are left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
-    /// At most so many of each section.
+    /// At most this many of each section.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
     /// Also what differs between two runs of the same requests: times, the number of groups, the

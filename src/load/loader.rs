@@ -195,7 +195,7 @@ impl Loader {
         Ok(())
     }
 
-    /// The set that ranges make up, which are read before anybody knows whether they are true.
+    /// The set that ranges make up, which are not checked yet.
     fn set_of(&self, ranges: &Ranges) -> Result<PositionSet, LoadError> {
         let head = self.said("position").min(MAX_POSITION);
         let mut set = PositionSet::default();

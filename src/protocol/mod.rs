@@ -1,12 +1,14 @@
 //! The wire: one JSON object a line, in both directions. No other module knows JSON there.
 //!
 //! A *request* changes the state, a *query* is a request that changes nothing, and a *reply*
-//! replies a request. A *line* is one line of input.
+//! answers a request. A *line* is one line of input.
 //!
 //! One thread decodes lines in batches, and another one applies the requests. A decoded line
 //! refers to its batch's text by spans, so that an event costs no allocation as long as its line
-//! looks like the line before it; [`shape`] decodes those. Any other line costs a few allocations:
-//! serde_json reads it, and [`members`] and [`json`] add what the protocol demands beyond JSON.
+//! looks like the line before it; `shape` decodes those. Any other line costs a few allocations:
+//! serde_json reads it, and `members` and `json` add what the protocol demands beyond JSON.
+//!
+#![doc = include_str!("protocol.md")]
 
 mod batch;
 mod decode;

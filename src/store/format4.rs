@@ -2,7 +2,7 @@
 //!
 //! So such a directory can be shown, and `dump | load` converts it. Nothing writes format 4.
 //! Version 0.4 may drop this module and what serves it: the second format that
-//! [`sentinel`](super::sentinel) knows, and the member `last_commit` of a checkpoint in a dump.
+//! [`sentinel`](super::directory::sentinel) knows, and the member `last_commit` of a checkpoint in a dump.
 
 use serde::{Deserialize, Serialize};
 

@@ -14,8 +14,7 @@ use crate::verify::Verification;
 use crate::verify::findings::Class;
 use crate::verify::parts::{Checkpoints, Place};
 
-/// Pairs of twins are compared with the checkpoints as soon as there are this many: they take some
-/// 40 MB then.
+/// This many pairs, about 40 MB, are compared with the checkpoints at a time.
 const MAX_PAIRS: usize = 1 << 19;
 
 /// Pairs of positions whose events have one id, and that checkpoints may have.
@@ -97,7 +96,7 @@ impl Verification<'_> {
     }
 
     /// Compares pairs with every checkpoint: none may have both positions, and none an unsettled
-    /// one whose twin was released before it was saved. Leaves no pairs.
+    /// one whose partner was released before it was saved. Leaves no pairs.
     pub(super) fn check_pairs(
         &mut self,
         Pairs(pairs): &mut Pairs,
@@ -107,12 +106,15 @@ impl Verification<'_> {
         if pairs.is_empty() {
             return Ok(());
         }
-        let twins = in_both_directions(std::mem::take(pairs));
-        let mut twinned = PositionSet::default();
-        for &(position, _) in &twins {
-            twinned.insert(position);
+        let partners = in_both_directions(std::mem::take(pairs));
+        let mut paired = PositionSet::default();
+        for &(position, _) in &partners {
+            paired.insert(position);
         }
-        let mut released = self.released_twins(&twins, settled)?.into_iter().peekable();
+        let mut released = self
+            .released_partners(&partners, settled)?
+            .into_iter()
+            .peekable();
         let (mut wrong, mut wrong_positions) = (Vec::new(), PositionSet::default());
         let (mut both, mut before) = (BTreeSet::new(), PositionSet::default());
         for Place { outputs, name, .. } in &checkpoints.places {
@@ -127,30 +129,32 @@ impl Verification<'_> {
                 let wrong = wrong.iter().filter(|one| timeline.contains(one.unsettled));
                 wrong.for_each(|one| self.add_released_twice(one, name));
             }
-            // Of what the checkpoint before had too, it is known which twins are both in it.
-            let here = timeline.intersection(&twinned);
+            // Of what the checkpoint before had too, it is known which partners are both in it.
+            let here = timeline.intersection(&paired);
             both.retain(|&(first, second)| here.contains(first) && here.contains(second));
             for position in here.difference(&before).positions() {
-                let twins = twins_of(&twins, position).filter(|&twin| here.contains(twin));
-                both.extend(twins.map(|twin| (position.min(twin), position.max(twin))));
+                let partners =
+                    partners_of(&partners, position).filter(|&partner| here.contains(partner));
+                both.extend(partners.map(|partner| (position.min(partner), position.max(partner))));
             }
-            both.iter().for_each(|&twins| self.add_both(twins, name));
+            both.iter()
+                .for_each(|&partners| self.add_both(partners, name));
             before = here;
         }
         Ok(())
     }
 
-    /// The unsettled positions whose twin was released, in the order of the output log.
-    fn released_twins(
+    /// The unsettled positions whose partner was released, in the order of the output log.
+    fn released_partners(
         &self,
-        twins: &[(Position, Position)],
+        partners: &[(Position, Position)],
         settled: &Settled,
     ) -> Result<Vec<Released>, StorageError> {
         let mut found = Vec::new();
         let is_wanted = |&&(released, other): &&(Position, Position)| {
             settled.released.contains(released) && !settled.contains(other)
         };
-        if twins.iter().find(is_wanted).is_none() {
+        if partners.iter().find(is_wanted).is_none() {
             return Ok(found);
         }
         let outputs = self.record.scalars.outputs;
@@ -158,9 +162,9 @@ impl Verification<'_> {
             let release = release?;
             let mut offset = release.first_output;
             for range in release.released.ranges() {
-                let from = twins.partition_point(|&(position, _)| position < range.first);
-                let until = twins.partition_point(|&(position, _)| position <= range.last);
-                let wanted = twins[from..until].iter().filter(is_wanted);
+                let from = partners.partition_point(|&(position, _)| position < range.first);
+                let until = partners.partition_point(|&(position, _)| position <= range.last);
+                let wanted = partners[from..until].iter().filter(is_wanted);
                 found.extend(wanted.map(|&(released, unsettled)| Released {
                     offset: offset + released.0 - range.first.0,
                     unsettled,
@@ -199,21 +203,21 @@ fn in_both_directions(pairs: Vec<[Position; 2]>) -> Vec<(Position, Position)> {
     let both = pairs
         .into_iter()
         .flat_map(|[first, second]| [(first, second), (second, first)]);
-    let mut twins: Vec<_> = both.collect();
-    twins.sort_unstable();
-    twins
+    let mut partners: Vec<_> = both.collect();
+    partners.sort_unstable();
+    partners
 }
 
-/// The twins of a position, of pairs that stand in order in both directions.
-fn twins_of(
-    twins: &[(Position, Position)],
+/// The partners of a position, of pairs that stand in order in both directions.
+fn partners_of(
+    partners: &[(Position, Position)],
     position: Position,
 ) -> impl Iterator<Item = Position> + '_ {
-    let from = twins.partition_point(|&(other, _)| other < position);
-    let of_it = twins[from..].iter();
+    let from = partners.partition_point(|&(other, _)| other < position);
+    let of_it = partners[from..].iter();
     of_it
         .take_while(move |&&(other, _)| other == position)
-        .map(|&(_, twin)| twin)
+        .map(|&(_, partner)| partner)
 }
 
 #[cfg(test)]

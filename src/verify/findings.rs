@@ -6,14 +6,14 @@ use serde::{Serialize, Serializer};
 
 use crate::error::StorageError;
 
-/// So many findings of a class are told; the others are only counted.
-const MAX_TOLD_OF_A_CLASS: u64 = 10;
+/// This many findings of a class are shown; the others are only counted.
+const MAX_SHOWN_OF_A_CLASS: u64 = 10;
 
 /// What is wrong, the gravest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Class {
-    /// Something that was answered is gone, or nobody can tell whether it is.
+    /// Answered requests are lost, or it is unknown whether any are.
     Lost,
     /// The database cannot be opened or read.
     Unreadable,
@@ -107,7 +107,7 @@ impl Findings {
     pub(super) fn add(&mut self, class: Class, text: impl Into<String>) {
         let number = self.of_class.entry(class).or_default();
         *number += 1;
-        if *number <= MAX_TOLD_OF_A_CLASS {
+        if *number <= MAX_SHOWN_OF_A_CLASS {
             let text = text.into();
             self.told.push(Finding { class, text });
         }

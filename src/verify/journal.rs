@@ -105,11 +105,11 @@ impl Verification<'_> {
                     if !ids.held.contains(earlier) {
                         continue;
                     }
-                    let twin = self.block_of(earlier, &mut ids.read)?;
-                    if twin.cursor().seek(earlier)?.event_id == entry.event_id {
-                        let twins = [earlier, position];
-                        self.check_pair(twins, parts);
-                        ids.pairs.add(twins, &parts.checkpoints, &parts.settled);
+                    let partner = self.block_of(earlier, &mut ids.read)?;
+                    if partner.cursor().seek(earlier)?.event_id == entry.event_id {
+                        let partners = [earlier, position];
+                        self.check_pair(partners, parts);
+                        ids.pairs.add(partners, &parts.checkpoints, &parts.settled);
                     }
                 }
             }
@@ -137,8 +137,8 @@ impl Verification<'_> {
 
     /// Checks two events of one id against the rules that keep the state from counting or releasing
     /// it twice.
-    fn check_pair(&mut self, twins: [Position; 2], parts: &Parts) {
-        let [first, second] = twins;
+    fn check_pair(&mut self, partners: [Position; 2], parts: &Parts) {
+        let [first, second] = partners;
         let both = |is_in: &dyn Fn(Position) -> bool| is_in(first) && is_in(second);
         let (are_in_state, are_released) = (
             both(&|position| parts.timeline.contains(position)),

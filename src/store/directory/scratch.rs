@@ -1,7 +1,7 @@
 //! Temporary directories, which are removed when the work that needs them ends.
 //!
 //! A directory is removed when it is dropped, and when a signal ends the process (see
-//! [`remove_leftovers`](super::remove_leftovers)). If the process is killed, the next process that
+//! [`remove_leftovers`](super::leftover::remove_leftovers)). If the process is killed, the next process that
 //! makes one in the same place removes it: a lock that ends with its process shows that it is
 //! unused.
 

@@ -130,9 +130,9 @@
 //!
 //! # Source positions
 //!
-//! After a start, an input that can be read again, such as a file or a queue with offsets, is read
-//! on from [`Engine::source`]: this source position is part of the state. [`Request::Advance`] sets
-//! it, in one batch with the events before it.
+//! If your input can be read again, such as a file or a queue with offsets, go on from
+//! [`Engine::source`] after a start: this source position is part of the state.
+//! [`Request::Advance`] sets it, in one batch with the events before it.
 //!
 //! ```
 //! # use std::time::SystemTime;
@@ -185,9 +185,9 @@
 //! # Errors
 //!
 //! A [`Refusal`] answers a request that was not carried out; nothing has changed. An [`OpenError`]
-//! says why a state directory cannot be opened, and what helps. A [`StorageError`] is final: the
-//! next open, in a new process, decides whether requests without a reply took effect. After one,
-//! every call of a handle fails with it. Conflicts and warnings are logged with the crate
+//! says why a state directory cannot be opened, and what helps. A [`StorageError`] is final:
+//! every later call fails too. Open the directory in a new process to learn which requests without
+//! a reply took effect. Conflicts and warnings are logged with the crate
 //! `tracing`.
 //!
 //! ```
@@ -219,19 +219,19 @@
 //! | word | meaning |
 //! |---|---|
 //! | event | an id and a word, as the channel delivers it, perhaps more than once |
-//! | accepted | what an event is that changes the state; otherwise it is a *duplicate* (its id is in the state with the same word) or a *conflict* (with another word) |
+//! | accepted | said of an event that changed the state; otherwise it is a *duplicate* (its id is in the state with the same word) or a *conflict* (with another word) |
 //! | entry | an accepted event in the journal: id, word, and the count in its reply |
 //! | journal | all entries, in the order in which they were accepted |
 //! | position | the place of an entry in the journal, from 1; never used twice |
 //! | head | the last position in use |
-//! | timeline | the set of positions whose events count: the present state, or that of a checkpoint |
+//! | timeline | the set of positions whose events count, now or in a checkpoint |
 //! | state | the timeline, its counts, and what is settled |
 //! | count | the number of events of the timeline that carry a word |
 //! | snapshot | stored counts of one timeline, from which counting starts |
 //! | output | what an accepted event gives: id, word and count; *pending*, then *released* |
 //! | commit | the request that releases all pending outputs |
 //! | output log | the released outputs, each at its *offset*, from 0 |
-//! | settled | what a position is whose output is released, or whose id was released at another position; the latter is *absorbed* |
+//! | settled | said of a position whose output is released, or whose id was released at another position (*absorbed*) |
 //! | checkpoint | a named copy of a timeline that can be *restored* |
 //! | rollback | the request that drops all events whose outputs are pending |
 //! | switch | a restore or a rollback: the state becomes that of another timeline |
@@ -239,22 +239,29 @@
 //! | reply | what answers a request, once all that it says is durable; a *refusal* says why nothing was applied |
 //! | record | one thing that a query or a dump shows, a JSON object |
 //! | source position | where an input that can be read again has to be read on |
-//! | group | the requests that one transaction makes durable together |
+//! | group | the requests that one write makes durable together |
 //! | apply | to carry out a request in memory |
 //! | persist | to write a group and wait for fdatasync; what is persisted is *durable* |
 //! | receipt | the proof that a group is durable |
 //! | index | finds positions by event id, through a *fingerprint*; stored in *runs* |
 //! | view | one durable moment of a state, to be read while requests go on |
-//! | state directory | all files of one state: lock, sentinel, watermark, and the database |
-//! | generation | one database of a state directory; a compaction makes the next |
+//! | state directory | all files of one state: lock, sentinel (which marks the directory as ours), watermark, control socket, and the database |
+//! | generation | one database of a state directory; a compaction or a load makes the next |
 //! | watermark | a small file that says up to which group replies have been given |
 //! | node | the program that answers requests on standard input and on its *control socket* |
-//! | client | a process that sends requests over the control socket |
+//! | client | a program that sends requests |
+//! | engine | an open state directory, for one thread |
+//! | handle | an open state directory, for many threads |
+//! | consumer | a program that reads released outputs |
+//! | fold | to add up events into counts |
+//! | block | many entries under one checksum |
+//! | tree | a part of the database, with sorted keys |
+//! | digest | a checksum of many values |
 //!
 //! # The map
 //!
-//! A module uses only those below it in this table. The third column names crates, and modules of
-//! its own, that a module does not use; a test reads it.
+//! A module uses only those below it in this table. The third column names crates and modules that
+//! a module must not use; a test checks it.
 //!
 //! | module | owns | must not know |
 //! |---|---|---|

@@ -19,7 +19,7 @@ use crate::cli::streams::stderr::say;
 const BUFFER_BYTES: usize = 1 << 16;
 
 /// After this time without a reply, a line on standard error says so, once.
-const TOLD_AFTER: Duration = Duration::from_secs(10);
+const NOTICE_AFTER: Duration = Duration::from_secs(10);
 
 /// After this time without a reply, the command gives up; every reply begins sooner.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -108,7 +108,7 @@ impl Connection {
     /// Connects to the process that has a directory open.
     pub(crate) fn open(directory: &Path) -> io::Result<Self> {
         let requests = node::connect(directory)?;
-        requests.set_read_timeout(Some(TOLD_AFTER))?;
+        requests.set_read_timeout(Some(NOTICE_AFTER))?;
         Ok(Self {
             replies: BufReader::with_capacity(BUFFER_BYTES, requests.try_clone()?),
             requests,
@@ -183,7 +183,7 @@ impl Connection {
                 say(format_args!(
                     "waiting for the process that has the directory open, which has sent nothing \
                      for {} s",
-                    TOLD_AFTER.as_secs()
+                    NOTICE_AFTER.as_secs()
                 ));
             }
         }

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use crate::cli::commands::verify::Damaged;
 use crate::cli::connection::Refused;
-use crate::cli::owner::{NoChange, note_of_change};
-use crate::cli::state::NoAnswer;
+use crate::cli::owner::{CannotBecomeOwner, note_on_user};
+use crate::cli::state::CannotAsk;
 use crate::cli::status::{HELD, INPUT_OR_OUTPUT, STORAGE, UNUSABLE, USAGE, WrongArguments};
 use crate::cli::streams::stderr::say;
 use exactly_once::inspect::InspectError;
@@ -20,7 +20,7 @@ pub(crate) fn report(result: anyhow::Result<()>) -> ExitCode {
         return ExitCode::SUCCESS;
     };
     if !is_closed_output(&error) && !error.is::<Damaged>() {
-        let note = note_of_change().filter(|_| is_denied(&error));
+        let note = note_on_user().filter(|_| is_denied(&error));
         match note {
             Some(note) => say(format_args!("{error:#}; {note}")),
             None => say(format_args!("{error:#}")),
@@ -69,10 +69,10 @@ fn code(error: &anyhow::Error) -> u8 {
     if error.is::<WrongArguments>() {
         return USAGE;
     }
-    if error.is::<NoAnswer>() {
+    if error.is::<CannotAsk>() {
         return HELD;
     }
-    if error.is::<NoChange>() {
+    if error.is::<CannotBecomeOwner>() {
         return UNUSABLE;
     }
     if let Some(refused) = error.downcast_ref::<Refused>() {

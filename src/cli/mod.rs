@@ -45,7 +45,7 @@ Examples:
   exactly-once bench
 
 Exit status:
-  0  every request that was read is carried out, durable and answered
+  0  success; each request that was read was carried out or refused, and answered
   1  the input could not be read, or is not text or not a whole dump; or the output could not be
      written
   2  the arguments are wrong, or name something that does not exist

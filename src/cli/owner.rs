@@ -30,7 +30,7 @@ static WORKS_AS: OnceLock<Owner> = OnceLock::new();
      or give it the capabilities SETUID and SETGID",
     path.display()
 )]
-pub(crate) struct NoChange {
+pub(crate) struct CannotBecomeOwner {
     path: PathBuf,
     user: u32,
     source: io::Error,
@@ -55,7 +55,7 @@ pub(crate) fn work_as_owner(matches: &ArgMatches) -> anyhow::Result<()> {
     let Some(owner) = owner.filter(|owner| owner.user != 0) else {
         return Ok(());
     };
-    owner.become_it().map_err(|source| NoChange {
+    owner.become_owner().map_err(|source| CannotBecomeOwner {
         path: owner.path.clone(),
         user: owner.user,
         source,
@@ -65,7 +65,7 @@ pub(crate) fn work_as_owner(matches: &ArgMatches) -> anyhow::Result<()> {
 }
 
 /// The text to add to an error of a missing permission, if root works as another user.
-pub(crate) fn note_of_change() -> Option<String> {
+pub(crate) fn note_on_user() -> Option<String> {
     let owner = WORKS_AS.get()?;
     Some(format!(
         "root started this process, but it works as user {}, the owner of the files in {}",
@@ -102,7 +102,7 @@ impl Owner {
         found.or_else(|| fs::metadata(path).ok()).map(of)
     }
 
-    fn become_it(&self) -> io::Result<()> {
+    fn become_owner(&self) -> io::Result<()> {
         let (user, group) = (Uid::from_raw(self.user), Gid::from_raw(self.group));
         match User::from_uid(user)? {
             Some(named) => nix::unistd::initgroups(&CString::new(named.name)?, group)?,

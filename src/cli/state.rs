@@ -73,7 +73,7 @@ pub(crate) fn either<T>(
         match Connection::open(directory) {
             Ok(connection) => return live(connection),
             Err(why) => {
-                let no_answer = NoAnswer::of(directory, &held, why);
+                let no_answer = CannotAsk::of(directory, &held, why);
                 if !no_answer.may_pass() || Instant::now() > deadline {
                     return Err(no_answer.into());
                 }
@@ -85,7 +85,7 @@ pub(crate) fn either<T>(
 
 /// True if another process has the directory open and may answer later.
 pub(crate) fn is_held(error: &anyhow::Error) -> bool {
-    match error.downcast_ref::<NoAnswer>() {
+    match error.downcast_ref::<CannotAsk>() {
         Some(no_answer) => no_answer.may_pass(),
         None => holder(error).is_some(),
     }
@@ -100,7 +100,7 @@ fn holder(error: &anyhow::Error) -> Option<&Holder> {
 
 /// The process that has the directory open cannot be asked.
 #[derive(Debug, Error)]
-pub(crate) enum NoAnswer {
+pub(crate) enum CannotAsk {
     /// It belongs to another user.
     #[error(
         "{directory} is held by {holder} of user {user}, and only that user can ask it; run this \
@@ -132,7 +132,7 @@ pub(crate) enum NoAnswer {
     },
 }
 
-impl NoAnswer {
+impl CannotAsk {
     fn of(directory: &Path, held: &anyhow::Error, source: io::Error) -> Self {
         use io::ErrorKind::{ConnectionRefused, NotFound, PermissionDenied, WouldBlock};
         let socket = directory.join(CONTROL_SOCKET);

@@ -8,7 +8,7 @@ pub(crate) struct Verbosity {
     /// Print only errors on standard error
     #[arg(long, short, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
-    /// Also print the start and the end of a run on standard error
+    /// Also print on standard error when a node starts and ends
     #[arg(long, short, global = true)]
     pub(crate) verbose: bool,
 }

@@ -38,7 +38,7 @@ pub(crate) enum Applied {
 #[derive(Debug)]
 pub(crate) struct Applier<T> {
     processor: Processor,
-    /// Replies of the current group, without those of the current batch.
+    /// Replies of the current group, without those of the open part.
     answered: Vec<TicketReplies<T>>,
     /// Bytes of the requests and replies of the current group.
     held_bytes: usize,
@@ -75,7 +75,7 @@ impl<T> Applier<T> {
 
     /// Changes the type of the tickets. The current group must have no replies.
     pub(crate) fn with_tickets<U>(self) -> Applier<U> {
-        assert!(self.answered.is_empty(), "the group in hand has ended");
+        assert!(self.answered.is_empty(), "the group still has replies");
         Applier {
             has_failed: self.has_failed,
             ..Applier::new(self.processor)
@@ -115,8 +115,7 @@ impl<T> Applier<T> {
         Ok(Unpersisted::new(group, std::mem::take(&mut self.answered)))
     }
 
-    /// Returns the next of the last groups, which write everything that is left; `None` after the
-    /// last one.
+    /// Ends one more group of what is left to write at a close; `None` when nothing is left.
     pub(crate) fn end_last_group(
         &mut self,
     ) -> Result<Option<Unpersisted<Vec<TicketReplies<T>>>>, StorageError> {
@@ -182,8 +181,8 @@ impl<T> Applier<T> {
     }
 
     /// Parts of the index that have been read and wait to be added, right after a start.
-    pub(crate) fn loading(&self) -> Option<&Receiver<TablePart>> {
-        self.processor.loading()
+    pub(crate) fn index_parts(&self) -> Option<&Receiver<TablePart>> {
+        self.processor.index_parts()
     }
 
     /// Adds a part of the index, if one has been read.
@@ -191,8 +190,8 @@ impl<T> Applier<T> {
     /// # Errors
     ///
     /// [`StorageError`] if the part could not be read.
-    pub(crate) fn load(&mut self) -> Result<(), StorageError> {
-        self.tried(Processor::load)
+    pub(crate) fn take_index_part(&mut self) -> Result<(), StorageError> {
+        self.tried(Processor::take_index_part)
     }
 }
 
@@ -212,7 +211,7 @@ impl<T> OpenBatch<'_, T> {
         self.applier.processor.look_ahead(preparations);
     }
 
-    /// Applies an event if its preparation has all of it, as for most events. Otherwise returns
+    /// Applies the event that the preparation decoded, if it did, as for most. Otherwise returns
     /// `None`, and [`OpenBatch::apply`] must be called.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ pub(crate) trait Deliver: Send {
         false
     }
 
-    /// A number for the receiver, such as its address, if it may get several parts of a group.
+    /// Identifies the receiver, for example by its pointer, if it may get several parts of a group.
     fn receiver(&self) -> Option<usize> {
         None
     }

@@ -51,7 +51,7 @@ impl Figures {
         }
     }
 
-    /// Events per second, accepted or duplicate, over the last few seconds.
+    /// Accepted and duplicate events per second, since a time at least `RATE_OVER` ago.
     pub(crate) fn events_per_second(&self) -> f64 {
         let Latest { statistics, rated } = &*self.latest.lock();
         let (since, before) = rated[0];
@@ -64,7 +64,7 @@ impl Figures {
         self.started.elapsed()
     }
 
-    /// Time spent on applying batches, without waiting for the store.
+    /// Time spent on applying batches, without the waits for the persister.
     pub(crate) fn applied(&self) -> Duration {
         Duration::from_nanos(self.applied_ns.load(Ordering::Relaxed))
     }

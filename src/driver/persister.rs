@@ -14,7 +14,7 @@ use crate::error::StorageError;
 use crate::index::TablePart;
 use crate::store::{Persisted, Store};
 
-/// When no group has come for this long, slow work such as reopening sled is done.
+/// When no group has come for this long, sled is opened again if it should be.
 const QUIET: Duration = Duration::from_millis(50);
 
 /// How long the persister waits for a turn to end before it looks for other work.
@@ -26,7 +26,7 @@ pub(super) struct Persister {
     store: Store,
     woken: Receiver<()>,
     /// Parts of the index that wait to be added, right after a start.
-    loading: Option<Receiver<TablePart>>,
+    index_parts: Option<Receiver<TablePart>>,
 }
 
 /// What the persister does next.
@@ -49,13 +49,13 @@ impl Persister {
         shared: Arc<Shared>,
         store: Store,
         woken: Receiver<()>,
-        loading: Option<Receiver<TablePart>>,
+        index_parts: Option<Receiver<TablePart>>,
     ) -> Self {
         Self {
             shared,
             store,
             woken,
-            loading,
+            index_parts,
         }
     }
 
@@ -131,7 +131,7 @@ impl Persister {
 
     /// Waits until there may be work; false if no group has come for a while.
     fn wait(&mut self) -> Result<bool, StorageError> {
-        let Some(loading) = &self.loading else {
+        let Some(index_parts) = &self.index_parts else {
             return Ok(match self.store.should_reopen() {
                 true => self.woken.recv_timeout(QUIET).is_ok(),
                 // It cannot fail, as `shared` has the sender.
@@ -140,12 +140,12 @@ impl Persister {
         };
         let mut ready = Select::new();
         let woken = ready.recv(&self.woken);
-        ready.recv(loading);
+        ready.recv(index_parts);
         if ready.ready() == woken {
             self.woken.try_recv().unwrap_or_default();
         } else if let Some(mut front) = self.shared.front.try_lock_for(SHORTLY) {
-            front.applier.load()?;
-            self.loading = front.applier.loading().cloned();
+            front.applier.take_index_part()?;
+            self.index_parts = front.applier.index_parts().cloned();
         }
         Ok(true)
     }

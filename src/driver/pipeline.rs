@@ -5,13 +5,13 @@
 //! one group after the other and delivers its replies.
 //!
 //! A group contains the requests that came while the one before it was persisted, up to a limit. It
-//! ends when it is full, or when the persister is idle and no caller is expected. While one group
-//! is persisted, the next is applied.
+//! ends when it is full, when a turn needs its end, or when the persister is idle and no caller is
+//! announced. While one group is persisted, the next is applied.
 //!
-//! The two locks are taken in one order only: the applier, then the queue. The persister locks the
-//! queue to look for work; it tries to lock the applier and never waits for it. A caller unlocks
-//! the applier while it has the queue locked. So one of the two always notices that the current
-//! group must be persisted.
+//! A caller locks the applier, then the queue. The persister may lock the queue first; then it only
+//! tries to lock the applier. It waits for the applier only while it holds no queue lock. A caller
+//! unlocks the applier while it has the queue locked. So one of the two always notices that the
+//! current group must be persisted.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -24,7 +24,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use parking_lot::{Condvar, Mutex};
 
 use crate::driver::persister::Persister;
-use crate::driver::shared::{Expected, FailAtPanic, Front, LOOK_EVERY, Queue, Shared};
+use crate::driver::shared::{Announced, FailAtPanic, Front, LOOK_EVERY, Queue, Shared};
 use crate::driver::{Applier, Figures, Ticket, Turn, unix_ms};
 use crate::error::StorageError;
 use crate::processor::Preparer;
@@ -56,7 +56,7 @@ impl Pipeline {
         let receipt = store.receipt();
         let figures = Figures::new(applier.statistics(), store.durable());
         let preparer = applier.preparer();
-        let loading = applier.loading().cloned();
+        let index_parts = applier.index_parts().cloned();
         let shared = Arc::new(Shared {
             front: Mutex::new(Front {
                 applier,
@@ -88,7 +88,7 @@ impl Pipeline {
                 shared.fail(StorageError::Stuck { action, limit });
             }
         });
-        let persister = Persister::new(Arc::clone(&shared), store, woken, loading);
+        let persister = Persister::new(Arc::clone(&shared), store, woken, index_parts);
         let (end, ended) = bounded(0);
         let run = move || {
             let _end: Sender<()> = end;
@@ -113,10 +113,10 @@ impl Pipeline {
     }
 
     /// Announces that this caller will take a turn.
-    pub(crate) fn expect(&self) -> Expected {
+    pub(crate) fn announce(&self) -> Announced {
         let shared = &self.0.shared;
         shared.expected.fetch_add(1, Ordering::AcqRel);
-        Expected(Arc::clone(shared))
+        Announced(Arc::clone(shared))
     }
 
     /// Waits for a turn, and applies a batch in it: about `requests` requests, which take
@@ -127,7 +127,7 @@ impl Pipeline {
     /// The first [`StorageError`] that a turn or the persister has met.
     pub(crate) fn turn<R>(
         &self,
-        expected: Expected,
+        expected: Announced,
         requests: usize,
         held_bytes: usize,
         apply: impl FnOnce(&mut Turn<'_>) -> Result<R, StorageError>,
@@ -155,7 +155,7 @@ impl Pipeline {
                 // No other caller may go on with half-changed memory.
                 let cause = shared.record(error);
                 drop(front);
-                shared.tell_failure();
+                shared.notify_failure();
                 Err(cause)
             }
         }
@@ -175,9 +175,9 @@ impl Pipeline {
         shared.check()
     }
 
-    /// Returns an [`Outcome`], which outlives the pipeline.
-    pub(crate) fn outcome(&self) -> Outcome {
-        Outcome(Arc::clone(&self.0.shared))
+    /// Returns the [`Health`], which outlives the pipeline.
+    pub(crate) fn health(&self) -> Health {
+        Health(Arc::clone(&self.0.shared))
     }
 
     /// Sets a function that gets the last durable state, just before the store is closed.
@@ -197,9 +197,9 @@ impl Pipeline {
 
 /// Tells if a pipeline has failed, while it runs and after it.
 #[derive(Debug, Clone)]
-pub(crate) struct Outcome(Arc<Shared>);
+pub(crate) struct Health(Arc<Shared>);
 
-impl Outcome {
+impl Health {
     /// Returns the failure of the pipeline, if it has one.
     ///
     /// # Errors
@@ -214,7 +214,7 @@ impl Outcome {
         self.0.is_stuck()
     }
 
-    /// Wakes `waker` if the storage does not return from a call, until [`Outcome::take_back`] is
+    /// Wakes `waker` if the storage does not return from a call, until [`Health::take_back`] is
     /// called with the same number.
     pub(crate) fn wake_if_stuck(&self, number: usize, waker: Waker) {
         let replaced = self.0.wakers.lock().insert(number, waker);

@@ -5,7 +5,7 @@ use crate::request::{Outcome, Refusal, Reply};
 /// Bytes that most replies take.
 pub(crate) const REPLY_BYTES: usize = size_of::<u64>();
 
-/// Stands for a reply that is not just a count.
+/// Stands for a reply in `others`.
 const OTHER: u64 = u64::MAX;
 /// The highest count that, doubled and with one bit more, is not [`OTHER`].
 const MAX_COUNT: u64 = u64::MAX / 2 - 1;
@@ -53,7 +53,7 @@ impl Replies {
         bytes
     }
 
-    /// Adds the reply to a call that only asks for a count, in the form of one to a duplicate.
+    /// Adds a number as a reply, stored as the count of a duplicate.
     pub(crate) fn push_count(&mut self, count: u64) {
         let outcome = Outcome::Duplicate;
         self.push(Ok(Reply::Processed { count, outcome }));

@@ -17,7 +17,7 @@ use crate::store::{DurableState, Receipt, Unpersisted};
 /// The most groups, full or ended by a view, that wait while the next is applied.
 const MAX_WAITING_GROUPS: usize = 3;
 
-/// Time between two checks if the pipeline has failed.
+/// Time between two checks whether the pipeline has failed.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// A group on its way to the persister.
@@ -36,7 +36,7 @@ pub(super) struct Shared {
     pub(super) figures: Arc<Figures>,
     /// The first failure, after which nothing is answered.
     pub(super) failure: OnceLock<Arc<StorageError>>,
-    /// True if the storage has not returned from a call, as the first failure or after it.
+    /// True if a call of the storage ran past its time limit, even after another failure.
     pub(super) is_stuck: AtomicBool,
     /// Called after a failure.
     pub(super) when_failed: Mutex<Vec<WhenFailed>>,
@@ -76,9 +76,9 @@ pub(super) struct Queue {
 
 /// A caller that will take a turn. Until it does, an idle persister does not end the current group.
 #[derive(Debug)]
-pub(crate) struct Expected(pub(super) Arc<Shared>);
+pub(crate) struct Announced(pub(super) Arc<Shared>);
 
-impl Drop for Expected {
+impl Drop for Announced {
     fn drop(&mut self) {
         self.0.expected.fetch_sub(1, Ordering::AcqRel);
     }
@@ -100,7 +100,7 @@ impl Shared {
     /// Ends the pipeline with an error.
     pub(super) fn fail(&self, error: StorageError) {
         self.record(error);
-        self.tell_failure();
+        self.notify_failure();
     }
 
     /// Records the first error, after which nothing is applied or persisted, and returns it.
@@ -108,8 +108,8 @@ impl Shared {
         Arc::clone(self.failure.get_or_init(|| Arc::new(error)))
     }
 
-    /// Notifies all waiting threads of a failure; the caller must hold no lock.
-    pub(super) fn tell_failure(&self) {
+    /// Notifies all waiting threads of a failure. The caller must not hold the queue.
+    pub(super) fn notify_failure(&self) {
         self.changed.notify_all();
         self.wake();
         self.call_when_failed();

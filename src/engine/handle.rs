@@ -110,8 +110,8 @@ impl Handle {
         open: fn(Delivered) -> Result<T, StorageError>,
         apply: impl FnOnce(&mut Turn<'_>, &Promise) -> Result<(), StorageError>,
     ) -> Pending<T> {
-        let (promise, mut pending) = Promise::new(self.pipeline.outcome(), open);
-        let expected = self.pipeline.expect();
+        let (promise, mut pending) = Promise::new(self.pipeline.health(), open);
+        let expected = self.pipeline.announce();
         let applied = self.pipeline.turn(expected, requests, 0, |turn| {
             apply(turn, &promise)?;
             turn.end_part(promise.last(wants_view), 0);

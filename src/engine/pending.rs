@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::driver::{Deliver, Outcome, Place, Replies};
+use crate::driver::{Deliver, Health, Place, Replies};
 use crate::error::StorageError;
 use crate::store::DurableState;
 
@@ -24,7 +24,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 #[must_use = "whether the call is on stable storage is known only when this is opened"]
 pub struct Pending<T> {
     slot: Arc<Slot>,
-    outcome: Outcome,
+    outcome: Health,
     open: fn(Delivered) -> Result<T, StorageError>,
     /// The error of a call that was not carried out.
     cause: Option<Arc<StorageError>>,
@@ -86,7 +86,7 @@ pub(super) struct Promise(Arc<Slot>);
 impl Promise {
     /// Makes a promise and the [`Pending`] that it fills.
     pub(super) fn new<T>(
-        outcome: Outcome,
+        outcome: Health,
         open: fn(Delivered) -> Result<T, StorageError>,
     ) -> (Self, Pending<T>) {
         let slot = Arc::<Slot>::default();

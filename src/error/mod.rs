@@ -47,6 +47,12 @@ pub enum OpenError {
         /// What was found there.
         found: String,
     },
+    /// A new state cannot be made in the directory, as it has one.
+    #[error("{} has a state already; name an empty or a new directory", path.display())]
+    HasState {
+        /// The directory that was named.
+        path: PathBuf,
+    },
     /// The directory is inside another state directory, whose files must not be mixed with others.
     #[error(
         "{} lies inside the state directory {}; name a place outside it",

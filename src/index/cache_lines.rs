@@ -1,7 +1,7 @@
 //! The memory of a shard's lines, in pages that go back to the system as a whole.
 //!
-//! Shards grow one by one. With an ordinary allocator each growth would leave a hole too small for
-//! any later one, which takes half as much memory again.
+//! Shards grow one by one. With an ordinary allocator each growth would leave a hole that no later
+//! one fits. Such holes take half as much memory again.
 
 use memmap2::{MmapMut, MmapOptions};
 

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use crate::state::position::Position;
 use crate::store::bytes::fingerprint::{FINGERPRINT_BITS, Fingerprint};
 
-/// The positions that carry one event id. More than one is rare.
+/// Positions whose events share a fingerprint. More than one is rare.
 pub(crate) type Positions = SmallVec<[Position; 2]>;
 
 /// The end of a chain.
@@ -92,7 +92,7 @@ impl ExactIndex {
     /// Adds the next position.
     pub(crate) fn push(&mut self, fingerprint: Fingerprint) {
         let offset = self.links.len() as u32;
-        assert!(offset != NONE, "who pushes keeps to the limit");
+        assert!(offset != NONE, "the index is full");
         let chain = self.chain(fingerprint);
         let earlier = std::mem::replace(&mut self.heads[chain], offset);
         self.links.push(Link::new(fingerprint, earlier));
@@ -117,7 +117,10 @@ impl ExactIndex {
 
     /// Returns the positions, at most [`MAX_SORTED`], sorted by fingerprint and then by position.
     pub(crate) fn sorted(&self) -> impl Iterator<Item = (Fingerprint, Position)> {
-        assert!(self.links.len() as u64 <= MAX_SORTED, "no offset is longer");
+        assert!(
+            self.links.len() as u64 <= MAX_SORTED,
+            "too many positions to sort"
+        );
         // Sorting numbers takes half the time of sorting pairs.
         let fingerprints = self.fingerprints().zip(0..);
         let numbers =

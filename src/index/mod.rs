@@ -1,14 +1,14 @@
 //! The index of event ids: it finds the positions that carry an id.
 //!
-//! It has every position that was ever accepted, whether or not it is in the timeline, so a restore
-//! changes nothing here. It returns candidates: two ids may share a fingerprint, so the caller
-//! compares the id in the journal.
+//! It has the position of every event that was ever accepted, whether or not it is in the timeline,
+//! so a restore changes nothing here. It returns candidates: two ids may share a fingerprint, so
+//! the caller compares the id in the journal.
 //!
-//! The positions are cut into runs. The newest runs are found exactly in memory ([`exact_index`]).
-//! Every run is stored, sorted by fingerprint, and never changes ([`run_writer`]). A table in
-//! memory says which runs to read, and proves most new ids new ([`run_table`]). A start builds the
-//! table again in the background ([`table_fill`]). If an event needs a part of the table that is
-//! not built yet, that part is built first.
+//! The positions are cut into runs. The positions of the newest runs are found in memory
+//! ([`exact_index`]). A full run is stored, sorted by fingerprint, and never changes
+//! ([`run_writer`]). A table in memory says which runs to read, and proves most new ids new
+//! ([`run_table`]). A start builds the table again in the background ([`table_fill`]). If an event
+//! needs a part of the table that is not built yet, that part is built first.
 
 mod cache_line;
 mod cache_lines;
@@ -35,9 +35,9 @@ use run_writer::RunWriter;
 use table_fill::TableFill;
 pub(crate) use table_fill::TablePart;
 
-/// A run has at least one part in this many of all positions before it, within [`MAX_SORTED`]. This
-/// keeps the number of runs in the hundreds.
-const SMALLEST_PART: u64 = 128;
+/// A run takes at least one part in this many of the positions before it, and at most
+/// [`MAX_SORTED`]. This keeps the number of runs in the hundreds.
+const MAX_RUN_DIVISOR: u64 = 128;
 
 /// The number of the newest stored runs that stay in memory. Most events that are sent again are
 /// not older than these, and finding them reads nothing from the store.
@@ -72,7 +72,7 @@ pub(crate) struct Index {
     run_events: u64,
     table: RunTable,
     /// Fills the table with the positions that were there at the start; `None` once all are in it.
-    loading: Option<TableFill>,
+    filling: Option<TableFill>,
     stored: Vec<RunHeader>,
     /// Full runs, oldest first: the newest of the stored runs, and all that are not stored yet.
     recent: VecDeque<RecentRun>,
@@ -99,12 +99,12 @@ impl Index {
         let (stored, left) = reader.runs()?;
         let next = RunHeader::next_position(&stored);
         let has_events = head >= Position::FIRST;
-        let loading = has_events.then(|| TableFill::start(&reader, &stored, head.0));
+        let filling = has_events.then(|| TableFill::start(&reader, &stored, head.0));
         let index = Self {
             fingerprints,
             run_events,
             table: RunTable::new(),
-            loading: loading.transpose()?,
+            filling: filling.transpose()?,
             stored,
             recent: VecDeque::new(),
             open: None,
@@ -130,9 +130,9 @@ impl Index {
         }
     }
 
-    /// Adds a position, the one after the last, with the fingerprint of its event. Unless the
-    /// journal was empty at the start, the caller must first call [`Index::candidates`] or
-    /// [`Index::positions_with`] for the fingerprint.
+    /// Adds a position, the one after the last, with the fingerprint of its event. The slice of the
+    /// fingerprint must be in the table: the caller first calls [`Index::candidates`] or
+    /// [`Index::positions_with`].
     pub(crate) fn insert(&mut self, fingerprint: Fingerprint, position: Position) {
         let run = self.push(fingerprint, position);
         self.table.insert(fingerprint, run);
@@ -154,7 +154,7 @@ impl Index {
 
     fn new_run(&self, first: Position) -> OpenRun {
         let last = self.recent.back().map(|run| run.number.0 + 1);
-        let wanted = self.run_events.max(first.0 / SMALLEST_PART);
+        let wanted = self.run_events.max(first.0 / MAX_RUN_DIVISOR);
         let capacity = wanted.min(MAX_SORTED);
         OpenRun {
             number: RunNumber(last.unwrap_or(self.stored.len() as u32)),
@@ -177,13 +177,13 @@ impl Index {
         recent.chain(self.open.iter().map(|run| (run.number, &run.positions)))
     }
 
-    /// Adds the pushed positions to those that will be filled into the table.
+    /// Hands over the positions pushed since `open`, to be put into the table.
     pub(crate) fn take_in_pushed(&mut self) {
-        if let Some(mut loading) = self.loading.take() {
+        if let Some(mut filling) = self.filling.take() {
             for (run, positions) in self.in_memory() {
-                loading.add(run, positions.fingerprints().collect());
+                filling.add(run, positions.fingerprints().collect());
             }
-            self.loading = Some(loading);
+            self.filling = Some(filling);
         }
     }
 
@@ -198,8 +198,8 @@ impl Index {
         Ok(self.table.matches(wanted).positions)
     }
 
-    /// Returns every position whose event has this fingerprint, in no particular order. These
-    /// include every position that carries the id.
+    /// Returns every position whose event has this fingerprint, in no particular order. Every
+    /// position of an id with this fingerprint is among them.
     ///
     /// # Errors
     ///
@@ -207,7 +207,7 @@ impl Index {
     pub(crate) fn candidates(&mut self, wanted: Fingerprint) -> Result<Positions, StorageError> {
         let mut found = Positions::new();
         self.complete(wanted)?;
-        if self.table.is_surely_new(wanted) {
+        if self.table.is_surely_absent(wanted) {
             return Ok(found);
         }
         let matches = self.table.matches(wanted);
@@ -231,18 +231,18 @@ impl Index {
     /// Completes the part of the table that has this fingerprint.
     #[inline]
     fn complete(&mut self, wanted: Fingerprint) -> Result<(), StorageError> {
-        let Some(loading) = &mut self.loading else {
+        let Some(filling) = &mut self.filling else {
             return Ok(());
         };
-        loading.complete(wanted, &mut self.table)?;
-        self.end_loading();
+        filling.complete(wanted, &mut self.table)?;
+        self.end_filling();
         Ok(())
     }
 
     /// Returns the channel of parts of the table built in the background, until all are in the
     /// table.
-    pub(crate) fn loading(&self) -> Option<&Receiver<TablePart>> {
-        self.loading.as_ref().map(TableFill::slices)
+    pub(crate) fn index_parts(&self) -> Option<&Receiver<TablePart>> {
+        self.filling.as_ref().map(TableFill::slices)
     }
 
     /// Takes one part that was built in the background into the table, if any is ready.
@@ -250,17 +250,17 @@ impl Index {
     /// # Errors
     ///
     /// [`StorageError`] if the part could not be read.
-    pub(crate) fn load(&mut self) -> Result<(), StorageError> {
-        if let Some(loading) = &mut self.loading {
-            loading.take_in(&mut self.table)?;
-            self.end_loading();
+    pub(crate) fn take_index_part(&mut self) -> Result<(), StorageError> {
+        if let Some(filling) = &mut self.filling {
+            filling.take_in(&mut self.table)?;
+            self.end_filling();
         }
         Ok(())
     }
 
-    fn end_loading(&mut self) {
-        if self.loading.as_ref().is_some_and(TableFill::is_complete) {
-            self.loading = None;
+    fn end_filling(&mut self) {
+        if self.filling.as_ref().is_some_and(TableFill::is_complete) {
+            self.filling = None;
         }
     }
 

@@ -2,9 +2,9 @@
 //! seven million positions on, the table takes four to five bytes a position.
 //!
 //! Every position has a slot. The slot holds the number of the position's run, and those bits of
-//! the fingerprint that the slot's place does not tell (quotienting: Knuth, TAOCP 6.4, exercise
-//! 13). So proving an id new costs one cache line, whatever the number of runs, and a part of the
-//! table grows without reading the store.
+//! the fingerprint that the slot's line does not give (quotienting: Knuth, TAOCP 6.4, exercise 13).
+//! So proving an id new costs one cache line, whatever the number of runs, and a part of the table
+//! grows without reading the store.
 
 use std::ops::Range;
 
@@ -79,10 +79,7 @@ impl RunTable {
         self.lines += slice.shards.iter().map(Shard::line_count).sum::<usize>();
         let shards = &mut self.shards[slice.first..];
         for (shard, made) in shards.iter_mut().zip(slice.shards) {
-            assert!(
-                shard.is_empty(),
-                "a shard takes positions only when it is there"
-            );
+            assert!(shard.is_empty(), "the shard already has positions");
             *shard = made;
         }
     }
@@ -96,8 +93,8 @@ impl RunTable {
     }
 
     /// True if one lookup proves the fingerprint absent; may rarely be false for an absent one.
-    pub(super) fn is_surely_new(&self, fingerprint: Fingerprint) -> bool {
-        self.shards[shard_of(fingerprint)].is_surely_new(place(fingerprint))
+    pub(super) fn is_surely_absent(&self, fingerprint: Fingerprint) -> bool {
+        self.shards[shard_of(fingerprint)].is_surely_absent(place(fingerprint))
     }
 
     /// Returns the runs of the positions with a fingerprint, and their number.

@@ -1,7 +1,7 @@
 //! A shard: the part of the table for fingerprints that begin with the same bits.
 //!
-//! A full line spills into the next line. A slot that finds no room there either goes to an ordered
-//! map, as do most positions of an id that was accepted very often.
+//! A full line spills into the next line. If that line is full too, the slot goes to the overflow,
+//! an ordered map. Most slots of an id that was accepted very often go there too.
 
 use std::collections::BTreeMap;
 
@@ -32,9 +32,10 @@ const FILLED: usize = 70;
 /// slot, as more lines leave more bits for it. A shard with fewer positions would become too
 /// sparse.
 const SPARSE: usize = 40;
-/// A line takes at most this many slots of one place. More would crowd out the places beside it.
+/// `insert` adds no slot of a place whose home line has this many. More would crowd out the places
+/// beside it.
 const MAX_ALIKE: u32 = 4;
-/// A run in the overflow whose number did not fit into its slot.
+/// Stands for a run whose number did not fit into a slot.
 const UNKNOWN_RUN: u32 = u32::MAX;
 
 /// The runs and the number of the positions with a fingerprint.
@@ -51,7 +52,7 @@ pub(super) struct Matches {
 #[derive(Debug, Clone, Copy, Default)]
 struct Layout {
     lines: u32,
-    /// The low bits that distinguish the consecutive places of one home line.
+    /// The number of low bits that tell the places of a home line apart.
     rest_bits: u32,
 }
 
@@ -245,7 +246,7 @@ impl Shard {
     }
 
     /// True if the home line alone proves that no position has this place.
-    pub(super) fn is_surely_new(&self, place: u32) -> bool {
+    pub(super) fn is_surely_absent(&self, place: u32) -> bool {
         if self.is_empty() {
             return true;
         }

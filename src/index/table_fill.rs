@@ -17,12 +17,12 @@ use crate::store::bytes::fingerprint::Fingerprint;
 use crate::store::threads;
 use crate::store::{Reader, RunHeader, RunNumber};
 
-/// Positions that a slice has of each run, about: half of what a page of sled holds. Smaller slices
-/// would read more in vain at their ends, as sled reads whole pages. With larger slices the first
-/// events would wait longer, and a slice would not fit into the cache.
+/// About how many positions of each run a slice has: half a page of sled. Smaller slices would read
+/// more in vain at their ends, as sled reads whole pages. With larger slices the first events would
+/// wait longer, and a slice would not fit into the cache.
 const SLICE_POSITIONS_A_RUN: u64 = 1 << 11;
 
-/// A slice of the table, built in the background, or the error that ended the building.
+/// A built slice of the table, or the error of building it.
 pub(crate) type TablePart = Result<FilledSlice, StorageError>;
 
 #[derive(Debug, Clone)]

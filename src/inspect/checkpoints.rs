@@ -1,4 +1,4 @@
-//! The saved checkpoints: what each has, and how two of them differ.
+//! Reads the saved checkpoints, and compares two of them.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -21,51 +21,50 @@ use crate::store::Checkpoint;
 pub struct CheckpointSummary {
     /// Its name.
     pub name: String,
-    /// When it was saved, in RFC 3339, UTC.
+    /// When it was saved, as RFC 3339 in UTC, with milliseconds.
     pub created_at: String,
-    /// How many events it has.
+    /// Number of its events.
     pub events: u64,
-    /// How many outputs would be pending after restoring it.
+    /// Number of outputs that would be pending after a restore of it.
     pub pending: u64,
-    /// The journal's last position when it was saved.
+    /// The head of the journal when it was saved; 0 if the journal was empty.
     pub position: u64,
 }
 
-/// How many events two states have.
+/// The numbers of events that two states have alone and in common.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename = "events")]
 #[non_exhaustive]
 pub struct EventsDifference {
-    /// How many events only the first has.
+    /// Number of events that only the first state has.
     pub only_in_first: u64,
-    /// How many events only the second has.
+    /// Number of events that only the second state has.
     pub only_in_second: u64,
-    /// How many events both have.
+    /// Number of events that both states have.
     pub in_both: u64,
 }
 
-/// A word whose counts differ.
+/// A word whose counts in two states differ.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename = "count_differs")]
 #[non_exhaustive]
 pub struct WordDifference {
     /// The word.
     pub word: String,
-    /// Its count in the first state, which may be 0.
+    /// Its count in the first state; may be 0.
     pub first: u64,
-    /// Its count in the second state, which may be 0.
+    /// Its count in the second state; may be 0.
     pub second: u64,
 }
 
-/// Event ids.
 type Ids = HashSet<Box<str>>;
 
 impl View {
-    /// Every checkpoint, in byte order of the names.
+    /// Returns every checkpoint, in byte order of the names.
     ///
     /// # Errors
     ///
-    /// [`StorageError`] if something cannot be read.
+    /// An item is a [`StorageError`] if something stored cannot be read.
     pub fn checkpoints(
         &self,
     ) -> impl Iterator<Item = Result<CheckpointSummary, StorageError>> + '_ {
@@ -80,11 +79,12 @@ impl View {
         })
     }
 
-    /// One checkpoint, and its counts in byte order of the words.
+    /// Returns the checkpoint of a name, and its counts in byte order of the words.
     ///
     /// # Errors
     ///
-    /// [`InspectError`]
+    /// [`InspectError::UnknownCheckpoint`], or [`InspectError::Storage`] if something stored cannot
+    /// be read.
     pub fn checkpoint(
         &self,
         name: &str,
@@ -95,12 +95,13 @@ impl View {
         Ok((summary, self.counts_of(&checkpoint.timeline)?))
     }
 
-    /// How a checkpoint differs from another, or from the present state: in its events, and in
-    /// the counts of the words, in byte order.
+    /// Compares the checkpoint `first` with the checkpoint `second`, or with the present state if
+    /// `second` is `None`. The words whose counts differ are in byte order.
     ///
     /// # Errors
     ///
-    /// [`InspectError`]
+    /// [`InspectError::UnknownCheckpoint`], or [`InspectError::Storage`] if something stored cannot
+    /// be read.
     pub fn difference(
         &self,
         first: &str,
@@ -112,7 +113,7 @@ impl View {
             None => self.timeline.clone(),
         };
         let (only_first, only_second) = (first.difference(&second), second.difference(&first));
-        // An event that was taken back and sent again is in both, at two positions.
+        // An event that was dropped and accepted again can be in both, at two positions.
         let moved = self.shared_ids(&only_first, &only_second)?;
         let words = merge(&self.counts_of(&first)?, &self.counts_of(&second)?);
         let events = EventsDifference {
@@ -169,25 +170,24 @@ impl View {
         Ok(())
     }
 
-    /// How many outputs restoring a checkpoint would make pending: its unsettled positions,
-    /// less those that a restore absorbs.
+    /// Returns the number of outputs that a restore of a checkpoint would make pending: its
+    /// unsettled positions without those that the restore absorbs.
     fn pending_of(&self, checkpoint: &Checkpoint, absorbed: &PositionSet) -> u64 {
         let unsettled = self.stored.sets.settled.missing_of(&checkpoint.timeline);
         unsettled.difference(absorbed).len()
     }
 
-    /// What [`View::absorbed_by_restore_of`] says of all checkpoints.
+    /// Calls [`View::absorbed_by_restore_of`] with all checkpoints.
     fn absorbed_by_restores(&self) -> Result<PositionSet, StorageError> {
         let stored = self.reader.checkpoints();
         self.absorbed_by_restore_of(stored.map(|stored| stored.map(|(_, checkpoint)| checkpoint)))
     }
 
-    /// The unsettled positions of checkpoints that a restore would settle: those whose id was
-    /// released under another position since the checkpoint was saved or last restored.
+    /// Returns the unsettled positions of checkpoints that a restore would settle: those whose id
+    /// was released at another position since the checkpoint was saved or last restored.
     ///
-    /// One set serves all of these checkpoints. Whatever was released before is settled in a
-    /// checkpoint, so an unsettled position of its has no id that was released earlier, and the
-    /// log need only be read from the oldest of the checkpoints on.
+    /// A position whose id was released before then is already settled. So one set serves all
+    /// checkpoints, and the output log is read only from the oldest of them on.
     fn absorbed_by_restore_of(
         &self,
         checkpoints: impl IntoIterator<Item = Result<Checkpoint, StorageError>>,
@@ -207,7 +207,7 @@ impl View {
             return Ok(absorbed);
         }
         let released = self.releases(since)?.into_positions()?;
-        // The ids of the smaller set are held in memory, and no others than those of both sets.
+        // Memory holds only the ids of the smaller set, and those that both sets have.
         let ids = if released.len() < unsettled.len() {
             self.ids(&released)?
         } else {
@@ -224,7 +224,7 @@ impl View {
         Ok(absorbed)
     }
 
-    /// How many ids two sets of positions share; neither has an id twice.
+    /// Returns the number of ids that two sets of positions share. Neither may have an id twice.
     fn shared_ids(&self, a: &PositionSet, b: &PositionSet) -> Result<u64, StorageError> {
         let (smaller, larger) = if a.len() < b.len() { (a, b) } else { (b, a) };
         if smaller.is_empty() {
@@ -234,7 +234,7 @@ impl View {
         Ok(shared.len() as u64)
     }
 
-    /// The ids at positions.
+    /// Returns the ids at positions.
     fn ids(&self, positions: &PositionSet) -> Result<Ids, StorageError> {
         let mut ids = Ids::new();
         self.walk(positions, |_, entry| {
@@ -244,7 +244,7 @@ impl View {
         Ok(ids)
     }
 
-    /// Those of the ids at positions that are among others.
+    /// Returns the ids at positions that are also in `others`.
     fn ids_among(&self, positions: &PositionSet, others: &Ids) -> Result<Ids, StorageError> {
         let mut ids = Ids::new();
         self.walk(positions, |_, entry| {
@@ -259,14 +259,15 @@ impl View {
     }
 }
 
-/// A time in milliseconds since 1970, or the last that RFC 3339 has, at the end of the year 9999.
+/// Returns the time at this many milliseconds since 1970, but at most the end of the year 9999,
+/// because RFC 3339 cannot express a later one.
 #[must_use]
 pub fn time_of(ms: u64) -> SystemTime {
     const END_OF_YEARS_MS: u64 = 253_402_300_799_999;
     UNIX_EPOCH + Duration::from_millis(ms.min(END_OF_YEARS_MS))
 }
 
-/// The words of two sorted lists whose counts differ.
+/// Returns the words whose counts differ between two lists, both in byte order of the words.
 fn merge(first: &[WordCount], second: &[WordCount]) -> Vec<WordDifference> {
     let (mut first, mut second) = (first.iter().peekable(), second.iter().peekable());
     let mut words = Vec::new();

@@ -1,18 +1,18 @@
-//! The digest of a dump: its last line, by which one that was cut off or changed is known.
+//! The digest of a dump: its last line, which shows whether the dump was cut off or changed.
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
-/// The last line of a dump that is whole.
+/// The last line of a whole dump.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Digest {
-    /// How many lines are before it.
+    /// Number of lines before it.
     pub records: u64,
-    /// The XXH3 of their bytes, with their newlines, in hexadecimal.
+    /// The 64-bit XXH3 of these lines, with their newlines, as 16 hexadecimal digits.
     pub xxh3: String,
 }
 
-/// Works out the digest of a dump, line by line.
+/// Computes the digest of a dump, line by line.
 #[derive(Default)]
 pub(crate) struct DumpDigest {
     records: u64,
@@ -20,19 +20,19 @@ pub(crate) struct DumpDigest {
 }
 
 impl DumpDigest {
-    /// How many lines there were.
+    /// Returns the number of lines that were added.
     pub(crate) fn records(&self) -> u64 {
         self.records
     }
 
-    /// Takes in the next line, given without its newline.
+    /// Adds the next line, given without its newline.
     pub(crate) fn add(&mut self, line: &[u8]) {
         self.records += 1;
         self.hash.update(line);
         self.hash.update(b"\n");
     }
 
-    /// The digest of the lines until now.
+    /// Returns the digest of the lines that were added.
     pub(crate) fn line(&self) -> Digest {
         Digest {
             records: self.records,
@@ -40,17 +40,17 @@ impl DumpDigest {
         }
     }
 
-    /// Compares the lines with the digest that came with them.
+    /// Compares the lines that were added with the digest that came with them.
     ///
     /// # Errors
     ///
-    /// What it says, and what they have, for people.
+    /// The expected digest and the one found, in words, if they differ.
     pub(crate) fn check(&self, stored: &Digest) -> Result<(), (String, String)> {
         let found = self.line();
         if found == *stored {
             return Ok(());
         }
-        let shown = |digest: &Digest| format!("{} lines of {}", digest.records, digest.xxh3);
+        let shown = |digest: &Digest| format!("{} lines with XXH3 {}", digest.records, digest.xxh3);
         Err((shown(stored), shown(&found)))
     }
 }

@@ -1,4 +1,4 @@
-//! Why something that was asked for cannot be shown.
+//! The error of a query or a dump.
 
 use std::io;
 use std::sync::Arc;
@@ -9,62 +9,62 @@ use crate::error::StorageError;
 use crate::error::remedy::remedy;
 use crate::inspect::output::LastOutput;
 
-/// What to do where the log is not the one that a consumer has read.
+/// What to do if the output log is not the one that the consumer has read.
 const ANOTHER_LOG: &str = "\
     this is another directory, or it was put back from a copy: find the last output that the \
-    consumer and the log both have, undo what was done with those after it, and go on after that \
-    one";
+    consumer and the log both have, undo what the consumer did with later ones, and go on after it";
 
-/// Why something that was asked for cannot be shown.
+/// The reason why a query failed or a dump could not be written.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum InspectError {
-    /// There is no checkpoint of this name.
-    #[error("there is no checkpoint {name:?}; `checkpoints list` shows those that there are")]
+    /// No checkpoint has this name.
+    #[error("there is no checkpoint {name:?}; `checkpoints list` shows all of them")]
     UnknownCheckpoint {
-        /// The name that was asked for.
+        /// The name in the query.
         name: String,
     },
-    /// The log of outputs is shorter: an offset of another directory, or of one that was put back.
+    /// The output log ends before this offset, which may be that of another directory, or of one
+    /// that was put back from a copy.
     #[error(
-        "there is no output {from}: {}; is it the directory that the offset is from?",
+        "there is no output {from}: {}; check that the offset is from this directory",
         end_of_log(*end)
     )]
     BeyondTheEnd {
-        /// The offset that was asked for.
+        /// The offset in the query.
         from: u64,
         /// The offset that the next output will have.
         end: u64,
     },
-    /// The log is shorter than what a consumer has read of it.
-    #[error("the consumer has {last}, and {}; {ANOTHER_LOG}", end_of_log(*end))]
+    /// The output log ends before the last output that the consumer has read.
+    #[error("the consumer has {last}, but {}; {ANOTHER_LOG}", end_of_log(*end))]
     LastOutputGone {
-        /// What the consumer has.
+        /// The last output that the consumer has read.
         last: Box<LastOutput>,
         /// The offset that the next output will have.
         end: u64,
     },
-    /// The log has another output where the consumer has one.
-    #[error("the consumer has {last}, and the log has {found}; {ANOTHER_LOG}")]
+    /// The output log has another output at the offset of the consumer's last one.
+    #[error("the consumer has {last}, but the log has {found}; {ANOTHER_LOG}")]
     AnotherOutput {
-        /// What the consumer has.
+        /// The last output that the consumer has read.
         last: Box<LastOutput>,
-        /// What the log has at that offset.
+        /// The output at that offset in the log.
         found: Box<LastOutput>,
     },
-    /// Outputs were asked for from an offset and after an output at once.
+    /// A query for outputs has both a first offset and an output to continue after.
     #[error("outputs can be asked for from an offset or after an output, not both; send one")]
     TwoBeginnings,
-    /// A record cannot be said in JSON.
+    /// A record could not be written as JSON.
     #[error("a record could not be written as JSON")]
     NotJson(#[source] serde_json::Error),
-    /// A dump could not be written.
+    /// A dump could not be written to its destination.
     #[error("the dump could not be written; {}", remedy(None, .0))]
     Unwritten(#[source] io::Error),
-    /// Something cannot be read.
+    /// Something stored could not be read, or the view was given up.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// A handle, which gives the view, has met an error of the storage.
+    /// The handle that was to give the view has failed with this error of the storage.
     #[error(transparent)]
     Handle(#[from] Arc<StorageError>),
 }

@@ -1,4 +1,4 @@
-//! What the state says of one event id, or of one word.
+//! Looks up one event id, or one word.
 
 use serde::Serialize;
 
@@ -8,33 +8,35 @@ use crate::journal::walk_fingerprints;
 use crate::state::position_set::PositionSet;
 use crate::store::RunHeader;
 
-/// What the state says of an event id.
+/// What the state has of an event id. As JSON, a member that is `None` is left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct FoundEvent {
-    /// The id that was looked for.
+    /// The id that was looked up.
     pub event_id: String,
-    /// Whether the present state has an event with it: another one would be a duplicate.
+    /// True if the present state has an event with this id, so that another one would be a
+    /// duplicate, or a conflict if its word differs.
     pub in_state: bool,
-    /// Where it is in the journal.
+    /// The position of that event, from 1; `None` if the state has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub position: Option<u64>,
-    /// Its word.
+    /// The word of that event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub word: Option<String>,
-    /// The count that its reply gave.
+    /// The count in the reply to that event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
-    /// Whether an output with the id has been released, in this state or one that was left.
+    /// True if an output with this id was released, even if the present state no longer has the
+    /// event.
     pub released: bool,
 }
 
 impl View {
-    /// Looks an event id up.
+    /// Looks up an event id.
     ///
     /// # Errors
     ///
-    /// [`StorageError`] if something cannot be read.
+    /// [`StorageError`] if something stored cannot be read.
     pub fn event(&self, event_id: &str) -> Result<FoundEvent, StorageError> {
         let mut found = FoundEvent {
             event_id: event_id.to_owned(),
@@ -57,18 +59,18 @@ impl View {
         Ok(found)
     }
 
-    /// How many events of the state carry a word.
+    /// Returns the number of events of the state that carry a word; 0 for an unknown word.
     ///
     /// # Errors
     ///
-    /// [`StorageError`] if something cannot be read.
+    /// [`StorageError`] if something stored cannot be read.
     pub fn count(&self, word: &str) -> Result<u64, StorageError> {
         let counts = self.counts_of(&self.timeline)?;
         let found = counts.binary_search_by(|c| c.word.as_bytes().cmp(word.as_bytes()));
         Ok(found.map_or(0, |index| counts[index].count))
     }
 
-    /// The positions that may carry an id: those with its fingerprint.
+    /// Returns the positions that may carry an id: those with its fingerprint.
     fn candidates(&self, event_id: &str) -> Result<PositionSet, StorageError> {
         let reader = &self.reader;
         let fingerprints = self.stored.format.fingerprints();

@@ -1,8 +1,9 @@
-//! Looking at a state, of a resting directory or of a running process, without changing it.
+//! Reads a state without changing it: that of a directory that no process has open, or that of a
+//! running process.
 //!
-//! Everything is read in one order and from what is stored. In a dump, counts are a fold over the
-//! journal and not a snapshot, and released outputs come from the output log. The same state gives
-//! the same records.
+//! Records come in a fixed order, so the same state gives the same records. The counts in a dump
+//! are folded from the journal, not read from a snapshot; its released outputs come from the output
+//! log.
 
 mod checkpoints;
 mod digest;
@@ -34,15 +35,15 @@ pub use digest::Digest;
 pub(crate) use digest::DumpDigest;
 pub use error::InspectError;
 pub use event::FoundEvent;
-pub use output::{CommittedOutput, LastOutput};
+pub use output::{LastOutput, ReleasedOutput};
 pub use query::{Filter, Milestone, Query};
 pub use record::{OutputStatus, Record, Section, Source, SwitchKind};
 pub use stats::{ProcessStats, Stats, TreeStats};
 
-/// What sled may cache of a copy.
+/// Size of sled's cache for a copy. It is small because most of a copy is read only once.
 const CACHE_BYTES: u64 = 16 << 20;
 
-/// What was durable at one moment, to be read on any thread while others change the state.
+/// One durable moment of a state. Any thread can read it while others change the state.
 ///
 /// A view of an open directory keeps in memory the old values of entries that change. New events
 /// add nothing to it; replaced counts snapshots and checkpoints do. If all views together keep more
@@ -53,7 +54,7 @@ pub struct View {
     stored: Stored,
     timeline: PositionSet,
     reader: Reader,
-    /// Figures of the process, if one is running.
+    /// Figures of the process that has the directory open, if they were added.
     process: Option<ProcessStats>,
 }
 
@@ -64,26 +65,26 @@ impl fmt::Debug for View {
     }
 }
 
-/// Takes each record in turn; its error ends the view.
+/// Takes each record in turn. Its error ends the reading.
 type Sink<'s, E> = &'s mut dyn FnMut(&Record<'_>) -> Result<(), E>;
 
 impl View {
-    /// Opens a view of a directory that no process writes to: of a copy, which is made beside it or
-    /// in the system's temporary directory. No writer can open the directory until the copy is
-    /// made.
+    /// Opens a view of a directory that no process has open. The view reads a copy, which is made
+    /// beside the directory or in the system's temporary directory. No process can open the
+    /// directory for writing until the copy is made.
     ///
     /// # Errors
     ///
-    /// [`OpenError`], by what stands in the way.
+    /// The [`OpenError`] that says why the directory cannot be opened or copied.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         Self::open_within(path, &StorageTimeout::default())
     }
 
-    /// As [`View::open`], with a limit for each call of the storage.
+    /// Does the same as [`View::open`], with this time limit for each call of the storage.
     ///
     /// # Errors
     ///
-    /// [`OpenError`], by what stands in the way.
+    /// Those of [`View::open`].
     pub fn open_within(
         path: impl AsRef<Path>,
         timeout: &StorageTimeout,
@@ -91,11 +92,11 @@ impl View {
         Self::of_copy(RestingCopy::open(path.as_ref(), CACHE_BYTES, timeout)?)
     }
 
-    /// Opens a copy of a directory that this process holds.
+    /// Opens a view of a copy of a directory that this process has locked.
     ///
     /// # Errors
     ///
-    /// [`OpenError`], by what stands in the way.
+    /// Those of [`View::open`].
     #[doc(hidden)]
     pub fn of_locked_directory(
         held: &LockedDirectory,
@@ -104,17 +105,17 @@ impl View {
         Self::of_copy(held.copy(CACHE_BYTES, timeout)?)
     }
 
-    /// Opens a copy of the database that the last compaction has kept.
+    /// Opens a view of a copy of the database that the last compaction replaced and kept.
     ///
     /// # Errors
     ///
-    /// [`OpenError`], by what stands in the way.
+    /// Those of [`View::open`].
     #[doc(hidden)]
     pub fn of_kept(kept: &Kept<'_>, timeout: &StorageTimeout) -> Result<Self, OpenError> {
         Self::of_copy(kept.copy(CACHE_BYTES, timeout)?)
     }
 
-    /// Opens a copy of a database that has been built.
+    /// Opens a view of a copy of a database that was built and is not in use yet.
     pub(crate) fn of_site(site: &BuildSite, timeout: &StorageTimeout) -> Result<Self, OpenError> {
         Self::of_copy(site.copy(CACHE_BYTES, timeout)?)
     }
@@ -124,17 +125,17 @@ impl View {
         Ok(Self::new(stored, copy.reader().clone()))
     }
 
-    /// A view of what an open directory had made durable at one moment.
+    /// Makes a view of a durable moment of an open directory.
     ///
     /// # Errors
     ///
-    /// [`StorageError`] if something cannot be read.
+    /// [`StorageError`] if something stored cannot be read.
     pub(crate) fn of_state(state: DurableState) -> Result<Self, StorageError> {
         let (stored, reader) = state.read()?;
         Ok(Self::new(stored, reader))
     }
 
-    /// With figures of the process that has the directory open.
+    /// Adds figures of the process that has the directory open.
     pub(crate) fn with_process(self, process: ProcessStats) -> Self {
         Self {
             process: Some(process),
@@ -161,7 +162,7 @@ impl View {
     ///
     /// # Errors
     ///
-    /// [`StorageError`] if something cannot be read, or whatever `sink` returns.
+    /// [`StorageError`] if something stored cannot be read, or the error of `sink`.
     pub fn records<E: From<StorageError>>(
         &self,
         section: Section,
@@ -238,26 +239,26 @@ impl View {
         })
     }
 
-    /// The source position of the state; as [`Engine::source`](crate::Engine::source).
+    /// Returns the source position of the state, as [`Engine::source`](crate::Engine::source) does.
     #[must_use]
     pub fn source(&self) -> Option<&[u8]> {
         self.stored.record.scalars.source.as_deref()
     }
 
-    /// The words with their counts, in byte order.
+    /// Returns the words of the state with their counts, in byte order of the words.
     ///
     /// # Errors
     ///
-    /// [`StorageError`] if something cannot be read.
+    /// [`StorageError`] if something stored cannot be read.
     pub fn counts(&self) -> Result<Vec<WordCount>, StorageError> {
         self.counts_of(&self.timeline)
     }
 
-    /// Figures of the state, and of the process if one is running.
+    /// Returns figures of the state, and those of the process if the control socket gave the view.
     ///
     /// # Errors
     ///
-    /// [`StorageError`] if something cannot be read.
+    /// [`StorageError`] if something stored cannot be read.
     pub fn stats(&self) -> Result<Stats, StorageError> {
         let record = &self.stored.record;
         let scalars = &record.scalars;
@@ -297,8 +298,8 @@ impl View {
         })
     }
 
-    /// The counts of a timeline, in byte order of the words: from the nearest stored ones, over
-    /// the difference.
+    /// Returns the counts of a timeline, in byte order of the words. It starts from the nearest
+    /// counts snapshot and folds the difference.
     fn counts_of(&self, timeline: &PositionSet) -> Result<Vec<WordCount>, StorageError> {
         let stored = self.reader.snapshots()?;
         let finished = stored.iter().filter_map(|(_, header)| header.as_ref());

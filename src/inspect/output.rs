@@ -1,4 +1,4 @@
-//! One released output, as it is shown and as a consumer keeps it.
+//! One released output, as a query shows it and as a consumer stores it.
 
 use std::fmt;
 
@@ -6,50 +6,51 @@ use serde::{Deserialize, Serialize};
 
 use crate::inspect::json_text::{put_number, put_string};
 
-/// How much of an id or a word is shown in an error, which has two of each and says what to do.
+/// The most characters of an id or a word in an error. An error has two of each, and must stay
+/// readable.
 const SHOWN_CHARS: usize = 80;
 
-/// An output that a commit released. Offsets are dense and never change, so that a consumer that
-/// stores the last output it has got reads each output once: see
-/// [`View::outputs_after`].
+/// A released output. Offsets have no gaps and never change, so a consumer that stores the last
+/// output it has read can read each output once: see
+/// [`View::outputs_after`](crate::View::outputs_after).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct CommittedOutput<'a> {
-    /// Its place in the log, from 0.
+pub struct ReleasedOutput<'a> {
+    /// Its offset in the output log, from 0.
     pub offset: u64,
-    /// The commit that released it, from 1; `None` with autocommit.
+    /// The number of the commit that released it, from 1; `None` with autocommit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commit: Option<u64>,
     /// The event's id.
     pub event_id: &'a str,
     /// The event's word.
     pub word: &'a str,
-    /// The count that the event's reply gave.
+    /// The count in the event's reply.
     pub count: u64,
 }
 
-/// The last output that a consumer has got, by which the log it came from is known again. As JSON
-/// it is what was printed of the output; the number of its commit and further members are ignored.
+/// The last output that a consumer has read, which identifies the output log that it came from. As
+/// JSON, it is the output as it was printed; its commit and unknown members are ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastOutput {
-    /// Its place in the log, from 0.
+    /// Its offset in the output log, from 0.
     pub offset: u64,
     /// The event's id.
     pub event_id: String,
     /// The event's word.
     pub word: String,
-    /// The count that the event's reply gave.
+    /// The count in the event's reply.
     pub count: u64,
 }
 
 impl LastOutput {
-    pub(super) fn is(&self, output: &CommittedOutput<'_>) -> bool {
+    pub(super) fn is(&self, output: &ReleasedOutput<'_>) -> bool {
         *self == Self::from(output)
     }
 }
 
-impl From<&CommittedOutput<'_>> for LastOutput {
-    fn from(output: &CommittedOutput<'_>) -> Self {
+impl From<&ReleasedOutput<'_>> for LastOutput {
+    fn from(output: &ReleasedOutput<'_>) -> Self {
         Self {
             offset: output.offset,
             event_id: output.event_id.to_owned(),
@@ -70,7 +71,7 @@ impl fmt::Display for LastOutput {
     }
 }
 
-/// The beginning of a text that may be long, for people.
+/// Returns the first [`SHOWN_CHARS`] characters of a text, and an ellipsis if there are more.
 fn shortened(text: &str) -> String {
     match text.char_indices().nth(SHOWN_CHARS) {
         None => text.to_owned(),
@@ -78,9 +79,9 @@ fn shortened(text: &str) -> String {
     }
 }
 
-impl CommittedOutput<'_> {
-    /// Appends the output as JSON, as its serialisation is, but quicker: who follows a node that is
-    /// busy reads millions a second.
+impl ReleasedOutput<'_> {
+    /// Appends the output as JSON, as its serialization does, but faster: a reader that follows a
+    /// busy node gets millions a second.
     pub(super) fn put(&self, line: &mut Vec<u8>) {
         line.extend_from_slice(b"{\"offset\":");
         put_number(line, self.offset);

@@ -1,9 +1,9 @@
-//! The log of released outputs, from any offset on.
+//! Reads the output log from any offset on, and the pending outputs.
 
 use std::ops::Range;
 
 use crate::error::StorageError;
-use crate::inspect::output::{CommittedOutput, LastOutput};
+use crate::inspect::output::{LastOutput, ReleasedOutput};
 use crate::inspect::record::{Output, OutputStatus, Record};
 use crate::inspect::{InspectError, Sink, View};
 use crate::state::position::Position;
@@ -12,18 +12,19 @@ use crate::store::bytes::entry::Entry;
 use crate::store::{Releases, Stored};
 
 impl View {
-    /// Calls `sink` with released outputs in order of their offsets: from `from` on, at most
-    /// `limit`. `from` may be the offset that the next output will have. Nothing tells whether the
-    /// outputs before it are those that a consumer has got.
+    /// Calls `sink` with released outputs in the order of their offsets, from offset `from` on, at
+    /// most `limit` of them. `from` may be the offset that the next output will have. This does not
+    /// check what a consumer has read before; [`Self::outputs_after`] does.
     ///
     /// # Errors
     ///
-    /// [`InspectError`], or whatever `sink` returns.
+    /// [`InspectError::BeyondTheEnd`] if `from` is larger, a [`StorageError`] if something stored
+    /// cannot be read, or the error of `sink`.
     pub fn outputs<E: From<InspectError> + From<StorageError>>(
         &self,
         from: u64,
         limit: u64,
-        mut sink: impl FnMut(&CommittedOutput<'_>) -> Result<(), E>,
+        mut sink: impl FnMut(&ReleasedOutput<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let end = self.stored.record.scalars.outputs;
         if from > end {
@@ -35,7 +36,7 @@ impl View {
         }
         self.released(from..until, |place, _, entry| {
             entry.event_id.with_text(|event_id| {
-                sink(&CommittedOutput {
+                sink(&ReleasedOutput {
                     offset: place.offset,
                     commit: place.commit,
                     event_id,
@@ -46,25 +47,25 @@ impl View {
         })
     }
 
-    /// As [`Self::outputs`], from the one after the last output that a consumer has got,
-    /// which must be in the log. No state can tell that it was put back from a copy; what is in the
-    /// log can.
+    /// Does the same as [`Self::outputs`], from the output after the last one that a consumer has
+    /// read. The output log must have that one: otherwise the directory is another one, or was put
+    /// back from a copy.
     ///
     /// # Errors
     ///
     /// [`InspectError::LastOutputGone`] or [`InspectError::AnotherOutput`] if the log does not have
-    /// that output, another [`InspectError`], or whatever `sink` returns.
+    /// that output, a [`StorageError`] if something stored cannot be read, or the error of `sink`.
     pub fn outputs_after<E: From<InspectError> + From<StorageError>>(
         &self,
         last: &LastOutput,
         limit: u64,
-        sink: impl FnMut(&CommittedOutput<'_>) -> Result<(), E>,
+        sink: impl FnMut(&ReleasedOutput<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         self.check_last(last)?;
         self.outputs(last.offset + 1, limit, sink)
     }
 
-    /// Checks that the log has the last output that a consumer has got.
+    /// Checks that the output log has the last output that a consumer has read.
     fn check_last(&self, last: &LastOutput) -> Result<(), InspectError> {
         let end = self.stored.record.scalars.outputs;
         if last.offset >= end {
@@ -93,7 +94,7 @@ impl View {
         )
     }
 
-    /// Walks the released outputs whose offsets are in a range.
+    /// Calls `f` with the released outputs whose offsets are in a range, in their order.
     fn released<E: From<StorageError>>(
         &self,
         offsets: Range<u64>,
@@ -119,7 +120,7 @@ impl View {
         Ok(())
     }
 
-    /// The releases of the outputs from an offset on.
+    /// Returns the releases from the one that has the output at an offset on.
     pub(super) fn releases(&self, from: u64) -> Result<Releases<'_>, StorageError> {
         let Stored { record, sets, .. } = &self.stored;
         let outputs = record.scalars.outputs;
@@ -127,7 +128,7 @@ impl View {
     }
 }
 
-/// Where an output is in the log.
+/// The place of an output in the output log.
 #[derive(Debug, Clone, Copy)]
 struct Place {
     offset: u64,
@@ -167,7 +168,7 @@ mod tests {
             word in any::<String>(),
         ) {
             let (event_id, word) = (&*event_id, &*word);
-            let output = CommittedOutput { offset, commit, event_id, word, count };
+            let output = ReleasedOutput { offset, commit, event_id, word, count };
             let mut line = Vec::new();
             output.put(&mut line);
             prop_assert_eq!(line, serde_json::to_vec(&output).expect("it can be spelled"));

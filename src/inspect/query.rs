@@ -1,4 +1,5 @@
-//! What can be asked of a state, in one form for a running process and for a resting directory.
+//! The queries of a state. They are the same for a running process and for a directory that no
+//! process has open.
 
 use std::io::Write;
 
@@ -6,20 +7,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::StorageError;
 use crate::inspect::record::{Count, Record, Section};
-use crate::inspect::{CommittedOutput, DumpDigest, InspectError, LastOutput, View};
+use crate::inspect::{DumpDigest, InspectError, LastOutput, ReleasedOutput, View};
 use crate::state::counts::WordCount;
 use crate::state::position_set::PositionSet;
 use crate::store::Switch;
 
-/// A query about a state; as JSON, its `type` is its name in lower case with underscores. It is
-/// answered by records, each a JSON object with a `type` of its own.
+/// A query about a state. As JSON, its `type` is the variant's name in lower case with underscores.
+/// It gives records, which are JSON objects.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Query {
-    /// Figures of the state, and of the process if one is running: one record.
+    /// Figures of the state, and those of the process if it answers the query: one record.
     Stats,
-    /// The words with their counts, in byte order.
+    /// The words with their counts, in byte order of the words.
     Counts,
     /// Every checkpoint, in byte order of the names.
     ListCheckpoints,
@@ -28,33 +29,33 @@ pub enum Query {
         /// Its name.
         checkpoint_id: String,
     },
-    /// How a checkpoint differs from another.
+    /// The numbers of events that two states have, then each word whose counts in them differ.
     DiffCheckpoints {
-        /// The name of the first.
+        /// The name of the first checkpoint.
         first: String,
-        /// The name of the second; the present state if there is none.
+        /// The name of the second checkpoint; `None` for the present state.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         second: Option<String>,
     },
-    /// Released outputs, in order.
+    /// Released outputs, in the order of their offsets.
     Outputs {
-        /// The offset of the first, which is 0 if neither this nor `after` is there.
+        /// The offset of the first output; 0 if both this and `after` are `None`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         from: Option<u64>,
-        /// The output before the first: the last one that a consumer has got, which the log must
-        /// have. Not together with `from`.
+        /// The output before the first: the last one that a consumer has read. The output log must
+        /// have it. Not allowed together with `from`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after: Option<LastOutput>,
-        /// How many at most; all if there is none.
+        /// The most outputs to show; `None` for all.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limit: Option<u64>,
     },
-    /// What an event id has come to: one record.
+    /// What the state has of an event id: one record.
     GetEvent {
         /// The id.
         event_id: String,
     },
-    /// How many events carry a word: one record.
+    /// The number of events that carry a word: one record.
     GetWord {
         /// The word.
         word: String,
@@ -62,31 +63,31 @@ pub enum Query {
     /// Checkpoints, commits, restores and rollbacks with their times and positions, and the
     /// position of the present state.
     History,
-    /// All there is, and a digest of it if nothing is left out.
+    /// The whole state or a part of it. A whole dump ends with its digest.
     Dump(Filter),
 }
 
-/// Which records of a dump are wanted.
+/// The records of a dump that are wanted; by default all, without incidentals.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filter {
-    /// Only this section.
+    /// Only this section; `None` for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only: Option<Section>,
-    /// Only records whose word, checkpoint or event id begins with this; those that have none
+    /// Only records whose word, checkpoint name or event id begins with this. Records without any
     /// of these are left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
-    /// At most this many of each section.
+    /// At most this many records of each section; `None` for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
-    /// Also what differs between two runs of the same requests: times, the number of groups, the
-    /// seed of the fingerprints.
+    /// True to add what may differ between two runs of the same requests: times, the number of
+    /// groups, the seed of the fingerprints.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub incidentals: bool,
 }
 
 impl Query {
-    /// The names of all queries.
+    /// The names of all queries, as in `type`.
     pub const NAMES: [&str; 10] = [
         "stats",
         "counts",
@@ -102,7 +103,7 @@ impl Query {
 }
 
 impl Filter {
-    /// Whether nothing is left out.
+    /// True if nothing is left out.
     fn is_whole(&self) -> bool {
         self.only.is_none() && self.prefix.is_none() && self.limit.is_none()
     }
@@ -111,16 +112,8 @@ impl Filter {
         let Some(prefix) = &self.prefix else {
             return true;
         };
-        let name = match record {
-            Record::Count(count) => &count.word,
-            Record::Checkpoint(checkpoint) => &checkpoint.name,
-            Record::Output(output) => &output.event_id,
-            Record::Event(event) => &event.event_id,
-            Record::Meta(_) | Record::Commit(_) | Record::Switch(_) | Record::Digest(_) => {
-                return false;
-            }
-        };
-        name.starts_with(&**prefix)
+        let subject = record.subject();
+        subject.is_some_and(|subject| subject.starts_with(&**prefix))
     }
 }
 
@@ -135,26 +128,26 @@ struct FoundWord<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Milestone {
-    /// A checkpoint that there is.
+    /// A saved checkpoint.
     Checkpoint {
         /// Its name.
         name: String,
-        /// The journal's last position when it was saved.
+        /// The head of the journal when it was saved.
         position: u64,
-        /// The last position that it has; 0 if it has no events.
+        /// The last position of its timeline; 0 if it has no events.
         reached: u64,
-        /// How many events it has.
+        /// Number of its events.
         events: u64,
         /// When it was saved.
         at_ms: u64,
     },
-    /// A commit that released something.
+    /// A commit that released at least one output.
     Commit {
         /// Its number, from 1.
         commit: u64,
-        /// The journal's last position when it was made.
+        /// The head of the journal when it was made.
         position: u64,
-        /// How many outputs it released.
+        /// Number of outputs that it released.
         outputs: u64,
         /// When it was made.
         at_ms: u64,
@@ -163,40 +156,40 @@ pub enum Milestone {
     Restore {
         /// The checkpoint's name.
         checkpoint: String,
-        /// The journal's last position when it was made.
+        /// The head of the journal when it was made.
         position: u64,
-        /// The last position of the state that it led to; 0 if that had no events.
+        /// The last position of the timeline that it led to; 0 if that had no events.
         reached: u64,
-        /// How many events left the state.
+        /// Number of events that left the state.
         events_left: u64,
-        /// How many came back into it.
+        /// Number of events that came back into the state.
         events_back: u64,
         /// When it was made.
         at_ms: u64,
     },
-    /// A rollback that discarded something.
+    /// A rollback that dropped at least one event.
     Rollback {
-        /// The journal's last position when it was made.
+        /// The head of the journal when it was made.
         position: u64,
-        /// The last position of the state that it led to; 0 if that had no events.
+        /// The last position of the timeline that it led to; 0 if that had no events.
         reached: u64,
-        /// How many events left the state.
+        /// Number of events that left the state.
         events_left: u64,
         /// When it was made.
         at_ms: u64,
     },
     /// The present state.
     Present {
-        /// The journal's last position.
+        /// The head of the journal.
         position: u64,
-        /// The last position of the state; 0 if it has no events.
+        /// The last position of its timeline; 0 if it has no events.
         reached: u64,
-        /// How many events it has.
+        /// Number of its events.
         events: u64,
     },
 }
 
-/// Why an answer ended: because of an error, or because nothing more was wanted.
+/// Why a section ended early: its limit was reached, or there was an error.
 enum End<E> {
     Enough,
     Failed(E),
@@ -208,7 +201,7 @@ impl<E: From<StorageError>> From<StorageError> for End<E> {
     }
 }
 
-/// Turns records into JSON, each in the same buffer, and hands them on.
+/// Writes each record as JSON into the same buffer, and calls `sink` with it.
 struct Lines<F> {
     buffer: Vec<u8>,
     sink: F,
@@ -224,7 +217,7 @@ impl<F> Lines<F> {
         (self.sink)(&self.buffer)
     }
 
-    fn add_output<E>(&mut self, output: &CommittedOutput<'_>) -> Result<(), E>
+    fn add_output<E>(&mut self, output: &ReleasedOutput<'_>) -> Result<(), E>
     where
         F: FnMut(&[u8]) -> Result<(), E>,
     {
@@ -239,7 +232,7 @@ impl View {
     ///
     /// # Errors
     ///
-    /// [`InspectError`], or whatever `sink` returns.
+    /// The [`InspectError`] or [`StorageError`] that ended the records, or the error of `sink`.
     pub fn answer<E: From<InspectError> + From<StorageError>>(
         &self,
         query: &Query,
@@ -268,7 +261,7 @@ impl View {
             }
             Query::Outputs { from, after, limit } => {
                 let limit = limit.unwrap_or(u64::MAX);
-                let sink = |output: &CommittedOutput<'_>| lines.add_output(output);
+                let sink = |output: &ReleasedOutput<'_>| lines.add_output(output);
                 match (from, after) {
                     (from, None) => self.outputs(from.unwrap_or(0), limit, sink),
                     (None, Some(last)) => self.outputs_after(last, limit, sink),
@@ -306,11 +299,13 @@ impl View {
         }
     }
 
-    /// Writes everything as a whole dump, which [`crate::load`] reads: a JSON object a line.
+    /// Writes a whole dump with incidentals, one JSON object a line. [`crate::load`] builds a
+    /// directory from it.
     ///
     /// # Errors
     ///
-    /// [`InspectError`], or [`InspectError::Unwritten`] if the dump could not be written.
+    /// [`InspectError::Unwritten`] if the dump cannot be written, or [`InspectError::Storage`] if
+    /// something stored cannot be read.
     pub fn dump(&self, mut to: impl Write) -> Result<(), InspectError> {
         let whole = Filter {
             incidentals: true,

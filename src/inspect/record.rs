@@ -1,4 +1,4 @@
-//! What a dump consists of: records, in sections. They are written and read as JSON.
+//! The records of a dump, in sections. They are written and read as JSON.
 
 use std::borrow::Cow;
 
@@ -6,29 +6,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::inspect::digest::Digest;
 
-/// A part of the state.
+/// A section of a dump, with records of one type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Section {
-    /// Format, positions, timelines: the scalars and sets of the state.
+    /// The scalars of the state, such as its format and its head, and its position sets.
     Meta,
-    /// How many events carry each word.
+    /// The words with their counts, in byte order of the words.
     Counts,
-    /// The saved checkpoints.
+    /// The saved checkpoints, in byte order of their names.
     Checkpoints,
-    /// The commits.
+    /// The commits that released at least one output.
     Commits,
     /// The restores and rollbacks.
     Switches,
-    /// Released outputs, then pending ones.
+    /// The released outputs, then the pending ones.
     Outputs,
-    /// Every event that was ever accepted, by position.
+    /// Every event that was ever accepted, in the order of their positions.
     Events,
 }
 
 impl Section {
-    /// Every section, in the order in which they are shown.
+    /// Every section, in the order of a dump.
     pub const ALL: [Self; 7] = [
         Self::Meta,
         Self::Counts,
@@ -39,28 +39,48 @@ impl Section {
         Self::Events,
     ];
 
-    /// Its name, in lower case.
+    /// Returns its name, in lower case.
     #[must_use]
     pub fn name(self) -> &'static str {
+        self.description().0
+    }
+
+    /// Returns the `type` of its records.
+    #[must_use]
+    pub fn record_type(self) -> &'static str {
+        self.description().1
+    }
+
+    /// Returns the members that a record of it may lack.
+    #[must_use]
+    pub fn optional_members(self) -> &'static [&'static str] {
+        self.description().2
+    }
+
+    fn description(self) -> (&'static str, &'static str, &'static [&'static str]) {
         match self {
-            Self::Meta => "meta",
-            Self::Counts => "counts",
-            Self::Checkpoints => "checkpoints",
-            Self::Commits => "commits",
-            Self::Switches => "switches",
-            Self::Outputs => "outputs",
-            Self::Events => "events",
+            Self::Meta => ("meta", "meta", &[]),
+            Self::Counts => ("counts", "count", &[]),
+            Self::Checkpoints => {
+                let optional = &["source", "committed_source"];
+                ("checkpoints", "checkpoint", optional)
+            }
+            Self::Commits => ("commits", "commit", &[]),
+            Self::Switches => ("switches", "switch", &["checkpoint"]),
+            // Pending outputs have no offset and no commit.
+            Self::Outputs => ("outputs", "output", &["offset", "commit"]),
+            Self::Events => ("events", "event", &[]),
         }
     }
 
-    /// The section of a name; `None` if no section has it.
+    /// Returns the section of a name, or `None` if no section has it.
     #[must_use]
     pub fn of_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|section| section.name() == name)
     }
 }
 
-/// Whether an output is released.
+/// The status of an output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -68,11 +88,11 @@ pub enum OutputStatus {
     /// It is in the output log.
     #[serde(alias = "committed")]
     Released,
-    /// The next commit will release it.
+    /// A commit would release it.
     Pending,
 }
 
-/// What switched the state from one timeline to another.
+/// The kind of a switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -83,13 +103,13 @@ pub enum SwitchKind {
     Rollback,
 }
 
-/// A source position: as text, or as its bytes where it is none.
+/// A source position: text, or bytes if it is not UTF-8.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Source<'a> {
-    /// UTF-8.
+    /// UTF-8 text.
     Text(Cow<'a, str>),
-    /// Anything else.
+    /// Other bytes; as JSON, an array of numbers from 0 to 255.
     Bytes(Cow<'a, [u8]>),
 }
 
@@ -101,7 +121,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// The bytes of the source position.
+    /// Returns the bytes of the source position.
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         match self {
             Self::Text(text) => text.into_owned().into_bytes(),
@@ -110,11 +130,11 @@ impl<'a> Source<'a> {
     }
 }
 
-/// Positions as ranges, (first, last) each.
+/// A set of positions as ranges, each with its first and its last position.
 pub type Ranges = Vec<(u64, u64)>;
 
-/// One thing that the state holds. Positions start at 1, offsets of outputs at 0. As JSON, the
-/// member `type` comes first: the name of the variant in lower case.
+/// A record of a dump. Positions start at 1, offsets of outputs at 0. As JSON, the first member is
+/// `type`: the variant's name in lower case.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -122,22 +142,35 @@ pub enum Record<'a> {
     /// A scalar of the state, or one of its position sets as [`Ranges`].
     #[serde(borrow)]
     Meta(Meta<'a>),
-    /// A word of the state.
+    /// A word of the state, with its count.
     Count(Count<'a>),
     /// A saved checkpoint.
     Checkpoint(Checkpoint<'a>),
-    /// A commit that released something.
+    /// A commit that released at least one output.
     Commit(Commit),
-    /// A restore, or a rollback that discarded something.
+    /// A restore, or a rollback that dropped at least one event.
     #[serde(alias = "move")]
     Switch(Switch<'a>),
     /// An output.
     Output(Output<'a>),
-    /// An event that was accepted, in the present state or in one that was left.
+    /// An accepted event, even if the present state no longer has it.
     #[serde(alias = "seen")]
     Event(Event<'a>),
     /// The last line of a whole dump.
     Digest(Digest),
+}
+
+impl Record<'_> {
+    /// Returns its word, its checkpoint's name or its event id, if its type has one of these.
+    pub(super) fn subject(&self) -> Option<&str> {
+        match self {
+            Self::Count(count) => Some(&count.word),
+            Self::Checkpoint(checkpoint) => Some(&checkpoint.name),
+            Self::Output(output) => Some(&output.event_id),
+            Self::Event(event) => Some(&event.event_id),
+            Self::Meta(_) | Self::Commit(_) | Self::Switch(_) | Self::Digest(_) => None,
+        }
+    }
 }
 
 /// A scalar of the state, or one of its position sets.
@@ -150,13 +183,13 @@ pub struct Meta<'a> {
     pub value: serde_json::Value,
 }
 
-/// A word of the state.
+/// A word of the state, with its count.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Count<'a> {
     /// The word.
     #[serde(borrow)]
     pub word: Cow<'a, str>,
-    /// How many events carry it, at least 1.
+    /// Number of events that carry it, at least 1.
     pub count: u64,
 }
 
@@ -166,68 +199,68 @@ pub struct Checkpoint<'a> {
     /// Its name.
     #[serde(borrow)]
     pub name: Cow<'a, str>,
-    /// How many events it has.
+    /// Number of its events.
     pub events: u64,
-    /// How many outputs would be pending after restoring it.
+    /// Number of outputs that would be pending after a restore of it.
     pub pending: u64,
-    /// The journal's last position when it was saved.
+    /// The head of the journal when it was saved.
     pub position: u64,
-    /// As many of the first outputs in the output log are settled in it; `None` in a dump of
+    /// Number of outputs, from offset 0 on, whose ids are settled in it; `None` in a dump of
     /// format 4.
     pub outputs: Option<u64>,
-    /// The number of the last commit before it, in a dump of format 4.
+    /// The number of the last commit before it; only in a dump of format 4.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_commit: Option<u64>,
     /// The source position of its state.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source<'a>>,
-    /// The source position of the last commit before it.
+    /// The source position at the last commit of its timeline.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub committed_source: Option<Source<'a>>,
-    /// Its positions.
+    /// The positions of its events.
     pub timeline: Ranges,
-    /// When it was saved, in milliseconds since 1970, if asked for.
+    /// When it was saved, in milliseconds since 1970; only with incidentals.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_at_ms: Option<u64>,
 }
 
-/// A commit that released something.
+/// A commit that released at least one output.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Commit {
     /// Its number, from 1.
     pub commit: u64,
     /// The offset of its first output.
     pub first_offset: u64,
-    /// How many outputs it released.
+    /// Number of outputs that it released.
     pub outputs: u64,
-    /// The journal's last position when it was made.
+    /// The head of the journal when it was made.
     pub position: u64,
-    /// When it was made, in milliseconds since 1970, if asked for.
+    /// When it was made, in milliseconds since 1970; only with incidentals.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub committed_at_ms: Option<u64>,
 }
 
-/// A restore, or a rollback that discarded something.
+/// A restore, or a rollback that dropped at least one event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Switch<'a> {
     /// Its number, from 1.
     pub number: u64,
-    /// Which of both it was.
+    /// Its kind.
     pub kind: SwitchKind,
-    /// The checkpoint that was restored.
+    /// The name of the restored checkpoint; `None` for a rollback.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<Cow<'a, str>>,
-    /// The journal's last position when it was made.
+    /// The head of the journal when it was made.
     pub position: u64,
-    /// The last position of the state that it led to; 0 if that had no events.
+    /// The last position of the timeline that it led to; 0 if that had no events.
     pub reached: u64,
-    /// How many events left the state.
+    /// Number of events that left the state.
     pub events_left: u64,
-    /// How many events came back into it.
+    /// Number of events that came back into the state; 0 for a rollback.
     pub events_back: u64,
     /// The number of the last commit before it.
     pub last_commit: u64,
-    /// When it was made, in milliseconds since 1970, if asked for.
+    /// When it was made, in milliseconds since 1970; only with incidentals.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made_at_ms: Option<u64>,
 }
@@ -235,12 +268,12 @@ pub struct Switch<'a> {
 /// An output.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Output<'a> {
-    /// Whether it is released.
+    /// Its status.
     pub status: OutputStatus,
-    /// Its offset in the output log, once it is released.
+    /// Its offset in the output log; `None` while it is pending.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset: Option<u64>,
-    /// The commit that released it; none with autocommit.
+    /// The number of the commit that released it; `None` while it is pending, and with autocommit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<u64>,
     /// The event's position.
@@ -251,11 +284,11 @@ pub struct Output<'a> {
     /// The event's word.
     #[serde(borrow)]
     pub word: Cow<'a, str>,
-    /// The count that the event's reply gave.
+    /// The count in the event's reply.
     pub count: u64,
 }
 
-/// An event that was accepted, in the present state or in one that was left.
+/// An accepted event, even if the present state no longer has it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event<'a> {
     /// The event's position.
@@ -266,10 +299,10 @@ pub struct Event<'a> {
     /// The event's word.
     #[serde(borrow)]
     pub word: Cow<'a, str>,
-    /// The count that the event's reply gave.
+    /// The count in the event's reply.
     pub count: u64,
-    /// Whether the present state has it.
+    /// True if the present state has it.
     pub in_state: bool,
-    /// Whether its output, or that of another event with its id, was released.
+    /// True if its output, or that of another event with its id, was released.
     pub settled: bool,
 }

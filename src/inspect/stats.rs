@@ -1,4 +1,4 @@
-//! Figures of a state, and of the process that it belongs to.
+//! Figures of a state, and of the process that has it open.
 
 use std::collections::BTreeMap;
 
@@ -9,82 +9,82 @@ use serde::{Deserialize, Serialize};
 #[serde(tag = "type", rename = "stats")]
 #[non_exhaustive]
 pub struct Stats {
-    /// How many events the state has, each with an id of its own.
+    /// Number of events of the state, each with an id of its own.
     pub events: u64,
-    /// How many of them have an output that is pending.
+    /// Number of pending outputs.
     pub pending: u64,
-    /// How many outputs have been released.
+    /// Number of released outputs.
     pub released: u64,
-    /// How many commits released something.
+    /// Number of commits that released at least one output.
     pub commits: u64,
-    /// How many checkpoints there are.
+    /// Number of saved checkpoints.
     pub checkpoints: u64,
-    /// How many restores and rollbacks there have been.
+    /// Number of restores, and of rollbacks that dropped at least one event.
     pub switches: u64,
-    /// The journal's last position: how many events were ever accepted. It is durable.
+    /// The head of the journal, which is durable: the number of events that were ever accepted.
     pub position: u64,
-    /// When the last commit was made that released something, in milliseconds since 1970.
+    /// When a commit last released an output, in milliseconds since 1970; `None` before the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_commit_ms: Option<u64>,
-    /// Whether outputs are released as their events are accepted.
+    /// True if each output is released with its event.
     #[serde(default)]
     pub autocommit: bool,
-    /// The format of the directory.
+    /// The number of the directory's disk format.
     #[serde(default)]
     pub format: u32,
-    /// Bytes of the database's file.
+    /// Size of the database's file in bytes.
     pub disk_bytes: u64,
-    /// What each tree of the database holds; its file takes twice as much, or more while it is
-    /// small.
+    /// The content of each tree of the database. The file is about twice as large as all of them,
+    /// or more while it is small.
     pub trees: Vec<TreeStats>,
-    /// Figures of the process, if it was asked by its control socket. A program with a handle has
-    /// them from [`Monitor::process`](crate::node::Monitor::process).
+    /// Figures of the process, if it was asked over its control socket. A program with a handle
+    /// gets them from [`Monitor::process`](crate::node::Monitor::process).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process: Option<ProcessStats>,
 }
 
-/// What one tree of the database holds.
+/// The content of one tree of the database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TreeStats {
     /// Its name.
     pub name: String,
-    /// How many entries it has.
+    /// Number of its entries.
     pub entries: u64,
-    /// How many bytes they have, keys and values.
+    /// Size of their keys and values in bytes.
     pub bytes: u64,
 }
 
-/// Figures of a process, from its start on.
+/// Figures of a process since its start.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ProcessStats {
-    /// Its number.
+    /// Its process id.
     pub pid: u32,
-    /// How long it has been running.
+    /// Seconds since its start.
     pub uptime_seconds: f64,
-    /// Events that it accepted.
+    /// Number of events that it accepted.
     pub accepted: u64,
-    /// Events that it found again in the state.
+    /// Number of events whose id was in the state, conflicts included.
     pub duplicates: u64,
-    /// Events whose id came with another word than it was counted or released with.
+    /// Number of events whose id had been counted or released with another word.
     pub conflicts: u64,
-    /// Events a second, accepted or found again, over the last seconds.
+    /// Events a second, accepted or duplicate, over the last few seconds.
     pub events_per_second: f64,
     /// Bytes of memory that the index of event ids takes.
     pub index_bytes: u64,
-    /// Clients of the control socket.
+    /// Number of clients of the control socket.
     pub clients: u64,
-    /// The version of its program.
+    /// The version of the program.
     #[serde(default)]
     pub version: String,
-    /// Errors that it answered, by code.
+    /// Number of error replies by code.
     #[serde(default)]
     pub errors: BTreeMap<u64, u64>,
-    /// How many times it waited until groups were on stable storage.
+    /// Number of times that it waited until groups were on stable storage.
     #[serde(default)]
     pub syncs: u64,
-    /// How long that took in all.
+    /// Seconds that it waited so in all.
     #[serde(default)]
     pub sync_seconds: f64,
 }

@@ -77,7 +77,7 @@ pub(crate) fn fold_from_nearest<'s>(
         return fold(events, counts, from, to);
     };
     counts.clear();
-    let read = reader.load_snapshot(snapshot, |word, count| {
+    let read = reader.read_snapshot(snapshot, |word, count| {
         counts.add(word, count);
     });
     match read {

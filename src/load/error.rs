@@ -7,11 +7,11 @@ use thiserror::Error;
 
 use crate::error::{OpenError, StorageError};
 
-/// Why a dump could not be loaded. Nothing is left of the attempt.
+/// The reason why a dump could not be loaded. The directory is then as it was before.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum LoadError {
-    /// There is something in the directory already.
+    /// The directory has a state or other files.
     #[error(
         "{} is not empty; name a directory that does not exist yet, or an empty one",
         path.display()
@@ -23,81 +23,81 @@ pub enum LoadError {
     /// The dump could not be read.
     #[error("the dump could not be read")]
     Input(#[source] io::Error),
-    /// A line is none of a dump.
-    #[error("line {line} is no line of a dump ({reason}): {text}")]
+    /// A line is not one of a dump.
+    #[error("line {line} is not a line of a dump ({reason}): {text}")]
     Line {
         /// Its number, from 1.
         line: u64,
         /// What is wrong with it.
         reason: String,
-        /// How it begins.
+        /// Its first characters.
         text: String,
     },
-    /// There is no dump at all.
+    /// The input is empty.
     #[error(
-        "the input is empty, and a dump has at least its digest; did the command fail that was to \
-         make it?"
+        "the input is empty, but a dump has at least its digest; check that the command that makes \
+         it succeeded"
     )]
     Empty,
     /// The dump ends before its digest.
     #[error(
-        "the dump ends after {lines} lines without its digest: it is cut off, or only a part; make \
-         it again, whole"
+        "the dump ends after {lines} lines without its digest: it was cut off, or is only a part; \
+         make a whole one"
     )]
     CutOff {
-        /// How many lines there are.
+        /// Number of its lines.
         lines: u64,
     },
-    /// Something follows the end of the dump.
+    /// The digest is followed by more than blank lines.
     #[error(
-        "the dump ends with its digest in line {digest_line}, and more follows it ({text}); load \
+        "the dump ends with its digest in line {digest_line}, but more follows it ({text}); load \
          one dump at a time, with nothing after it"
     )]
     Trailing {
         /// The number of the digest's line, from 1.
         digest_line: u64,
-        /// How what follows begins.
+        /// The first characters after it.
         text: String,
     },
-    /// The dump does not begin as a whole one does.
+    /// The dump does not begin with the section `meta`.
     #[error(
-        "the dump does not say what it is of: it is only a part (--only, --prefix, --limit); make \
-         it again, whole"
+        "the dump does not begin with its section meta: it is only a part (--only, --prefix, \
+         --limit); make a whole one"
     )]
     Partial,
-    /// The dump is not what was written.
+    /// The lines of the dump do not have its digest.
     #[error(
-        "the dump has been changed since it was made: its digest says {expected}, and it has \
-         {found}; make it again"
+        "the dump was changed after it was made: its digest says {expected}, but it has {found}; \
+         make a new one"
     )]
     Changed {
-        /// What the digest says.
+        /// The number and the hash of its lines, as the digest says.
         expected: String,
-        /// What the lines have.
+        /// The number and the hash of its lines, as they are.
         found: String,
     },
     /// The dump contradicts itself.
     #[error(
-        "the dump contradicts itself, as a part of one does (--limit, --prefix): {what} {expected} \
-         and {found}; make it again, whole"
+        "the dump contradicts itself, as a part of one can (--limit, --prefix): {what}: expected \
+         {expected}, found {found}; make a whole one"
     )]
     Contradiction {
-        /// What is said in two places.
+        /// The figure that two places of the dump give.
         what: &'static str,
-        /// What one of them says.
+        /// The figure in one of them.
         expected: String,
-        /// What the other one says.
+        /// The figure in the other one.
         found: String,
     },
     /// The disk is nearly full.
-    #[error("{free_bytes} bytes are free on the disk, and {floor_bytes} are kept free; make room")]
+    #[error("the disk has {free_bytes} bytes free, and {floor_bytes} must stay free; make room")]
     LowDisk {
         /// Bytes that are free.
         free_bytes: u64,
-        /// Bytes that are kept free.
+        /// Bytes that must stay free.
         floor_bytes: u64,
     },
-    /// The new directory cannot be made or opened.
+    /// The directory cannot be made or opened.
     #[error(transparent)]
     Open(#[from] OpenError),
     /// The storage failed.

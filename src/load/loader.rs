@@ -1,4 +1,4 @@
-//! Taking in a dump, line by line.
+//! Loads a dump, line by line.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
@@ -19,44 +19,45 @@ use crate::state::position_set::{PositionRange, PositionSet};
 use crate::state::settled::Released;
 use crate::store::{Checkpoint, Commit, Release, Store, Switch, SwitchRecord};
 
-/// How often it is looked how much of the disk is free, in lines.
+/// Lines between two checks of the disk's free space, which cost little at this distance.
 const LINES_A_LOOK: u64 = 4_096;
 
-/// Far more positions than a directory can have.
+/// The largest position that a dump may have, far more than a directory can reach. A wrong number
+/// must not make a set that takes all memory.
 const MAX_POSITION: u64 = 1 << 36;
 
-/// How much of a line is shown in an error.
+/// The most characters of a line that an error shows.
 const SHOWN_CHARS: usize = 80;
 
-/// What was loaded.
+/// Figures of a loaded state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Loaded {
-    /// How many events were ever accepted.
+    /// Number of events that were ever accepted.
     pub positions: u64,
-    /// How many outputs have been released.
+    /// Number of released outputs.
     pub outputs: u64,
-    /// How many checkpoints there are.
+    /// Number of checkpoints.
     pub checkpoints: u64,
 }
 
-/// Takes in a dump, line by line.
+/// Loads a dump, line by line.
 pub(super) struct Loader {
     applier: Applier<()>,
     store: Store,
     rest: StateParts,
-    /// What the dump says of itself in its section `meta`.
+    /// Numbers of the section `meta`, by name.
     said: BTreeMap<&'static str, u64>,
     counts_digest: u64,
-    /// The commits whose outputs have not all come.
+    /// The commits whose outputs have not all been read.
     commits: VecDeque<record::Commit>,
     /// The offset after the last output of each commit.
     commit_ends: Vec<u64>,
     /// Checkpoints of a dump of format 4, each with the number of its last commit.
     old_checkpoints: Vec<(String, Checkpoint, u64)>,
-    /// Positions whose outputs have come, and are not taken in.
+    /// Positions whose outputs have been read, and whose release has not been added yet.
     released: PositionSet,
-    /// The position of the last output, and its commit.
+    /// The position of the last released output, and its commit.
     last_output: (Position, Option<u64>),
     loaded: Loaded,
 }
@@ -79,7 +80,7 @@ impl Loader {
         }
     }
 
-    /// Takes in a whole dump, and closes the directory.
+    /// Loads a whole dump, and closes the directory.
     pub(super) fn load(mut self, mut input: impl BufRead) -> Result<Loaded, LoadError> {
         let mut digest = DumpDigest::default();
         let mut line = Vec::new();
@@ -118,7 +119,7 @@ impl Loader {
         self.finish()
     }
 
-    /// Takes in a record, which is this line of the dump.
+    /// Loads a record, which has this line number and text.
     fn take(&mut self, record: Record<'_>, (line, text): (u64, &[u8])) -> Result<(), LoadError> {
         if !matches!(record, Record::Meta(_)) && self.said.is_empty() {
             return Err(LoadError::Partial);
@@ -147,12 +148,11 @@ impl Loader {
         Ok(())
     }
 
-    /// Takes in a scalar or a set; the inner error says that its value is of another type.
+    /// Loads a scalar or a set. The inner error says that its value has the wrong type.
     fn take_meta(
         &mut self,
         record::Meta { name, value }: record::Meta<'_>,
     ) -> Result<Result<(), serde_json::Error>, LoadError> {
-        // A set is read before it is known whether it is true.
         let set = match &*name {
             "timeline" | "released" | "absorbed" => match Ranges::deserialize(&value) {
                 Ok(ranges) => self.set_of(&ranges)?,
@@ -186,7 +186,7 @@ impl Loader {
             "source" => self.rest.source = source()?,
             "committed_source" => self.rest.committed_source = source()?,
             name => {
-                // What else there may be is of the old directory alone.
+                // Any other value concerns only the old directory, such as its format.
                 if let Some(name) = NUMBERS.into_iter().find(|known| *known == name) {
                     self.said.insert(name, u64::deserialize(value)?);
                 }
@@ -195,15 +195,15 @@ impl Loader {
         Ok(())
     }
 
-    /// The set that ranges make up, which are not checked yet.
+    /// Returns the set of these ranges, which may be wrong until the digest of the dump is checked.
     fn set_of(&self, ranges: &Ranges) -> Result<PositionSet, LoadError> {
         let head = self.said("position").min(MAX_POSITION);
         let mut set = PositionSet::default();
         for &(first, last) in ranges {
             if !(1 <= first && first <= last && last <= head) {
-                let expected = format!("positions from 1 to {head}");
+                let expected = format!("1 to {head}");
                 let found = format!("{first} to {last}");
-                return Err(contradiction("a set has", expected, found));
+                return Err(contradiction("the positions of a set", expected, found));
             }
             set.insert_range(PositionRange {
                 first: Position(first),
@@ -213,7 +213,7 @@ impl Loader {
         Ok(set)
     }
 
-    /// What the dump says of itself under a name.
+    /// Returns a number of the section `meta`, or 0 if it has not been read.
     fn said(&self, name: &str) -> u64 {
         self.said.get(name).copied().unwrap_or_default()
     }
@@ -238,7 +238,7 @@ impl Loader {
         Ok(())
     }
 
-    /// Takes in the checkpoints of a dump of format 4, once all commits are known.
+    /// Adds the checkpoints of a dump of format 4. All commits must have been read.
     fn take_old_checkpoints(&mut self) -> Result<(), LoadError> {
         for (name, mut checkpoint, last_commit) in std::mem::take(&mut self.old_checkpoints) {
             if let Some(before) = last_commit.checked_sub(1) {
@@ -246,7 +246,7 @@ impl Loader {
                 let known = self.commit_ends.len();
                 checkpoint.outputs = end.ok_or_else(|| {
                     let (expected, found) = (format!("1 to {known}"), last_commit.to_string());
-                    contradiction("checkpoints refer to commits", expected, found)
+                    contradiction("the last commit of a checkpoint", expected, found)
                 })?;
             }
             self.applier.rebuild().checkpoint(name, checkpoint);
@@ -256,7 +256,7 @@ impl Loader {
 
     fn take_commit(&mut self, line: record::Commit) -> Result<(), LoadError> {
         let number = self.commit_ends.len() as u64 + 1;
-        agree("commits go on at number", number, line.commit)?;
+        agree("the number of a commit", number, line.commit)?;
         self.commit_ends
             .push(line.first_offset.saturating_add(line.outputs));
         self.commits.push_back(line);
@@ -281,20 +281,20 @@ impl Loader {
 
     fn take_output(&mut self, line: &record::Output<'_>) -> Result<(), LoadError> {
         if line.status == OutputStatus::Pending {
-            // Pending outputs are what the timeline has and the log has not.
+            // The pending outputs follow from the timeline and the released positions.
             return Ok(());
         }
         let position = Position(line.position);
         let head = self.said("position").min(MAX_POSITION);
         if !(1..=head).contains(&position.0) || self.released.contains(position) {
-            let expected = format!("positions from 1 to {head}, each once");
+            let expected = format!("1 to {head}, each once");
             return Err(contradiction(
-                "outputs have",
+                "the position of an output",
                 expected,
                 position.to_string(),
             ));
         }
-        // The outputs of one release stand in the order of their positions.
+        // The outputs of one release are in the order of their positions.
         let (last_position, last_commit) = self.last_output;
         if last_commit.is_some() != line.commit.is_some() || position < last_position {
             self.take_released_one_by_one();
@@ -307,11 +307,7 @@ impl Loader {
         };
         let commit = self.commits.front();
         let expected = commit.map_or(0, |commit| commit.commit);
-        agree(
-            "the commits and their outputs name commits",
-            expected,
-            number,
-        )?;
+        agree("the commit of an output", expected, number)?;
         if commit.is_none_or(|commit| commit.outputs != self.released.len()) {
             return Ok(());
         }
@@ -320,10 +316,10 @@ impl Loader {
             .map_or(Ok(()), |commit| self.take_released_by(&commit))
     }
 
-    /// Takes in what a commit released, all of which has come.
+    /// Adds the release of a commit, all of whose outputs have been read.
     fn take_released_by(&mut self, line: &record::Commit) -> Result<(), LoadError> {
         let first_output = self.loaded.outputs - line.outputs;
-        agree("a commit begins at offset", first_output, line.first_offset)?;
+        agree("the offset of a commit", first_output, line.first_offset)?;
         let commit = Commit {
             number: line.commit,
             position: Position(line.position),
@@ -333,7 +329,7 @@ impl Loader {
         Ok(())
     }
 
-    /// Takes in what was released without a commit, as far as it has come.
+    /// Adds the release of the outputs without a commit that have been read.
     fn take_released_one_by_one(&mut self) {
         if self.last_output.1.is_none() && !self.released.is_empty() {
             self.take_release(None);
@@ -351,18 +347,18 @@ impl Loader {
 
     fn take_event(&mut self, line: &record::Event<'_>) -> Result<(), LoadError> {
         let is_in_state = self.rest.timeline.contains(Position(line.position));
-        agree("an event is in the state as", is_in_state, line.in_state)?;
+        agree("that an event is in the state", is_in_state, line.in_state)?;
         let (event_id, word) = (&*line.event_id, &*line.word);
         let request = Request::Process { event_id, word };
         if let Err(refusal) = request.check_lengths() {
             let (expected, found) = ("lengths that can be stored".to_owned(), refusal.to_string());
-            return Err(contradiction("an event has", expected, found));
+            return Err(contradiction("the lengths of an event", expected, found));
         }
         let position = self
             .applier
             .rebuild()
             .event(event_id, word, line.count, is_in_state);
-        agree("positions go on at", position.0, line.position)?;
+        agree("the position of an event", position.0, line.position)?;
         self.loaded.positions = position.0;
         Ok(())
     }
@@ -386,33 +382,33 @@ impl Loader {
         } = &self.rest;
         let pending = settled.missing_of(timeline).len();
         agree(
-            "the number of events is",
+            "the number of events",
             said("position"),
             self.loaded.positions,
         )?;
         agree(
-            "the number of events in the state is",
+            "the number of events in the state",
             said("events"),
             timeline.len(),
         )?;
-        agree("the number of pending outputs is", said("pending"), pending)?;
+        agree("the number of pending outputs", said("pending"), pending)?;
         agree(
-            "the number of outputs is",
+            "the number of outputs",
             said("outputs"),
             self.loaded.outputs,
         )?;
         agree(
-            "that number is",
+            "the number of released positions",
             said("outputs"),
             settled.released.closed().len(),
         )?;
         agree(
-            "the number of commits without outputs is",
+            "the number of commits without all outputs",
             0,
             self.commits.len() as u64,
         )?;
         let counted = self.applier.rebuild().counts_digest();
-        agree("the digest of the counts is", self.counts_digest, counted)?;
+        agree("the digest of the counts", self.counts_digest, counted)?;
         self.applier.rebuild().rest(self.rest);
         driver::persist_rest(&mut self.applier, &mut self.store)?;
         self.store.close()?;
@@ -420,7 +416,7 @@ impl Loader {
     }
 }
 
-/// Checks that nothing but blank lines follows the digest, which is in this line.
+/// Checks that only blank lines follow the digest, which is in line `digest_line`.
 fn check_end(mut input: impl BufRead, digest_line: u64) -> Result<(), LoadError> {
     loop {
         let bytes = input.fill_buf().map_err(LoadError::Input)?;
@@ -464,7 +460,7 @@ fn wrong_line(line: u64, text: &[u8], error: &serde_json::Error) -> LoadError {
     }
 }
 
-/// The beginning of a line, for people.
+/// Returns the first [`SHOWN_CHARS`] characters of a line.
 fn shown(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line);
     text.chars().take(SHOWN_CHARS).collect()

@@ -1,7 +1,7 @@
-//! Building a directory from a dump: the way of a state to another machine, or into a smaller file.
+//! Builds a state directory from a dump, for example on another machine or to get a smaller file.
 //!
-//! The database is built in the directory itself, and the directory's sentinel names it when it is
-//! whole and closed, so that one which was not finished is never taken for a state.
+//! The database is built in the directory itself. The directory's sentinel names it only after it
+//! is complete and closed, so an unfinished one is never taken for a state.
 
 mod error;
 mod loader;
@@ -14,14 +14,13 @@ use crate::error::OpenError;
 use crate::inspect::View;
 use crate::store::Options;
 use crate::store::StorageTimeout;
-use crate::store::{BuildSite, LockedDirectory, has_no_state};
+use crate::store::{BuildSite, LockedDirectory, can_take_state};
 use crate::verify::{self, Progress, Report};
 pub use error::LoadError;
 pub use loader::Loaded;
 use loader::Loader;
 
-/// A state that has been built and is not the present one of its directory yet. Nothing is left of
-/// one that is dropped.
+/// A state that was built, and is not the present one of its directory yet. Dropping it removes it.
 #[derive(Debug)]
 pub struct Built {
     loaded: Loaded,
@@ -29,20 +28,20 @@ pub struct Built {
 }
 
 impl Built {
-    /// Opens a copy of it, to look at.
+    /// Opens a view of a copy of it.
     ///
     /// # Errors
     ///
-    /// [`OpenError`], by what stands in the way.
+    /// Those of [`View::open`].
     pub fn inspect(&self, timeout: &StorageTimeout) -> Result<View, OpenError> {
         View::of_site(&self.site, timeout)
     }
 
-    /// Checks everything that it holds.
+    /// Checks its whole content.
     ///
     /// # Errors
     ///
-    /// As of [`verify::verify`].
+    /// Those of [`verify::verify`].
     pub fn verify(
         &self,
         timeout: &StorageTimeout,
@@ -51,7 +50,7 @@ impl Built {
         verify::verify_site(&self.site, timeout, on_progress)
     }
 
-    /// Bytes that its files have.
+    /// Returns the size of its files in bytes.
     ///
     /// # Errors
     ///
@@ -60,31 +59,31 @@ impl Built {
         self.site.bytes()
     }
 
-    /// Makes it the state of the directory, and says what it holds.
+    /// Makes it the state of the directory, and returns its figures.
     ///
     /// # Errors
     ///
-    /// [`LoadError::Open`] if that cannot be; nothing is left of it then.
+    /// [`LoadError::Open`] if this fails; the new state is removed then.
     pub fn put_in_place(self) -> Result<Loaded, LoadError> {
         self.site.finish()?;
         Ok(self.loaded)
     }
 }
 
-/// Builds the state which a dump shows, in a directory that has none.
-///
-/// What the dump was made without stays unknown: without `incidentals` its times are those of 1970.
+/// Builds the state of a dump in a directory that is empty or does not exist. The times of a dump
+/// without incidentals become 1970.
 ///
 /// # Errors
 ///
-/// [`LoadError`]; the directory is as it was.
+/// The [`LoadError`] that says what is wrong with the directory, the dump or the disk. The
+/// directory is then as it was.
 pub fn build(
     path: impl AsRef<Path>,
     input: impl BufRead,
     options: &Options,
 ) -> Result<Built, LoadError> {
     let path = path.as_ref();
-    if !has_no_state(path)? {
+    if !can_take_state(path)? {
         return Err(LoadError::NotEmpty {
             path: path.to_owned(),
         });
@@ -96,11 +95,11 @@ pub fn build(
     )
 }
 
-/// Builds the state which a dump shows, in a directory that has one already, beside it.
+/// Builds the state of a dump in a locked directory, beside the present state.
 ///
 /// # Errors
 ///
-/// [`LoadError`]; the directory is as it was.
+/// Those of [`build`].
 pub fn build_next(
     held: &LockedDirectory,
     input: impl BufRead,
@@ -111,7 +110,7 @@ pub fn build_next(
 
 fn build_at(site: BuildSite, input: impl BufRead, options: &Options) -> Result<Built, LoadError> {
     let options = Options {
-        // A snapshot may only be taken of a whole state.
+        // A counts snapshot may be taken only of a complete state.
         snapshot_interval_events: u64::MAX,
         ..options.clone()
     };
@@ -120,11 +119,11 @@ fn build_at(site: BuildSite, input: impl BufRead, options: &Options) -> Result<B
     Ok(Built { loaded, site })
 }
 
-/// As [`build`], and puts the directory in its place.
+/// Does the same as [`build`], and makes the state that of the directory.
 ///
 /// # Errors
 ///
-/// [`LoadError`]; the directory is as it was then.
+/// Those of [`build`].
 pub fn load(
     path: impl AsRef<Path>,
     input: impl BufRead,

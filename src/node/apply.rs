@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::Receiver;
 
-use crate::driver::{Applied, Expected, REPLY_BYTES, Turn};
+use crate::driver::{Announced, Applied, REPLY_BYTES, Turn};
 use crate::error::StorageError;
 use crate::inspect::ProcessStats;
 use crate::node::deliver::LinesTicket;
@@ -24,7 +24,7 @@ pub(super) fn apply(
     let _stop = StopAtEnd(service.stop);
     let mut expected = None;
     for decoded in batches {
-        let turn = expected.unwrap_or_else(|| service.pipeline.expect());
+        let turn = expected.unwrap_or_else(|| service.pipeline.announce());
         expected = decoded.apply(turn, service, || !batches.is_empty())?;
     }
     Ok(())
@@ -84,10 +84,10 @@ impl Decoded {
     /// The first [`StorageError`] that the pipeline has met.
     pub(super) fn apply(
         self,
-        mut expected: Expected,
+        mut expected: Announced,
         service: &Service<'_>,
         has_next: impl Fn() -> bool,
-    ) -> Result<Option<Expected>, Arc<StorageError>> {
+    ) -> Result<Option<Announced>, Arc<StorageError>> {
         let Self {
             mut unanswered,
             mut preparations,
@@ -97,9 +97,9 @@ impl Decoded {
             let lines = unanswered.lines_left();
             let turn = service.pipeline.turn(expected, lines, held_bytes, |turn| {
                 let progress = unanswered.apply(turn, &mut preparations, service)?;
-                service.tell_space(turn.low_space());
+                service.log_space(turn.low_space());
                 let has_next = progress == TurnProgress::GoOn && has_next();
-                Ok((progress, has_next.then(|| service.pipeline.expect())))
+                Ok((progress, has_next.then(|| service.pipeline.announce())))
             });
             let (progress, next) = turn?;
             if progress == TurnProgress::GoOn {
@@ -108,7 +108,7 @@ impl Decoded {
             // No turn is announced meanwhile, so that the requests of other senders go on.
             unanswered.outbox.wait_for_room(service.stop);
             held_bytes = 0;
-            expected = service.pipeline.expect();
+            expected = service.pipeline.announce();
         }
     }
 }

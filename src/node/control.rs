@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use tracing::{info, warn};
 
-use crate::driver::Outcome;
+use crate::driver::Health;
 use crate::engine::Handle;
 use crate::error::StorageError;
 use crate::node::apply::Decoded;
@@ -30,7 +30,7 @@ use crate::node::service::Service;
 use crate::node::{Monitor, Stop, Stoppable};
 use crate::protocol::{Batch, BatchReader, Body};
 use crate::store::FileIdentity;
-use crate::store::naming;
+use crate::store::file_changes;
 use crate::store::threads;
 
 /// The name of the socket in the state directory.
@@ -89,7 +89,7 @@ impl ControlSocket {
         }
         let socket = new_socket()?;
         {
-            let _naming = naming();
+            let _file_changes = file_changes();
             with_address(directory, |address| {
                 Ok(rustix::net::bind(&socket, address)?)
             })?;
@@ -136,7 +136,7 @@ impl ControlSocket {
         Ok(ControlServer {
             thread: threads::start("control", serve)?,
             stop,
-            outcome: handle.pipeline().outcome(),
+            outcome: handle.pipeline().health(),
         })
     }
 
@@ -176,7 +176,7 @@ impl ControlSocket {
 pub struct ControlServer {
     thread: JoinHandle<()>,
     stop: Stop,
-    outcome: Outcome,
+    outcome: Health,
 }
 
 impl Drop for ControlServer {
@@ -216,7 +216,7 @@ fn start<'scope>(
     let started = started.and_then(|outbox| {
         let (service, stream) = (service.clone(), stream.clone());
         let reading = move || match kind {
-            PlaceKind::ForOneAnswer => read_one(stream, &outbox, &service, max_clients),
+            PlaceKind::Extra => read_one(stream, &outbox, &service, max_clients),
             PlaceKind::Normal | PlaceKind::Own => read(stream, &outbox, &service),
         };
         thread::Builder::new().spawn_scoped(scope, reading)
@@ -337,7 +337,7 @@ fn apply(
     if batch.lines.is_empty() {
         return Ok(());
     }
-    let expected = service.pipeline.expect();
+    let expected = service.pipeline.announce();
     let decoded = Decoded::new(batch, service.pipeline.preparer(), Arc::clone(outbox));
     decoded.apply(expected, service, || false).map(drop)
 }

@@ -80,12 +80,12 @@ pub fn serve(
     monitor: &Monitor,
 ) -> Result<(), NodeError> {
     let pipeline = handle.into_pipeline();
-    let outcome = pipeline.outcome();
+    let outcome = pipeline.health();
     let stop_at_failure = stop.clone();
     pipeline.when_failed(move || {
         stop_at_failure.request();
         // From now on each wait for a slow reader must have a limit.
-        stop_at_failure.hurry();
+        stop_at_failure.limit_waits();
     });
     if monitor.keeps_last_state() {
         keep_last_state(&pipeline, monitor);
@@ -125,7 +125,7 @@ pub fn serve(
     // The pipeline has ended, as its last clone is dropped.
     let served = outcome.check().map_err(NodeError::from).and(served);
     if served.is_err() {
-        stop.hurry();
+        stop.limit_waits();
     }
     let written = output.finish(stop);
     served.and(written)

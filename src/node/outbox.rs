@@ -190,7 +190,8 @@ pub(super) const PATIENCE_AFTER_A_SIGNAL: Duration = Duration::from_secs(10);
 
 impl Waiting {
     fn is_given_up(&self, stop: &Stop) -> bool {
-        let Some((since, writing_since)) = stop.hurries_since().zip(self.writing_since) else {
+        let Some((since, writing_since)) = stop.waits_limited_since().zip(self.writing_since)
+        else {
             return false;
         };
         stop.is_requested_again() || since.max(writing_since).elapsed() > PATIENCE_AFTER_A_SIGNAL

@@ -31,7 +31,7 @@ use crate::store::threads;
 const ENOUGH_WAITING_BYTES: usize = 16 << 20;
 
 /// A warning is logged when the output has taken nothing for this long.
-const TOLD_AFTER: Duration = Duration::from_secs(10);
+const NOTICE_AFTER: Duration = Duration::from_secs(10);
 
 /// A pipe with room takes this many bytes without waiting (`PIPE_BUF` of Linux).
 const ROOM_BYTES: usize = 4096;
@@ -56,7 +56,7 @@ impl ReplyOutput {
     /// Sets a function that rewrites whole lines without changing their meaning, for example so
     /// that they cannot steer a terminal.
     #[must_use]
-    pub fn spelled_by(self, spell: fn(&str) -> String) -> Self {
+    pub fn formatted_by(self, spell: fn(&str) -> String) -> Self {
         Self {
             spell: Some(spell),
             ..self
@@ -290,12 +290,12 @@ impl Writing {
         if self.backlog.is_given_up(&self.stop) {
             return Err(given_up(&self.stop));
         }
-        if !*is_told && self.backlog.blocked_for() > TOLD_AFTER {
+        if !*is_told && self.backlog.blocked_for() > NOTICE_AFTER {
             *is_told = true;
             warn!(
                 "standard output has taken no reply for {} s; standard input is read on when its \
                  reader goes on",
-                TOLD_AFTER.as_secs()
+                NOTICE_AFTER.as_secs()
             );
         }
         Ok(())

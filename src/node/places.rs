@@ -13,7 +13,7 @@ use crate::node::outbox::Backlog;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Most queries are answered, and their clients gone, within this time.
-const ONE_ANSWER: Duration = Duration::from_secs(2);
+const EXTRA_PLACE_WAIT: Duration = Duration::from_secs(2);
 
 /// The kind of place that a client gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub(super) enum PlaceKind {
     /// A place for requests and queries.
     Normal,
     /// The extra place, for queries that are sent at once.
-    ForOneAnswer,
+    Extra,
     /// No place: the client is this process itself.
     Own,
 }
@@ -62,15 +62,15 @@ impl<'a> Places<'a> {
         if has_free || self.drop_one(PlaceKind::Normal) {
             return Some(PlaceKind::Normal);
         }
-        let is_kept = self.of(PlaceKind::ForOneAnswer).next().is_none();
-        (is_kept || self.drop_one(PlaceKind::ForOneAnswer)).then_some(PlaceKind::ForOneAnswer)
+        let is_kept = self.of(PlaceKind::Extra).next().is_none();
+        (is_kept || self.drop_one(PlaceKind::Extra)).then_some(PlaceKind::Extra)
     }
 
     /// True if the extra place was taken so lately that it may be free in a moment: its client may
     /// already have its replies.
     pub(super) fn is_one_free_soon(&self) -> bool {
-        let mut kept = self.of(PlaceKind::ForOneAnswer);
-        kept.any(|place| place.taken_at.elapsed() < ONE_ANSWER)
+        let mut kept = self.of(PlaceKind::Extra);
+        kept.any(|place| place.taken_at.elapsed() < EXTRA_PLACE_WAIT)
     }
 
     /// The taken places of a kind, except those whose clients are being dropped.

@@ -19,7 +19,7 @@ pub(super) struct Service<'scope> {
 
 impl Service<'_> {
     /// Logs when the free space of the disk falls below the floor, and when it is above it again.
-    pub(super) fn tell_space(&self, low: Option<LowSpace>) {
+    pub(super) fn log_space(&self, low: Option<LowSpace>) {
         match (std::mem::replace(&mut *self.low_space.lock(), low), low) {
             (None, Some(low)) => warn!(
                 "requests are refused: {} bytes are free on the disk, and {} are kept free; make \

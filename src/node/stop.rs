@@ -24,7 +24,7 @@ struct Inner {
     signals: PipeReader,
     signalled: PipeWriter,
     /// When the waits for readers got a limit.
-    hurries_since: OnceLock<Instant>,
+    waits_limited_since: OnceLock<Instant>,
 }
 
 impl Stop {
@@ -42,7 +42,7 @@ impl Stop {
             waker,
             signals,
             signalled,
-            hurries_since: OnceLock::new(),
+            waits_limited_since: OnceLock::new(),
         })))
     }
 
@@ -61,16 +61,16 @@ impl Stop {
     }
 
     /// Gives the waits for readers a limit, as a first signal does.
-    pub(super) fn hurry(&self) {
-        self.0.hurries_since.get_or_init(Instant::now);
+    pub(super) fn limit_waits(&self) {
+        self.0.waits_limited_since.get_or_init(Instant::now);
     }
 
     /// When the waits for readers got a limit, by a signal or a failure; `None` if they have none.
-    pub(super) fn hurries_since(&self) -> Option<Instant> {
+    pub(super) fn waits_limited_since(&self) -> Option<Instant> {
         if self.signals() > 0 {
-            self.hurry();
+            self.limit_waits();
         }
-        self.0.hurries_since.get().copied()
+        self.0.waits_limited_since.get().copied()
     }
 
     /// True after a second signal, which ends the wait for every reader.

@@ -116,11 +116,12 @@ impl Processor {
     ///
     /// # Errors
     ///
-    /// [`StorageError::Space`] if the free space cannot be read, and those of [`Processor::load`].
+    /// [`StorageError::Space`] if the free space cannot be read, and those of
+    /// [`Processor::take_index_part`].
     pub(crate) fn begin_batch(&mut self, now_ms: u64) -> Result<(), StorageError> {
         self.now_ms = now_ms;
         self.low_space = self.floor.check()?;
-        self.index.load()
+        self.index.take_index_part()
     }
 
     /// Returns what prepares requests for this processor.
@@ -132,7 +133,7 @@ impl Processor {
     pub(crate) fn look_ahead(&self, preparations: &mut [Preparation]) {
         let counts = &self.state.counts;
         for preparation in &mut *preparations {
-            preparation.find_likely_number(|hash| counts.likely_number(hash));
+            preparation.set_likely_number(|hash| counts.likely_number(hash));
         }
         let preparations = preparations.iter();
         counts.touch(preparations.clone().filter_map(Preparation::likely_number));
@@ -141,8 +142,8 @@ impl Processor {
     }
 
     /// Parts of the index that have been read and wait to be added, right after a start.
-    pub(crate) fn loading(&self) -> Option<&Receiver<TablePart>> {
-        self.index.loading()
+    pub(crate) fn index_parts(&self) -> Option<&Receiver<TablePart>> {
+        self.index.index_parts()
     }
 
     /// Adds a part of the index, if one has been read.
@@ -150,8 +151,8 @@ impl Processor {
     /// # Errors
     ///
     /// [`StorageError`] if the part could not be read.
-    pub(crate) fn load(&mut self) -> Result<(), StorageError> {
-        self.index.load()
+    pub(crate) fn take_index_part(&mut self) -> Result<(), StorageError> {
+        self.index.take_index_part()
     }
 
     /// Applies one request in memory, with its preparation by a [`Preparer`] of this processor.

@@ -72,13 +72,13 @@ pub(super) struct Event<'a> {
 impl Preparation {
     /// If this is of an event, notes the number that its word probably has; `find` gets the word's
     /// hash.
-    pub(super) fn find_likely_number(&mut self, find: impl FnOnce(u64) -> Option<WordNumber>) {
+    pub(super) fn set_likely_number(&mut self, find: impl FnOnce(u64) -> Option<WordNumber>) {
         if let Some(event) = &mut self.0 {
             event.likely_number = find(event.word_hash);
         }
     }
 
-    /// The number that [`Preparation::find_likely_number`] found.
+    /// The number that [`Preparation::set_likely_number`] found.
     pub(super) fn likely_number(&self) -> Option<WordNumber> {
         self.0.as_ref()?.likely_number
     }

@@ -58,8 +58,8 @@ impl Processor {
             // A position that left the state and was never settled does not matter. Reading it
             // would make an id that is processed and rolled back again and again ever slower.
             let state = &self.state;
-            let has_say = state.timeline.contains(position) || state.settled.contains(position);
-            if !has_say && !is_followed {
+            let is_relevant = state.timeline.contains(position) || state.settled.contains(position);
+            if !is_relevant && !is_followed {
                 continue;
             }
             let (other_word, after) = self.journal.with_entry(position, |entry| {

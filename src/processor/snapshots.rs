@@ -35,7 +35,7 @@ pub(crate) struct Snapshots {
     kept: Vec<Kept>,
     next_snapshot: u64,
     /// Position of the last snapshot that was given up for lack of disk space.
-    last_tried: Position,
+    last_given_up: Position,
     writer: BlockWriter<NewHeader, (u64, CountsBlock)>,
     /// Blocks of snapshots that no longer exist, to be removed.
     leftovers: VecDeque<(u64, u32)>,
@@ -64,7 +64,7 @@ impl Snapshots {
             interval_events,
             kept: Vec::new(),
             next_snapshot: 1,
-            last_tried: Position::NONE,
+            last_given_up: Position::NONE,
             writer: BlockWriter::default(),
             leftovers: VecDeque::new(),
             reader: reader.clone(),
@@ -116,7 +116,7 @@ impl Snapshots {
             .kept
             .last()
             .map_or(Position::NONE, |kept| kept.header.position);
-        position.0 - kept.max(self.last_tried).0
+        position.0 - kept.max(self.last_given_up).0
     }
 
     /// True if nothing is left to write.
@@ -209,7 +209,7 @@ impl Snapshots {
             let written = 1..=header.blocks - left;
             self.leftovers
                 .extend(written.map(|number| (header.snapshot, number)));
-            self.last_tried = header.position;
+            self.last_given_up = header.position;
         }
         Ok(())
     }

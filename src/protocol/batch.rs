@@ -7,15 +7,15 @@ use memchr::{memchr, memrchr};
 use crate::protocol::line::{Line, MAX_LINE_BYTES, Strings, malformed};
 use crate::protocol::line_decoder::LineDecoder;
 
-/// How many bytes one read asks for: enough for more than a thousand requests, which share the
-/// cost of the read, and few enough to stay in the CPU's cache until the requests are applied.
+/// The most bytes of one read: enough for more than a thousand requests, which share the cost of
+/// the read, and few enough to stay in the CPU's cache until the requests are applied.
 const READ_BYTES: usize = 128 << 10;
 
-/// How many bytes one read of the control socket asks for: fewer, because the requests that one
-/// read brings may get their replies before the next read.
+/// The most bytes of one read from the control socket: fewer, because the requests of one read may
+/// get their replies before the next read.
 const CONTROL_READ_BYTES: usize = 16 << 10;
 
-/// Lines that one read completed, with the text that they refer to.
+/// The lines that one read completed, with the text that they refer to.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub(crate) text: String,
@@ -29,7 +29,7 @@ pub(crate) struct BatchReader<R> {
     buffer: Box<[u8]>,
     /// The beginning of a line whose end has not been read.
     unfinished: Vec<u8>,
-    /// Whether the unfinished line is over the limit, so that the reader drops the rest of it.
+    /// True if the unfinished line is over the limit, so that the reader drops the rest of it.
     is_skipping: bool,
     lines_read: u64,
     decoder: LineDecoder,
@@ -58,8 +58,8 @@ impl<R: Read> BatchReader<R> {
         }
     }
 
-    /// Reads once, and returns the lines that this completes, perhaps none; `None` at the end of
-    /// input.
+    /// Reads once, and returns the lines that this completes, which may be none. Returns `None` at
+    /// the end of input.
     ///
     /// # Errors
     ///
@@ -157,7 +157,7 @@ impl<R: Read> BatchReader<R> {
         };
         let mut start = 0;
         for (end, is_utf8, length) in ends {
-            // A line that is also too long is refused for that, as one is whose bytes were dropped.
+            // A line that is not UTF-8 and too long is refused for its length.
             self.is_skipping |= length > MAX_LINE_BYTES + 1;
             lines.extend(if is_utf8 || self.is_skipping {
                 self.decode_one(&mut strings, start, end)

@@ -78,7 +78,7 @@ fn read_msg_id(members: &Members<'_>) -> Result<Option<u64>, Reason> {
     })
 }
 
-/// Checks that a line has nothing that JSON allows and the protocol does not.
+/// Checks that a line has nothing that JSON allows and the protocol forbids.
 fn check_excess(members: &Members<'_>, line: &str) -> Result<(), Reason> {
     if let Some(member) = members.repeated {
         let problem = Problem::Repeated;
@@ -154,7 +154,8 @@ fn read_text(
     span.ok_or_else(|| wrong(name, member, "a string"))
 }
 
-/// Reads a member that must be a string and not empty, and that the processor never gets.
+/// Reads a member that must be a string and not empty. The processor never gets it, so nothing else
+/// checks it.
 fn read_name(
     name: &'static str,
     member: Member<'_>,

@@ -1,8 +1,8 @@
 //! Checks what the protocol demands of a JSON text and serde_json does not check.
 //!
-//! [`members`](super::members) reads a line as raw values. For these serde_json checks the grammar
-//! of RFC 8259 and no more: it bounds neither nesting nor numbers, and lets lone surrogates pass.
-//! So a reply can name its request even if the line has one of these.
+//! [`members`](super::members) reads a line as raw values. In these, serde_json checks only the
+//! grammar of RFC 8259: it limits neither nesting nor numbers, and accepts lone surrogates. So even
+//! the reply to a line with one of these faults can name its request.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -15,7 +15,7 @@ use crate::protocol::reason::Problem;
 /// The most levels of arrays and objects that a line may have, with the outermost one.
 pub(super) const MAX_NESTING: usize = 128;
 
-/// Finds in a line, which must be JSON, what JSON allows and the protocol does not.
+/// Finds in a line, which must be JSON, what JSON allows and the protocol forbids.
 pub(super) fn excess(line: &str) -> Option<Problem> {
     let mut depth = 0;
     let mut is_deep = false;
@@ -53,19 +53,19 @@ pub(super) fn text_of(value: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Returns what stands between the quotes of a JSON string; `None` if the value is no string, or
+/// Returns the text between the quotes of a JSON string; `None` if the value is no string, or
 /// has escapes.
 pub(super) fn plain(value: &str) -> Option<&str> {
     let inside = value.strip_prefix('"')?.strip_suffix('"')?;
     (!inside.contains('\\')).then_some(inside)
 }
 
-/// Tells whether a value is an array that has at least one element, and only strings.
+/// True if a value is an array of at least one element, all of them strings.
 pub(super) fn is_array_of_strings(value: &str) -> bool {
     serde_json::from_str(value).is_ok_and(|strings: Vec<String>| !strings.is_empty())
 }
 
-/// Names the kind of a value, in words for people.
+/// Returns the kind of a value, in words.
 pub(super) fn kind_of(value: &str) -> &'static str {
     match value.as_bytes() {
         [b'"', ..] => "a string",

@@ -10,7 +10,8 @@ use crate::request::Request;
 /// The most bytes that a line may have, without its newline.
 pub(super) const MAX_LINE_BYTES: usize = 1 << 20;
 
-/// A piece of a batch's text, which has far less than 4 GiB: one read and one line.
+/// A piece of a batch's text. 32 bits are enough, because a batch has the bytes of one read and at
+/// most one line more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span {
     pub(super) start: u32,
@@ -70,7 +71,7 @@ pub(crate) enum Body {
     Unknown {
         kind: Span,
     },
-    /// No request; the string says why, in words for people.
+    /// Not a request; the string says why.
     Malformed(Box<str>),
 }
 
@@ -80,7 +81,7 @@ impl Body {
         self.request_from(|span| span.of(text))
     }
 
-    /// Returns the same as [`request`](Self::request), with the text of a span by `text`.
+    /// Does the same as [`request`](Self::request), with `text` giving the text of each span.
     pub(super) fn request_from<'a>(&self, text: impl Fn(Span) -> &'a str) -> Option<Request<'a>> {
         Some(match *self {
             Self::Process { event_id, word } => Request::Process {
@@ -105,7 +106,7 @@ impl Body {
     }
 }
 
-/// Makes a line of which nothing can be read.
+/// Makes a line in which nothing can be read.
 pub(super) fn malformed(number: u64, reason: impl std::fmt::Display) -> Line {
     let body = Body::Malformed(format!("line {number}: {reason}").into());
     Line {
@@ -115,16 +116,16 @@ pub(super) fn malformed(number: u64, reason: impl std::fmt::Display) -> Line {
     }
 }
 
-/// The strings of a batch. A string without escapes stays where it is in `text`; any other one
-/// is unescaped into `side`, which will be appended to the text.
+/// The strings of a batch. A string without escapes stays in its place in `text`. Any other string
+/// is unescaped into `side`, which is appended to the text later.
 pub(super) struct Strings<'a> {
     pub(super) text: &'a str,
     pub(super) side: &'a mut String,
 }
 
 impl Strings<'_> {
-    /// Returns where the text stands that a JSON string of the batch spells, and unescapes it if
-    /// need be; `None` if the value is no string, or has a lone surrogate.
+    /// Returns the place of the text that a JSON string of the batch spells, and unescapes it if
+    /// necessary. Returns `None` if the value is no string, or has a lone surrogate.
     pub(super) fn span(&mut self, value: &str) -> Option<Span> {
         Some(match text_of(value)? {
             Cow::Borrowed(plain) => place(self.text, plain).into(),

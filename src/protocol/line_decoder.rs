@@ -9,10 +9,11 @@ use crate::protocol::line::{Body, Line, Span, Strings};
 use crate::protocol::members::{Member, Members};
 use crate::protocol::shape::{Field, Shape};
 
-/// After this many lines in a row that do not have the expected shape, a new one is expected.
+/// After this many lines in a row without the expected shape, the shape of the next `process`
+/// request is expected instead. A few different lines between alike ones do not change it.
 const MISSES: u32 = 8;
 
-/// Decodes lines, and does so faster if they are alike.
+/// Decodes lines, faster if they have the same shape.
 #[derive(Debug, Default)]
 pub(super) struct LineDecoder {
     shape: Option<Shape>,

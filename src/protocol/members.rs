@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::protocol::json::text_of;
 
-/// What a line has of a member, with its value as JSON.
+/// A member of a line; its value is JSON.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) enum Member<'a> {
     #[default]
@@ -35,7 +35,7 @@ pub(super) struct Members<'a> {
 }
 
 impl<'a> Members<'a> {
-    /// Returns where a member of the body, or of the envelope, is kept.
+    /// Returns the name and the place of a member of the body, or of the envelope, if it is known.
     fn known(&mut self, name: &str, in_body: bool) -> Option<(&'static str, &mut Member<'a>)> {
         Some(match (in_body, name) {
             (true, "type") => ("type", &mut self.kind),
@@ -70,7 +70,7 @@ impl<'a> Members<'a> {
 ///
 /// # Errors
 ///
-/// Why the line is not a JSON object, in words for people.
+/// The reason why the line is not a JSON object, in words.
 pub(super) fn read_members(line: &str) -> Result<Members<'_>, String> {
     if line.starts_with('\u{feff}') {
         return Err("it begins with a byte order mark; send UTF-8 without one".to_owned());
@@ -120,7 +120,7 @@ impl<'a> Visitor<'a> for ObjectVisitor<'_, 'a> {
         let Self { members, in_body } = self;
         while let Some((name, value)) = map.next_entry::<&RawValue, &RawValue>()? {
             let (name, value) = (text_of(name.get()), value.get());
-            // A name with a lone surrogate is none that the protocol knows.
+            // The protocol knows no name with a lone surrogate.
             let Some(name) = name else { continue };
             let is_body = !in_body && name == "body" && value.starts_with('{');
             if is_body && matches!(members.body, Member::Absent) {

@@ -1,4 +1,4 @@
-//! The wire: one JSON object a line, in both directions. No other module knows JSON there.
+//! The wire format: one JSON object a line, in both directions. No other module knows it.
 //!
 //! A *request* changes the state, a *query* is a request that changes nothing, and a *reply*
 //! answers a request. A *line* is one line of input.

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::inspect::Query;
 use crate::protocol::reason::{NUMBER, Problem, Reason};
 
-/// Reads the query of this name, which is the body of a line.
+/// Reads the query of this name from the body of a line.
 pub(super) fn read_query(name: &str, body: &str) -> Result<Query, String> {
     let in_members = |error: serde_json::Error| format!("the members of {name}: {error}");
     let Members { members, repeated } = serde_json::from_str(body).map_err(in_members)?;
@@ -31,7 +31,7 @@ pub(super) fn read_query(name: &str, body: &str) -> Result<Query, String> {
     })
 }
 
-/// The members of a body that a query may have, and its type.
+/// The members of a body that a query may have, and the member `type`.
 struct Members {
     members: Map<String, Value>,
     /// The first of them that came a second time.
@@ -69,7 +69,7 @@ impl<'de> Visitor<'de> for MembersVisitor {
     }
 }
 
-/// What a member of a query must be.
+/// The kind of value that a member of a query must have.
 #[derive(Debug, Clone, Copy)]
 struct MemberKind {
     member: &'static str,
@@ -77,7 +77,7 @@ struct MemberKind {
     is_met_by: fn(&Value) -> bool,
 }
 
-/// The name of the member that is an output.
+/// The name of the member whose value is an output.
 const AFTER: &str = "after";
 
 const KINDS: [MemberKind; 11] = [
@@ -94,8 +94,8 @@ const KINDS: [MemberKind; 11] = [
     MemberKind::new("incidentals", "true or false", Value::is_boolean),
 ];
 
-/// What an output must have: the name of each member, and its kind under the name that a reply
-/// gives it.
+/// The members that an output must have: the name of each, and its kind with the name that an
+/// error reply gives it.
 const OF_AN_OUTPUT: [(&str, MemberKind); 4] = [
     (
         "offset",
@@ -109,7 +109,7 @@ const OF_AN_OUTPUT: [(&str, MemberKind); 4] = [
     ),
 ];
 
-/// Says why a value is no output; `None` if it is one.
+/// Returns the reason why a value is not an output, or `None` if it is one.
 fn wrong_in_output(value: &Value) -> Option<Reason> {
     OF_AN_OUTPUT.into_iter().find_map(|(member, kind)| {
         let problem = Problem::Missing;
@@ -141,7 +141,7 @@ impl MemberKind {
         KINDS.into_iter().find(|kind| kind.member == member)
     }
 
-    /// Says why a value is not of this kind; `None` if it is.
+    /// Returns the reason why a value is not of this kind, or `None` if it is.
     fn wrong(self, value: &Value) -> Option<Reason> {
         let Self {
             member,

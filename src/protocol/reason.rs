@@ -1,8 +1,8 @@
-//! Says why a line that is JSON is no request, in words for people.
+//! The reason, in words, why a line that is JSON is not a request.
 
 use crate::protocol::json::MAX_NESTING;
 
-/// What a member must be that is a number.
+/// The kind of every member that is a number.
 pub(super) const NUMBER: &str = "an integer from 0 to 18446744073709551615";
 
 /// The reason why a line is malformed: a member, and what is wrong with it.

@@ -10,7 +10,7 @@ use crate::protocol::line::Body;
 use crate::request::{Outcome, Refusal, Reply, Request};
 use crate::state::counts::WordCount;
 
-/// What stands before the value of a member that is not the first.
+/// The bytes before the value of a member that is not the first.
 macro_rules! name {
     ($name:literal) => {
         concat!(", \"", $name, "\": ").as_bytes()
@@ -24,15 +24,15 @@ macro_rules! kind {
     };
 }
 
-/// Every `type` of a request, in words for people.
+/// Every `type` of a request, for error replies.
 const REQUEST_TYPES: &str = "process, checkpoint, restore, commit, rollback and init";
 
-/// Every `type` of a request of a client of the control socket, in words for people.
+/// Every `type` of a request of a client of the control socket, for error replies.
 const CONTROL_TYPES: &str = "process, checkpoint, restore, commit, rollback, init, \
      delete_checkpoint, stats, counts, list_checkpoints, show_checkpoint, diff_checkpoints, \
      outputs, get_event, get_word, history and dump";
 
-/// How many characters of an unknown type a reply shows.
+/// The most characters of an unknown type that a reply shows.
 const MAX_SHOWN_CHARS: usize = 64;
 
 /// The codes of error replies, which follow Maelstrom's.
@@ -41,7 +41,7 @@ enum ErrorCode {
     NotSupported = 10,
     TemporarilyUnavailable = 11,
     MalformedRequest = 12,
-    /// Of queries: the node cannot read what is stored, and another try does not help.
+    /// Only for queries: the node cannot read what is stored, and another try does not help.
     Crash = 13,
     KeyDoesNotExist = 20,
 }
@@ -68,7 +68,7 @@ impl ErrorCounts {
         }
     }
 
-    /// Returns each code, and how many error replies had it.
+    /// Returns each code, and the number of error replies that had it.
     pub(crate) fn by_code(&self) -> impl Iterator<Item = (u64, u64)> {
         let counts = ErrorCode::ALL.iter().zip(&*self.0);
         counts.map(|(code, count)| (*code as u64, count.load(Ordering::Relaxed)))
@@ -88,7 +88,7 @@ pub(crate) struct Addressee<'a> {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ReplyWriter {
     node: Option<Node>,
-    /// Whether it writes to a client of the control socket, which may send more types of requests.
+    /// True if it writes to a client of the control socket, which may send more types of requests.
     is_control: bool,
     errors: ErrorCounts,
 }
@@ -187,7 +187,7 @@ impl ReplyWriter {
         self.end(out);
     }
 
-    /// Writes the reply to a line that asks nothing of the processor.
+    /// Writes the reply to a line that is not a request for the processor.
     pub(crate) fn reply_to_line(
         &mut self,
         out: &mut Vec<u8>,
@@ -218,7 +218,7 @@ impl ReplyWriter {
         }
     }
 
-    /// Makes the writer of the replies to one query, which share one number of the node.
+    /// Makes the writer of the replies to one query. They all have the same `msg_id` of the node.
     pub(crate) fn reply_later(&mut self, src: Option<&str>, in_reply_to: u64) -> QueryReplies {
         let mut replies = QueryReplies {
             writer: self.clone(),
@@ -238,7 +238,7 @@ impl ReplyWriter {
         replies
     }
 
-    /// Writes why a client is not served any longer, which is the reply to no request.
+    /// Writes why a client is no longer served. This is not the reply to a request.
     pub(crate) fn unavailable(&mut self, out: &mut Vec<u8>, why: &str) {
         let to = Addressee {
             src: None,
@@ -282,7 +282,7 @@ impl ReplyWriter {
     }
 }
 
-/// Writes the replies to one query: one for each record, and a last one.
+/// Writes the replies to one query: one for each record, and a last one with their number.
 #[derive(Debug)]
 pub(crate) struct QueryReplies {
     writer: ReplyWriter,
@@ -293,7 +293,7 @@ pub(crate) struct QueryReplies {
 }
 
 impl QueryReplies {
-    /// Returns the parts of the reply that has a record, which is given as JSON.
+    /// Returns the parts of the reply with this record, which must be JSON.
     pub(crate) fn record<'a>(&'a self, record: &'a [u8]) -> [&'a [u8]; 3] {
         [&self.before_record, record, &self.after_record]
     }
@@ -324,7 +324,7 @@ impl QueryReplies {
         self.refuse(out, code, &error.to_string());
     }
 
-    /// Writes why there are no more records now.
+    /// Writes why the query gets no more records now.
     pub(crate) fn unavailable(&self, out: &mut Vec<u8>, why: &str) {
         self.refuse(out, ErrorCode::TemporarilyUnavailable, why);
     }
@@ -356,7 +356,7 @@ fn code_of(refusal: &Refusal) -> ErrorCode {
     match refusal {
         Refusal::Empty { .. } | Refusal::TooLong { .. } => ErrorCode::MalformedRequest,
         Refusal::UnknownCheckpoint { .. } => ErrorCode::KeyDoesNotExist,
-        // Only a call of the library is refused with `AfterRefused`, and never a line.
+        // Only a call of the library is refused with `AfterRefused`, never a line.
         Refusal::LowDisk { .. } | Refusal::AfterRefused => ErrorCode::TemporarilyUnavailable,
     }
 }

@@ -1,10 +1,10 @@
-//! Decodes a line quickly that has the shape of an earlier one: most senders write all their
+//! Quickly decodes a line that has the shape of an earlier one: most senders write all their
 //! requests alike.
 //!
 //! A `process` request is cut at the three values that differ from event to event. If a later
 //! line has the same text around its own values, it is the same request with those values, and
-//! need not be read member by member. A line that differs by as little as a blank is read in
-//! full, so that only the speed depends on this.
+//! need not be read member by member. A line that differs by a single blank is read in full, so
+//! only the speed depends on the shape.
 
 use std::ops::Range;
 
@@ -18,7 +18,7 @@ pub(super) enum Field {
     Word,
 }
 
-/// The fields of one line: the number, and where the strings stand between their quotes.
+/// The fields of one line: the number, and the places of the strings between their quotes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Fields {
     pub(super) msg_id: u64,
@@ -32,12 +32,12 @@ pub(super) struct Shape {
     /// Each field, with the text before it.
     fields: [(Box<str>, Field); 3],
     end: Box<str>,
-    /// Where the sender is named, which is before all fields.
+    /// The place of the sender's name, which is before all fields.
     src: Option<Range<usize>>,
 }
 
 impl Shape {
-    /// Returns the shape of a line whose fields stand at these places; `None` if the sender is
+    /// Returns the shape of a line whose fields are at these places, or `None` if the sender is
     /// named after one of them.
     pub(super) fn of(
         line: &str,
@@ -62,12 +62,12 @@ impl Shape {
         })
     }
 
-    /// Returns where the sender is named.
+    /// Returns the place of the sender's name.
     pub(super) fn src(&self) -> Option<&Range<usize>> {
         self.src.as_ref()
     }
 
-    /// Returns the fields of a line that has this shape; `None` if it has another one.
+    /// Returns the fields of a line with this shape, or `None` if it has another one.
     pub(super) fn fields(&self, line: &str) -> Option<Fields> {
         let mut fields = Fields::default();
         let mut at = 0;
@@ -89,14 +89,15 @@ impl Shape {
     }
 }
 
-/// Moves `at` by this many bytes, and returns where they stand.
+/// Moves `at` forward by this many bytes, and returns their place.
 fn take(at: &mut usize, bytes: usize) -> Range<usize> {
     let start = *at;
     *at += bytes;
     start..*at
 }
 
-/// Reads the number that a text begins with, as JSON writes it, and counts its digits.
+/// Returns the number at the beginning of a text and the count of its digits, or `None` if JSON
+/// would not write it so.
 fn number(text: &[u8]) -> Option<(u64, usize)> {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let mut number = 0_u64;

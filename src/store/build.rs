@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::error::OpenError;
 use crate::store::copy::RestingCopy;
 use crate::store::directory::files::create_directory;
-use crate::store::directory::leftover::{Leftover, naming};
+use crate::store::directory::leftover::{Leftover, file_changes};
 use crate::store::directory::place::check_place;
 use crate::store::directory::{Directory, RestingDirectory};
 use crate::store::options::Options;
@@ -32,7 +32,7 @@ impl BuildSite {
     pub(crate) fn in_empty(path: &Path, timeout: &StorageTimeout) -> Result<Self, OpenError> {
         let watchdog = Watchdog::start(timeout)?;
         let _watched = watchdog.watch("locking the directory");
-        let _naming = naming();
+        let _file_changes = file_changes();
         check_place(path)?;
         let missing: Vec<PathBuf> = missing_directories(path);
         let locked = create_directory(path).and_then(|()| RestingDirectory::lock_empty(path));
@@ -42,14 +42,14 @@ impl BuildSite {
         let locked = locked?;
         let made = locked.make_next_generation();
         if made.is_err() {
-            locked.remove_names();
+            locked.remove_sentinel_and_lock();
             remove_empty(&missing);
         }
         let directory = made?;
         let given_up = directory.clone();
         let leftover = Leftover::new(move || {
             remove_generation(&given_up);
-            given_up.remove_names();
+            given_up.remove_sentinel_and_lock();
             remove_empty(&missing);
         });
         Ok(Self {
@@ -64,7 +64,7 @@ impl BuildSite {
     ///
     /// [`OpenError`] if the folder cannot be made.
     pub(super) fn after(present: &RestingDirectory) -> Result<Self, OpenError> {
-        let _naming = naming();
+        let _file_changes = file_changes();
         let directory = present.make_next_generation()?;
         let given_up = directory.clone();
         Ok(Self {
@@ -116,11 +116,11 @@ impl BuildSite {
             directory,
             leftover,
         } = self;
-        let _naming = naming();
+        let _file_changes = file_changes();
         // From here on neither a signal nor an error may remove what the sentinel names.
         let remove = leftover.take();
         let finished = directory.make_present();
-        if finished.is_err() && directory.is_not_named() {
+        if finished.is_err() && directory.is_surely_not_named() {
             remove();
         }
         finished

@@ -20,11 +20,11 @@ use crate::store::database::log::{DamagedPage, SledLog};
 use crate::store::database::trees::Trees;
 use crate::store::decode::{self, Stored, check_format};
 use crate::store::directory::files::unusable;
-use crate::store::directory::leftover::naming;
+use crate::store::directory::leftover::file_changes;
 use crate::store::directory::place::state_directory_around;
 use crate::store::directory::scratch::{Scratch, remove_dead};
 use crate::store::directory::watermark::{Mark, Watermark, find_loss};
-use crate::store::directory::{RestingDirectory, database_is_foreign};
+use crate::store::directory::{RestingDirectory, foreign_database};
 use crate::store::format4;
 use crate::store::reader::{Durable, Reader};
 use crate::store::storage_timeout::StorageTimeout;
@@ -101,7 +101,7 @@ impl RestingCopy {
         copy.remove();
         let trees = Trees::new(database);
         let Some(format) = decode::format(&trees)? else {
-            return Err(database_is_foreign(path, &folder));
+            return Err(foreign_database(path, &folder));
         };
         match format.format {
             FORMAT_4 => format4::upgrade(&trees)?,
@@ -253,7 +253,7 @@ fn copy_file(mut source: &File, path: &Path) -> io::Result<()> {
     let mut options = File::options();
     options.write(true).create_new(true).mode(0o600);
     let mut copy = {
-        let _naming = naming();
+        let _file_changes = file_changes();
         options.open(path)?
     };
     if rustix::fs::ioctl_ficlone(&copy, source).is_ok() {

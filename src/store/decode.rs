@@ -219,7 +219,7 @@ pub(super) fn check_digest(tree: &Tree, stored: &TreeDigest) -> Result<(), Stora
 ///
 /// # Errors
 ///
-/// [`StorageError::Damaged`], naming what does not fit.
+/// [`StorageError::Damaged`], file_changes what does not fit.
 pub(super) fn check_fit(
     trees: &Trees,
     record: &HeadRecord,
@@ -246,8 +246,8 @@ pub(super) fn check_fit(
         pack.end() + open,
     )?;
     let moves = trees[TreeName::Switches].last_up_to([u8::MAX; 8])?;
-    let moves = moves.map_or(Ok(0), |(key, _)| parse_number("a move's key", &key))?;
-    fits("the number of the last move", scalars.switches, moves)?;
+    let moves = moves.map_or(Ok(0), |(key, _)| parse_number("a switch's key", &key))?;
+    fits("the number of the last switch", scalars.switches, moves)?;
     for set in [&sets.closed, released.closed(), &sets.settled.absorbed] {
         check_within(set, scalars.position)?;
     }
@@ -296,11 +296,11 @@ pub(super) fn decode_releases(
             stored.push(release);
         }
     })?;
-    let releases = stored.into_iter().map(|r| load_release(trees, r, head));
+    let releases = stored.into_iter().map(|r| read_release(trees, r, head));
     Ok((pack, releases.collect::<Result<_, _>>()?))
 }
 
-fn load_release(
+fn read_release(
     trees: &Trees,
     stored: StoredRelease,
     head: Position,
@@ -312,7 +312,7 @@ fn load_release(
             let ranges = ranges.map(|&(first, last)| PositionRange { first, last });
             ReleasedPositions::Ranges(ranges.collect())
         }
-        SetRecord::Pieces(_) => load_set(trees, &stored.released, head)?.into(),
+        SetRecord::Pieces(_) => read_set(trees, &stored.released, head)?.into(),
     };
     fits("the outputs of a release", stored.outputs, released.len())?;
     Ok(Release {
@@ -323,12 +323,12 @@ fn load_release(
 }
 
 pub(super) fn live_sets(trees: &Trees, scalars: &Scalars) -> Result<LiveSets, StorageError> {
-    let released = load_pieces(trees, RELEASED_SET)?;
+    let released = read_pieces(trees, RELEASED_SET)?;
     Ok(LiveSets {
-        closed: load_pieces(trees, CLOSED_SET)?,
+        closed: read_pieces(trees, CLOSED_SET)?,
         settled: Settled {
             released: Released::new(released, scalars.released_from),
-            absorbed: load_pieces(trees, ABSORBED_SET)?,
+            absorbed: read_pieces(trees, ABSORBED_SET)?,
         },
     })
 }
@@ -352,7 +352,7 @@ pub(super) fn snapshot_record(
 }
 
 /// Reads a stored set and checks that it has no position after `head`.
-pub(super) fn load_set(
+pub(super) fn read_set(
     trees: &Trees,
     set: &SetRecord,
     head: Position,
@@ -360,7 +360,7 @@ pub(super) fn load_set(
     let ranges = match set {
         SetRecord::Ranges(ranges) => ranges,
         SetRecord::Pieces(number) => {
-            let set = load_pieces(trees, *number)?;
+            let set = read_pieces(trees, *number)?;
             check_within(&set, head)?;
             return Ok(set);
         }
@@ -397,7 +397,7 @@ pub(super) fn parse_piece_key(key: &[u8]) -> Result<PieceKey, StorageError> {
     parsed.ok_or_else(|| StorageError::damaged("a key of the tree sets", "16 bytes", found()))
 }
 
-fn load_pieces(trees: &Trees, set: u64) -> Result<PositionSet, StorageError> {
+fn read_pieces(trees: &Trees, set: u64) -> Result<PositionSet, StorageError> {
     let mut pieces = Vec::new();
     for stored in trees[TreeName::Sets].with_prefix(set) {
         let (key, bytes) = stored?;

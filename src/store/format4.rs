@@ -2,7 +2,7 @@
 //!
 //! So such a directory can be shown, and `dump | load` converts it. Nothing writes format 4.
 //! Version 0.4 may drop this module and what serves it: the second format that
-//! [`sentinel`](super::directory::sentinel) knows, and the member `last_commit` of a checkpoint in a dump.
+//! `sentinel` knows, and the member `last_commit` of a checkpoint in a dump.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,7 @@ use crate::store::bytes::{FORMAT, FORMAT_4};
 use crate::store::database::failed;
 use crate::store::database::trees::Trees;
 use crate::store::database::view::KeyValue;
-use crate::store::decode::{check_digest, fits, load_set, parse_number};
+use crate::store::decode::{check_digest, fits, parse_number, read_set};
 use crate::store::release::Commit;
 
 const READING: &str = "reading a database of format 4";
@@ -201,7 +201,7 @@ impl Log {
             fits("the number of a commit", number, found)?;
             let what = format!("commit {number}");
             let record: CommitRecord4 = record::decode_of(FORMAT_4 as u8, bytes, &what)?;
-            let released = load_set(trees, &record.released, record.position)?;
+            let released = read_set(trees, &record.released, record.position)?;
             fits("the offset of a commit", pack.end(), record.first_output)?;
             if let Some(full) = pack.begin_next_if_full() {
                 log.packs.push((full.key().to_vec(), full.bytes()));

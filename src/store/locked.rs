@@ -9,7 +9,7 @@ use crate::store::build::BuildSite;
 use crate::store::copy::RestingCopy;
 use crate::store::directory::RestingDirectory;
 use crate::store::directory::files::sync;
-use crate::store::directory::leftover::naming;
+use crate::store::directory::leftover::file_changes;
 use crate::store::directory::sentinel::check_present_format;
 use crate::store::storage_timeout::StorageTimeout;
 use crate::store::watchdog::Watchdog;
@@ -128,7 +128,7 @@ impl Kept<'_> {
     ///
     /// [`OpenError`] if a file cannot be removed.
     pub fn remove(self) -> Result<(), OpenError> {
-        let _naming = naming();
+        let _file_changes = file_changes();
         // The sentinel must be durable before the database that it no longer names is removed.
         sync(self.directory.path())?;
         self.directory.generation().remove(self.directory.path())
@@ -151,7 +151,7 @@ impl Kept<'_> {
     ///
     /// [`OpenError`] if the sentinel cannot be written, or a file cannot be removed.
     pub fn make_present(self) -> Result<(), OpenError> {
-        let _naming = naming();
+        let _file_changes = file_changes();
         self.directory.make_present()?;
         let replaced = &self.held.directory;
         replaced.generation().remove(replaced.path())

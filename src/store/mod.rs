@@ -40,10 +40,10 @@ pub(crate) use copy::RestingCopy;
 pub use database::call::panic_becomes_error;
 pub(crate) use decode::{LiveSets, Stored};
 pub(crate) use directory::identity::FileIdentity;
-pub(crate) use directory::leftover::naming;
+pub(crate) use directory::leftover::file_changes;
 #[cfg(feature = "cli")]
 pub use directory::leftover::remove_leftovers;
-pub(crate) use directory::place::has_no_state;
+pub(crate) use directory::place::can_take_state;
 #[cfg(feature = "cli")]
 pub use directory::place::state_directory_around;
 #[cfg(feature = "cli")]

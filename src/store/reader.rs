@@ -19,8 +19,8 @@ use crate::store::bytes::release_pack::ReleasePack;
 use crate::store::bytes::tree_name::TreeName;
 use crate::store::database::trees::Trees;
 use crate::store::decode::{
-    self, FIRST_FREE_SET, LiveSets, Stored, counts_key, decode_block, fits, follows, gap, load_set,
-    parse_counts_key, snapshot_record,
+    self, FIRST_FREE_SET, LiveSets, Stored, counts_key, decode_block, fits, follows, gap,
+    parse_counts_key, read_set, snapshot_record,
 };
 use crate::store::group::{Checkpoint, SnapshotHeader, Switch};
 
@@ -209,11 +209,11 @@ impl Reader {
         let Some(record) = decode::checkpoint_record(&self.trees, name)? else {
             return Ok(None);
         };
-        self.load_checkpoint(record).map(Some)
+        self.read_checkpoint(record).map(Some)
     }
 
-    fn load_checkpoint(&self, record: CheckpointRecord) -> Result<Checkpoint, StorageError> {
-        let timeline = load_set(&self.trees, &record.timeline, self.durable())?;
+    fn read_checkpoint(&self, record: CheckpointRecord) -> Result<Checkpoint, StorageError> {
+        let timeline = read_set(&self.trees, &record.timeline, self.durable())?;
         fits("the events of a checkpoint", record.events, timeline.len())?;
         Ok(Checkpoint {
             timeline,
@@ -235,7 +235,7 @@ impl Reader {
                 StorageError::damaged("a checkpoint's name", "UTF-8", error.to_string())
             })?;
             let record = record::decode(&bytes, &format!("checkpoint {name:?}"))?;
-            Ok((name, self.load_checkpoint(record)?))
+            Ok((name, self.read_checkpoint(record)?))
         })
     }
 
@@ -262,11 +262,11 @@ impl Reader {
             .map(|(entry, number)| {
                 let (key, bytes) = entry?;
                 fits(
-                    "the number of a move",
+                    "the number of a switch",
                     number,
-                    decode::parse_number("a move's key", &key)?,
+                    decode::parse_number("a switch's key", &key)?,
                 )?;
-                let record = record::decode(&bytes, &format!("move {number}"))?;
+                let record = record::decode(&bytes, &format!("switch {number}"))?;
                 Ok(Switch { number, record })
             })
     }
@@ -370,21 +370,21 @@ impl Reader {
             let (key, _) = stored?;
             let (snapshot, _) = parse_counts_key(&key)?;
             let record = snapshot_record(&self.trees, snapshot)?;
-            let header = record.map(|record| self.load_snapshot_header(snapshot, &record));
+            let header = record.map(|record| self.read_snapshot_header(snapshot, &record));
             found.push((snapshot, header.transpose()?));
             next = snapshot + 1;
         }
         Ok(found)
     }
 
-    fn load_snapshot_header(
+    fn read_snapshot_header(
         &self,
         snapshot: u64,
         record: &SnapshotRecord,
     ) -> Result<SnapshotHeader, StorageError> {
         Ok(SnapshotHeader {
             snapshot,
-            timeline: load_set(&self.trees, &record.timeline, self.durable())?,
+            timeline: read_set(&self.trees, &record.timeline, self.durable())?,
             position: record.position,
             blocks: record.blocks,
             words: record.words,
@@ -407,7 +407,7 @@ impl Reader {
     /// # Errors
     ///
     /// [`StorageError`] if a block is missing or damaged.
-    pub(crate) fn load_snapshot(
+    pub(crate) fn read_snapshot(
         &self,
         header: &SnapshotHeader,
         mut f: impl FnMut(&str, u64),

@@ -62,7 +62,7 @@ impl Reader {
     /// # Errors
     ///
     /// [`StorageError`] if a block is missing or damaged.
-    pub(crate) fn load_run(
+    pub(crate) fn read_run(
         &self,
         run: &RunHeader,
         mut f: impl FnMut(Fingerprint, Position),
@@ -143,7 +143,7 @@ fn read_block(
 fn parse(key: &[u8]) -> Result<RunKey, StorageError> {
     let found = || format!("{} bytes", key.len());
     RunKey::parse(key)
-        .ok_or_else(|| StorageError::damaged("a key of the tree seen", "20 bytes", found()))
+        .ok_or_else(|| StorageError::damaged("a key of the tree index", "20 bytes", found()))
 }
 
 fn missing(run: &RunHeader, expected: Option<Fingerprint>) -> StorageError {

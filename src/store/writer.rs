@@ -24,7 +24,7 @@ use crate::store::directory::generation::DATABASE;
 use crate::store::directory::identity::leads_to;
 use crate::store::directory::space::SpaceFloor;
 use crate::store::directory::watermark::{Mark, Watermark, find_loss};
-use crate::store::directory::{Directory, database_is_foreign};
+use crate::store::directory::{Directory, foreign_database};
 use crate::store::group::Group;
 use crate::store::options::Options;
 use crate::store::reader::{Durable, DurableState, Reader};
@@ -106,14 +106,14 @@ impl Store {
         };
         let folder = directory.folder();
         let trees = Trees::new(Database::open(&folder, cache_bytes, watchdog)?);
-        if !trees.database.own_tree_is_whole()? {
+        if !trees.database.sled_tree_is_readable()? {
             let path = directory.path().to_owned();
             return Err(OpenError::EmptyPageDamaged { path });
         }
         let format = match decode::format(&trees)? {
             Some(format) => format,
             None if directory.is_new() => create(&trees, &file, options)?,
-            None => return Err(database_is_foreign(directory.path(), &folder)),
+            None => return Err(foreign_database(directory.path(), &folder)),
         };
         decode::check_format(&format, directory.path())?;
         let StoredHead { record, base } = decode::head(&trees)?;
@@ -325,7 +325,7 @@ impl Store {
     /// can tell by how much.
     pub(crate) fn stop(&mut self) {
         self.has_failed = true;
-        self.trees.database.never_close();
+        self.trees.database.keep_open_until_exit();
     }
 
     /// Waits for the readers and closes the database. Later reads get [`StorageError::Stopped`].

@@ -1,7 +1,7 @@
-//! The checkpoints: that each fits the journal, and that none has an id twice or would release one
-//! twice.
+//! Checks that each checkpoint fits the journal, has no id twice, and would release no id twice.
 //!
-//! They are read one after the other, as together they may be larger than memory.
+//! Two positions whose events have the same id are a pair, and each is the partner of the other.
+//! Checkpoints are read one at a time, because together they may be larger than memory.
 
 use std::collections::BTreeSet;
 
@@ -14,23 +14,24 @@ use crate::verify::Verification;
 use crate::verify::findings::Class;
 use crate::verify::parts::{Checkpoints, Place};
 
-/// This many pairs, about 40 MB, are compared with the checkpoints at a time.
+/// The most pairs, about 40 MB, that are collected before they are compared with the checkpoints.
 const MAX_PAIRS: usize = 1 << 19;
 
-/// Pairs of positions whose events have one id, and that checkpoints may have.
+/// Pairs of positions that may break a rule for checkpoints.
 #[derive(Debug, Default)]
 pub(super) struct Pairs(Vec<[Position; 2]>);
 
-/// An unsettled position, and what makes it wrong for a checkpoint to have it.
+/// An unsettled position whose partner was released. A checkpoint that was saved after that release
+/// may not have it.
 struct Released {
-    /// The offset of the output of the other position.
+    /// The offset of the partner's output.
     offset: u64,
     unsettled: Position,
     released: Position,
 }
 
 impl Pairs {
-    /// Adds a pair, if the rules for checkpoints say anything of it.
+    /// Adds a pair if it may break a rule for checkpoints.
     pub(super) fn add(
         &mut self,
         [first, second]: [Position; 2],
@@ -49,14 +50,14 @@ impl Pairs {
         }
     }
 
-    /// Whether there are as many as should be held at a time.
+    /// True if there are enough to compare them with the checkpoints.
     pub(super) fn are_many(&self) -> bool {
         self.0.len() >= MAX_PAIRS
     }
 }
 
 impl Verification<'_> {
-    /// Reads every checkpoint, and compares it with the end of the journal.
+    /// Reads every checkpoint, and compares it with the ends of the journal and the output log.
     pub(super) fn checkpoints(&mut self) -> Checkpoints {
         let mut checkpoints = Checkpoints::default();
         for stored in self.reader.checkpoints() {
@@ -72,13 +73,13 @@ impl Verification<'_> {
             if position > scalars.position || last > position {
                 let end = scalars.position;
                 let text = format!(
-                    "checkpoint {name:?}, saved at position {position}, ends at {last}, and the \
-                     journal at {end}"
+                    "checkpoint {name:?} was saved at position {position} and ends at {last}, but \
+                     the journal ends at {end}"
                 );
                 self.findings.add(Class::Checkpoints, text);
             } else if outputs > scalars.outputs {
                 let text = format!(
-                    "checkpoint {name:?} was saved after {outputs} outputs, but there are {}",
+                    "checkpoint {name:?} was saved after {outputs} outputs, but the log has {}",
                     scalars.outputs
                 );
                 self.findings.add(Class::Checkpoints, text);
@@ -95,8 +96,8 @@ impl Verification<'_> {
         checkpoints
     }
 
-    /// Compares pairs with every checkpoint: none may have both positions, and none an unsettled
-    /// one whose partner was released before it was saved. Leaves no pairs.
+    /// Compares pairs with every checkpoint, and removes them. No checkpoint may have both
+    /// positions of a pair, or an unsettled one whose partner was released before it was saved.
     pub(super) fn check_pairs(
         &mut self,
         Pairs(pairs): &mut Pairs,
@@ -129,7 +130,7 @@ impl Verification<'_> {
                 let wrong = wrong.iter().filter(|one| timeline.contains(one.unsettled));
                 wrong.for_each(|one| self.add_released_twice(one, name));
             }
-            // Of what the checkpoint before had too, it is known which partners are both in it.
+            // Only a position that the checkpoint before did not have can complete another pair.
             let here = timeline.intersection(&paired);
             both.retain(|&(first, second)| here.contains(first) && here.contains(second));
             for position in here.difference(&before).positions() {
@@ -144,7 +145,7 @@ impl Verification<'_> {
         Ok(())
     }
 
-    /// The unsettled positions whose partner was released, in the order of the output log.
+    /// Returns the unsettled positions whose partner was released, in the order of the output log.
     fn released_partners(
         &self,
         partners: &[(Position, Position)],
@@ -184,21 +185,21 @@ impl Verification<'_> {
         } = wrong;
         let text = format!(
             "a commit after a restore of checkpoint {name:?} would release position {unsettled}, \
-             though position {released} has the same id and was released"
+             but position {released} has the same id and was released"
         );
         self.findings.add(Class::Checkpoints, text);
     }
 
     fn add_both(&mut self, (first, second): (Position, Position), name: &str) {
         let text = format!(
-            "the events at positions {first} and {second} have one id, and both are in checkpoint \
-             {name:?}"
+            "the events at positions {first} and {second} have the same id, and both are in \
+             checkpoint {name:?}"
         );
         self.findings.add(Class::Checkpoints, text);
     }
 }
 
-/// Each pair twice, once from each of its positions, in order.
+/// Returns each pair twice, once from each of its positions, in order.
 fn in_both_directions(pairs: Vec<[Position; 2]>) -> Vec<(Position, Position)> {
     let both = pairs
         .into_iter()
@@ -208,7 +209,7 @@ fn in_both_directions(pairs: Vec<[Position; 2]>) -> Vec<(Position, Position)> {
     partners
 }
 
-/// The partners of a position, of pairs that stand in order in both directions.
+/// Returns the partners of a position. `partners` has each pair in both directions, in order.
 fn partners_of(
     partners: &[(Position, Position)],
     position: Position,
@@ -251,7 +252,7 @@ mod tests {
             event_id,
             word: "w",
         };
-        // Positions 1 and 2 have one id, and the second is released.
+        // Positions 1 and 2 have the same id, and the second is released.
         let requests = [
             event("e1"),
             Request::Rollback,

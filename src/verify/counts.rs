@@ -1,4 +1,4 @@
-//! The counts: that each snapshot, and the state, has what its events add up to.
+//! Checks that each counts snapshot, and the state, has the counts of its events.
 
 use crate::error::StorageError;
 use crate::journal::fold::{Events, OnEvent, fold};
@@ -10,7 +10,7 @@ use crate::verify::findings::Class;
 use crate::verify::parts::Parts;
 
 impl Verification<'_> {
-    /// Adds up the events of each snapshot and of the state, and compares.
+    /// Folds the events of each snapshot and of the state, and compares the counts.
     pub(super) fn check_counts(&mut self, parts: &Parts) {
         let mut counts = Counts::default();
         let mut from = PositionSet::default();
@@ -30,13 +30,13 @@ impl Verification<'_> {
         let (stored, found) = (self.record.scalars.counts_digest, counts.digest());
         if stored != found {
             let text = format!(
-                "the state's counts have digest {stored:016x}, its events add up to {found:016x}"
+                "the counts of the state have digest {stored:016x}, but its events {found:016x}"
             );
             self.findings.add(Class::Counts, text);
         }
     }
 
-    /// Folds from one timeline to another, and notes which events have been read.
+    /// Folds from one timeline to another, and reports the progress.
     fn fold(
         &mut self,
         counts: &mut Counts,
@@ -48,7 +48,7 @@ impl Verification<'_> {
 
     fn compare_snapshot(&mut self, header: &SnapshotHeader, folded: &Counts) {
         let mut stored = Counts::default();
-        let loaded = self.reader.load_snapshot(header, |word, count| {
+        let loaded = self.reader.read_snapshot(header, |word, count| {
             stored.add(word, count);
         });
         if self.findings.take(Class::Snapshots, loaded).is_none() {
@@ -56,7 +56,7 @@ impl Verification<'_> {
         }
         if stored.digest() != folded.digest() {
             let text = format!(
-                "counts snapshot {} is not what its {} events add up to",
+                "counts snapshot {} does not have the counts of its {} events",
                 header.snapshot,
                 header.timeline.len()
             );
@@ -65,7 +65,7 @@ impl Verification<'_> {
     }
 }
 
-/// The stored events; each range of them is noted once it has been read.
+/// The stored events. Reading them reports the progress after each range.
 struct Noted<'v, 'a>(&'v mut Verification<'a>);
 
 impl Events for Noted<'_, '_> {

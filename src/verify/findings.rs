@@ -1,4 +1,4 @@
-//! What a check can find, and how much of it is told.
+//! The findings of a check, and how many of them a report lists.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,11 @@ use serde::{Serialize, Serializer};
 
 use crate::error::StorageError;
 
-/// This many findings of a class are shown; the others are only counted.
+/// The most findings of a class that a report lists. The others are only counted, because one cause
+/// can make thousands.
 const MAX_SHOWN_OF_A_CLASS: u64 = 10;
 
-/// What is wrong, the gravest first.
+/// The class of a finding, the gravest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Class {
@@ -19,26 +20,26 @@ pub enum Class {
     Unreadable,
     /// A block of the journal is missing or damaged, or an id is twice in the state.
     Journal,
-    /// A position set is damaged, or belongs to nothing.
+    /// A position set is damaged or missing, or belongs to no record.
     Sets,
-    /// The counts are not what the events of the state add up to.
+    /// The counts are not those of the events of the state.
     Counts,
-    /// The released outputs are not those of the commits, or one would be released twice.
+    /// The released outputs are not those of the commits, or an id would be released twice.
     Outputs,
     /// A checkpoint is damaged or does not fit the journal.
     Checkpoints,
-    /// A counts snapshot is damaged or not what its events add up to.
+    /// A counts snapshot is damaged, or does not have the counts of its events.
     Snapshots,
-    /// A tree holds something else than its digest says.
+    /// The content of a tree does not have the stored digest.
     Digests,
-    /// A stored run of the index is damaged, or has not what the journal has.
+    /// A stored run of the index is damaged, or does not fit the journal.
     Index,
-    /// A slot of the watermark is damaged, or there are files in `blobs`, sled's folder for what is
-    /// too large for its log, where none of ours is.
+    /// A slot of the watermark is damaged, or there are files in `blobs`, where sled puts values
+    /// that are too large for its log. This program never writes such values.
     Files,
-    /// A page of the database file is damaged. If no finding is of another class, no answer needs
-    /// the page, and a compaction or a backup writes a sound directory; a run may refuse to start,
-    /// or stop when sled moves the page.
+    /// A page of the database file is damaged. If there is no finding of another class, no request
+    /// needs the page, and a compaction or a backup writes a sound directory. A run may refuse to
+    /// start, or stop when sled moves the page.
     Pages,
 }
 
@@ -59,7 +60,7 @@ impl Class {
         Self::Pages,
     ];
 
-    /// Its name, as reports have it.
+    /// Returns its name, as in a report.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -89,13 +90,13 @@ impl Serialize for Class {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Finding {
-    /// Of which kind it is.
+    /// Its class.
     pub class: Class,
     /// What was expected and what was found.
     pub text: String,
 }
 
-/// Everything that is wrong, so far.
+/// The findings so far.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     told: Vec<Finding>,
@@ -103,7 +104,7 @@ pub(super) struct Findings {
 }
 
 impl Findings {
-    /// Notes something that is wrong.
+    /// Adds a finding.
     pub(super) fn add(&mut self, class: Class, text: impl Into<String>) {
         let number = self.of_class.entry(class).or_default();
         *number += 1;
@@ -113,7 +114,7 @@ impl Findings {
         }
     }
 
-    /// Notes what could not be read; `class` is what it is part of.
+    /// Adds an error as a finding: damage in `class`, anything else as unreadable.
     pub(super) fn add_error(&mut self, class: Class, error: &StorageError) {
         let class = match error {
             StorageError::Damaged { .. } => class,
@@ -122,19 +123,19 @@ impl Findings {
         self.add(class, with_sources(error));
     }
 
-    /// The value of something that was read, or a note of why there is none.
+    /// Returns a value that was read, or adds the error of reading it as a finding.
     pub(super) fn take<T>(&mut self, class: Class, read: Result<T, StorageError>) -> Option<T> {
         read.map_err(|error| self.add_error(class, &error)).ok()
     }
 
-    /// Notes two numbers that should be equal and are not.
+    /// Adds a finding if two numbers differ.
     pub(super) fn compare(&mut self, class: Class, what: &str, expected: u64, found: u64) {
         if expected != found {
             self.add(class, format!("{what}: expected {expected}, found {found}"));
         }
     }
 
-    /// The findings that are told, and how many are not.
+    /// Returns the findings to list, the gravest first, and the number of the others.
     pub(super) fn finish(mut self) -> (Vec<Finding>, u64) {
         self.told.sort_by_key(|finding| finding.class);
         let all: u64 = self.of_class.values().sum();
@@ -143,7 +144,7 @@ impl Findings {
     }
 }
 
-/// An error with its causes.
+/// Returns the text of an error with its causes.
 pub(super) fn with_sources(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

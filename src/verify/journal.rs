@@ -1,5 +1,5 @@
-//! The journal: that it is whole, that the stored runs of the index have what it has, and that no
-//! id is where it is already.
+//! Checks that the journal is complete, that the stored runs of the index fit it, and that no id is
+//! counted or released twice.
 
 use crate::error::StorageError;
 use crate::index::{ExactIndex, Positions};
@@ -12,18 +12,19 @@ use crate::verify::checkpoints::Pairs;
 use crate::verify::findings::Class;
 use crate::verify::parts::Parts;
 
-/// What it takes to compare the events of one id.
+/// The state of the comparison of events that have the same id.
 struct Ids {
-    /// Positions that the state or a checkpoint has, or that are settled. The others have no say.
+    /// Positions that the state or a checkpoint has, or that are settled. Only these are compared.
     held: PositionSet,
-    /// Those that are still to be compared with the checkpoints.
+    /// The pairs that are still to be compared with the checkpoints.
     pairs: Pairs,
-    /// The block that was read last to look at an earlier event.
+    /// The block that was read last for an earlier event.
     read: Option<Block>,
 }
 
 impl Verification<'_> {
-    /// Reads every block into a new index; `None` if one cannot be read.
+    /// Makes a new index from all blocks. Returns `None` if one cannot be read, or if the journal
+    /// does not end where the state does.
     pub(super) fn check_journal(&mut self) -> Option<ExactIndex> {
         let mut index = ExactIndex::new(Position::FIRST, self.record.scalars.position.0);
         let read = walk_fingerprints(
@@ -36,14 +37,14 @@ impl Verification<'_> {
         let reached = self.findings.take(Class::Journal, read)?;
         let head = self.record.scalars.position;
         if reached != head {
-            let text = format!("the journal ends at position {reached}, the state at {head}");
+            let text = format!("the journal ends at position {reached}, but the state at {head}");
             self.findings.add(Class::Journal, text);
             return None;
         }
         Some(index)
     }
 
-    /// Compares the stored index with the journal.
+    /// Compares the stored runs of the index with the journal.
     pub(super) fn check_runs(&mut self, index: &ExactIndex) {
         let Some((runs, _)) = self.findings.take(Class::Index, self.reader.runs()) else {
             return;
@@ -52,7 +53,7 @@ impl Verification<'_> {
         for run in runs {
             let mut is_found = vec![false; (run.last.0 - run.first.0 + 1) as usize];
             let mut differing = 0;
-            let loaded = self.reader.load_run(&run, |fingerprint, position| {
+            let loaded = self.reader.read_run(&run, |fingerprint, position| {
                 let found = is_found.get_mut((position.0 - run.first.0) as usize);
                 let is_again = found.is_none_or(|found| std::mem::replace(found, true));
                 differing +=
@@ -60,14 +61,14 @@ impl Verification<'_> {
             });
             self.findings.take(Class::Index, loaded);
             let what = format!(
-                "entries of run {} of the index that the journal has not",
+                "entries of run {} of the index that do not fit the journal",
                 run.run.0
             );
             self.findings.compare(Class::Index, &what, 0, differing);
         }
     }
 
-    /// Compares every event with the earlier events of its id.
+    /// Compares every event with the earlier events that have its id.
     pub(super) fn check_ids(&mut self, index: &ExactIndex, parts: &Parts) {
         let mut ids = Ids {
             held: parts.held(self.record.scalars.position),
@@ -121,7 +122,7 @@ impl Verification<'_> {
         Ok(())
     }
 
-    /// The block of a position, from the one that was read last where that is the same.
+    /// Returns the block of a position, which is the one in `read` if that has it.
     fn block_of(
         &self,
         position: Position,
@@ -135,8 +136,8 @@ impl Verification<'_> {
         Ok(read.insert(block).clone())
     }
 
-    /// Checks two events of one id against the rules that keep the state from counting or releasing
-    /// it twice.
+    /// Checks two events with the same id against the rules that keep the state from counting or
+    /// releasing it twice.
     fn check_pair(&mut self, partners: [Position; 2], parts: &Parts) {
         let [first, second] = partners;
         let both = |is_in: &dyn Fn(Position) -> bool| is_in(first) && is_in(second);
@@ -144,7 +145,8 @@ impl Verification<'_> {
             both(&|position| parts.timeline.contains(position)),
             both(&|position| parts.settled.released.contains(position)),
         );
-        let both = format!("the events at positions {first} and {second} have one id, and both");
+        let both =
+            format!("the events at positions {first} and {second} have the same id, and both");
         if are_in_state {
             self.findings
                 .add(Class::Journal, format!("{both} are in the state"));
@@ -160,7 +162,7 @@ impl Verification<'_> {
                 && !is_settled
             {
                 let text = format!(
-                    "the next commit would release position {other}, though position {released} \
+                    "the next commit would release position {other}, but position {released} \
                      has the same id and was released"
                 );
                 self.findings.add(Class::Outputs, text);

@@ -1,8 +1,8 @@
-//! Checking the whole of a resting directory, without changing a byte of it.
+//! Checks the whole content of a directory that no process has open, without changing it.
 //!
-//! An open checks what it reads. This reads everything, and works out again what is stored: the
-//! counts from the events, the released outputs from the commits, every digest from what it is of.
-//! What is damaged becomes a [`Finding`], and the check goes on with what can still be read.
+//! An open checks what it reads. This check reads everything, and computes again what is stored:
+//! the counts from the events, the released outputs from the commits, the digests. Damage becomes a
+//! [`Finding`], and the check continues with what can still be read.
 
 mod checkpoints;
 mod counts;
@@ -26,45 +26,47 @@ pub use findings::{Class, Finding};
 use findings::{Findings, with_sources};
 use parts::Parts;
 
+/// Size of sled's cache for the copy. It is larger than for a view, because ids are compared with
+/// blocks in any order.
 const CACHE_BYTES: u64 = 64 << 20;
 
-/// What to do about a damaged page: it depends on what else is found.
-const PAGES_CURE: &str = "if nothing but pages is damaged, no answer needs them: write a sound \
+/// What to do about a damaged page, which depends on the other findings.
+const PAGES_CURE: &str = "if only pages are damaged, no request needs them: write a sound \
                           directory with compact or backup";
 
-/// What a directory holds and what is wrong with it. Figures of what cannot be read are 0.
+/// Figures of a directory, and what is wrong with it. A figure that cannot be read is 0.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename = "verified")]
 #[non_exhaustive]
 pub struct Report {
-    /// Whether nothing is wrong.
+    /// True if there are no findings.
     pub clean: bool,
-    /// The journal's last position: how many events were ever accepted.
+    /// The head of the journal: the number of events that were ever accepted.
     pub positions: u64,
-    /// How many of them the present state has.
+    /// Number of events of the present state.
     pub events: u64,
-    /// How many different words these have.
+    /// Number of different words of these events.
     pub words: u64,
-    /// How many of them have an output that is pending.
+    /// Number of pending outputs.
     pub pending: u64,
-    /// How many outputs have been released.
+    /// Number of released outputs.
     pub outputs: u64,
-    /// How many commits there are.
+    /// Number of commits.
     pub commits: u64,
-    /// How many checkpoints there are.
+    /// Number of checkpoints.
     pub checkpoints: u64,
-    /// How many finished counts snapshots there are.
+    /// Number of finished counts snapshots.
     pub snapshots: u64,
-    /// How many runs of the index of event ids are stored.
+    /// Number of stored runs of the index of event ids.
     pub runs: u64,
-    /// What is wrong, the gravest first; at most ten of each class.
+    /// The findings, the gravest first, at most ten of each class.
     pub findings: Vec<Finding>,
-    /// How many findings there are beyond these.
+    /// Number of findings that are not listed.
     pub more_findings: u64,
 }
 
 impl Report {
-    /// The report of a directory in which one thing is wrong that leaves nothing to be read.
+    /// Makes the report of a directory of which nothing can be read because of this error.
     #[must_use]
     pub fn of_unreadable(error: &StorageError) -> Self {
         let mut findings = Findings::default();
@@ -83,23 +85,24 @@ impl Report {
     }
 }
 
-/// How far a check has come, in events to be read.
+/// The progress of a check. An event counts as often as it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// How many have been read.
+    /// Number of events that have been read.
     pub done: u64,
-    /// How many there are to read.
+    /// Number of events to read in all.
     pub total: u64,
 }
 
-/// Checks a copy of a directory that no process writes to, made beside it or in the system's
-/// temporary directory.
+/// Checks a directory that no process has open, and calls `on_progress` as events are read. It
+/// reads a copy, which is made beside the directory or in the system's temporary directory.
+/// `timeout` limits each call of the storage.
 ///
 /// # Errors
 ///
-/// [`OpenError`] if it is no directory of this program, or held by another process. A database
-/// that is damaged or gone is a finding.
+/// [`OpenError`] if it is no state directory of the present format, if another process has it open,
+/// or if it cannot be copied. A database that is damaged or missing is a finding, not an error.
 pub fn verify(
     path: impl AsRef<Path>,
     timeout: &StorageTimeout,
@@ -110,7 +113,7 @@ pub fn verify(
     verify_copy(copy, on_progress)
 }
 
-/// As [`verify`], of a database that has been built and is not named yet.
+/// Does the same as [`verify`] for a database that was built and is not in use yet.
 pub(crate) fn verify_site(
     site: &BuildSite,
     timeout: &StorageTimeout,
@@ -216,27 +219,27 @@ impl Verification<'_> {
         }
     }
 
-    /// Every stored set belongs to a record, and every set of a record is stored.
+    /// Checks that every stored set belongs to a record, and that every set of a record is stored.
     fn check_references(&mut self) {
         let stored = self.reader.stored_sets();
         let Some(stored) = self.findings.take(Class::Sets, stored) else {
             return;
         };
-        // Records that cannot be read are found where they are looked at for their own sake.
+        // Records that cannot be read become findings where they are checked themselves.
         let Ok(referenced) = self.reader.referenced_sets() else {
             return;
         };
         for set in stored.symmetric_difference(&referenced) {
             let text = match stored.contains(set) {
-                true => format!("set {set} belongs to nothing"),
+                true => format!("set {set} belongs to no record"),
                 false => format!("set {set} is missing"),
             };
             self.findings.add(Class::Sets, text);
         }
     }
 
-    /// Reads what the trees beside the journal hold; `None` if the state itself is among what
-    /// cannot be read.
+    /// Reads the trees other than the journal. Returns `None` if the sets of the state cannot be
+    /// read, or go beyond the journal's end.
     fn parts(&mut self) -> Option<Parts> {
         let checkpoints = self.checkpoints();
         let snapshots = self.snapshots();
@@ -248,7 +251,7 @@ impl Verification<'_> {
         let scalars = &self.record.scalars;
         let head = scalars.position;
         for (name, set) in [
-            ("the timeline", &closed),
+            ("the positions of the timeline", &closed),
             ("the released positions", settled.released.closed()),
             ("the absorbed positions", &settled.absorbed),
         ] {
@@ -264,7 +267,7 @@ impl Verification<'_> {
         self.findings.compare(Class::Sets, what, 0, both);
         if let Some(logged) = &logged {
             let differing = logged.difference(&released).len() + released.difference(logged).len();
-            let what = "positions that only the output log or only the state calls released";
+            let what = "positions that are released only in the output log or only in the state";
             self.findings.compare(Class::Outputs, what, 0, differing);
         }
         let timeline = Timeline::new(closed, scalars.open_from).up_to(head);
@@ -280,7 +283,8 @@ impl Verification<'_> {
         })
     }
 
-    /// The positions in the output log: in order, without a gap, and none of them twice.
+    /// Returns the positions in the output log, and checks that none is missing and none is there
+    /// twice. Returns `None` if the log cannot be read.
     fn releases(&mut self, state: &Released) -> Option<PositionSet> {
         let mut released = PositionSet::default();
         let mut logged = 0;
@@ -297,19 +301,19 @@ impl Verification<'_> {
         let scalars = &self.record.scalars;
         for (what, expected, found) in [
             (
-                "commits that are there",
+                "commits in the output log",
                 scalars.last_commit,
                 self.report.commits,
             ),
-            ("outputs in the log", scalars.outputs, logged),
-            ("different ones among these", logged, released.len()),
+            ("outputs in the output log", scalars.outputs, logged),
+            ("different positions among these", logged, released.len()),
         ] {
             self.findings.compare(Class::Outputs, what, expected, found);
         }
         Some(released)
     }
 
-    /// The finished snapshots; what a crash left of others is no damage.
+    /// Returns the finished snapshots. An unfinished one, which a crash leaves, is no damage.
     fn snapshots(&mut self) -> Vec<SnapshotHeader> {
         let stored = self.reader.snapshots();
         let stored = self.findings.take(Class::Snapshots, stored);
@@ -322,14 +326,14 @@ impl Verification<'_> {
         finished
     }
 
-    /// Notes that more events have been read.
+    /// Reports that more events have been read.
     fn progress(&mut self, events: u64) {
         self.progress.done += events;
         (self.on_progress)(self.progress);
     }
 }
 
-/// What is found in a directory once a group is in it that no processor would make.
+/// Persists a group that no processor would make, and returns the findings.
 #[cfg(test)]
 fn found_after(
     mut store: crate::store::Store,

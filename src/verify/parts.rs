@@ -1,14 +1,15 @@
-//! What the trees beside the journal hold, as far as they can be read.
+//! The content of the trees other than the journal, as far as it can be read.
 
 use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
 use crate::state::settled::Settled;
 use crate::store::SnapshotHeader;
 
-/// Where a checkpoint stands in the history. One after the other they have nearly the same events.
+/// The place of a checkpoint in the history. In this order, each has nearly the same events as the
+/// one before.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
-    /// As many of the first outputs in the log are settled in it.
+    /// Number of outputs, from offset 0 on, whose ids are settled in it.
     pub(super) outputs: u64,
     pub(super) position: Position,
     pub(super) name: String,
@@ -17,13 +18,13 @@ pub(super) struct Place {
 /// The checkpoints that fit the journal.
 #[derive(Debug, Default)]
 pub(super) struct Checkpoints {
-    /// In the order of history.
+    /// In the order of the history.
     pub(super) places: Vec<Place>,
-    /// The positions that any of them has.
+    /// The positions that at least one of them has.
     pub(super) held: PositionSet,
 }
 
-/// What the trees beside the journal hold.
+/// The content of the trees other than the journal.
 pub(super) struct Parts {
     pub(super) timeline: PositionSet,
     pub(super) settled: Settled,
@@ -32,15 +33,15 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// Every position that something has or knows of.
+    /// Returns the positions that the state or a checkpoint has, or that are settled.
     pub(super) fn held(&self, head: Position) -> PositionSet {
         let released = self.settled.released.up_to(head);
         let settled = released.union(&self.settled.absorbed);
         settled.union(&self.timeline).union(&self.checkpoints.held)
     }
 
-    /// How many events have to be read to fold the snapshots and the state, each from the one
-    /// before.
+    /// Returns the number of events to read in order to fold each snapshot, and the state, from the
+    /// one before.
     pub(super) fn events_to_fold(&self) -> u64 {
         let snapshots = self.snapshots.iter().map(|header| &header.timeline);
         let mut from = &PositionSet::default();

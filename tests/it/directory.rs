@@ -142,7 +142,7 @@ fn the_environment_names_the_directory_and_the_option_wins() {
 fn the_statuses_that_these_tests_expect_are_those_of_the_help() {
     let help = run(binary().arg("--help"), "").expect_quiet_success();
     for (status, meaning) in [
-        (exit::SUCCESS, "durable and answered"),
+        (exit::SUCCESS, "refused, and answered"),
         (exit::INPUT_OR_OUTPUT, "could not be read"),
         (exit::USAGE, "arguments are wrong"),
         (exit::UNUSABLE, "directory cannot be used"),

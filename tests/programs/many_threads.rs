@@ -1,9 +1,9 @@
-//! Sends events from many threads over one handle, and says in a line when each is on stable
-//! storage: for the tests that kill it.
+//! Sends events from many threads over one handle, and prints a line when each is on stable
+//! storage. Tests kill this program.
 //!
 //!     many_threads DIR THREADS EVENTS STORAGE_TIMEOUT_SECONDS
 //!
-//! Each thread sends this many events and waits for each. A line is `THREAD EVENT COUNT`.
+//! Each thread sends EVENTS events and waits for each. A line is `THREAD EVENT COUNT`.
 
 use std::error::Error;
 use std::io::{Write, stdout};
@@ -45,7 +45,7 @@ fn send(handle: &Handle, thread: u32, events: u32) -> Result<(), Arc<StorageErro
         let pending = handle.process(&format!("{thread}-{event}"), &format!("w{thread}"));
         let processed = pending.wait()?.expect("the disk has room");
         let line = format!("{thread} {event} {}\n", processed.count);
-        // A reader that is gone is no reason to stop.
+        // The program goes on without a reader.
         stdout().write_all(line.as_bytes()).unwrap_or_default();
     }
     Ok(())

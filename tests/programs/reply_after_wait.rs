@@ -1,4 +1,4 @@
-//! Reads a reply when it is on stable storage.
+//! Reads a reply after it is on stable storage.
 
 use exactly_once::{Engine, Options, Processed, Refusal};
 

@@ -1,4 +1,4 @@
-//! Would read a reply before it is on stable storage, and so does not compile.
+//! Does not compile, because it would read a reply before it is on stable storage.
 
 use exactly_once::{Engine, Options, Processed, Refusal};
 

@@ -2,13 +2,13 @@
 //!
 //!     tail_and_serve DIRECTORY LOG
 //!
-//! Each line of the log, `ID WORD`, is an event; the place in the log is the source position, so
-//! that a start goes on where the one before stopped, however that ended. A client, on the port of
-//! 127.0.0.1 that is printed first, sends lines:
+//! Each line of the log, `ID WORD`, is an event. The place in the log is the source position, so
+//! the program continues where it stopped before, even after a crash. It first prints its port on
+//! 127.0.0.1. A client sends lines:
 //!
-//!     POST ID WORD         counts an event, and answers when that is on stable storage
-//!     COUNT WORD
-//!     SEEN ID
+//!     POST ID WORD         counts an event, and replies after it is on stable storage
+//!     COUNT WORD           the number of events with the word
+//!     SEEN ID              true if the state has an event with the id
 //!     OUTPUTS FROM LIMIT   the released outputs from an offset on, then END
 
 use std::error::Error;
@@ -22,7 +22,7 @@ use exactly_once::{Engine, Handle, Options, Request};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// Lines that are sent together.
+/// The most lines of the log that are sent as one batch.
 const BATCH: usize = 100;
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -54,7 +54,7 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Follows the log from the source position of the state on.
+/// Follows the log, from the source position of the state on.
 fn tail(handle: &Handle, log: &str) -> Result<(), Failure> {
     let mut place: u64 = match handle.source().wait()? {
         Some(source) => String::from_utf8(source)?.parse()?,
@@ -74,7 +74,7 @@ fn tail(handle: &Handle, log: &str) -> Result<(), Failure> {
     }
 }
 
-/// The next lines that have ends.
+/// Returns the next complete lines.
 fn whole_lines(file: &mut impl BufRead) -> Result<Vec<String>, Failure> {
     let mut lines = Vec::new();
     while lines.len() < BATCH {
@@ -88,8 +88,8 @@ fn whole_lines(file: &mut impl BufRead) -> Result<Vec<String>, Failure> {
     Ok(lines)
 }
 
-/// Counts the events of lines, and moves the source position on with them; false if that is
-/// refused for now, as the disk is nearly full.
+/// Counts the events of lines, and advances the source position with them. Returns false if this is
+/// refused for now, because the disk is nearly full.
 fn tell(handle: &Handle, lines: &[String], next: u64) -> Result<bool, Failure> {
     let mut requests = Vec::new();
     for line in lines {
@@ -104,7 +104,7 @@ fn tell(handle: &Handle, lines: &[String], next: u64) -> Result<bool, Failure> {
     let source = source.as_bytes();
     requests.push(Request::Advance { source });
     let answers = handle.submit(&requests).wait()?;
-    // It is refused if an event before it was.
+    // The source position is refused if an event before it was.
     Ok(answers.last().is_some_and(Result::is_ok))
 }
 

@@ -1,9 +1,9 @@
-//! Measures what threads get that share one handle, each of which waits for every reply.
+//! Measures threads that share one handle. Each waits for every reply.
 //!
 //!     cargo run --release --example thread_rates [DIRECTORY [SECONDS]]
 //!
 //! Prints a JSON line for one thread and one for 64: events a second, and the 99th percentiles of
-//! `process` and, beside it, of `count`.
+//! `process` and of `count`, which another thread calls at the same time.
 
 use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,7 +48,7 @@ impl Latencies {
     }
 }
 
-/// Latencies of `process` from all threads, and of `count` from one more.
+/// Returns the latencies of `process` in all threads, and of `count` in one more.
 fn measure(handle: &Handle, threads: u64, time: Duration) -> [Latencies; 2] {
     let is_over = AtomicBool::new(false);
     let repeat = |call: &dyn Fn(u64)| {

@@ -27,7 +27,7 @@ use crate::cli::timeout::TimeoutArgs;
 Example:
   exactly-once backup copy --data-dir state")]
 pub(crate) struct BackupArgs {
-    /// New directory; it must not exist, or be empty
+    /// New directory; either missing or empty
     #[arg(value_name = "DIR")]
     copy: PathBuf,
     #[command(flatten)]

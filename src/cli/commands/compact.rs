@@ -20,7 +20,7 @@ use crate::cli::timeout::TimeoutArgs;
 ///
 /// No process may have the directory open. The new database is built in a folder of the directory
 /// and compared with the old one; then it replaces the old one in one step. The old one is kept
-/// until --remove-old; until then, --undo goes back to it, and no second compaction is possible.
+/// until --remove-old or --undo. Until one of them, no second compaction is possible.
 /// The directory, its path and its owner stay the same. The databases are numbered from 0 on, and
 /// the number is called a generation: the folder generation-N holds number N.
 #[derive(Debug, Args)]

@@ -46,27 +46,6 @@ fn section_parser() -> impl TypedValueParser<Value = Section> {
     names.map(|name| Section::of_name(&name).expect("only names of sections are taken"))
 }
 
-/// The records of a dump, in this order.
-const KINDS: [RecordKind; 7] = [
-    RecordKind::new("meta", "meta"),
-    RecordKind::new("count", "counts"),
-    RecordKind {
-        optional: &["source", "committed_source"],
-        ..RecordKind::new("checkpoint", "checkpoints")
-    },
-    RecordKind::new("commit", "commits"),
-    RecordKind {
-        optional: &["checkpoint"],
-        ..RecordKind::new("switch", "switches")
-    },
-    // Pending outputs have neither of the two.
-    RecordKind {
-        optional: &["offset", "commit"],
-        ..RecordKind::new("output", "outputs")
-    },
-    RecordKind::new("event", "events"),
-];
-
 /// Prints the requested sections.
 pub(crate) fn run(args: &DumpArgs) -> anyhow::Result<()> {
     let query = Query::Dump(Filter {
@@ -75,9 +54,19 @@ pub(crate) fn run(args: &DumpArgs) -> anyhow::Result<()> {
         limit: args.limit,
         incidentals: args.incidentals,
     });
-    let is_shown = |kind: &RecordKind| args.only.is_none_or(|only| only.name() == kind.title);
-    let kinds: Vec<RecordKind> = KINDS.into_iter().filter(is_shown).collect();
+    let sections = Section::ALL.into_iter();
+    let shown = sections.filter(|section| args.only.is_none_or(|only| only == *section));
+    let kinds: Vec<RecordKind> = shown.map(kind_of).collect();
     let mut sheet = Sheet::new(args.format, &kinds)?;
     args.state.answer(&query, |record| sheet.add(record))?;
     Ok(sheet.end()?)
+}
+
+/// How the records of a section are shown in a table.
+fn kind_of(section: Section) -> RecordKind {
+    RecordKind {
+        name: section.record_type(),
+        title: section.name(),
+        optional: section.optional_members(),
+    }
 }

@@ -31,8 +31,8 @@ use crate::cli::streams::stdout::Stdout;
 ///
 /// The oldest comes first. The position is the last one of the journal at that time, and the sign
 /// is on the branch that the state was on. The leftmost branch leads to the present state; a
-/// restore or a rollback left each of the others. A dotted line is a state that a later one of them
-/// goes back to. Checkpoints that were deleted or replaced are not shown, but restores of them are.
+/// restore or a rollback left each of the others. A dotted line leads to a state that was restored
+/// later. Checkpoints that were deleted or replaced are not shown, but restores of them are.
 ///
 /// ● checkpoint  ◆ commit  ◀ restore  ◁ rollback  ◉ the present state
 #[derive(Debug, Args)]
@@ -47,7 +47,7 @@ pub(crate) struct GraphArgs {
     /// Draw as SVG into this file, replacing it; - for standard output
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
-    /// Show at most this many, the newest, besides the present state
+    /// Show only the newest N signs, and the present state
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: usize,
 }

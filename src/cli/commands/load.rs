@@ -33,7 +33,7 @@ pub(crate) struct LoadArgs {
     /// Dump to read [default: standard input]
     #[arg(value_name = "FILE")]
     dump: Option<PathBuf>,
-    /// New directory; it must not exist, or be empty
+    /// New directory; either missing or empty
     #[arg(long, value_name = "DIR", env = "EXACTLY_ONCE_DATA_DIR")]
     data_dir: PathBuf,
     #[command(flatten)]

@@ -33,8 +33,8 @@ pub(crate) struct RunArgs {
     data_dir: Option<PathBuf>,
     #[command(flatten)]
     floor: FloorArgs,
-    /// Store a counts snapshot after this many events, or as many as there are words if that is
-    /// more, for a quicker start
+    /// Store the counts after this many events, or after as many as there are words if that is
+    /// more; starts are then quicker
     #[arg(long, value_name = "EVENTS",
           default_value_t = Options::default().snapshot_interval_events,
           value_parser = clap::value_parser!(u64).range(1..))]

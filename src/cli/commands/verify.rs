@@ -30,22 +30,22 @@ Examples:
   exactly-once verify --data-dir state | jq -r '.findings[].text'
 
 Exit status: 0 if nothing is wrong; 1, 2 and 4 as for every command; 3 if the directory is not a
-state directory, holds no state, or cannot be opened or copied; 5 if a limit of the system prevents
-reading the copy, which says nothing about the directory; otherwise the first of these that was
-found
+state directory, holds no state, or cannot be entered or copied; 5 if a limit of the system prevents
+reading the copy, which says nothing about the directory; otherwise the lowest of these that
+was found
   10 lost         answered requests are gone, or this cannot be known: the database is missing,
                   empty or older than its watermark, or the watermark is missing
   11 unreadable   the database cannot be opened or read, or does not respond
   12 journal      a block of the journal is missing or damaged, or an id is twice in the state
-  13 sets         a position set is damaged, or belongs to nothing
+  13 sets         a position set is damaged or missing, or belongs to no record
   14 counts       the counts are not those of the events of the state
   15 outputs      the released outputs are not those of the commits, or would be released twice
   16 checkpoints  a checkpoint is damaged or does not fit the journal
   17 snapshots    a counts snapshot is damaged, or has not the counts of its events
   18 digests      the content of a tree does not have the stored digest
   19 index        a stored run of the index is damaged, or does not fit the journal
-  20 files        a slot of the watermark is damaged, or there are files in blobs, which this
-                  program never writes
+  20 files        a slot of the watermark is damaged, or the folder blobs is not empty: this
+                  program writes nothing into it
   21 pages        a page of the database file is damaged; if this is the only finding, no request
                   needs the page, and compact or backup writes a sound directory")]
 pub(crate) struct VerifyArgs {

@@ -69,7 +69,7 @@ pub(crate) fn for_replies() -> io::Result<ReplyOutput> {
     let is_terminal = descriptor.is_terminal();
     let output = ReplyOutput::from(descriptor);
     Ok(match is_terminal {
-        true => output.spelled_by(printable_json),
+        true => output.formatted_by(printable_json),
         false => output,
     })
 }

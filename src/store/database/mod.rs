@@ -29,7 +29,7 @@ use crate::store::bytes::tree_name::TreeName;
 use crate::store::database::call::{Guarded, call, contained};
 use crate::store::database::readable::check_readable;
 use crate::store::directory::generation::DATABASE;
-use crate::store::directory::leftover::naming;
+use crate::store::directory::leftover::file_changes;
 use crate::store::threads;
 use crate::store::watchdog::{Watchdog, time_to_read};
 
@@ -168,7 +168,7 @@ impl Database {
         let bytes = self.file_bytes();
         let _watched = watchdog.watch_longer(OPENING, time_to_read(bytes));
         let is_copy = copied_bytes.is_some();
-        let _naming = naming();
+        let _file_changes = file_changes();
         check_readable(path).map_err(|error| failed_in(Some(path), READING)(error.into()))?;
         let open = contained(OPENING, || OpenDatabase::open(path, *cache_bytes, is_copy))?;
         let open = Guarded::new(open, watchdog.clone());
@@ -212,7 +212,7 @@ impl Database {
     /// # Errors
     ///
     /// [`StorageError`] if they cannot be read for another reason than damage.
-    pub(crate) fn own_tree_is_whole(&self) -> Result<bool, StorageError> {
+    pub(crate) fn sled_tree_is_readable(&self) -> Result<bool, StorageError> {
         self.call(OPENING, |open| match open.db.get([]) {
             Ok(_) => Ok(true),
             Err(sled::Error::Corruption { .. }) => Ok(false),
@@ -222,7 +222,7 @@ impl Database {
 
     /// Keeps sled open until the process ends. Closing it would flush it, and after an error in a
     /// transaction that could make half of the transaction durable.
-    pub(crate) fn never_close(&self) {
+    pub(crate) fn keep_open_until_exit(&self) {
         if let Some(open) = &*self.hold() {
             std::mem::forget(open.db.clone());
         }

@@ -20,7 +20,7 @@ const READING: &str = "reading";
 /// that are used once each, 16,384 stay in memory, however small the cache. With these reads a
 /// quarter of that stays. An iterator reads each entry only once more, as a page has about ten
 /// entries.
-const READS_AGAIN: usize = 3;
+const REPEATED_READS: usize = 3;
 
 /// Maximum number of entries of a view that are read at a time: the database cannot be reopened
 /// meanwhile.
@@ -121,7 +121,7 @@ impl Tree {
             let range = (Bound::Unbounded, until);
             let found = tree.range::<&[u8], _>(range).next_back().transpose()?;
             if let Some((key, _)) = &found {
-                for _ in 0..READS_AGAIN {
+                for _ in 0..REPEATED_READS {
                     tree.get(key)?;
                 }
             }

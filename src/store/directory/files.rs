@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::error::OpenError;
 use crate::error::remedy::remedy;
-use crate::store::directory::leftover::naming;
+use crate::store::directory::leftover::file_changes;
 
 /// The directory that a path is in.
 pub(crate) fn parent_of(path: &Path) -> &Path {
@@ -21,7 +21,7 @@ pub(crate) fn create_directory(path: &Path) -> Result<(), OpenError> {
     if path.is_dir() {
         return Ok(());
     }
-    let _naming = naming();
+    let _file_changes = file_changes();
     let parent = parent_of(path);
     create_directory(parent)?;
     match fs::create_dir(path) {
@@ -52,7 +52,7 @@ pub(crate) fn replace_file(
     bytes: &[u8],
 ) -> Result<(), OpenError> {
     let (path, new) = (directory.join(name), directory.join(new_name));
-    let _naming = naming();
+    let _file_changes = file_changes();
     let write = || {
         let mut file = File::create(&new)?;
         file.write_all(bytes)?;

@@ -5,9 +5,9 @@
 //! generation-1/{db, conf, snap.*, blobs/, watermark}  generation 1, and so on, with a marker
 //! ```
 //!
-//! A directory begins with generation 0. A compaction or a load builds the next one in a folder of
-//! its own, and the sentinel names it once it is whole. The lock and the socket stay at the top of
-//! the directory. This module does not know which generation the sentinel names.
+//! A first start makes generation 0. A compaction or a load builds the next one in a folder of its
+//! own, and the sentinel names it once it is whole. The lock and the socket stay at the top of the
+//! directory. This module does not know which generation the sentinel names.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -27,7 +27,8 @@ pub(crate) const CONFIG: &str = "conf";
 pub(crate) const BLOBS: &str = "blobs";
 
 const FOLDER_PREFIX: &str = "generation-";
-/// The name of a file in each generation's folder. A folder without it was made by something else.
+/// The name of a file in the folder of each generation but 0. A folder without it was made by
+/// something else.
 const MARKER: &str = "exactly-once.generation";
 /// Generation numbers are below this, as there cannot be this many compactions.
 const MAX_GENERATION: u64 = 1 << 48;
@@ -176,12 +177,13 @@ fn gone(removed: io::Result<()>) -> io::Result<()> {
 
 /// The files of the database in a folder, found by their names.
 fn own_files(folder: &Path) -> Result<Vec<PathBuf>, OpenError> {
-    let mut files = snapshot_files(folder)?;
+    let mut files = sled_snapshot_files(folder)?;
     files.retain(|path| path.file_name().is_some_and(is_snapshot_of_sled));
     let blobs = blob_files(folder)?.into_iter();
     let blobs = blobs.filter(|name| name.to_str().is_some_and(|n| n.parse::<i64>().is_ok()));
     files.extend(blobs.map(|name| folder.join(BLOBS).join(name)));
-    // The watermark comes first: without it, the rest of an interrupted removal is not whole.
+    // The watermark comes first: without it, a half-removed generation is not taken for a complete
+    // one.
     let named = [WATERMARK, NEW_WATERMARK, DATABASE, CONFIG].map(|name| folder.join(name));
     let named = named.into_iter().filter(|path| path.is_file());
     // The marker comes last: without it, the rest would not be found.
@@ -216,7 +218,7 @@ pub(crate) fn blob_files(folder: &Path) -> Result<Vec<OsString>, OpenError> {
 }
 
 /// sled's own snapshot files in a folder, finished or not.
-fn snapshot_files(folder: &Path) -> Result<Vec<PathBuf>, OpenError> {
+fn sled_snapshot_files(folder: &Path) -> Result<Vec<PathBuf>, OpenError> {
     let reading = || unusable(folder, "reading the directory");
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(reading())? {
@@ -240,16 +242,16 @@ fn is_unfinished(snapshot: &Path) -> bool {
 }
 
 /// The snapshot files in a folder that sled has finished.
-pub(crate) fn finished_snapshots(folder: &Path) -> Result<Vec<PathBuf>, OpenError> {
-    let mut files = snapshot_files(folder)?;
+pub(crate) fn finished_sled_snapshots(folder: &Path) -> Result<Vec<PathBuf>, OpenError> {
+    let mut files = sled_snapshot_files(folder)?;
     files.retain(|path| !is_unfinished(path));
     Ok(files)
 }
 
 /// Removes the snapshot files that sled had not finished when the process was killed. sled never
 /// needs them, and every later open of sled would fail on one (sled issues 1527 and 1533).
-pub(crate) fn remove_unfinished_snapshots(folder: &Path) -> Result<(), OpenError> {
-    for path in snapshot_files(folder)?
+pub(crate) fn remove_unfinished_sled_snapshots(folder: &Path) -> Result<(), OpenError> {
+    for path in sled_snapshot_files(folder)?
         .into_iter()
         .filter(|path| is_unfinished(path))
     {

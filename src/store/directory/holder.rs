@@ -1,7 +1,8 @@
 //! The text of the lock file, which tells other processes which one has locked the directory.
 //!
 //! A process id has a meaning only in one place. So the file also says where that is: two processes
-//! are at the same place if the system was started once for both, and they see the same processes.
+//! are at the same place if they run in the same boot and PID namespace, and they see the same
+//! processes.
 //!
 //! ```text
 //! PID
@@ -23,7 +24,7 @@ pub(crate) fn of_this_process() -> String {
     }
 }
 
-/// Reads the text of a lock file. An earlier version wrote only the process id.
+/// Reads the text of a lock file. The second line may be missing.
 pub(crate) fn parse(text: &str) -> Holder {
     parse_at(text, place().as_deref())
 }

@@ -1,4 +1,4 @@
-//! Removes what must not be left on the disk, however the process ends.
+//! Removes unfinished files when the process ends, unless by SIGKILL or a power cut.
 //!
 //! A command that copies or builds a database removes its work itself, also if it fails. A signal
 //! ends the process without that, so each removal is registered here, and [`remove_leftovers`]
@@ -17,16 +17,16 @@ static NOTED: Mutex<(u64, BTreeMap<u64, Removal>)> = Mutex::new((0, BTreeMap::ne
 
 /// Locked for reading while files are made, kept or removed. `remove_leftovers` locks it for
 /// writing, so that nothing is made after its removal and no removal is interrupted.
-static NAMING: RwLock<()> = RwLock::new(());
+static FILE_CHANGES: RwLock<()> = RwLock::new(());
 
 #[cfg(feature = "cli")]
 /// How long [`remove_leftovers`] waits for threads that are making files: sled may be opening a
 /// large database, or the disk may not answer.
-const NAMING_PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
+const FILE_CHANGES_PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Returns a guard to be kept while a file or directory is made that could be left.
-pub(crate) fn naming() -> RwLockReadGuard<'static, ()> {
-    NAMING.read_recursive()
+pub(crate) fn file_changes() -> RwLockReadGuard<'static, ()> {
+    FILE_CHANGES.read_recursive()
 }
 
 /// Something on the disk that is removed when this is dropped, or when the process calls
@@ -55,7 +55,7 @@ impl Leftover {
 
 impl Drop for Leftover {
     fn drop(&mut self) {
-        let _naming = naming();
+        let _file_changes = file_changes();
         let removal = NOTED.lock().1.remove(&self.number);
         if let Some(remove) = removal {
             remove();
@@ -73,10 +73,10 @@ impl fmt::Debug for Leftover {
 /// Removes every copy and every unfinished directory of this process. A program that ends by a
 /// signal or by [`std::process::exit`] must call it.
 ///
-/// Afterwards, any thread that is about to make a file of a database waits for ever. So call this
-/// just before the end.
+/// It waits at most `FILE_CHANGES_PATIENCE` for threads that make files. If they are done by then,
+/// no thread makes a file afterwards. So call this just before the end.
 pub fn remove_leftovers() {
-    if let Some(held) = NAMING.try_write_for(NAMING_PATIENCE) {
+    if let Some(held) = FILE_CHANGES.try_write_for(FILE_CHANGES_PATIENCE) {
         std::mem::forget(held);
     }
     let removals = std::mem::take(&mut NOTED.lock().1);

@@ -14,7 +14,7 @@ use crate::error::OpenError;
 use crate::store::directory::files::unusable;
 use crate::store::directory::holder;
 use crate::store::directory::identity::leads_to;
-use crate::store::directory::leftover::naming;
+use crate::store::directory::leftover::file_changes;
 
 pub(crate) const LOCK: &str = "lock";
 
@@ -39,7 +39,7 @@ impl Lock {
         let mut options = File::options();
         options.read(true).write(true).create(true).truncate(false);
         let opening = || {
-            let _naming = naming();
+            let _file_changes = file_changes();
             options
                 .open(&path)
                 .map_err(unusable(&path, "opening it to write"))

@@ -32,9 +32,10 @@ use std::sync::Arc;
 use crate::error::{OpenError, StorageError};
 use crate::store::directory::files::{create_directory, sync, unusable};
 use crate::store::directory::generation::{
-    CONFIG, DATABASE, Generation, blob_files, finished_snapshots, remove_unfinished_snapshots,
+    CONFIG, DATABASE, Generation, blob_files, finished_sled_snapshots,
+    remove_unfinished_sled_snapshots,
 };
-use crate::store::directory::leftover::naming;
+use crate::store::directory::leftover::file_changes;
 use crate::store::directory::lock::{LOCK, Lock};
 use crate::store::directory::sentinel::{
     NEW_SENTINEL, READY, SENTINEL, Sentinel, check_present_format, name_generation, read_sentinel,
@@ -70,7 +71,8 @@ enum LifeStage {
     Ready,
 }
 
-/// A state directory that is locked against writers while this lives.
+/// A directory in which no writer may work while this lives. Without a lock file nothing is locked:
+/// see `is_still_locked`.
 #[derive(Debug, Clone)]
 pub(crate) struct RestingDirectory {
     path: PathBuf,
@@ -79,7 +81,7 @@ pub(crate) struct RestingDirectory {
 }
 
 impl Directory {
-    /// Locks a directory for writing. Creates it if it does not exist, unless it must.
+    /// Locks a directory for writing. Creates a missing one, or fails if `must_exist`.
     pub(crate) fn lock(path: &Path, must_exist: bool) -> Result<Self, OpenError> {
         if must_exist {
             check_state(path)?;
@@ -135,7 +137,7 @@ impl Directory {
         self.generation.folder(&self.path)
     }
 
-    /// True if the database is still to be created.
+    /// True until the sentinel names the database as ready.
     pub(crate) fn is_new(&self) -> bool {
         self.stage != LifeStage::Ready
     }
@@ -161,11 +163,11 @@ impl Directory {
             LifeStage::Building => {}
             LifeStage::Ready => check_database(&self.path, &folder)?,
         }
-        remove_unfinished_snapshots(&folder)?;
+        remove_unfinished_sled_snapshots(&folder)?;
         let path = folder.join(DATABASE);
         let mut options = File::options();
         options.read(true).write(true).create(self.is_new());
-        let _naming = naming();
+        let _file_changes = file_changes();
         let file = options
             .open(&path)
             .map_err(unusable(&path, "opening it to write"))?;
@@ -192,8 +194,8 @@ impl Directory {
         sync(&self.path)
     }
 
-    /// Makes durable what sled never syncs. The names of its files must survive a power cut before
-    /// a reply is given, and the sentinel must not survive without them.
+    /// Makes durable what sled never syncs. The names of its files must be durable before the first
+    /// reply, and before the sentinel.
     fn make_durable(&self, mark: Mark) -> Result<(), OpenError> {
         let folder = self.folder();
         Watermark::replace(&folder, mark)?;
@@ -208,14 +210,16 @@ impl RestingDirectory {
         Self::locked(path, Lock::for_reading)
     }
 
-    /// Locks an existing state directory against every other process.
+    /// Locks an existing state directory against every other process, and removes unfinished
+    /// generations.
     pub(crate) fn lock_alone(path: &Path) -> Result<Self, OpenError> {
         let locked = Self::locked(path, Lock::for_writing)?;
         remove_unfinished_generations(path, locked.generation)?;
         Ok(locked)
     }
 
-    /// Locks an existing directory without a state against every other process.
+    /// Locks an existing directory without a state against every other process, and removes what a
+    /// killed start or load left.
     pub(crate) fn lock_empty(path: &Path) -> Result<Self, OpenError> {
         let locked = Self {
             path: path.to_owned(),
@@ -223,17 +227,13 @@ impl RestingDirectory {
             lock: Arc::new(Lock::for_writing(path)?),
         };
         if let Contents::Ours(_) = inspect(path)? {
-            let found = "it holds a state already".to_owned();
-            return Err(OpenError::NotOurs {
-                path: path.to_owned(),
-                found,
-            });
+            return Err(OpenError::HasState { path: locked.path });
         }
         let cleared = write_sentinel(path, Sentinel::Creating)
             .and_then(|()| remove_unfinished_generations(path, Generation::FIRST))
             .and_then(|()| Generation::FIRST.remove(path));
         if cleared.is_err() {
-            locked.remove_names();
+            locked.remove_sentinel_and_lock();
         }
         cleared.map(|()| locked)
     }
@@ -271,7 +271,7 @@ impl RestingDirectory {
     }
 
     /// True if the sentinel could be read and does not name this generation.
-    pub(crate) fn is_not_named(&self) -> bool {
+    pub(crate) fn is_surely_not_named(&self) -> bool {
         let named = read_sentinel(&self.path).map(|sentinel| match sentinel {
             Some(Sentinel::Ready { generation, .. }) => Some(generation),
             _ => None,
@@ -321,9 +321,9 @@ impl RestingDirectory {
     }
 
     /// Removes the sentinel and the lock, which a failed load left in a directory without a state.
-    pub(crate) fn remove_names(&self) {
+    pub(crate) fn remove_sentinel_and_lock(&self) {
         for name in [SENTINEL, NEW_SENTINEL, LOCK] {
-            // The next start or load removes what stays.
+            // The next start or load uses what stays.
             fs::remove_file(self.path.join(name)).unwrap_or_default();
         }
     }
@@ -344,7 +344,7 @@ impl RestingDirectory {
         let mut files = vec![folder.join(DATABASE)];
         // sled makes a missing `conf` again.
         files.extend(Some(folder.join(CONFIG)).filter(|path| path.exists()));
-        files.extend(finished_snapshots(&folder)?);
+        files.extend(finished_sled_snapshots(&folder)?);
         Ok(files)
     }
 }
@@ -366,7 +366,7 @@ pub fn watermark_of(directory: &Path) -> Option<Vec<u8>> {
     Some(mark)
 }
 
-/// Checks that a directory exists and has a state.
+/// Refuses a directory without a state, unless a start may be creating one.
 fn check_state(path: &Path) -> Result<(), OpenError> {
     let no_state = || OpenError::NoState {
         path: path.to_owned(),
@@ -424,7 +424,7 @@ fn loaded_generation(path: &Path) -> Result<Option<Generation>, OpenError> {
     Ok(is_whole.then_some(loaded))
 }
 
-/// Refuses a directory in use whose old sentinel says that it is being created.
+/// Refuses a directory that has a state, though its old sentinel says `creating`.
 fn check_never_answered(path: &Path) -> Result<(), OpenError> {
     for generation in Generation::all(path)? {
         let is_whole = Watermark::read(&generation.folder(path))?.is_some();
@@ -461,7 +461,8 @@ fn remove_unfinished_generations(path: &Path, present: Generation) -> Result<(),
     let mut later = Generation::all(path)?;
     later.retain(|generation| *generation > present);
     if !later.is_empty() {
-        // The sentinel must be durable before a generation that it may have named is removed.
+        // After a power cut an older sentinel could name one of these. So the present sentinel must
+        // be durable first.
         sync(path)?;
     }
     later.into_iter().try_for_each(|later| later.remove(path))?;
@@ -489,8 +490,8 @@ fn check_database(path: &Path, folder: &Path) -> Result<(), OpenError> {
     })
 }
 
-/// The error for a database that sled opens as an empty one.
-pub(crate) fn database_is_foreign(path: &Path, folder: &Path) -> OpenError {
+/// The error if sled opens a database without our data.
+pub(crate) fn foreign_database(path: &Path, folder: &Path) -> OpenError {
     OpenError::DatabaseGone {
         path: path.to_owned(),
         file: folder.join(DATABASE),

@@ -24,7 +24,7 @@ pub fn state_directory_around(path: &Path) -> Option<PathBuf> {
 
 /// True if a directory can take a state: it does not exist, or contains only what an unfinished
 /// first start or load has left.
-pub(crate) fn has_no_state(path: &Path) -> Result<bool, OpenError> {
+pub(crate) fn can_take_state(path: &Path) -> Result<bool, OpenError> {
     match inspect(path) {
         Ok(contents) => Ok(contents == Contents::Empty),
         Err(OpenError::NotOurs { .. } | OpenError::UnknownFormat { .. }) => Ok(false),

@@ -1,7 +1,7 @@
 //! Temporary directories, which are removed when the work that needs them ends.
 //!
 //! A directory is removed when it is dropped, and when a signal ends the process (see
-//! [`remove_leftovers`](super::leftover::remove_leftovers)). If the process is killed, the next process that
+//! `remove_leftovers`). If the process is killed, the next process that
 //! makes one in the same place removes it: a lock that ends with its process shows that it is
 //! unused.
 
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FlockOperation;
 
 use crate::store::directory::identity::leads_to;
-use crate::store::directory::leftover::{Leftover, naming};
+use crate::store::directory::leftover::{Leftover, file_changes};
 
 /// A file in each scratch directory, locked by the process that uses it. A directory without it
 /// was made by something else.
@@ -57,7 +57,7 @@ impl Scratch {
     }
 
     fn make(parent: &Path) -> io::Result<Self> {
-        let _naming = naming();
+        let _file_changes = file_changes();
         let mut directory = tempfile::Builder::new();
         directory.prefix(PREFIX).rand_bytes(RANDOM_CHARS);
         directory.permissions(Permissions::from_mode(0o700));

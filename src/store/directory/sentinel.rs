@@ -106,11 +106,11 @@ pub(crate) fn write_sentinel(path: &Path, sentinel: Sentinel) -> Result<(), Open
     replace_file(path, SENTINEL, NEW_SENTINEL, text.as_bytes())
 }
 
-/// Checks that a directory has the present format, which all but a view needs.
+/// Refuses a directory of format 4, which only a view can read.
 ///
 /// # Errors
 ///
-/// [`OpenError::OldFormat`] if it has the format before.
+/// [`OpenError::OldFormat`] if it has format 4.
 pub(crate) fn check_present_format(path: &Path) -> Result<(), OpenError> {
     let text = fs::read_to_string(path.join(SENTINEL)).unwrap_or_default();
     match text.starts_with(&format!("{MAGIC} {FORMAT_4} ")) {

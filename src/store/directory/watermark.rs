@@ -33,15 +33,16 @@ pub(crate) const NEW_WATERMARK: &str = "watermark.new";
 const MAGIC: &[u8; 8] = b"eo-mark2";
 const SLOT_BYTES: u64 = 4096;
 const MARK_BYTES: usize = 40;
-/// How often the file is synced. A power cut may hide a loss of about the last second's replies.
+/// How often the file is synced. After a power cut, a start may not notice a loss from about the
+/// last second.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 
-/// Up to where replies have been given.
+/// The end of the durable groups whose replies may have been given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Mark {
     /// The seed of the database's fingerprints, which identifies the database.
     pub(crate) database: u64,
-    /// The last group that was answered.
+    /// The last such group.
     pub(crate) group: u64,
     /// The journal's last position in that group.
     pub(crate) position: Position,

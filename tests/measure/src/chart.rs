@@ -1,9 +1,9 @@
-//! Pictures as SVG, drawn without a font: text stays text, and the viewer brings the font.
+//! Pictures as SVG. Text stays text in them, and the viewer chooses the font.
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-/// A picture lies on white, so that it can be read on any page.
+/// The colour of text and axes. Pictures have a white background, to be readable on any page.
 const INK: RGBColor = RGBColor(0x33, 0x33, 0x33);
 const GRID: RGBColor = RGBColor(0xdd, 0xdd, 0xdd);
 const EMPHASIS: RGBColor = RGBColor(0xc2, 0x41, 0x0c);
@@ -14,13 +14,13 @@ const BAR_PX: u32 = 46;
 const FRAME_PX: u32 = 120;
 const PANELS_PX: (u32, u32) = (1040, 760);
 
-/// A named line through points (x, y), x above 0.
+/// A name, and a line through points (x, y) with x above 0.
 pub type Curve = (&'static str, Vec<(f64, f64)>);
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
-/// A picture of two by two panels, each with a title and at most two curves, over the same
-/// logarithmic axis, whose name is given. Each starts at 0 vertically.
+/// Draws two by two panels, each with a title and at most two curves. All have the same logarithmic
+/// horizontal axis, named `axis`. Vertical axes start at 0.
 pub fn panels(axis: &str, panels: &[(&str, Vec<Curve>); 4]) -> anyhow::Result<String> {
     let draw = |root: &Area<'_>| {
         let areas = root.split_evenly((2, 2));
@@ -30,15 +30,15 @@ pub fn panels(axis: &str, panels: &[(&str, Vec<Curve>); 4]) -> anyhow::Result<St
     picture(PANELS_PX, draw)
 }
 
-/// A picture of horizontal bars with values above 0 on a logarithmic scale, the last one on top.
-/// The one of the name `subject` stands out.
+/// Draws horizontal bars with values above 0 on a logarithmic scale, the last one on top. The bar
+/// with the name `subject` has another colour.
 pub fn bars(
     title: &str,
     axis: &str,
     bars: &[(String, f64)],
     subject: &str,
 ) -> anyhow::Result<String> {
-    // The powers of ten around all values, the lower one so far below that no bar vanishes.
+    // The powers of ten around all values. The lower one is low enough for every bar to be seen.
     let least = bars.iter().map(|bar| bar.1).fold(1e9, f64::min);
     let most = bars.iter().map(|bar| bar.1).fold(1.0, f64::max);
     let low = (least / 1.5).log10().floor() as i32;
@@ -60,7 +60,7 @@ pub fn bars(
             .y_label_area_size(200)
             .build_cartesian_2d(
                 values.log_scale().with_key_points(marks),
-                // A range of segments has its end in it.
+                // A range of segments includes its end.
                 (0..bars.len().saturating_sub(1)).into_segmented(),
             )?;
         chart
@@ -149,7 +149,7 @@ fn panel(area: &Area<'_>, axis: &str, title: &str, curves: &[Curve]) -> anyhow::
     Ok(())
 }
 
-/// A number in few characters: 30000000 is `30M`.
+/// Writes a number in few characters: 30000000 is `30M`.
 fn short(value: f64) -> String {
     let (scaled, unit) = match value.abs() {
         size if size >= 1e9 => (value / 1e9, "G"),
@@ -157,13 +157,13 @@ fn short(value: f64) -> String {
         size if size >= 1e3 => (value / 1e3, "k"),
         _ => (value, ""),
     };
-    // Three digits are enough to tell two marks of an axis apart.
+    // Two decimals are enough to tell two marks of an axis apart.
     let rounded = format!("{scaled:.2}");
     let digits = rounded.trim_end_matches('0').trim_end_matches('.');
     format!("{digits}{unit}")
 }
 
-/// A whole number with commas between its thousands.
+/// Writes a whole number with commas between its thousands.
 pub(crate) fn grouped(value: f64) -> String {
     let digits = format!("{value:.0}");
     let mut text = String::new();

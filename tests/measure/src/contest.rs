@@ -1,5 +1,5 @@
-//! One job, done by exactly-once and by its peers: which batch suits a peer best, and how fast it
-//! then is. All replies are held against those of a plain fold.
+//! One job, done by exactly-once and by its peers. It finds the best batch size of a peer, and its
+//! rate with that. All replies are compared with those of a plain fold.
 
 use std::cmp::Ordering;
 use std::fs::{File, Metadata};
@@ -25,7 +25,7 @@ use crate::{WORDS, directory_in};
 /// The share of events that repeat an earlier one.
 const DUPLICATES: f64 = 0.02;
 
-/// The sizes of batches that are tried, in events.
+/// The batch sizes that are tried, in events.
 pub(crate) const BATCHES: [usize; 4] = [100, 1_000, 10_000, 100_000];
 
 const BARE_WRITES: u64 = 1_000;
@@ -33,29 +33,29 @@ const BARE_WRITES: u64 = 1_000;
 /// The cache of each peer for its pages or blocks.
 const CACHE_MIB: u64 = 256;
 
-/// How much is done.
+/// The amount of work.
 #[derive(Debug, Clone, Args)]
 pub struct Plan {
     /// Events for exactly-once
     #[arg(long, default_value_t = 5_000_000)]
     events: usize,
-    /// Events for each of the others: the same, from the first
+    /// Events for each other store: the first of the same events
     #[arg(long, default_value_t = 5_000_000)]
     peer_events: usize,
-    /// Another stops after the batch in which this much time has passed; its rate is that of the
-    /// events it did
+    /// Stop another store after the batch in which this much time has passed; its rate is that of
+    /// the events it answered
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     peer_seconds: u64,
-    /// Events with which each size of batches is tried
+    /// Events for the trial of each batch size
     #[arg(long, value_name = "EVENTS", default_value_t = 300_000)]
     trial_events: usize,
-    /// How often each is measured, in rounds; the run with the median rate counts
+    /// Rounds, in each of which every system is measured; the run with the median rate counts
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
 }
 
 impl Plan {
-    /// What is to be answered, in two lines.
+    /// Describes the job in two lines.
     #[must_use]
     pub fn job(&self) -> String {
         let duplicates = DUPLICATES * 100.0;
@@ -68,7 +68,7 @@ impl Plan {
     }
 }
 
-/// One that takes part.
+/// A participant.
 #[derive(Debug, Clone)]
 pub enum System {
     /// exactly-once.
@@ -77,34 +77,34 @@ pub enum System {
     Peer(Store),
 }
 
-/// How a system did.
+/// The results of a system.
 #[derive(Debug, Clone, Serialize)]
 pub struct Standing {
     /// Its name and version.
     pub system: String,
-    /// A run with fewer events for each size of batches.
+    /// A run with fewer events for each batch size.
     pub trials: Vec<Run>,
-    /// Every run with all events and the best size, the slowest first.
+    /// Every run with all events and the best batch size, the slowest first.
     pub runs: Vec<Run>,
 }
 
 impl Standing {
-    /// The run with the median rate, of at least one.
+    /// Returns the run with the median rate. There must be at least one run.
     pub fn median(&self) -> Run {
         self.runs[rank(self.runs.len(), 0.5)]
     }
 }
 
-/// Events that were answered, from before the database was opened until it was closed.
+/// A measured run, from before the database was opened until it was closed.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Run {
-    /// Events in a batch; none where the node groups them by itself.
+    /// Events in a batch; `None` if the node groups them itself.
     pub batch: Option<usize>,
-    /// How many events were answered.
+    /// Number of events that were answered.
     pub events: usize,
     /// Events a second.
     pub rate: f64,
-    /// What the closed database takes of the disk.
+    /// Bytes that the closed database occupies on the disk.
     pub disk_bytes: u64,
 }
 
@@ -115,8 +115,8 @@ impl Run {
         elapsed: Duration,
         state: &Path,
     ) -> anyhow::Result<Self> {
-        // A file that is longer than what was written to it takes less than its size. The unit of
-        // `blocks` is 512 bytes, whatever the file system's own is.
+        // A file with unwritten parts occupies less than its size. The unit of `blocks` is always
+        // 512 bytes.
         let disk_bytes = bytes(state, |file: &Metadata| file.blocks() * 512)?;
         let rate = events as f64 / elapsed.as_secs_f64();
         eprintln!("  {events} events, {rate:.0} events/s");
@@ -133,17 +133,17 @@ fn by_rate(one: &Run, other: &Run) -> Ordering {
     one.rate.total_cmp(&other.rate)
 }
 
-/// The events, and what each of them must be answered.
+/// The events, and the reply that each must get.
 pub struct Contest {
     plan: Plan,
     events: Vec<Event>,
     expected: Vec<Reply>,
-    /// For databases, requests and replies.
+    /// The place of databases, requests and replies.
     directory: TempDir,
 }
 
 impl Contest {
-    /// Makes the events, and a directory in another one.
+    /// Makes the events, and a directory in `parent`.
     pub fn new(plan: Plan, parent: &Path) -> anyhow::Result<Self> {
         let most = plan.events.max(plan.peer_events).max(plan.trial_events);
         let numbers = numbers(DUPLICATES).take(most);
@@ -156,7 +156,7 @@ impl Contest {
         })
     }
 
-    /// The median of bare writes of 4 KiB with fdatasync, in microseconds.
+    /// Measures bare writes of 4 KiB with fdatasync. Returns the median in microseconds.
     pub fn bare_p50_us(&self) -> anyhow::Result<f64> {
         let file = BareFile::new(&self.directory.path().join("bare"), BARE_WRITES)?;
         let writes = (0..BARE_WRITES).map(|place| file.write(place));
@@ -164,8 +164,8 @@ impl Contest {
         Ok(writes.context("nothing was written")?.p50_us)
     }
 
-    /// Tries all sizes of batches with each system, then has each answer all its events with the
-    /// best of them, in rounds: what slows the machine down for a while slows down all.
+    /// Tries all batch sizes with each system, then measures each with all its events and its best
+    /// size. This is done in rounds, so that a slow phase of the machine affects all systems.
     pub fn measure(&self, systems: &[System]) -> anyhow::Result<Vec<Standing>> {
         let lines = self.lines(self.plan.events);
         write(&self.requests(), lines).context("writing the requests")?;
@@ -192,13 +192,13 @@ impl Contest {
         self.directory.path().join("requests.jsonl")
     }
 
-    /// Requests for the first events.
+    /// Returns requests for the first events.
     fn lines(&self, count: usize) -> impl Iterator<Item = String> {
         let numbered = self.events[..count].iter().zip(1..);
         numbered.map(|(event, msg_id)| event.request(msg_id))
     }
 
-    /// How a system does with each size of batches.
+    /// Measures a system with each batch size.
     fn try_batches(&self, system: &System) -> anyhow::Result<Standing> {
         let name = match system {
             System::Node(binary) => binary.version()?,
@@ -219,8 +219,8 @@ impl Contest {
         })
     }
 
-    /// Has a client send a batch of requests on a pipe and wait for all their replies before it
-    /// sends more; how they are grouped into transactions is up to the node.
+    /// Sends a batch of requests on a pipe and waits for all their replies before it sends more.
+    /// The node decides how to group them into transactions.
     fn try_node(&self, binary: &Binary, batch: usize) -> anyhow::Result<Run> {
         let directory = directory_in(self.directory.path(), "state-")?;
         let count = self.plan.trial_events;
@@ -237,7 +237,7 @@ impl Contest {
         Ok(run)
     }
 
-    /// Has exactly-once answer all its events from a file to a file.
+    /// Runs exactly-once with all its events from a file to a file.
     fn run_node(&self, binary: &Binary) -> anyhow::Result<Run> {
         let directory = directory_in(self.directory.path(), "state-")?;
         let [output, state] = ["replies.jsonl", "state"].map(|name| directory.path().join(name));
@@ -253,9 +253,9 @@ impl Contest {
         reply::check("exactly-once", lines, expected)
     }
 
-    /// Has a peer with a new database answer that many events, or as many as it can in its time,
-    /// which is looked at after each batch. All replies are checked, and whether the counts are
-    /// there when the database is opened again.
+    /// Runs a peer with a new database and this many events, or as many as it can answer in its
+    /// time, which is checked after each batch. Checks all replies, and that the counts are there
+    /// when the database is opened again.
     fn run_peer(&self, store: Store, events: usize, batch: usize) -> anyhow::Result<Run> {
         let directory = directory_in(self.directory.path(), "state-")?;
         let mut replies = Vec::with_capacity(events);

@@ -1,5 +1,5 @@
-//! A node on two pipes: requests one at a time or as a stream, and an end by end of input or by
-//! SIGKILL.
+//! A node on two pipes. It gets requests one at a time or as a stream, and ends by end of input or
+//! by SIGKILL.
 
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::harness::peak_memory_bytes;
 use crate::harness::workload::Event;
 use crate::node::{Binary, wait};
 
-/// What a pipe of Linux holds, so that a node that waits for more gets it early.
+/// The size of a pipe on Linux. A larger buffer would only delay the node's input.
 const CHUNK_BYTES: usize = 1 << 16;
 
 /// A running node.
@@ -25,7 +25,7 @@ pub(crate) struct Conversation {
 }
 
 impl Conversation {
-    /// Starts a node on a directory, and does not wait for it.
+    /// Starts a node on a directory, without waiting for it.
     pub(crate) fn start(binary: &Binary, state: &Path) -> anyhow::Result<Self> {
         let started = Instant::now();
         let mut child = binary.spawn(state, Stdio::piped(), Stdio::piped())?;
@@ -39,18 +39,18 @@ impl Conversation {
         })
     }
 
-    /// How long ago the process was started.
+    /// Returns the time since the process was started.
     pub(crate) fn age(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// Sends one request and waits for its reply, which must contain a text. Returns the reply and
-    /// how long it took.
+    /// Sends one request and waits for its reply, which must contain `expected`. Returns the reply
+    /// and the time that it took.
     pub(crate) fn ask(&mut self, line: &str, expected: &str) -> anyhow::Result<(String, Duration)> {
         ask(line, expected, &mut self.requests, &mut self.replies)
     }
 
-    /// What lone requests for new events take, and writes to the file at `bare`.
+    /// Measures lone requests for new events, and writes to the file at `bare`.
     pub(crate) fn lone(
         &mut self,
         events: impl ExactSizeIterator<Item = Event>,
@@ -65,14 +65,14 @@ impl Conversation {
             requests, replies, ..
         } = self;
         std::thread::scope(|scope| {
-            // If this fails, the node has ended, which shows in the replies too.
+            // Sending fails only if the node has ended; then replies are missing too.
             scope.spawn(|| send(requests, lines).unwrap_or_default());
             receive(replies, lines.len())
         })
     }
 
     /// Sends requests as a stream, and kills the node when this many are answered. Returns all
-    /// whole replies that it had written until then, and the most memory that it had.
+    /// whole replies that it had written until then, and its peak memory in bytes.
     pub(crate) fn kill(
         mut self,
         lines: &[String],
@@ -84,7 +84,8 @@ impl Conversation {
             scope.spawn(|| send(requests, lines).unwrap_or_default());
             let answers = receive(replies, answered);
             let peak = peak_memory_bytes(child.id()).unwrap_or_default();
-            // In any case: the sender might wait for room in the pipe for ever.
+            // The node is killed even after an error, because the sender might wait for room in the
+            // pipe for ever.
             child.kill().context("killing the node")?;
             received = answers?;
             replies.read_to_string(&mut received)?;
@@ -96,7 +97,7 @@ impl Conversation {
         Ok((received, peak))
     }
 
-    /// Ends the input, waits for the node, and tells the most memory it had, in bytes.
+    /// Ends the input, waits for the node, and returns its peak memory in bytes.
     pub(crate) fn close(mut self) -> anyhow::Result<u64> {
         drop(self.requests);
         wait(&mut self.child, || Ok(()))

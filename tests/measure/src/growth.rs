@@ -1,9 +1,9 @@
-//! One state directory that grows, and at each size what an open, a replay, a lone request, a
-//! checkpoint and a byte of it cost.
+//! Measures one state directory that grows. At each size it measures opens, replays, lone requests,
+//! checkpoints, memory and disk.
 //!
-//! Phases use a process each, so that each has its own peak of memory. All replies are checked. An
-//! event is a number: main ones count up from 0, and those that are sent beside them count down
-//! from the largest number.
+//! Each phase uses its own process, so that each has its own peak memory. All replies are checked.
+//! An event is a number: main events count up from 0, and the other events, which are sent between
+//! them, count down from the largest number.
 
 use std::fs::{self, File, Metadata};
 use std::io::{BufRead, BufReader};
@@ -23,18 +23,18 @@ use crate::harness::workload::{Event, write};
 use crate::machine::Machine;
 use crate::node::Binary;
 
-/// Events around a SIGKILL: more than pipes and buffers hold, so that the node still works then.
+/// Events sent around a SIGKILL: more than pipes and buffers hold, so that the node is still busy.
 const SENT: usize = 50_000;
 
-/// Some groups are durable when this many of them are answered.
+/// Replies before the SIGKILL. Some groups are durable by then.
 const ANSWERED: usize = 5_000;
 
 const SAVES: u64 = 200;
 
-/// As many checkpoints are kept at a time.
+/// Number of checkpoints that are kept at a time.
 const NAMES: u64 = 4;
 
-/// How much is done at each size.
+/// The amount of work at each size.
 #[derive(Debug, Clone, Args)]
 pub struct Plan {
     /// Prepare at most this many events in a file at a time (150 bytes each), and replay as many
@@ -51,10 +51,10 @@ pub struct Plan {
     restore_back: u64,
 }
 
-/// A state directory, and how many events of both kinds were sent to it.
+/// A state directory, and the numbers of events of both kinds that were sent to it.
 pub struct Growth {
     binary: Binary,
-    /// For the state and, one at a time, the files of requests and replies.
+    /// The place of the state and, one at a time, of the files of requests and replies.
     directory: PathBuf,
     plan: Plan,
     main: u64,
@@ -62,7 +62,7 @@ pub struct Growth {
 }
 
 impl Growth {
-    /// A directory that is empty, to begin with.
+    /// Starts with an empty directory.
     #[must_use]
     pub fn new(binary: Binary, directory: &Path, plan: Plan) -> Self {
         Self {
@@ -74,7 +74,7 @@ impl Growth {
         }
     }
 
-    /// Lets the directory grow to this many main ids, measures all there, and returns one record.
+    /// Grows the directory to this many main ids, measures it, and returns one record.
     pub fn measure(&mut self, ids: u64) -> anyhow::Result<Value> {
         let ingest = self.ingest(ids)?;
         let ids_ingested = self.ids();
@@ -113,8 +113,8 @@ impl Growth {
     }
 
     /// Sends new events until there are this many main ids. The figures are those of the last
-    /// slice, but the peak of memory that of all. The first slice takes the odd rest, so that the
-    /// last one is as large as it can be.
+    /// slice, but the peak memory is that of all slices. The first slice takes the remainder, so
+    /// that the last one is as large as it can be.
     fn ingest(&mut self, ids: u64) -> anyhow::Result<Value> {
         let (mut peak, slice) = (None, self.plan.slice);
         let mut last = None;
@@ -130,7 +130,7 @@ impl Growth {
         last.context("each of the --ids must be larger than the one before")
     }
 
-    /// Has a node answer main events from a file to a file.
+    /// Runs a node with main events from a file to a file.
     fn answer(
         &self,
         numbers: impl Iterator<Item = u64>,
@@ -153,7 +153,7 @@ impl Growth {
         let shares = answered.shares_a_second;
         Ok(json!({
             "events": count,
-            // From the first reply to the last; none if all came at once.
+            // Events a second from the first reply to the last; null if all came at once.
             "rate": shares.map(|shares| shares * count as f64),
             "start_seconds": answered.start.as_secs_f64(),
             "end_seconds": answered.end.as_secs_f64(),
@@ -161,9 +161,9 @@ impl Growth {
         }))
     }
 
-    /// Opens after a kill, then after a clean end. All that was sent to the killed process is
-    /// sent again to the next, which must have what had been answered; so the state has all of it
-    /// afterwards.
+    /// Measures an open after a kill, then after a clean end. All events that were sent to the
+    /// killed process are sent again to the next one, so the state has all of them at the end. The
+    /// answered ones must be duplicates.
     fn openings(&mut self) -> anyhow::Result<[Value; 2]> {
         self.say("SIGKILL in the middle of work");
         let lines = self.lines_beside(SENT as u64);
@@ -196,7 +196,7 @@ impl Growth {
         Ok([after_kill, after_clean_end])
     }
 
-    /// Starts a node with one new event; how many seconds it took until its reply.
+    /// Starts a node with one new event. Returns the seconds until its reply.
     fn open(&mut self) -> anyhow::Result<(Conversation, f64)> {
         let mut node = self.start()?;
         self.ask_new(&mut node)?;
@@ -204,10 +204,10 @@ impl Growth {
         Ok((node, seconds))
     }
 
-    /// Times lone requests, and bare writes between them.
+    /// Measures lone requests, and bare writes between them.
     fn lone(&mut self) -> anyhow::Result<Value> {
         self.say(&format!("{} lone requests", self.plan.lone));
-        // The open is no part of a request's latency.
+        // The time of the open is not part of a request's latency.
         let (mut node, _) = self.open()?;
         let events = self.beside(self.plan.lone as u64);
         let [lone, bare] = node.lone(events.into_iter(), &self.path("bare"))?;
@@ -221,8 +221,8 @@ impl Growth {
         }))
     }
 
-    /// Times checkpoints, each of which has an event to save that the one before had not, and a
-    /// restore.
+    /// Measures checkpoints and a restore. A new event before each checkpoint gives it something to
+    /// save.
     fn checkpoints(&mut self) -> anyhow::Result<Value> {
         self.say(&format!("{SAVES} checkpoints"));
         let mut node = self.start()?;
@@ -239,8 +239,8 @@ impl Growth {
         }))
     }
 
-    /// Saves, sends new events, goes back to before them, and sends them again, which must be new
-    /// again. The counts that come back must be those of all that was in the state.
+    /// Saves a checkpoint, sends new events, restores the checkpoint, and sends the events again,
+    /// which must be new again. The restored counts must add up to the events at the save.
     fn restore(&mut self, node: &mut Conversation) -> anyhow::Result<Value> {
         let (count, before) = (self.plan.restore_back.min(self.main / 2), self.ids());
         self.say(&format!("restore to before {count} events"));
@@ -266,7 +266,7 @@ impl Growth {
         node.ask(&self.lines_beside(1).concat(), NEW).map(drop)
     }
 
-    /// Requests for new events beside the main ones.
+    /// Makes requests for new events that are not main events.
     fn lines_beside(&mut self, count: u64) -> Vec<String> {
         let numbered = self.beside(count).into_iter().zip(1..);
         let lines = numbered.map(|(event, msg_id)| event.request(msg_id));
@@ -279,7 +279,7 @@ impl Growth {
         numbers.map(|number| Event::new(!number, WORDS)).collect()
     }
 
-    /// All ids in the state, if all that was sent is there.
+    /// Returns the number of ids in the state, if it has every event that was sent.
     fn ids(&self) -> u64 {
         self.main + self.beside
     }
@@ -292,13 +292,13 @@ impl Growth {
         bytes(&self.path("state"), Metadata::len).context("measuring the state")
     }
 
-    /// Progress goes to standard error.
+    /// Reports progress on standard error.
     fn say(&self, what: &str) {
         eprintln!("{} ids: {what}", self.ids());
     }
 }
 
-/// The line of a request of this type that names a checkpoint.
+/// Returns the line of a request of this type that names a checkpoint.
 fn with_checkpoint(kind: &str, name: &str) -> String {
     let body = json!({"type": kind, "msg_id": 1, "checkpoint_id": name});
     json!({ "body": body }).to_string() + "\n"
@@ -315,8 +315,8 @@ fn stream(
     expect(replies.as_bytes(), lines.len(), duplicates, phase)
 }
 
-/// Counts the replies that call their event a duplicate. There must be `count` replies, each of
-/// which calls its event that or new, and this many duplicates, if that is known.
+/// Returns the number of replies that call their event a duplicate. There must be `count` replies,
+/// each of which calls its event new or a duplicate, and `duplicates` duplicates if that is given.
 fn expect(
     replies: impl BufRead,
     count: usize,

@@ -1,12 +1,12 @@
 //! What the programs `peers` and `scale` share.
 //!
 //! ```text
-//! harness                     what the main program's `bench` measures with, taken from its source
+//! harness                     the tools of the main program's `bench`, included from its source
 //! node, conversation          the real binary as a process: from a file to a file, or on pipes
-//! machine, chart              what it ran on, and pictures
-//! contest, peer, reply        the same job by other stores: `peers`
-//! standings                   what came of that
-//! growth                      the same directory at growing sizes: `scale`
+//! machine, chart              the machine that it ran on, and pictures
+//! contest, peer, reply        `peers`: the same job by other stores
+//! standings                   the results of `peers`
+//! growth                      `scale`: the same directory at growing sizes
 //! ```
 //!
 //! exactly-once itself is measured from outside, as a process.
@@ -28,10 +28,10 @@ use std::path::Path;
 use anyhow::Context;
 use tempfile::TempDir;
 
-/// How many different words the events have.
+/// Number of different words of the events.
 const WORDS: u64 = 10_000;
 
-/// A directory in another one, removed with all in it when this is dropped.
+/// Makes a directory in another one. It is removed with its content when the value is dropped.
 pub fn directory_in(parent: &Path, prefix: &str) -> anyhow::Result<TempDir> {
     std::fs::create_dir_all(parent).context("making the --directory")?;
     let directory = tempfile::Builder::new().prefix(prefix).tempdir_in(parent);

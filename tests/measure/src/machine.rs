@@ -1,4 +1,4 @@
-//! What machine it is, in words that name neither it nor a path of it.
+//! A description of the machine, without its name or any path.
 
 use std::fmt;
 use std::fs;
@@ -8,13 +8,13 @@ use std::process::Command;
 use serde::Serialize;
 use time::OffsetDateTime;
 
-/// A machine, as far as figures depend on it.
+/// The properties of a machine that figures depend on.
 #[derive(Debug, Clone, Serialize)]
 pub struct Machine {
     processor: String,
     cores: usize,
     memory_bytes: u64,
-    /// The version of Linux, without what a distribution or provider adds to it.
+    /// The version of Linux, without the suffix of a distribution or provider.
     kernel: String,
     /// The type of the file system that is measured, such as `ext4`.
     file_system: String,
@@ -23,7 +23,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// This machine today, and the file system of a directory; a word that is unknown is empty.
+    /// Describes this machine today, and the file system of a directory. An unknown text is empty.
     pub fn of(directory: &Path) -> Self {
         let memory = field("/proc/meminfo", "MemTotal");
         let kilobytes: Option<u64> = memory.trim_end_matches(" kB").parse().ok();
@@ -57,7 +57,7 @@ impl fmt::Display for Machine {
     }
 }
 
-/// The first value of a name in a file of `name : value` lines.
+/// Returns the first value of a name in a file of `name : value` lines.
 fn field(path: &str, name: &str) -> String {
     let text = fs::read_to_string(path).unwrap_or_default();
     let mut lines = text.lines();

@@ -10,19 +10,19 @@ use anyhow::{Context, ensure};
 
 use crate::harness::peak_memory_bytes;
 
-/// How often a process is looked at: the uncertainty of when a reply was there.
+/// Pause between two looks at a process. The time of a reply is known only this exactly.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// The replies of a group are written piece by piece, within this time.
+/// The time within which all replies of a group are written, piece by piece.
 const GROUP_TIME: Duration = Duration::from_millis(100);
 
-/// Where a release build of the main package puts its binary.
+/// The place of the binary after a release build of the main package.
 const DEFAULT_BINARY: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../../target/release/exactly-once"
 );
 
-/// The binary that is measured, and what its `run` is given besides the directory.
+/// The binary that is measured, and the arguments of its `run` besides the directory.
 #[derive(Debug, Clone)]
 pub struct Binary {
     path: PathBuf,
@@ -30,7 +30,7 @@ pub struct Binary {
 }
 
 impl Binary {
-    /// The binary at a path, or else where the main package has its release build.
+    /// Takes the binary at a path; without a path, the release build of the main package.
     pub fn new(path: Option<PathBuf>, arguments: Vec<String>) -> anyhow::Result<Self> {
         let path = path.unwrap_or(DEFAULT_BINARY.into());
         ensure!(
@@ -42,7 +42,7 @@ impl Binary {
         Ok(Self { path, arguments })
     }
 
-    /// What the binary says its version is, such as `exactly-once 0.1.0`.
+    /// Returns the version that the binary prints, such as `exactly-once 0.1.0`.
     pub(crate) fn version(&self) -> anyhow::Result<String> {
         let output = Command::new(&self.path).arg("--version").output();
         let output = output.context("running the binary")?;
@@ -62,7 +62,7 @@ impl Binary {
         command.spawn().context("running the binary")
     }
 
-    /// Has a node answer a file of requests into a file of replies, from its start to its end.
+    /// Runs a node from a file of requests to a file of replies, and measures it.
     pub(crate) fn answer(
         &self,
         state: &Path,
@@ -83,8 +83,8 @@ impl Binary {
     }
 }
 
-/// Waits until a node has ended well, and looks on meanwhile. Returns the most memory that it had,
-/// in bytes; what was added in the last pause is missed.
+/// Waits until a node has ended successfully, and calls `look` after each pause. Returns its peak
+/// memory in bytes, without what was added in the last pause.
 pub(crate) fn wait(
     child: &mut Child,
     mut look: impl FnMut() -> io::Result<()>,
@@ -103,24 +103,24 @@ pub(crate) fn wait(
     }
 }
 
-/// How a file was answered.
+/// The times and the memory of a run from a file to a file.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Answered {
-    /// From before the process was started until it had ended.
+    /// The time from before the start of the process until it had ended.
     pub(crate) elapsed: Duration,
-    /// Until the first replies were in the file.
+    /// The time until the first replies were in the file.
     pub(crate) start: Duration,
-    /// From the last reply to the end of the process.
+    /// The time from the last reply to the end of the process.
     pub(crate) end: Duration,
-    /// Which share of all replies came in a second, from the first to the last. The replies of the
-    /// first group are left out, as is the time until then. None if all came at once.
+    /// The share of all replies that came in a second, between the first reply and the last one. It
+    /// leaves out the first group and the time until then. `None` if all came at once.
     pub(crate) shares_a_second: Option<f64>,
-    /// The most memory of the process.
+    /// Peak memory of the process, in bytes.
     pub(crate) peak_memory_bytes: u64,
 }
 
 impl Answered {
-    /// What follows from when the file of replies had how many bytes.
+    /// Computes the times from `looks`: each is a time and the size of the file of replies then.
     fn new(looks: &[(Duration, u64)], peak_memory_bytes: u64) -> Self {
         let (elapsed, all) = looks.last().copied().unwrap_or_default();
         let reached = |bytes| looks.iter().find(|look| look.1 >= bytes);
@@ -143,7 +143,7 @@ impl Answered {
 mod tests {
     use super::*;
 
-    /// Four seconds in which a file had this many bytes after this many milliseconds.
+    /// A run of four seconds. Each look is a time in milliseconds and the file's size then.
     fn answered(looks: &[(u64, u64)]) -> Answered {
         let looks = looks.iter().chain([looks.last().expect("there are some")]);
         let mut looks: Vec<_> = looks

@@ -1,17 +1,16 @@
-//! The stores beside which exactly-once is measured, each doing the same job: take events in order
-//! of arrival and answer every one with the count of its word after it and whether it was a
-//! duplicate; what was answered is on stable storage, a batch of events as one transaction.
+//! The stores that exactly-once is measured against. Each does the same job: it takes events in the
+//! order of their arrival, and answers each with the count of its word after it and whether it was
+//! a duplicate. A batch of events is one transaction, and is on stable storage before its replies.
 //!
-//! A peer is written as a careful user of the store writes it, with nothing that only these events
-//! allow. Ids are keys of text, as they arrive, of any length. Nothing is sorted and no batch is
-//! looked at before it is applied. With SQLite, an event is two statements. With a store of
-//! keys and values, an id is looked up and put if it is absent, while the counts of the words that
-//! the batch touches are kept in a map, read on first use, and put once a word at the end of the
-//! batch. Where a batch does not show what was put into it, its ids are kept in a set too.
+//! A peer is written as a careful user of the store would write it, and uses no property of these
+//! events. Ids are text keys of any length. Nothing is sorted, and no batch is read before it is
+//! applied. With SQLite, an event is two statements. With a key-value store, an id is looked up and
+//! put if it is absent. The counts of a batch's words are kept in a map, read on first use, and put
+//! once for each word at the end of the batch. If reads do not see what a batch has put so far, its
+//! ids are kept in a set too.
 //!
-//! A peer does less than exactly-once in this: it gets events that are decoded and gives replies
-//! that are not encoded; it does not keep which word an id came with, and has no outputs and no
-//! checkpoints.
+//! A peer does less than exactly-once: it gets decoded events and gives replies that are not
+//! encoded, does not store the word of an id, and has no outputs and no checkpoints.
 
 mod batch;
 mod fjall;
@@ -34,30 +33,30 @@ pub(crate) trait Peer {
     /// and appends the reply to each, in their order.
     fn apply(&mut self, events: &[Event], replies: &mut Vec<Reply>) -> anyhow::Result<()>;
 
-    /// The sum of all counts, as the database has them.
+    /// Returns the sum of all counts in the database.
     fn total(&mut self) -> anyhow::Result<u64>;
 }
 
-/// Which store.
+/// A store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Store {
-    /// The database in a file, with a write-ahead log and a large cache.
+    /// SQLite with a write-ahead log and a large cache.
     Sqlite,
-    /// The same with the settings that it comes with, but for the log and its sync.
+    /// SQLite with its default settings, except for the log and its sync.
     SqliteAsItComes,
-    /// Copy-on-write B-trees.
+    /// redb: copy-on-write B-trees.
     Redb,
-    /// A log-structured merge tree.
+    /// fjall: a log-structured merge tree.
     Fjall,
-    /// What exactly-once is built on, with a key for each id.
+    /// sled, which exactly-once is built on, with a key for each id.
     Sled,
-    /// A log-structured merge tree.
+    /// RocksDB: a log-structured merge tree.
     #[cfg(feature = "rocksdb")]
     Rocksdb,
 }
 
 impl Store {
-    /// Its name and version.
+    /// Returns its name and version.
     pub(crate) fn name(self) -> String {
         match self {
             Self::Sqlite => format!("SQLite {}", sqlite::version()),
@@ -70,8 +69,8 @@ impl Store {
         }
     }
 
-    /// Opens its database in a directory, or creates it, with that much cache for pages or blocks.
-    /// Buffers of writes come on top, as large as the store makes them by itself.
+    /// Opens or creates its database in a directory, with `cache_bytes` of cache for pages or
+    /// blocks. Write buffers come on top, in the store's default size.
     pub(crate) fn open(self, directory: &Path, cache_bytes: u64) -> anyhow::Result<Box<dyn Peer>> {
         Ok(match self {
             Self::Sqlite => Box::new(sqlite::Sqlite::open_tuned(directory, cache_bytes)?),
@@ -85,7 +84,7 @@ impl Store {
     }
 }
 
-/// A crate and its version, as locked.
+/// Returns a crate's name and its version in `Cargo.lock`.
 fn versioned(name: &str) -> String {
     let mut lines = include_str!("../Cargo.lock").lines();
     let wanted = format!("name = \"{name}\"");
@@ -104,13 +103,13 @@ mod tests {
 
     const CACHE_BYTES: u64 = 16 << 20;
 
-    /// Half of all events are duplicates, many of them of the same batch, and all stores must
-    /// answer as a plain fold does, across an end and an open as well.
+    /// Half of all events are duplicates, many of them within one batch. All stores must give the
+    /// replies of a plain fold, also after the database was closed and opened again.
     #[test]
     fn every_store_answers_every_event_as_a_fold_does() -> anyhow::Result<()> {
         let numbers = numbers(0.5).take(1000);
         let mut events: Vec<_> = numbers.map(|number| Event::new(number, 10)).collect();
-        // Ids need not be UUIDs, nor as long as others.
+        // Ids need not be UUIDs, or of one length.
         let ids = [
             "",
             "x",

@@ -1,4 +1,4 @@
-//! What each event must be answered, by a plain fold.
+//! The reply that each event must get, from a plain fold of the events.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
@@ -7,17 +7,17 @@ use anyhow::ensure;
 
 use crate::harness::workload::Event;
 
-/// What an event is answered.
+/// The reply to an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Reply {
-    /// How often its word has been counted, this event included.
+    /// The count of its word, this event included.
     pub(crate) count: u64,
-    /// Whether its id had been there before, so that it was not counted.
+    /// True if its id had come before, so that it was not counted.
     pub(crate) was_duplicate: bool,
 }
 
-/// The replies that events must get, in their order, from a set and a map of the standard library:
-/// the only thing here that every system is held against, and shared with none of them.
+/// Returns the replies that events must get, in their order. It uses only a set and a map of the
+/// standard library, so it shares no code with the systems that are compared with it.
 pub(crate) fn fold(events: &[Event]) -> Vec<Reply> {
     let (mut seen, mut counts) = (HashSet::new(), HashMap::new());
     let mut replies = Vec::with_capacity(events.len());
@@ -33,12 +33,12 @@ pub(crate) fn fold(events: &[Event]) -> Vec<Reply> {
     replies
 }
 
-/// How many of the replies are to events that were counted.
+/// Returns the number of replies to events that were counted.
 pub(crate) fn counted(replies: &[Reply]) -> u64 {
     replies.iter().filter(|reply| !reply.was_duplicate).count() as u64
 }
 
-/// The lines with which exactly-once gives replies to requests 1, 2, 3 … with these events.
+/// Returns the lines of exactly-once's replies to these events, sent as requests 1, 2, 3 …
 pub(crate) fn lines(events: &[Event], replies: &[Reply]) -> impl Iterator<Item = String> {
     let answered = events.iter().zip(replies).zip(1..);
     answered.map(|((Event { word, .. }, reply), number): (_, u64)| {
@@ -50,7 +50,7 @@ pub(crate) fn lines(events: &[Event], replies: &[Reply]) -> impl Iterator<Item =
     })
 }
 
-/// Holds all replies of a system against what they must be.
+/// Compares all replies of a system with the expected ones.
 pub(crate) fn check<T: PartialEq + Debug>(
     system: &str,
     replies: impl IntoIterator<Item = T>,

@@ -1,4 +1,4 @@
-//! What `peers` has found: tables, a record and a picture.
+//! The results of `peers`: tables, a record and a picture.
 
 use comfy_table::Table;
 use serde::Serialize;
@@ -8,14 +8,14 @@ use crate::contest::{BATCHES, Standing};
 use crate::harness::table;
 use crate::machine::Machine;
 
-/// All that one run of `peers` has found.
+/// All results of one run of `peers`.
 #[derive(Debug, Clone, Serialize)]
 pub struct Standings {
-    /// The command.
+    /// The command line.
     pub command: String,
     /// The machine and the day.
     pub machine: Machine,
-    /// What was answered, in two lines.
+    /// The job, in two lines.
     pub job: String,
     /// The median of a bare 4 KiB write with fdatasync before and after, in microseconds.
     pub bare_us: [f64; 2],
@@ -38,7 +38,7 @@ answers quickly has small ones. exactly-once is asked on a pipe here: this many 
 and no further one before all are answered.";
 
 impl Standings {
-    /// The tables, and the disk below them.
+    /// Returns the tables, and the speed of the disk below them.
     #[must_use]
     pub fn tables(&self) -> String {
         let (job, [before, after]) = (&self.job, self.bare_us);
@@ -49,7 +49,7 @@ impl Standings {
         )
     }
 
-    /// The record: command, day, machine, tables.
+    /// Returns the record: command, day, machine and tables.
     #[must_use]
     pub fn record(&self) -> String {
         let (command, machine, tables) = (&self.command, &self.machine, self.tables());
@@ -57,7 +57,7 @@ impl Standings {
         format!("$ {command}\n{date}\nmachine: {machine}\n\n{tables}")
     }
 
-    /// A bar for each system, the fastest on top, as SVG.
+    /// Draws a bar for each system, the fastest on top, as SVG.
     pub fn svg(&self) -> anyhow::Result<String> {
         let rate = |one: &Standing| (one.system.clone(), one.median().rate);
         let mut rates: Vec<_> = self.systems.iter().map(rate).collect();
@@ -89,7 +89,7 @@ impl Standings {
         results
     }
 
-    /// The rates at each size of batches.
+    /// Makes the table of the rates at each batch size.
     fn trials(&self) -> Table {
         let sizes = BATCHES.map(|size| grouped(size as f64));
         let header = ["events/s, batches of".to_owned()].into_iter().chain(sizes);

@@ -18,7 +18,7 @@ struct Place {
     position: u64,
     /// How many switches were made at this position before it.
     switches_before: usize,
-    is_move: bool,
+    is_switch: bool,
     at_ms: u64,
     is_checkpoint: bool,
 }
@@ -27,7 +27,7 @@ struct Place {
 const LAST: Place = Place {
     position: u64::MAX,
     switches_before: usize::MAX,
-    is_move: true,
+    is_switch: true,
     at_ms: u64::MAX,
     is_checkpoint: true,
 };
@@ -51,7 +51,7 @@ pub(super) fn in_order(milestones: Vec<Milestone>) -> Vec<Milestone> {
                 Place {
                     position,
                     switches_before,
-                    is_move: true,
+                    is_switch: true,
                     at_ms: made.at_ms,
                     is_checkpoint: false,
                 }
@@ -101,7 +101,7 @@ fn place_among(switches: &BTreeMap<u64, Vec<Switch>>, milestone: &Milestone) -> 
     Place {
         position,
         switches_before: switches_before(here, position, reached, at_ms),
-        is_move: false,
+        is_switch: false,
         at_ms,
         is_checkpoint: reached.is_some(),
     }

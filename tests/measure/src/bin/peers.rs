@@ -15,14 +15,14 @@ const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target");
 
 /// Measures exactly-once beside other embedded stores that do the same job durably
 ///
-/// All take the same events in order of arrival, count an id once, and answer each event with the
-/// count of its word after it and whether its id was a duplicate, when that is on stable storage.
-/// Every reply is held against a plain fold of the events; a wrong one is an error.
+/// All take the same events in the order of arrival, count each id once, and answer each event with
+/// the count of its word and whether its id was a duplicate, after that is on stable storage. Every
+/// reply is compared with a plain fold of the events; a wrong one is an error.
 ///
 /// exactly-once is a process that reads a file of JSON lines and writes one. The others get decoded
-/// events in memory, with ids as text, and give their replies as values; each first tries several
-/// sizes of batches with fewer events, and then uses the one that was best, every batch one durable
-/// transaction. Nothing is sorted or looked at before its batch comes.
+/// events in memory, with ids as text, and give their replies as values. Each first tries several
+/// batch sizes with fewer events, and then uses the best one. A batch is one durable transaction.
+/// Nothing is sorted, and no event is read before its batch.
 ///
 /// Progress goes to standard error.
 #[derive(Debug, Parser)]
@@ -34,14 +34,14 @@ Examples:
 struct Args {
     #[command(flatten)]
     plan: Plan,
-    /// Only these of the others
+    /// Measure only these other stores
     #[arg(long, value_delimiter = ',', value_name = "STORE")]
     only: Vec<Store>,
-    /// The release build of exactly-once, if not where the main package has it
+    /// Release build of exactly-once, if it is not in its usual place in the main package
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
-    /// Where the state is put, in a directory that is removed at the end: the disk that is
-    /// measured
+    /// Directory on the disk to measure. The state is put into a new directory there, which is
+    /// removed at the end
     #[arg(long, value_name = "DIR", default_value = DIRECTORY, hide_default_value = true)]
     directory: PathBuf,
     /// Tables for people, or a JSON line for machines
@@ -93,8 +93,8 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The command that was given. Of a path only the last part stays, so that a record tells nothing
-/// of where it was made.
+/// Returns the command line. It keeps only the last part of each path, so that a record does not
+/// show where it was made.
 fn command() -> String {
     let features = if cfg!(feature = "rocksdb") {
         "--features rocksdb "

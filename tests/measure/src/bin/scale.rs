@@ -1,4 +1,4 @@
-//! `scale`: how cost grows with the number of ids in one state directory.
+//! `scale`: measures how costs grow with the number of ids in one state directory.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -16,13 +16,13 @@ const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target");
 
 /// Measures exactly-once on one state directory that grows
 ///
-/// At each size: the rate of new events; the first reply after SIGKILL and after a clean end; the
-/// rate of the last events again and of old ones in any order; the latency of lone requests and
-/// of checkpoints; a restore; memory and disk. Prints one JSON object a size, as they come;
-/// progress goes to standard error. All replies are checked.
+/// Measures at each size: the rate of new events; the time to the first reply after SIGKILL and
+/// after a clean end; the rates of the last events sent again and of old ones in any order; the
+/// latency of lone requests and of checkpoints; a restore; memory and disk. Prints one JSON object
+/// for each size; progress goes to standard error. All replies are checked.
 ///
-/// A size of 100,000,000 takes some ten gigabytes of disk and as much memory as the node needs
-/// for its ids. A campaign that is killed leaves its directory `scale-…`.
+/// A size of 100,000,000 takes about ten gigabytes of disk, and the memory that the node needs for
+/// its ids. A run that is killed leaves its directory `scale-…`.
 #[derive(Debug, Parser)]
 #[command(after_help = "\
 Examples:
@@ -30,7 +30,7 @@ Examples:
   cargo run --release --bin scale -- --ids 20000,50000 --slice 20000 --random 500 --lone 50
   cargo run --release --bin scale -- --plot sizes.jsonl --svg sizes.svg")]
 struct Args {
-    /// The sizes, in ids, each larger than the one before
+    /// Sizes to measure, in ids, each larger than the one before
     #[arg(
         long,
         value_delimiter = ',',
@@ -39,23 +39,23 @@ struct Args {
     ids: Vec<u64>,
     #[command(flatten)]
     plan: Plan,
-    /// The release build of exactly-once, if not where the main package has it
+    /// Release build of exactly-once, if it is not in its usual place in the main package
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
     /// Give this argument to `run`; can be repeated
     #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
     node_arg: Vec<String>,
-    /// Where the state is put, in a directory that is removed at the end: the disk that is
-    /// measured
+    /// Directory on the disk to measure. The state is put into a new directory there, which is
+    /// removed at the end
     #[arg(long, value_name = "DIR", default_value = DIRECTORY, hide_default_value = true)]
     directory: PathBuf,
     /// Also append the JSON lines to this file
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
-    /// Measure nothing, but draw what was recorded in this file
+    /// Measure nothing, and draw the sizes recorded in this file
     #[arg(long, value_name = "FILE", requires = "svg")]
     plot: Option<PathBuf>,
-    /// The picture to draw
+    /// Draw the picture into this file
     #[arg(long, value_name = "FILE", requires = "plot")]
     svg: Option<PathBuf>,
 }

@@ -1,15 +1,15 @@
-//! What a user of a store of keys and values keeps in memory for one batch.
+//! What a user of a key-value store keeps in memory for one batch.
 
 use foldhash::{HashMap, HashMapExt};
 
 use crate::reply::Reply;
 
-/// Where ids and words share keys, they are told apart by the first byte.
+/// The first byte of an id's key, where ids and words share a tree.
 pub(super) const SEEN: u8 = b's';
 /// The first byte of a word's key.
 pub(super) const COUNT: u8 = b'c';
 
-/// Writes the key of an id or a word over another one.
+/// Replaces the key in a buffer by that of an id or a word.
 pub(super) fn write_key(key: &mut Vec<u8>, kind: u8, rest: &str) {
     key.clear();
     key.push(kind);
@@ -20,7 +20,7 @@ pub(super) fn write_key(key: &mut Vec<u8>, kind: u8, rest: &str) {
 pub(super) struct Counts<'e>(HashMap<&'e str, Count>);
 
 struct Count {
-    /// What the store has.
+    /// The count in the store.
     stored: u64,
     now: u64,
 }
@@ -30,7 +30,7 @@ impl<'e> Counts<'e> {
         Self(HashMap::new())
     }
 
-    /// Counts a word if its event is new, and makes the reply. `read` asks the store.
+    /// Counts a word if its event is new, and makes the reply. `read` reads the stored count.
     pub(super) fn reply(
         &mut self,
         word: &'e str,
@@ -55,14 +55,14 @@ impl<'e> Counts<'e> {
         })
     }
 
-    /// The words to put, each once: those that are not as the store has them.
+    /// Returns the words whose counts must be put, each once, because they differ from the store.
     pub(super) fn changed(&self) -> impl Iterator<Item = (&'e str, u64)> {
         let changed = self.0.iter().filter(|(_, count)| count.now != count.stored);
         changed.map(|(word, count)| (*word, count.now))
     }
 }
 
-/// What the stores of bytes keep for a count.
+/// Decodes a count as the stores of bytes keep it.
 pub(super) fn decode_count(bytes: &[u8]) -> anyhow::Result<u64> {
     Ok(u64::from_be_bytes(bytes.try_into()?))
 }

@@ -1,5 +1,5 @@
-//! fjall: a batch goes to its journal, which is synced before the commit returns. It is not seen
-//! before that, so the batch's own ids are kept in a set.
+//! fjall: a batch goes to its journal, which is synced before the commit returns. Reads do not see
+//! the batch before that, so its ids are also kept in a set.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use super::batch::{Counts, decode_count};
 use crate::harness::workload::Event;
 use crate::reply::Reply;
 
-/// Two keyspaces of one database, which a batch changes together.
+/// Two keyspaces of one database. A batch changes both together.
 pub(super) struct Fjall {
     database: Database,
     seen: Keyspace,

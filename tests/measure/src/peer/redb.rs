@@ -1,4 +1,4 @@
-//! redb: each commit is written and synced before it returns. A transaction sees what it has put.
+//! redb: a commit returns after it is written and synced. A transaction sees its own changes.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::reply::Reply;
 const SEEN: TableDefinition<&str, ()> = TableDefinition::new("seen");
 const COUNTS: TableDefinition<&str, u64> = TableDefinition::new("counts");
 
-/// Two tables.
+/// A database of two tables.
 pub(super) struct Redb(Database);
 
 impl Redb {
@@ -31,8 +31,8 @@ impl Peer for Redb {
         let mut stored = transaction.open_table(COUNTS)?;
         let mut counts = Counts::new();
         for event in events {
-            // An insert tells whether the id was there, in one descent instead of two; that it puts
-            // a duplicate once more makes no difference to what is stored.
+            // An insert also tells whether the id was there, with one search of the tree instead of
+            // two. Putting a duplicate again does not change what is stored.
             let is_new = seen.insert(event.id.as_str(), ())?.is_none();
             let read = || Ok(stored.get(event.word.as_str())?.map(|count| count.value()));
             replies.push(counts.reply(&event.word, is_new, read)?);

@@ -1,5 +1,5 @@
-//! RocksDB: a batch goes to its write-ahead log, which is synced before the write returns. It is
-//! not seen before that, so the batch's own ids are kept in a set.
+//! RocksDB: a batch goes to its write-ahead log, which is synced before the write returns. Reads do
+//! not see the batch before that, so its ids are also kept in a set.
 
 use std::path::Path;
 
@@ -13,10 +13,10 @@ use super::batch::{COUNT, Counts, SEEN, decode_count, write_key};
 use crate::harness::workload::Event;
 use crate::reply::Reply;
 
-/// The usual size of a Bloom filter, with one false positive in a hundred.
+/// The usual bits of a Bloom filter for each key, with about one false positive in a hundred.
 const FILTER_BITS: f64 = 10.0;
 
-/// A database, and room for a key, which is made for each event.
+/// A database, and a buffer for the key of each event.
 pub(super) struct Rocksdb {
     database: DB,
     key: Vec<u8>,

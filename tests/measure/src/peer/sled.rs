@@ -1,6 +1,6 @@
-//! sled as it is used by itself: one key an id, one a word. What exactly-once makes of the same
-//! store is the difference between the two. A batch is not seen before it is applied, so its own
-//! ids are kept in a set.
+//! sled used directly, with one key for each id and each word. The comparison shows what
+//! exactly-once adds to the same store. Reads do not see a batch before it is applied, so its ids
+//! are also kept in a set.
 
 use std::fs::File;
 use std::path::Path;
@@ -14,11 +14,11 @@ use super::batch::{COUNT, Counts, SEEN, decode_count, write_key};
 use crate::harness::workload::Event;
 use crate::reply::Reply;
 
-/// sled gives up its lock a moment after it is dropped (sled issue 1289).
+/// Time to wait for the lock: sled releases it a moment after it is dropped (sled issue 1289).
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
-/// A database, its file to sync it, and room for a key, which is made for each event. Ids and words
-/// share a tree, because a batch of one tree is atomic and costs less than a transaction of two.
+/// A database, its file to sync it, and a buffer for the key of each event. Ids and words share a
+/// tree, because a batch of one tree is atomic and costs less than a transaction of two.
 pub(super) struct Sled {
     database: Db,
     file: File,
@@ -28,7 +28,7 @@ pub(super) struct Sled {
 impl Sled {
     pub(super) fn open(directory: &Path, cache_bytes: u64) -> anyhow::Result<Self> {
         let config = sled::Config::new().path(directory);
-        // No flush by itself: each batch is followed by one.
+        // sled need not flush on its own, because a flush follows each batch.
         let config = config.cache_capacity(cache_bytes).flush_every_ms(None);
         Ok(Self {
             database: open_patiently(&config)?,
@@ -82,7 +82,7 @@ impl Peer for Sled {
         }
         database.apply_batch(batch)?;
         database.flush()?;
-        // On Linux a flush ends in sync_file_range, which does not survive a power cut.
+        // On Linux a flush ends in sync_file_range, which does not protect from a power cut.
         Ok(file.sync_data()?)
     }
 

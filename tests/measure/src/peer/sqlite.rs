@@ -1,5 +1,5 @@
-//! SQLite: a write-ahead log, synced in full at each commit. As it is bundled, it syncs by fsync.
-//! An event is two prepared statements.
+//! SQLite with a write-ahead log that is synced at each commit. The bundled SQLite syncs with
+//! fsync. An event is two prepared statements.
 
 use std::path::Path;
 
@@ -9,8 +9,8 @@ use super::Peer;
 use crate::harness::workload::Event;
 use crate::reply::Reply;
 
-/// No other process reads, so the lock is kept and the index of the log stays in memory. The log
-/// is copied into the database when it has 64 MiB, not 4: fewer and larger copies.
+/// No other process reads, so the lock is kept, and the index of the log stays in memory. The log
+/// is copied into the database when it has 64 MiB instead of 4, so there are fewer, larger copies.
 const TUNING: &str = "
     PRAGMA locking_mode = EXCLUSIVE;
     PRAGMA wal_autocheckpoint = 16384;
@@ -25,23 +25,23 @@ const SETTINGS: &str = "
 
 const SEE: &str = "INSERT OR IGNORE INTO seen (id) VALUES (?1)";
 
-/// For a new event.
+/// The statement for a new event.
 const ADD: &str = "INSERT INTO counts (word, count) VALUES (?1, 1)
     ON CONFLICT (word) DO UPDATE SET count = count + 1 RETURNING count";
 
-/// For a duplicate.
+/// The statement for a duplicate.
 const LOOK: &str = "SELECT count FROM counts WHERE word = ?1";
 
-/// The version of SQLite itself.
+/// Returns the version of SQLite itself.
 pub(super) fn version() -> &'static str {
     rusqlite::version()
 }
 
-/// Two tables, and a connection that keeps its statements.
+/// A connection that keeps its statements, to a database of two tables.
 pub(super) struct Sqlite(Connection);
 
 impl Sqlite {
-    /// With nothing set but what makes a commit durable: a cache of 2 MB, among other things.
+    /// Sets only what makes a commit durable. The cache, for example, keeps its default of 2 MB.
     pub(super) fn open(directory: &Path) -> anyhow::Result<Self> {
         let connection = Connection::open(directory.join("counts.db"))?;
         connection.execute_batch(SETTINGS)?;
@@ -52,7 +52,7 @@ impl Sqlite {
         let connection = Connection::open(directory.join("counts.db"))?;
         connection.execute_batch(TUNING)?;
         connection.execute_batch(SETTINGS)?;
-        // A negative size is one in KiB.
+        // A negative size is in KiB.
         connection.pragma_update(None, "cache_size", -i64::try_from(cache_bytes / 1024)?)?;
         Ok(Self(connection))
     }

@@ -177,7 +177,7 @@
 //! let mut engine = Engine::open(state, &options)?;
 //! let hello = Request::Process { event_id: "e1", word: "hello" };
 //! engine.submit(&[hello], SystemTime::now())?;
-//! assert_eq!(engine.view()?.stats()?.committed, 1);
+//! assert_eq!(engine.view()?.stats()?.released, 1);
 //! # Ok(())
 //! # }
 //! ```

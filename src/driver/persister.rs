@@ -116,7 +116,7 @@ impl Persister {
             shared.changed.notify_all();
             return Ok(Some(Next::Persist(group)));
         }
-        if shared.expected.load(Ordering::Acquire) == 0
+        if shared.announced.load(Ordering::Acquire) == 0
             && let Some(mut front) = shared.front.try_lock()
             && front.applier.has_replies()
             && shared.failure.get().is_none()

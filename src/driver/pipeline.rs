@@ -71,7 +71,7 @@ impl Pipeline {
             }),
             changed: Condvar::new(),
             wake,
-            expected: AtomicUsize::new(0),
+            announced: AtomicUsize::new(0),
             figures: Arc::new(figures),
             failure: OnceLock::new(),
             is_stuck: AtomicBool::new(false),
@@ -115,7 +115,7 @@ impl Pipeline {
     /// Announces that this caller will take a turn.
     pub(crate) fn announce(&self) -> Announced {
         let shared = &self.0.shared;
-        shared.expected.fetch_add(1, Ordering::AcqRel);
+        shared.announced.fetch_add(1, Ordering::AcqRel);
         Announced(Arc::clone(shared))
     }
 
@@ -127,14 +127,14 @@ impl Pipeline {
     /// The first [`StorageError`] that a turn or the persister has met.
     pub(crate) fn turn<R>(
         &self,
-        expected: Announced,
+        announced: Announced,
         requests: usize,
         held_bytes: usize,
         apply: impl FnOnce(&mut Turn<'_>) -> Result<R, StorageError>,
     ) -> Result<R, Arc<StorageError>> {
         let shared = &*self.0.shared;
         let mut front = shared.lock_front()?;
-        drop(expected);
+        drop(announced);
         shared.check()?;
         if front.is_closed {
             return Err(Arc::new(StorageError::Closed));

@@ -32,7 +32,7 @@ pub(super) struct Shared {
     /// Wakes the persister.
     pub(super) wake: Sender<()>,
     /// Number of callers that wait for their turn, or will.
-    pub(super) expected: AtomicUsize,
+    pub(super) announced: AtomicUsize,
     pub(super) figures: Arc<Figures>,
     /// The first failure, after which nothing is answered.
     pub(super) failure: OnceLock<Arc<StorageError>>,
@@ -80,7 +80,7 @@ pub(crate) struct Announced(pub(super) Arc<Shared>);
 
 impl Drop for Announced {
     fn drop(&mut self) {
-        self.0.expected.fetch_sub(1, Ordering::AcqRel);
+        self.0.announced.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -141,7 +141,7 @@ impl Shared {
     }
 
     /// Ends a turn. Ends the current group if it is full, or if the persister is idle and no caller
-    /// is expected. The caller must unlock the applier before the queue.
+    /// is announced. The caller must unlock the applier before the queue.
     pub(super) fn hand_over(
         &self,
         front: &mut Front,
@@ -151,7 +151,7 @@ impl Shared {
             self.push(applier.end_group()?)?;
         }
         let mut queue = self.lock_queue()?;
-        let is_wanted = queue.is_idle && self.expected.load(Ordering::Acquire) == 0;
+        let is_wanted = queue.is_idle && self.announced.load(Ordering::Acquire) == 0;
         if is_wanted && applier.has_replies() {
             queue.push(applier.end_group()?);
             self.wake();

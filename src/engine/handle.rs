@@ -111,8 +111,8 @@ impl Handle {
         apply: impl FnOnce(&mut Turn<'_>, &Promise) -> Result<(), StorageError>,
     ) -> Pending<T> {
         let (promise, mut pending) = Promise::new(self.pipeline.health(), open);
-        let expected = self.pipeline.announce();
-        let applied = self.pipeline.turn(expected, requests, 0, |turn| {
+        let announced = self.pipeline.announce();
+        let applied = self.pipeline.turn(announced, requests, 0, |turn| {
             apply(turn, &promise)?;
             turn.end_part(promise.last(wants_view), 0);
             match wants_view {

@@ -24,11 +24,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 #[must_use = "whether the call is on stable storage is known only when this is opened"]
 pub struct Pending<T> {
     slot: Arc<Slot>,
-    outcome: Health,
+    health: Health,
     open: fn(Delivered) -> Result<T, StorageError>,
     /// The error of a call that was not carried out.
     cause: Option<Arc<StorageError>>,
-    /// True if `outcome` has its waker.
+    /// True if `health` has its waker.
     has_waker: bool,
 }
 
@@ -86,14 +86,14 @@ pub(super) struct Promise(Arc<Slot>);
 impl Promise {
     /// Makes a promise and the [`Pending`] that it fills.
     pub(super) fn new<T>(
-        outcome: Health,
+        health: Health,
         open: fn(Delivered) -> Result<T, StorageError>,
     ) -> (Self, Pending<T>) {
         let slot = Arc::<Slot>::default();
         let promise = Self(Arc::clone(&slot));
         let pending = Pending {
             slot,
-            outcome,
+            health,
             open,
             cause: None,
             has_waker: false,
@@ -159,7 +159,7 @@ impl<T> Pending<T> {
     pub fn wait(self) -> Result<T, Arc<StorageError>> {
         let mut state = self.slot.state.lock();
         loop {
-            let stuck = self.outcome.is_stuck().then_some(End::Abandoned);
+            let stuck = self.health.is_stuck().then_some(End::Abandoned);
             if let Some(end) = state.end.or(stuck) {
                 let delivered = std::mem::take(&mut state.delivered);
                 drop(state);
@@ -187,7 +187,7 @@ impl<T> Pending<T> {
         match end {
             End::Whole => (self.open)(delivered).map_err(Arc::new),
             End::Abandoned => {
-                self.outcome.check()?;
+                self.health.check()?;
                 // Only a failure abandons a call.
                 Err(Arc::new(StorageError::Stopped))
             }
@@ -201,10 +201,10 @@ impl<T> Future for Pending<T> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let waker = context.waker();
         self.has_waker = true;
-        self.outcome.wake_if_stuck(self.number(), waker.clone());
+        self.health.wake_if_stuck(self.number(), waker.clone());
         let mut state = self.slot.state.lock();
         // A failure from here on wakes the waker.
-        let stuck = self.outcome.is_stuck().then_some(End::Abandoned);
+        let stuck = self.health.is_stuck().then_some(End::Abandoned);
         let Some(end) = state.end.or(stuck) else {
             let replaced = state.waker.replace(waker.clone());
             drop(state);
@@ -221,7 +221,7 @@ impl<T> Future for Pending<T> {
 impl<T> Drop for Pending<T> {
     fn drop(&mut self) {
         if self.has_waker {
-            self.outcome.take_back(self.number());
+            self.health.take_back(self.number());
         }
     }
 }

@@ -4,15 +4,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use xxhash_rust::xxh3::Xxh3;
-
 use crate::error::StorageError;
 use crate::index::exact_index::ExactIndex;
 use crate::state::position::Position;
 use crate::store::bytes::fingerprint::Fingerprint;
 use crate::store::{
     BlockWriter, Encoded, RunBlock, RunHeader, RunKey, RunNumber, RunWrites, SLED_BYTES_A_BYTE,
-    SpaceFloor, encode_run,
+    SpaceFloor, digest_of, encode_run,
 };
 
 /// Blocks that one group writes: 280 KB, which take a few milliseconds. This is more than a group
@@ -92,10 +90,6 @@ impl RunWriter {
 fn pack(run: RunNumber, index: &ExactIndex) -> Encoded<RunHeader, RunBlock> {
     let first = index.first();
     let blocks = encode_run(run, first, index.sorted());
-    let mut digest = Xxh3::new();
-    for block in &blocks {
-        digest.update(&block.checksum().to_le_bytes());
-    }
     let header = RunHeader {
         run,
         first,
@@ -104,7 +98,7 @@ fn pack(run: RunNumber, index: &ExactIndex) -> Encoded<RunHeader, RunBlock> {
             .first()
             .map_or(Fingerprint(0), |block| block.key.fingerprint),
         blocks: blocks.len() as u32,
-        digest: digest.digest(),
+        digest: digest_of(blocks.iter().map(RunBlock::checksum)),
     };
     Encoded {
         header,

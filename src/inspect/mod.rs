@@ -272,15 +272,10 @@ impl View {
             record.journal.entries(),
             record.journal.total_bytes(),
         );
-        let others = record
-            .digests
-            .clone()
-            .by_tree()
-            .into_iter()
-            .map(|(name, digest)| {
-                let TreeDigest { entries, bytes, .. } = digest;
-                tree(name.name(), entries, bytes)
-            });
+        let others = record.digests.by_tree().into_iter().map(|(name, digest)| {
+            let TreeDigest { entries, bytes, .. } = digest;
+            tree(name.name(), entries, bytes)
+        });
         Ok(Stats {
             last_commit_ms: (scalars.last_commit > 0).then_some(scalars.last_committed_at_ms),
             autocommit: scalars.autocommit,

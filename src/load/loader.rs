@@ -137,9 +137,9 @@ impl Loader {
                 let digest = word_hash(&word).wrapping_mul(count);
                 self.counts_digest = self.counts_digest.wrapping_add(digest);
             }
-            Record::Meta(meta) => self
-                .take_meta(meta)?
-                .map_err(|error| wrong_line(line, text, &error))?,
+            Record::Meta(meta) => {
+                self.take_meta(meta, |error| wrong_line(line, text, &error))?;
+            }
             Record::Checkpoint(checkpoint) => self.take_checkpoint(checkpoint)?,
             Record::Commit(commit) => self.take_commit(commit)?,
             Record::Switch(switch) => self.take_switch(switch),
@@ -148,27 +148,12 @@ impl Loader {
         Ok(())
     }
 
-    /// Loads a scalar or a set. The inner error says that its value has the wrong type.
+    /// Loads a scalar or a set; `wrong` is the error for a value of another type.
     fn take_meta(
         &mut self,
         record::Meta { name, value }: record::Meta<'_>,
-    ) -> Result<Result<(), serde_json::Error>, LoadError> {
-        let set = match &*name {
-            "timeline" | "released" | "absorbed" => match Ranges::deserialize(&value) {
-                Ok(ranges) => self.set_of(&ranges)?,
-                Err(error) => return Ok(Err(error)),
-            },
-            _ => PositionSet::default(),
-        };
-        Ok(self.take_value(&name, &value, set))
-    }
-
-    fn take_value(
-        &mut self,
-        name: &str,
-        value: &serde_json::Value,
-        set: PositionSet,
-    ) -> Result<(), serde_json::Error> {
+        wrong: impl Fn(serde_json::Error) -> LoadError,
+    ) -> Result<(), LoadError> {
         const NUMBERS: [&str; 6] = [
             "position",
             "events",
@@ -177,18 +162,23 @@ impl Loader {
             "last_commit",
             "switches",
         ];
-        let source = || Ok(Option::deserialize(value)?.map(Source::into_bytes));
-        match name {
-            "timeline" => self.rest.timeline = set,
-            "released" => self.rest.settled.released = Released::new(set, None),
-            "absorbed" => self.rest.settled.absorbed = set,
-            "autocommit" => self.rest.autocommit = bool::deserialize(value)?,
+        let set = || self.set_of(&Ranges::deserialize(&value).map_err(&wrong)?);
+        let source = || {
+            let source = Option::deserialize(&value).map_err(&wrong)?;
+            Ok::<_, LoadError>(source.map(Source::into_bytes))
+        };
+        match &*name {
+            "timeline" => self.rest.timeline = set()?,
+            "released" => self.rest.settled.released = Released::new(set()?, None),
+            "absorbed" => self.rest.settled.absorbed = set()?,
+            "autocommit" => self.rest.autocommit = bool::deserialize(&value).map_err(wrong)?,
             "source" => self.rest.source = source()?,
             "committed_source" => self.rest.committed_source = source()?,
             name => {
                 // Any other value concerns only the old directory, such as its format.
                 if let Some(name) = NUMBERS.into_iter().find(|known| *known == name) {
-                    self.said.insert(name, u64::deserialize(value)?);
+                    let number = u64::deserialize(&value).map_err(wrong)?;
+                    self.said.insert(name, number);
                 }
             }
         }

@@ -22,10 +22,10 @@ pub(super) fn apply(
     service: &Service<'_>,
 ) -> Result<(), Arc<StorageError>> {
     let _stop = StopAtEnd(service.stop);
-    let mut expected = None;
+    let mut announced = None;
     for decoded in batches {
-        let turn = expected.unwrap_or_else(|| service.pipeline.announce());
-        expected = decoded.apply(turn, service, || !batches.is_empty())?;
+        let turn = announced.unwrap_or_else(|| service.pipeline.announce());
+        announced = decoded.apply(turn, service, || !batches.is_empty())?;
     }
     Ok(())
 }
@@ -84,7 +84,7 @@ impl Decoded {
     /// The first [`StorageError`] that the pipeline has met.
     pub(super) fn apply(
         self,
-        mut expected: Announced,
+        mut announced: Announced,
         service: &Service<'_>,
         has_next: impl Fn() -> bool,
     ) -> Result<Option<Announced>, Arc<StorageError>> {
@@ -95,7 +95,7 @@ impl Decoded {
         let mut held_bytes = unanswered.batch_bytes;
         loop {
             let lines = unanswered.lines_left();
-            let turn = service.pipeline.turn(expected, lines, held_bytes, |turn| {
+            let turn = service.pipeline.turn(announced, lines, held_bytes, |turn| {
                 let progress = unanswered.apply(turn, &mut preparations, service)?;
                 service.log_space(turn.low_space());
                 let has_next = progress == TurnProgress::GoOn && has_next();
@@ -108,7 +108,7 @@ impl Decoded {
             // No turn is announced meanwhile, so that the requests of other senders go on.
             unanswered.outbox.wait_for_room(service.stop);
             held_bytes = 0;
-            expected = service.pipeline.announce();
+            announced = service.pipeline.announce();
         }
     }
 }

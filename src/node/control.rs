@@ -136,7 +136,7 @@ impl ControlSocket {
         Ok(ControlServer {
             thread: threads::start("control", serve)?,
             stop,
-            outcome: handle.pipeline().health(),
+            health: handle.pipeline().health(),
         })
     }
 
@@ -176,14 +176,14 @@ impl ControlSocket {
 pub struct ControlServer {
     thread: JoinHandle<()>,
     stop: Stop,
-    outcome: Health,
+    health: Health,
 }
 
 impl Drop for ControlServer {
     fn drop(&mut self) {
         self.stop.request();
         // If the storage is stuck, a thread that reads it for a query may never end.
-        while !self.thread.is_finished() && !self.outcome.is_stuck() {
+        while !self.thread.is_finished() && !self.health.is_stuck() {
             thread::sleep(LOOK_FOR_END_EVERY);
         }
     }
@@ -337,9 +337,9 @@ fn apply(
     if batch.lines.is_empty() {
         return Ok(());
     }
-    let expected = service.pipeline.announce();
+    let announced = service.pipeline.announce();
     let decoded = Decoded::new(batch, service.pipeline.preparer(), Arc::clone(outbox));
-    decoded.apply(expected, service, || false).map(drop)
+    decoded.apply(announced, service, || false).map(drop)
 }
 
 /// Serves the client in the extra place: reads requests once, and answers them if all are queries.

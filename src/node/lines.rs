@@ -27,6 +27,7 @@ pub(super) struct Lines {
 /// At most this many lines, with at most this many bytes, have few and short replies.
 const FEW_LINES: usize = 8;
 const FEW_BYTES: usize = 64 << 10;
+
 impl Lines {
     /// True if the replies are few and short.
     pub(super) fn are_few(&self) -> bool {

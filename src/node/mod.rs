@@ -80,7 +80,7 @@ pub fn serve(
     monitor: &Monitor,
 ) -> Result<(), NodeError> {
     let pipeline = handle.into_pipeline();
-    let outcome = pipeline.health();
+    let health = pipeline.health();
     let stop_at_failure = stop.clone();
     pipeline.when_failed(move || {
         stop_at_failure.request();
@@ -123,7 +123,7 @@ pub fn serve(
         applied.map_err(NodeError::from).and(decoded)
     });
     // The pipeline has ended, as its last clone is dropped.
-    let served = outcome.check().map_err(NodeError::from).and(served);
+    let served = health.check().map_err(NodeError::from).and(served);
     if served.is_err() {
         stop.limit_waits();
     }

@@ -7,8 +7,6 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use xxhash_rust::xxh3::Xxh3;
-
 use crate::error::StorageError;
 use crate::state::counts::WordCount;
 use crate::state::counts::sort_by_word;
@@ -16,7 +14,7 @@ use crate::state::position::Position;
 use crate::state::position_set::PositionSet;
 use crate::store::{
     BlockWriter, CountsBlock, Encoded, Reader, SLED_BYTES_A_BYTE, SnapshotHeader, SnapshotWrites,
-    SpaceFloor, encode_counts,
+    SpaceFloor, digest_of, encode_counts,
 };
 
 /// Blocks that one group writes: 384 KB, a few milliseconds of a group's time.
@@ -137,17 +135,13 @@ impl Snapshots {
         self.writer.begin("snapshot", move || {
             sort_by_word(&mut counts);
             let blocks = encode_counts(snapshot, &counts);
-            let mut digest = Xxh3::new();
-            blocks
-                .iter()
-                .for_each(|block| digest.update(&block.checksum().to_le_bytes()));
             let header = SnapshotHeader {
                 snapshot,
                 timeline,
                 position,
                 blocks: blocks.len() as u32,
                 words: counts.len() as u64,
-                digest: digest.digest(),
+                digest: digest_of(blocks.iter().map(CountsBlock::checksum)),
             };
             let checkpoint_positions = reader.checkpoint_positions()?;
             Ok(Encoded {

@@ -4,6 +4,8 @@
 
 use std::collections::VecDeque;
 
+use xxhash_rust::xxh3::Xxh3;
+
 use crate::error::StorageError;
 use crate::store::threads::Aside;
 
@@ -13,6 +15,13 @@ pub(crate) struct Encoded<H, B> {
     pub(crate) header: H,
     /// The blocks that are still to be written.
     pub(crate) blocks: VecDeque<B>,
+}
+
+/// The digest that a header has of its blocks: XXH3 over their checksums.
+pub(crate) fn digest_of(checksums: impl Iterator<Item = u64>) -> u64 {
+    let mut digest = Xxh3::new();
+    checksums.for_each(|checksum| digest.update(&checksum.to_le_bytes()));
+    digest.digest()
 }
 
 /// Writes values to the store, one at a time.
@@ -90,11 +99,15 @@ impl<H: Send + 'static, B: Send + 'static> BlockWriter<H, B> {
         (blocks, header)
     }
 
-    /// Stops writing the value in progress, and returns its header.
+    /// Stops writing the value in progress, and returns its header. A value that is not encoded
+    /// yet stays in progress.
     pub(crate) fn give_up(&mut self) -> Option<H> {
         match std::mem::replace(&mut self.0, Stage::Idle) {
             Stage::Writing(encoded) => Some(encoded.header),
-            Stage::Idle | Stage::Encoding(_) => None,
+            stage => {
+                self.0 = stage;
+                None
+            }
         }
     }
 }

@@ -30,7 +30,7 @@ mod writer;
 use std::path::Path;
 
 use crate::error::OpenError;
-pub(crate) use block_writer::{BlockWriter, Encoded};
+pub(crate) use block_writer::{BlockWriter, Encoded, digest_of};
 pub(crate) use build::BuildSite;
 pub(crate) use bytes::counts::{CountsBlock, encode_counts};
 pub(crate) use bytes::record::{HeadRecord, Scalars, SwitchRecord, TreeDigest};

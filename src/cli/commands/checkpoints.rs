@@ -97,15 +97,11 @@ Examples:
   exactly-once checkpoints save before --data-dir state --dry-run
   exactly-once checkpoints save before --data-dir state")]
 struct SaveArgs {
-    /// Name of the checkpoint
-    name: String,
     /// Only show the checkpoint that would be replaced, if any
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
-    floor: FloorArgs,
-    #[command(flatten)]
-    state: StateArgs,
+    change: ChangeArgs,
 }
 
 /// Restore the state of a checkpoint: events, counts and pending outputs
@@ -118,8 +114,6 @@ Examples:
   exactly-once checkpoints restore before --data-dir state --dry-run
   exactly-once checkpoints restore before --data-dir state --yes")]
 struct RestoreArgs {
-    /// Name of the checkpoint
-    name: String,
     /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
@@ -127,9 +121,7 @@ struct RestoreArgs {
     #[arg(long, conflicts_with = "yes")]
     dry_run: bool,
     #[command(flatten)]
-    floor: FloorArgs,
-    #[command(flatten)]
-    state: StateArgs,
+    change: ChangeArgs,
 }
 
 /// Delete a checkpoint; the state stays as it is
@@ -139,11 +131,18 @@ Examples:
   exactly-once checkpoints delete before --data-dir state --dry-run
   exactly-once checkpoints delete before --data-dir state")]
 struct DeleteArgs {
-    /// Name of the checkpoint
-    name: String,
     /// Only show the checkpoint that would be deleted
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+/// The arguments of the commands that save, restore or delete.
+#[derive(Debug, Args)]
+struct ChangeArgs {
+    /// Name of the checkpoint
+    name: String,
     #[command(flatten)]
     floor: FloorArgs,
     #[command(flatten)]
@@ -242,7 +241,7 @@ pub(crate) fn run(args: &CheckpointsArgs) -> anyhow::Result<()> {
 }
 
 fn save(args: &SaveArgs) -> anyhow::Result<()> {
-    let SaveArgs { name, state, .. } = args;
+    let ChangeArgs { name, state, .. } = &args.change;
     if args.dry_run {
         // A checkpoint that does not exist yet is not an error.
         return print_records(state, &Query::ListCheckpoints, |record| {
@@ -250,11 +249,11 @@ fn save(args: &SaveArgs) -> anyhow::Result<()> {
                 .is_ok_and(|CheckpointName { name: listed }| listed == *name)
         });
     }
-    carry_out(state, args.floor, Verb::Save, name)
+    carry_out(&args.change, Verb::Save)
 }
 
 fn restore(args: &RestoreArgs) -> anyhow::Result<()> {
-    let RestoreArgs { name, state, .. } = args;
+    let ChangeArgs { name, state, .. } = &args.change;
     let difference = Query::DiffCheckpoints {
         first: name.clone(),
         second: None,
@@ -273,18 +272,20 @@ fn restore(args: &RestoreArgs) -> anyhow::Result<()> {
             return Ok(());
         }
     }
-    carry_out(state, args.floor, Verb::Restore, name)
+    carry_out(&args.change, Verb::Restore)
 }
 
 fn delete(args: &DeleteArgs) -> anyhow::Result<()> {
     if args.dry_run {
         let query = Query::ShowCheckpoint {
-            checkpoint_id: args.name.clone(),
+            checkpoint_id: args.change.name.clone(),
         };
         let mut is_first = true;
-        return print_records(&args.state, &query, |_| std::mem::take(&mut is_first));
+        return print_records(&args.change.state, &query, |_| {
+            std::mem::take(&mut is_first)
+        });
     }
-    carry_out(&args.state, args.floor, Verb::Delete, &args.name)
+    carry_out(&args.change, Verb::Delete)
 }
 
 fn is_confirmed(name: &str, change: &Change) -> anyhow::Result<bool> {
@@ -300,12 +301,9 @@ fn is_confirmed(name: &str, change: &Change) -> anyhow::Result<bool> {
 }
 
 /// Changes the directory, or asks the process that has it open, and prints what was done.
-fn carry_out(
-    state: &StateArgs,
-    floor: FloorArgs,
-    verb: Verb,
-    checkpoint_id: &str,
-) -> anyhow::Result<()> {
+fn carry_out(args: &ChangeArgs, verb: Verb) -> anyhow::Result<()> {
+    let ChangeArgs { name, floor, state } = args;
+    let checkpoint_id = name.as_str();
     let request = verb.request(checkpoint_id);
     request.check_lengths()?;
     let mut options = Options::default();

@@ -14,7 +14,6 @@ use exactly_once::inspect::{LastOutput, Query};
 use exactly_once::program::watermark_of;
 use exactly_once::program::yield_to_others;
 use rustix::fs::{OFlags, fcntl_getfl};
-use serde::Deserialize;
 
 use crate::cli::connection::is_temporary;
 use crate::cli::pause::pause;
@@ -147,7 +146,7 @@ impl OutputsReader {
         let mut is_first = true;
         let read = state.answer(&query, |record| {
             ensure!(
-                !std::mem::take(&mut is_first) || offset_of(record) == Some(next),
+                !std::mem::take(&mut is_first) || is_at(record, next),
                 "the process that has the directory open sent another output than number {next}; \
                  use a command of its version"
             );
@@ -177,16 +176,6 @@ impl OutputsReader {
         };
         Ok((Query::Outputs { from, after, limit }, next))
     }
-}
-
-/// The offset of an output.
-fn offset_of(record: &[u8]) -> Option<u64> {
-    #[derive(Deserialize)]
-    struct Output {
-        offset: u64,
-    }
-    let output: Output = serde_json::from_slice(record).ok()?;
-    Some(output.offset)
 }
 
 /// True if standard output appends to a file whose last line lacks its newline, because the
@@ -220,4 +209,9 @@ fn wait_until_not(mark: &Option<Vec<u8>>, directory: &Path) -> io::Result<()> {
         pause(LOOK_EVERY)?;
     }
     Ok(())
+}
+
+/// True if a record is the output at an offset.
+fn is_at(record: &[u8], offset: u64) -> bool {
+    serde_json::from_slice(record).is_ok_and(|output: LastOutput| output.offset == offset)
 }

@@ -116,7 +116,7 @@ fn release_pack() -> Vec<u8> {
     pack.bytes()
 }
 
-fn records() -> Vec<(&'static str, Vec<u8>)> {
+fn head_record() -> HeadRecord {
     let scalars = Scalars {
         position: Position(9),
         open_from: Position(4),
@@ -139,6 +139,21 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
         },
         ..Digests::default()
     };
+    HeadRecord {
+        group: 5,
+        next_set: 18,
+        scalars,
+        digests,
+        journal: JournalSize {
+            blocks: 1,
+            bytes: 81,
+            last: Position(5),
+            last_bytes: 82,
+        },
+    }
+}
+
+fn records() -> Vec<(&'static str, Vec<u8>)> {
     let ranges = SetRecord::Ranges(vec![(Position(1), Position(3)), (Position(5), Position(9))]);
     let checkpoint = CheckpointRecord {
         timeline: ranges.clone(),
@@ -181,21 +196,7 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
                 fingerprint_bits: 38,
             }),
         ),
-        (
-            "head record",
-            record::encode(&HeadRecord {
-                group: 5,
-                next_set: 18,
-                scalars,
-                digests,
-                journal: JournalSize {
-                    blocks: 1,
-                    bytes: 81,
-                    last: Position(5),
-                    last_bytes: 82,
-                },
-            }),
-        ),
+        ("head record", record::encode(&head_record())),
         ("checkpoint record", record::encode(&checkpoint)),
         ("move record", record::encode(&made)),
         ("snapshot record", record::encode(&snapshot)),

@@ -24,17 +24,8 @@ impl TreeName {
         Self::Switches,
     ];
 
-    /// The name of the tree on disk.
+    /// The name of the tree on disk, which is part of the format.
     pub(crate) fn on_disk(self) -> &'static str {
-        match self {
-            Self::Index => "seen",
-            Self::Switches => "moves",
-            other => other.name(),
-        }
-    }
-
-    /// The name of the tree as users see it.
-    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Meta => "meta",
             Self::Journal => "journal",
@@ -42,8 +33,17 @@ impl TreeName {
             Self::Counts => "counts",
             Self::Checkpoints => "checkpoints",
             Self::Releases => "releases",
+            Self::Index => "seen",
+            Self::Switches => "moves",
+        }
+    }
+
+    /// The name of the tree to people.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
             Self::Index => "index",
             Self::Switches => "switches",
+            other => other.on_disk(),
         }
     }
 }

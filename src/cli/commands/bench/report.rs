@@ -11,7 +11,7 @@ use super::harness::{rank, table};
 use super::throughput::Throughput;
 use crate::cli::streams::stdout;
 
-/// Builds the report of the runs, of which there is at least one, and of lone requests.
+/// Builds the report of at least one run, and of the lone requests.
 pub(super) fn report(
     args: &BenchArgs,
     mut runs: Vec<Throughput>,

@@ -87,8 +87,7 @@ pub(super) struct TableFill {
     left: usize,
     /// For each stored run, the number of its positions in the table.
     loaded: Vec<u64>,
-    /// `None` only while this is dropped.
-    slices: Option<Receiver<TablePart>>,
+    slices: Receiver<TablePart>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -127,7 +126,7 @@ impl TableFill {
             maker,
             pushed: Vec::new(),
             left: slices,
-            slices: Some(receiver),
+            slices: receiver,
             thread: Some(thread),
         })
     }
@@ -141,7 +140,7 @@ impl TableFill {
 
     /// Returns the channel of the slices that have been built.
     pub(super) fn slices(&self) -> &Receiver<TablePart> {
-        self.slices.as_ref().expect("only dropping this takes them")
+        &self.slices
     }
 
     /// True if all slices are in the table.
@@ -234,10 +233,53 @@ impl TableFill {
 impl Drop for TableFill {
     /// Waits for the thread, whose reader could keep the database open.
     fn drop(&mut self) {
-        self.slices = None;
+        for is_there in &*self.maker.is_there {
+            is_there.store(true, Ordering::Relaxed);
+        }
+        // The thread may be waiting for room in the channel, of which others have receivers too.
+        self.slices.iter().for_each(drop);
         if let Some(thread) = self.thread.take() {
             // The slice that it was building is not needed any more.
             thread.join().unwrap_or_default();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{Engine, Options};
+
+    /// The pipeline has a receiver too, and waits for the thread that drops the filling.
+    #[test]
+    fn a_filling_that_events_complete_ends_while_another_has_a_receiver() {
+        let directory = tempfile::tempdir().expect("there is room");
+        let engine = Engine::open(directory.path(), &Options::default()).expect("it is new");
+        let (_applier, store) = engine.into_halves();
+        let reader = store.reader();
+        let (ended, end) = mpsc::channel();
+        let run = move || {
+            let mut table = RunTable::new();
+            let mut filling = TableFill::start(&reader, &[], 1 << 21).expect("it starts");
+            let receiver = filling.slices().clone();
+            // The thread has put one slice into the channel, and waits with the next.
+            while !filling.slices().is_full() {
+                std::thread::yield_now();
+            }
+            for number in 0..filling.left {
+                let made = filling.maker.make(number).expect("nothing is stored");
+                filling.put(made, &mut table).expect("nothing is stored");
+            }
+            assert!(filling.is_complete());
+            drop(filling);
+            drop(receiver);
+            ended.send(()).expect("the test waits");
+        };
+        let thread = threads::start("test", run).expect("it starts");
+        end.recv_timeout(Duration::from_secs(60)).expect("it ends");
+        thread.join().expect("it does not panic");
     }
 }

@@ -244,6 +244,7 @@
 //! | persist | to write a group and wait for fdatasync; what is persisted is *durable* |
 //! | receipt | the proof that a group is durable |
 //! | index | finds positions by event id, through a *fingerprint*; stored in *runs* |
+//! | cache | what is kept of stored blocks in memory, within a *budget* |
 //! | view | one durable moment of a state, to be read while requests go on |
 //! | state directory | all files of one state: lock, sentinel (which marks the directory as ours), watermark, control socket, and the database |
 //! | generation | one database of a state directory; a compaction or a load makes the next |

@@ -8,7 +8,7 @@ use crate::index::TablePart;
 use crate::processor::statistics::Statistics;
 use crate::processor::{Preparation, Preparer, Processor, Rebuild};
 use crate::request::{Refusal, Reply, Request};
-use crate::store::{Group, LowSpace, Receipt, Unpersisted};
+use crate::store::{Group, LowSpace, ReadPlan, Receipt, Unpersisted};
 
 /// The most bytes of requests and replies in one group: they stay in memory until the replies are
 /// written.
@@ -175,6 +175,24 @@ impl<T> Applier<T> {
         self.processor.source()
     }
 
+    /// Same as [`Processor::read_ahead_requests`].
+    pub(crate) fn read_ahead_requests(&self) -> usize {
+        self.processor.read_ahead_requests()
+    }
+
+    /// Adds to a plan what prepared requests need of the store.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if the store cannot be read.
+    pub(crate) fn plan(
+        &mut self,
+        preparations: &[Preparation],
+        plan: &mut ReadPlan,
+    ) -> Result<(), StorageError> {
+        self.tried(|processor| processor.plan(preparations, plan))
+    }
+
     /// Figures since the start, and the present position.
     pub(crate) fn statistics(&self) -> Statistics {
         self.processor.statistics()
@@ -207,7 +225,7 @@ pub(crate) struct OpenBatch<'a, T> {
 
 impl<T> OpenBatch<'_, T> {
     /// Reads what the next few requests need into the CPU's cache.
-    pub(crate) fn look_ahead(&self, preparations: &mut [Preparation]) {
+    pub(crate) fn look_ahead(&mut self, preparations: &mut [Preparation]) {
         self.applier.processor.look_ahead(preparations);
     }
 
@@ -281,6 +299,15 @@ impl<T> OpenBatch<'_, T> {
             .answered
             .push(TicketReplies { ticket, replies });
         self.applier.held_bytes += PART_BYTES;
+    }
+
+    /// Same as [`Applier::plan`].
+    pub(crate) fn plan(
+        &mut self,
+        preparations: &[Preparation],
+        plan: &mut ReadPlan,
+    ) -> Result<(), StorageError> {
+        self.applier.plan(preparations, plan)
     }
 
     /// Ends the current group; the batch goes on in the next.

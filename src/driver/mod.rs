@@ -28,7 +28,7 @@ use crate::store::Store;
 pub(crate) use applier::{Applied, Applier, OpenBatch, TicketReplies};
 pub(crate) use deliver::{Deliver, Place, Ticket};
 pub(crate) use figures::Figures;
-pub(crate) use pipeline::{Health, Pipeline};
+pub(crate) use pipeline::{Health, Pipeline, ReadAhead, ReadAheadLimits};
 pub(crate) use replies::{REPLY_BYTES, Replies};
 pub(crate) use shared::Announced;
 pub(crate) use turn::Turn;

@@ -27,9 +27,14 @@ use crate::driver::persister::Persister;
 use crate::driver::shared::{Announced, FailAtPanic, Front, LOOK_EVERY, Queue, Shared};
 use crate::driver::{Applier, Figures, Ticket, Turn, unix_ms};
 use crate::error::StorageError;
-use crate::processor::Preparer;
+use crate::processor::{Preparation, Preparer};
+use crate::store::cache::Cache;
 use crate::store::threads;
-use crate::store::{DurableState, Store};
+use crate::store::{DurableState, ReadPlan, Reader, Store};
+
+/// Requests that are taken to be read ahead take at most one part in this many of the budget of the
+/// cache, on top of it. With more of them fewer pages are read twice.
+const WAITING_SHARE: u64 = 16;
 
 /// A running pipeline. When the last clone is dropped, it ends and closes the store.
 #[derive(Debug, Clone)]
@@ -40,6 +45,9 @@ pub(crate) struct Pipeline(Arc<Owner>);
 struct Owner {
     shared: Arc<Shared>,
     preparer: Preparer,
+    reader: Reader,
+    cache: Cache,
+    read_ahead_requests: usize,
     persister: ThreadId,
     /// Disconnected when the persister has ended.
     ended: Receiver<()>,
@@ -56,6 +64,8 @@ impl Pipeline {
         let receipt = store.receipt();
         let figures = Figures::new(applier.statistics(), store.durable());
         let preparer = applier.preparer();
+        let (reader, cache) = (store.reader(), store.cache().clone());
+        let read_ahead_requests = applier.read_ahead_requests();
         let index_parts = applier.index_parts().cloned();
         let shared = Arc::new(Shared {
             front: Mutex::new(Front {
@@ -97,6 +107,9 @@ impl Pipeline {
         Ok(Self(Arc::new(Owner {
             shared,
             preparer,
+            reader,
+            cache,
+            read_ahead_requests,
             persister: threads::start("persist", run)?.thread().id(),
             ended,
         })))
@@ -161,6 +174,46 @@ impl Pipeline {
         }
     }
 
+    /// Number of blocks and parts of the index that had to be read to find earlier events.
+    pub(crate) fn reads(&self) -> u64 {
+        self.0.cache.reads()
+    }
+
+    /// What a sender may take at most to be read ahead together.
+    pub(crate) fn read_ahead_limits(&self) -> ReadAheadLimits {
+        ReadAheadLimits {
+            requests: self.0.read_ahead_requests,
+            bytes: (self.0.cache.bytes().budget / WAITING_SHARE) as usize,
+        }
+    }
+
+    /// Reads what batches of prepared requests need of the store into the cache, for as many of the
+    /// batches as the cache has room for. No other caller waits meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Pipeline::turn`].
+    pub(crate) fn read_ahead<'a>(
+        &self,
+        batches: impl IntoIterator<Item = &'a [Preparation]>,
+    ) -> Result<ReadAhead, Arc<StorageError>> {
+        let Owner { reader, cache, .. } = &*self.0;
+        let (mut plan, mut read) = (ReadPlan::default(), ReadAhead::default());
+        for preparations in batches {
+            self.turn(self.announce(), 0, 0, |turn| {
+                turn.plan(preparations, &mut plan)
+            })?;
+            read.batches += 1;
+            read.events += preparations.len();
+            if plan.bytes() > cache.bytes().budget / 4 {
+                break;
+            }
+        }
+        read.reads = plan.len() as u64;
+        plan.read(reader, cache);
+        Ok(read)
+    }
+
     /// Ends the pipeline for all clones: waits until everything that was applied is persisted, and
     /// closes the store.
     ///
@@ -193,6 +246,25 @@ impl Pipeline {
             shared.call_when_failed();
         }
     }
+}
+
+/// What a sender may take at most to be read ahead together.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ReadAheadLimits {
+    pub(crate) requests: usize,
+    /// Bytes of memory of the requests.
+    pub(crate) bytes: usize,
+}
+
+/// What was read ahead.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ReadAhead {
+    /// The number of batches.
+    pub(crate) batches: usize,
+    /// The number of their requests.
+    pub(crate) events: usize,
+    /// About the number of reads.
+    pub(crate) reads: u64,
 }
 
 /// Tells if a pipeline has failed, while it runs and after it.

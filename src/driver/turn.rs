@@ -7,7 +7,7 @@ use crate::driver::{Applied, OpenBatch, Ticket};
 use crate::error::StorageError;
 use crate::processor::Preparation;
 use crate::request::Request;
-use crate::store::{LowSpace, Receipt};
+use crate::store::{LowSpace, ReadPlan, Receipt};
 
 /// The turn of a caller: no other caller applies anything meanwhile.
 pub(crate) struct Turn<'a> {
@@ -37,7 +37,7 @@ impl<'a> Turn<'a> {
     }
 
     /// Same as [`OpenBatch::look_ahead`].
-    pub(crate) fn look_ahead(&self, preparations: &mut [Preparation]) {
+    pub(crate) fn look_ahead(&mut self, preparations: &mut [Preparation]) {
         self.batch.look_ahead(preparations);
     }
 
@@ -56,6 +56,15 @@ impl<'a> Turn<'a> {
         preparation: &Preparation,
     ) -> Result<Applied, StorageError> {
         self.batch.apply(request, preparation, *self.receipt)
+    }
+
+    /// Same as [`OpenBatch::plan`].
+    pub(crate) fn plan(
+        &mut self,
+        preparations: &[Preparation],
+        plan: &mut ReadPlan,
+    ) -> Result<(), StorageError> {
+        self.batch.plan(preparations, plan)
     }
 
     /// Same as [`OpenBatch::count`].

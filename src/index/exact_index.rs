@@ -3,13 +3,8 @@
 //! A hash table chains the positions, newest first. Adding a position writes the head of its chain
 //! and appends to a list; few positions are ever looked for.
 
-use smallvec::SmallVec;
-
-use crate::state::position::Position;
+use crate::state::position::{Position, Positions};
 use crate::store::bytes::fingerprint::{FINGERPRINT_BITS, Fingerprint};
-
-/// Positions whose events share a fingerprint. More than one is rare.
-pub(crate) type Positions = SmallVec<[Position; 2]>;
 
 /// The end of a chain.
 const NONE: u32 = u32::MAX;

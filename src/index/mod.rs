@@ -4,11 +4,12 @@
 //! so a restore changes nothing here. It returns candidates: two ids may share a fingerprint, so
 //! the caller compares the id in the journal.
 //!
-//! The positions are cut into runs. The positions of the newest runs are found in memory
+//! The positions are cut into runs. The positions of the newest run are found in memory
 //! ([`exact_index`]). A full run is stored, sorted by fingerprint, and never changes
-//! ([`run_writer`]). A table in memory says which runs to read, and proves most new ids new
-//! ([`run_table`]). A start builds the table again in the background ([`table_fill`]). If an event
-//! needs a part of the table that is not built yet, that part is built first.
+//! ([`run_writer`]); parts of it are in the cache. A table in memory says which runs to read, and
+//! proves most new ids new ([`run_table`]). A start builds the table again in the background
+//! ([`table_fill`]). If an event needs a part of the table that is not built yet, that part is
+//! built first.
 
 mod cache_line;
 mod cache_lines;
@@ -22,14 +23,16 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crossbeam_channel::Receiver;
+use smallvec::SmallVec;
 
 use crate::error::StorageError;
-use crate::state::look_ahead::touch;
-use crate::state::position::Position;
+use crate::state::look_ahead::{LOOK_AHEAD, touch};
+use crate::state::position::{Position, Positions};
 use crate::store::bytes::fingerprint::{Fingerprint, Fingerprints};
-use crate::store::{Reader, RunHeader, RunNumber, RunWrites, SpaceFloor};
+use crate::store::cache::{Cache, RunParts};
+use crate::store::{ReadPlan, Reader, RunHeader, RunNumber, RunWrites, SpaceFloor};
+pub(crate) use exact_index::ExactIndex;
 use exact_index::MAX_SORTED;
-pub(crate) use exact_index::{ExactIndex, Positions};
 use run_table::RunTable;
 use run_writer::RunWriter;
 use table_fill::TableFill;
@@ -39,13 +42,9 @@ pub(crate) use table_fill::TablePart;
 /// [`MAX_SORTED`]. This keeps the number of runs in the hundreds.
 const MAX_RUN_DIVISOR: u64 = 128;
 
-/// The number of the newest stored runs that stay in memory. Most events that are sent again are
-/// not older than these, and finding them reads nothing from the store.
-const STORED_IN_MEMORY: usize = 4;
-
-/// A full run that is in memory.
+/// A full run that is not stored yet.
 #[derive(Debug)]
-struct RecentRun {
+struct FullRun {
     number: RunNumber,
     positions: Arc<ExactIndex>,
 }
@@ -74,12 +73,15 @@ pub(crate) struct Index {
     /// Fills the table with the positions that were there at the start; `None` once all are in it.
     filling: Option<TableFill>,
     stored: Vec<RunHeader>,
-    /// Full runs, oldest first: the newest of the stored runs, and all that are not stored yet.
-    recent: VecDeque<RecentRun>,
+    /// Full runs that are not stored yet, oldest first.
+    full: VecDeque<FullRun>,
     /// The run after them, once it has a position.
     open: Option<OpenRun>,
     writer: RunWriter,
+    cache: Cache,
     reader: Reader,
+    /// Number of lookups in stored runs.
+    lookups: u64,
 }
 
 impl Index {
@@ -92,6 +94,7 @@ impl Index {
     /// [`StorageError`] if the stored index cannot be read, or if no thread can be started.
     pub(crate) fn open(
         reader: Reader,
+        cache: Cache,
         fingerprints: Fingerprints,
         run_events: u64,
         head: Position,
@@ -99,17 +102,19 @@ impl Index {
         let (stored, left) = reader.runs()?;
         let next = RunHeader::next_position(&stored);
         let has_events = head >= Position::FIRST;
-        let filling = has_events.then(|| TableFill::start(&reader, &stored, head.0));
+        let filling = has_events.then(|| TableFill::start(&reader, &cache, &stored, head.0));
         let index = Self {
             fingerprints,
             run_events,
             table: RunTable::new(),
             filling: filling.transpose()?,
             stored,
-            recent: VecDeque::new(),
+            full: VecDeque::new(),
             open: None,
-            writer: RunWriter::new(left),
+            writer: RunWriter::new(left, cache.clone()),
+            cache,
             reader,
+            lookups: 0,
         };
         Ok((index, next))
     }
@@ -130,6 +135,22 @@ impl Index {
         }
     }
 
+    /// Reads into the CPU's cache the entries that these fingerprints lead to, as far as they are
+    /// in the cache of stored blocks.
+    pub(crate) fn touch_found(&self, fingerprints: impl Iterator<Item = Fingerprint>) {
+        let mut wanted: SmallVec<[(RunParts, Fingerprint); LOOK_AHEAD]> = SmallVec::new();
+        for fingerprint in fingerprints.take(LOOK_AHEAD) {
+            if self.table.is_surely_absent(fingerprint) {
+                continue;
+            }
+            for run in self.table.matches(fingerprint).runs {
+                let run = self.stored.get(run.0 as usize);
+                wanted.extend(run.map(|run| (RunParts::of(run), fingerprint)));
+            }
+        }
+        self.cache.touch(&wanted);
+    }
+
     /// Adds a position, the one after the last, with the fingerprint of its event. The slice of the
     /// fingerprint must be in the table: the caller first calls [`Index::candidates`] or
     /// [`Index::positions_with`].
@@ -142,6 +163,7 @@ impl Index {
     pub(crate) fn push(&mut self, fingerprint: Fingerprint, position: Position) -> RunNumber {
         if self.open.is_none() {
             self.open = Some(self.new_run(position));
+            self.tell_held();
         }
         let run = self.open.as_mut().expect("there is one now");
         run.positions.push(fingerprint);
@@ -153,7 +175,7 @@ impl Index {
     }
 
     fn new_run(&self, first: Position) -> OpenRun {
-        let last = self.recent.back().map(|run| run.number.0 + 1);
+        let last = self.full.back().map(|run| run.number.0 + 1);
         let wanted = self.run_events.max(first.0 / MAX_RUN_DIVISOR);
         let capacity = wanted.min(MAX_SORTED);
         OpenRun {
@@ -163,24 +185,32 @@ impl Index {
         }
     }
 
+    /// Tells the cache how much memory the runs take that are not stored yet.
+    fn tell_held(&self) {
+        let bytes = self
+            .unstored()
+            .map(|(_, positions)| positions.memory_bytes());
+        self.cache.set_held(bytes.sum::<usize>() as u64);
+    }
+
     fn close_run(&mut self) {
-        self.recent.extend(self.open.take().map(|run| RecentRun {
+        self.full.extend(self.open.take().map(|run| FullRun {
             number: run.number,
             positions: Arc::new(run.positions),
         }));
     }
 
-    /// Returns the runs that are in memory, oldest first.
-    fn in_memory(&self) -> impl Iterator<Item = (RunNumber, &ExactIndex)> {
-        let recent = self.recent.iter();
-        let recent = recent.map(|run| (run.number, &*run.positions));
-        recent.chain(self.open.iter().map(|run| (run.number, &run.positions)))
+    /// Returns the runs that are not stored yet, oldest first.
+    fn unstored(&self) -> impl Iterator<Item = (RunNumber, &ExactIndex)> {
+        let full = self.full.iter();
+        let full = full.map(|run| (run.number, &*run.positions));
+        full.chain(self.open.iter().map(|run| (run.number, &run.positions)))
     }
 
     /// Hands over the positions pushed since `open`, to be put into the table.
     pub(crate) fn take_in_pushed(&mut self) {
         if let Some(mut filling) = self.filling.take() {
-            for (run, positions) in self.in_memory() {
+            for (run, positions) in self.unstored() {
                 filling.add(run, positions.fingerprints().collect());
             }
             self.filling = Some(filling);
@@ -215,17 +245,65 @@ impl Index {
             return Ok(found);
         }
         let is_named = |run| matches.are_partly_unknown || matches.runs.contains(&run);
-        for (_, positions) in self.in_memory().filter(|&(run, _)| is_named(run)) {
+        for (_, positions) in self.unstored().filter(|&(run, _)| is_named(run)) {
             positions.find(wanted, &mut found);
         }
-        let oldest = self.in_memory().next();
-        let oldest = oldest.map_or(RunNumber(u32::MAX), |(run, _)| run);
-        let not_in_memory = self.stored.iter().take_while(|stored| stored.run < oldest);
-        for run in not_in_memory.filter(|stored| is_named(stored.run)) {
-            self.reader
-                .walk_run(run, (wanted, wanted), |_, position| found.push(position))?;
+        for run in self.stored.iter().filter(|stored| is_named(stored.run)) {
+            let parts = RunParts::of(run);
+            let number = parts.number(wanted);
+            self.lookups += 1;
+            if !self.cache.find_in_run(parts, wanted, &mut found) {
+                let part = self.reader.run_part(run, number)?;
+                parts.find(&part, wanted, |position| found.push(position));
+                self.cache.keep_parts(run.run, [(number, part)]);
+                self.cache.note_read();
+            }
         }
         Ok(found)
+    }
+
+    /// Adds to a plan what [`Index::candidates`] would read from the store. Calls `on_position`
+    /// with each candidate that can be found without.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Index::candidates`].
+    pub(crate) fn plan(
+        &mut self,
+        wanted: Fingerprint,
+        plan: &mut ReadPlan,
+        mut on_position: impl FnMut(Position, &mut ReadPlan),
+    ) -> Result<(), StorageError> {
+        self.complete(wanted)?;
+        if self.table.is_surely_absent(wanted) {
+            return Ok(());
+        }
+        let matches = self.table.matches(wanted);
+        if matches.positions == 0 {
+            return Ok(());
+        }
+        let is_named = |run| matches.are_partly_unknown || matches.runs.contains(&run);
+        let mut found = Positions::new();
+        for (_, positions) in self.unstored().filter(|&(run, _)| is_named(run)) {
+            positions.find(wanted, &mut found);
+        }
+        plan.set_runs(&self.stored);
+        for run in self.stored.iter().filter(|stored| is_named(stored.run)) {
+            let parts = RunParts::of(run);
+            let number = parts.number(wanted);
+            if !self.cache.find_in_run(parts, wanted, &mut found) {
+                plan.add_part(run.run, number, wanted);
+            }
+        }
+        found
+            .into_iter()
+            .for_each(|position| on_position(position, plan));
+        Ok(())
+    }
+
+    /// Number of lookups in stored runs.
+    pub(crate) fn lookups(&self) -> u64 {
+        self.lookups
     }
 
     /// Completes the part of the table that has this fingerprint.
@@ -276,13 +354,10 @@ impl Index {
     ) -> Result<RunWrites, StorageError> {
         if let Some(header) = self.writer.take_durable(self.reader.durable_group()) {
             self.stored.push(header);
-            let first_kept = self.stored.len().saturating_sub(STORED_IN_MEMORY) as u32;
-            while self.recent[0].number.0 < first_kept {
-                self.recent.pop_front();
-            }
+            self.full.pop_front();
+            self.tell_held();
         }
-        let next = RunNumber(self.stored.len() as u32);
-        if let Some(run) = self.recent.iter().find(|run| run.number == next) {
+        if let Some(run) = self.full.front() {
             self.writer.begin(run.number, run.positions.clone());
         }
         self.writer.take_writes(floor, group)
@@ -298,9 +373,8 @@ impl Index {
         self.writer.is_idle()
     }
 
+    /// Bytes of memory of the table, which grows with the state.
     pub(crate) fn memory_bytes(&self) -> usize {
-        let in_memory = self.in_memory();
-        let in_memory = in_memory.map(|(_, positions)| positions.memory_bytes());
-        self.table.memory_bytes() + in_memory.sum::<usize>()
+        self.table.memory_bytes()
     }
 }

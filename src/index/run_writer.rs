@@ -8,6 +8,7 @@ use crate::error::StorageError;
 use crate::index::exact_index::ExactIndex;
 use crate::state::position::Position;
 use crate::store::bytes::fingerprint::Fingerprint;
+use crate::store::cache::{Cache, RunParts};
 use crate::store::{
     BlockWriter, Encoded, RunBlock, RunHeader, RunKey, RunNumber, RunWrites, SLED_BYTES_A_BYTE,
     SpaceFloor, digest_of, encode_run,
@@ -27,23 +28,27 @@ pub(super) struct RunWriter {
     lacks_room: bool,
     /// Blocks of a run that was never finished.
     leftovers: VecDeque<RunKey>,
+    cache: Cache,
 }
 
 impl RunWriter {
     /// Returns a writer that first removes the blocks that a crash left.
-    pub(super) fn new(leftovers: Vec<RunKey>) -> Self {
+    pub(super) fn new(leftovers: Vec<RunKey>, cache: Cache) -> Self {
         Self {
             writer: BlockWriter::default(),
             written: None,
             lacks_room: false,
             leftovers: leftovers.into(),
+            cache,
         }
     }
 
     /// Starts packing a full run, unless another run is not stored yet.
     pub(super) fn begin(&mut self, run: RunNumber, positions: Arc<ExactIndex>) {
         if self.writer.is_idle() && self.written.is_none() && self.leftovers.is_empty() {
-            self.writer.begin("run", move || Ok(pack(run, &positions)));
+            let cache = self.cache.clone();
+            self.writer
+                .begin("run", move || Ok(pack(run, &positions, &cache)));
         }
     }
 
@@ -87,19 +92,23 @@ impl RunWriter {
     }
 }
 
-fn pack(run: RunNumber, index: &ExactIndex) -> Encoded<RunHeader, RunBlock> {
+/// Encodes a run, and keeps its parts in the cache: they are asked for only once it is stored.
+fn pack(run: RunNumber, index: &ExactIndex, cache: &Cache) -> Encoded<RunHeader, RunBlock> {
     let first = index.first();
-    let blocks = encode_run(run, first, index.sorted());
+    let sorted: Vec<_> = index.sorted().collect();
+    let blocks = encode_run(run, first, sorted.iter().copied());
     let header = RunHeader {
         run,
         first,
-        last: Position(first.0 + index.fingerprints().len() as u64 - 1),
+        last: Position(first.0 + sorted.len() as u64 - 1),
         first_fingerprint: blocks
             .first()
             .map_or(Fingerprint(0), |block| block.key.fingerprint),
         blocks: blocks.len() as u32,
         digest: digest_of(blocks.iter().map(RunBlock::checksum)),
     };
+    let parts = RunParts::of(&header);
+    cache.keep_parts(run, parts.cut((Fingerprint(0), Fingerprint::MAX), &sorted));
     Encoded {
         header,
         blocks: blocks.into(),

@@ -14,6 +14,7 @@ use crossbeam_channel::{Receiver, TryRecvError, bounded};
 use crate::error::StorageError;
 use crate::index::run_table::{RunTable, SHARDS, Slice, shard_of};
 use crate::store::bytes::fingerprint::Fingerprint;
+use crate::store::cache::{Cache, RunParts};
 use crate::store::threads;
 use crate::store::{Reader, RunHeader, RunNumber};
 
@@ -28,6 +29,7 @@ pub(crate) type TablePart = Result<FilledSlice, StorageError>;
 #[derive(Debug, Clone)]
 struct Maker {
     reader: Reader,
+    cache: Cache,
     stored: Arc<[RunHeader]>,
     /// The number of positions that the whole table will have.
     positions: u64,
@@ -56,10 +58,15 @@ impl Maker {
         let mut positions = vec![0; self.stored.len()];
         let bounds = slice.fingerprints();
         for (header, positions) in self.stored.iter().zip(&mut positions) {
-            self.reader.walk_run(header, bounds, |fingerprint, _| {
-                *positions += 1;
-                slice.insert(fingerprint, header.run);
-            })?;
+            let mut found = Vec::new();
+            self.reader
+                .walk_run(header, bounds, |fingerprint, position| {
+                    found.push((fingerprint, position));
+                    slice.insert(fingerprint, header.run);
+                })?;
+            *positions = found.len() as u64;
+            let parts = RunParts::of(header).cut(bounds, &found);
+            self.cache.fill_with_parts(header.run, parts);
         }
         Ok(FilledSlice {
             number,
@@ -99,6 +106,7 @@ impl TableFill {
     /// [`StorageError::Thread`] if the thread cannot be started.
     pub(super) fn start(
         reader: &Reader,
+        cache: &Cache,
         stored: &[RunHeader],
         positions: u64,
     ) -> Result<Self, StorageError> {
@@ -108,6 +116,7 @@ impl TableFill {
         let slices = slices.min(SHARDS as u64) as usize;
         let maker = Maker {
             reader: reader.clone(),
+            cache: cache.clone(),
             stored: stored.into(),
             positions,
             is_there: (0..slices).map(|_| AtomicBool::new(false)).collect(),
@@ -263,7 +272,8 @@ mod tests {
         let (ended, end) = mpsc::channel();
         let run = move || {
             let mut table = RunTable::new();
-            let mut filling = TableFill::start(&reader, &[], 1 << 21).expect("it starts");
+            let mut filling =
+                TableFill::start(&reader, &Cache::alone(0), &[], 1 << 21).expect("it starts");
             let receiver = filling.slices().clone();
             // The thread has put one slice into the channel, and waits with the next.
             while !filling.slices().is_full() {

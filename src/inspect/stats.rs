@@ -71,8 +71,21 @@ pub struct ProcessStats {
     pub conflicts: u64,
     /// Events a second, accepted or duplicate, over the last few seconds.
     pub events_per_second: f64,
-    /// Bytes of memory that the index of event ids takes.
+    /// Bytes of memory that the index of event ids takes: it grows with their number.
     pub index_bytes: u64,
+    /// The memory budget of the process, in bytes.
+    #[serde(default)]
+    pub memory_bytes: u64,
+    /// Bytes that are used of this budget.
+    #[serde(default)]
+    pub cache_bytes: u64,
+    /// Blocks of the journal and parts of the index that were read from the database to find an
+    /// earlier event.
+    #[serde(default)]
+    pub reads: u64,
+    /// Those that were read before they were needed, together and in order.
+    #[serde(default)]
+    pub reads_ahead: u64,
     /// Number of clients of the control socket.
     pub clients: u64,
     /// The version of the program.

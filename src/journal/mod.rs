@@ -1,23 +1,23 @@
 //! The journal: every accepted event, in order, at positions that are never used twice.
 //!
 //! The code that changes the state reads and extends the journal through [`Journal`]; other code
-//! reads the stored blocks. A [`Journal`] joins the block that is still open, recent blocks in
-//! memory, which may not be durable yet, and the stored blocks. It knows blocks and positions. What
-//! an event means is left to the processor.
+//! reads the stored blocks. A [`Journal`] joins the block that is still open, full blocks that may
+//! not be durable yet, and the stored blocks, some of which are in the cache. It knows blocks and
+//! positions. What an event means is left to the processor.
 
 pub(crate) mod fold;
-mod recent;
+
+use std::collections::VecDeque;
 
 use crate::error::StorageError;
 use crate::state::position::Position;
 use crate::state::position_set::{PositionRange, PositionSet};
-use crate::store::Reader;
-use crate::store::bytes::block::{
-    Block, Cursor, FULL_BLOCK_BYTES, Groups, OpenBlock, Stamp, walk_block,
-};
+use crate::store::bytes::block::{Block, FULL_BLOCK_BYTES, Groups, OpenBlock, Stamp, walk_block};
+use crate::store::bytes::cursor::Cursor;
 use crate::store::bytes::entry::Entry;
 use crate::store::bytes::fingerprint::{Fingerprint, Fingerprints};
-use recent::{RECENT_BYTES, RecentBlocks};
+use crate::store::cache::Cache;
+use crate::store::{ReadPlan, Reader};
 
 /// The journal, for the one thread that extends it.
 #[derive(Debug)]
@@ -27,11 +27,11 @@ pub(crate) struct Journal {
     groups: Groups,
     /// True if the open block has events that `take_unwritten` has not returned yet.
     open_is_unwritten: bool,
-    /// Full blocks up to the open one.
-    recent: RecentBlocks,
+    /// Full blocks up to the open one that were perhaps not durable when the last of them was
+    /// added.
+    undurable: VecDeque<Block>,
     unwritten: Vec<Block>,
-    /// The block that was last read from the store.
-    last_read: Option<Block>,
+    cache: Cache,
     reader: Reader,
 }
 
@@ -43,6 +43,7 @@ impl Journal {
     /// [`StorageError`] if the last block cannot be read or does not end at `head`.
     pub(crate) fn open(
         reader: Reader,
+        cache: Cache,
         head: Position,
         groups: Groups,
     ) -> Result<Self, StorageError> {
@@ -67,9 +68,9 @@ impl Journal {
             open,
             groups,
             open_is_unwritten: false,
-            recent: RecentBlocks::new(RECENT_BYTES),
+            undurable: VecDeque::new(),
             unwritten: Vec::new(),
-            last_read: None,
+            cache,
             reader,
         })
     }
@@ -112,7 +113,12 @@ impl Journal {
             self.unwritten.push(block.clone());
             self.open_is_unwritten = false;
         }
-        self.recent.push(block, self.reader.durable());
+        let durable = self.reader.durable();
+        while (self.undurable.front()).is_some_and(|block| block.last() <= durable) {
+            self.undurable.pop_front();
+        }
+        self.undurable.push_back(block.clone());
+        self.cache.keep_blocks([block]);
     }
 
     /// Returns the blocks that are new or have grown since the last call, with the open block.
@@ -142,23 +148,25 @@ impl Journal {
         (self.unwritten.len() + usize::from(self.open_is_unwritten)) * FULL_BLOCK_BYTES
     }
 
-    /// Calls `f` with the event at a position up to the head. Returns a cursor after the event,
-    /// unless the event is in the open block.
+    /// Calls `f` with the event at a position up to the head. Returns a cursor after the event, if
+    /// the events after it are at hand too and not in the open block.
     ///
     /// # Errors
     ///
     /// [`StorageError`] if the block cannot be read.
     pub(crate) fn with_entry<R>(
-        &mut self,
+        &self,
         position: Position,
         f: impl FnOnce(Entry<'_>) -> R,
     ) -> Result<(R, Option<Cursor>), StorageError> {
         if position >= self.open.first() {
             return Ok((f(self.open.entry(position)), None));
         }
-        let mut cursor = self.block_at(position)?.into_cursor();
+        let block = self.block_at(position)?;
+        let is_whole = !block.is_excerpt;
+        let mut cursor = block.into_cursor();
         let result = f(cursor.seek(position)?);
-        Ok((result, Some(cursor)))
+        Ok((result, is_whole.then_some(cursor)))
     }
 
     /// Moves a cursor that is after the last event of its block to the next block; false if that is
@@ -167,7 +175,7 @@ impl Journal {
     /// # Errors
     ///
     /// [`StorageError`] if the block cannot be read.
-    pub(crate) fn reach_next(&mut self, cursor: &mut Cursor) -> Result<bool, StorageError> {
+    pub(crate) fn reach_next(&self, cursor: &mut Cursor) -> Result<bool, StorageError> {
         let next = cursor.position();
         if !cursor.is_at_end() {
             return Ok(true);
@@ -175,20 +183,45 @@ impl Journal {
         if next >= self.open.first() {
             return Ok(false);
         }
-        *cursor = self.block_at(next)?.into_cursor();
+        // What is read in order is read only once, so it is not kept.
+        let block = match self.in_memory(next) {
+            Some(block) => block,
+            None => self.reader.block_at(next)?,
+        };
+        *cursor = block.into_cursor();
         Ok(true)
     }
 
-    fn block_at(&mut self, position: Position) -> Result<Block, StorageError> {
-        if let Some(block) = self.recent.at(position) {
-            return Ok(block.clone());
+    /// Returns a full block, or an excerpt of it. A block that is read is kept in the cache.
+    fn block_at(&self, position: Position) -> Result<Block, StorageError> {
+        let found = self.in_memory(position);
+        if let Some(block) = found.or_else(|| self.cache.excerpt(position)) {
+            return Ok(block);
         }
-        match &self.last_read {
-            Some(block) if (block.first..=block.last()).contains(&position) => Ok(block.clone()),
-            _ => Ok(self
-                .last_read
-                .insert(self.reader.block_at(position)?)
-                .clone()),
+        let block = self.reader.block_at(position)?.marked()?;
+        self.cache.keep_blocks([block.clone()]);
+        self.cache.note_read();
+        Ok(block)
+    }
+
+    /// Adds to a plan the block that [`Journal::with_entry`] would read from the store.
+    pub(crate) fn plan(&self, position: Position, plan: &mut ReadPlan) {
+        let is_there = self.in_memory(position).is_some() || self.cache.excerpt(position).is_some();
+        if position < self.open.first() && !is_there {
+            plan.add_position(position);
+        }
+    }
+
+    /// Returns the full block that has a position, if it is in memory.
+    fn in_memory(&self, position: Position) -> Option<Block> {
+        match self.undurable.front() {
+            Some(first) if first.first <= position => {
+                let after = self
+                    .undurable
+                    .partition_point(|block| block.first <= position);
+                self.undurable.get(after - 1).cloned()
+            }
+            _ => self.cache.block(position),
         }
     }
 
@@ -202,49 +235,26 @@ impl Journal {
         positions: &PositionSet,
         mut f: impl FnMut(Position, Entry<'_>) -> Result<(), StorageError>,
     ) -> Result<(), StorageError> {
-        let recent_from = self.recent.first().unwrap_or(self.open.first());
-        let stored = positions
-            .ranges()
-            .take_while(|range| range.first < recent_from);
-        self.reader.walk(
-            stored.map(|range| PositionRange {
-                first: range.first,
-                last: range.last.min(Position(recent_from.0 - 1)),
-            }),
-            &mut f,
-        )?;
-        for range in positions
-            .ranges()
-            .skip_while(|range| range.last < recent_from)
-        {
-            let mut next = range.first.max(recent_from);
-            while next <= range.last {
-                next = self.walk_block_in_memory(next, range.last, &mut f)?;
+        let mut stored = self.reader.in_order();
+        for range in positions.ranges() {
+            let mut next = range.first;
+            while next <= range.last && next < self.open.first() {
+                let block = match self.in_memory(next) {
+                    Some(block) => block,
+                    None => stored.block_at(next)?,
+                };
+                let rest = PositionRange {
+                    first: next,
+                    last: range.last,
+                };
+                walk_block(&block, rest, &mut f)?;
+                next = block.last().next();
+            }
+            for position in next.0..=range.last.0 {
+                f(Position(position), self.open.entry(Position(position)))?;
             }
         }
         Ok(())
-    }
-
-    /// Walks the events from `first` to `last` that are in the block of `first`. Returns the
-    /// position after them.
-    fn walk_block_in_memory(
-        &self,
-        first: Position,
-        last: Position,
-        f: &mut impl FnMut(Position, Entry<'_>) -> Result<(), StorageError>,
-    ) -> Result<Position, StorageError> {
-        if first >= self.open.first() {
-            for position in first.0..=last.0 {
-                f(Position(position), self.open.entry(Position(position)))?;
-            }
-            return Ok(last.next());
-        }
-        let block = self
-            .recent
-            .at(first)
-            .expect("recent blocks reach to the open one");
-        walk_block(block, PositionRange { first, last }, f)?;
-        Ok(block.last().next())
     }
 }
 

@@ -19,11 +19,11 @@ use parking_lot::Mutex;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use tracing::{info, warn};
 
-use crate::driver::Health;
+use crate::driver::{Health, ReadAhead};
 use crate::engine::Handle;
 use crate::error::StorageError;
-use crate::node::apply::Decoded;
 use crate::node::client::{self, ClientStream};
+use crate::node::decoded::{Decoded, needs_read_ahead};
 use crate::node::outbox::Outbox;
 use crate::node::places::{PlaceKind, Places};
 use crate::node::service::Service;
@@ -308,17 +308,19 @@ fn with_address(
 /// Reads requests from a client until it ends or a stop is requested.
 fn read(stream: ClientStream, outbox: &Arc<Outbox>, service: &Service<'_>) {
     let mut reader = BatchReader::for_control(Stoppable::new(stream, service.stop.clone()));
+    let mut reads_ahead = false;
     while outbox.wait_until_taken(service.stop) {
         // If the pipeline has failed, the node reports why.
         match reader.read() {
             Ok(Some(batch)) => {
-                if apply(batch, outbox, service).is_err() {
+                let Ok(needs_read_ahead) = apply(batch, reads_ahead, outbox, service) else {
                     return;
-                }
+                };
+                reads_ahead = needs_read_ahead;
             }
             Ok(None) if service.stop.is_requested() => return,
             Ok(None) => {
-                apply(reader.finish(), outbox, service).unwrap_or_default();
+                apply(reader.finish(), reads_ahead, outbox, service).unwrap_or_default();
                 return;
             }
             Err(error) => {
@@ -329,17 +331,25 @@ fn read(stream: ClientStream, outbox: &Arc<Outbox>, service: &Service<'_>) {
     }
 }
 
+/// Applies a batch; reads ahead what it needs of the store if `reads_ahead`. Returns true
+/// if the next batch should be read ahead.
 fn apply(
     batch: Batch,
+    reads_ahead: bool,
     outbox: &Arc<Outbox>,
     service: &Service<'_>,
-) -> Result<(), Arc<StorageError>> {
+) -> Result<bool, Arc<StorageError>> {
     if batch.lines.is_empty() {
-        return Ok(());
+        return Ok(reads_ahead);
     }
-    let announced = service.pipeline.announce();
     let decoded = Decoded::new(batch, service.pipeline.preparer(), Arc::clone(outbox));
-    decoded.apply(announced, service, || false).map(drop)
+    let read = match reads_ahead {
+        true => service.pipeline.read_ahead([decoded.preparations()])?,
+        false => ReadAhead::default(),
+    };
+    let announced = service.pipeline.announce();
+    let (_, needed_reads) = decoded.apply(announced, service, || false)?;
+    Ok(needed_reads || needs_read_ahead(read.reads, read.events))
 }
 
 /// Serves the client in the extra place: reads requests once, and answers them if all are queries.
@@ -358,7 +368,7 @@ fn read_one(stream: ClientStream, outbox: &Arc<Outbox>, service: &Service<'_>, m
     };
     if only_asks(&batch) {
         // If the pipeline has failed, the node reports why.
-        apply(batch, outbox, service).unwrap_or_default();
+        apply(batch, false, outbox, service).unwrap_or_default();
     } else {
         let why = format!(
             "all {max_clients} places for clients are taken, and the one that is left is for a \

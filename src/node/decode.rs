@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crossbeam_channel::Sender;
 
-use crate::node::apply::Decoded;
+use crate::node::decoded::Decoded;
 use crate::node::error::NodeError;
 use crate::node::outbox::Outbox;
 use crate::node::stop::Stop;

@@ -14,10 +14,12 @@
 //! reader: replies that are not taken wait in an outbox, and while many wait there, no requests of
 //! that sender are read.
 
+mod ahead;
 mod apply;
 mod client;
 mod control;
 mod decode;
+mod decoded;
 mod deliver;
 mod error;
 mod ignored_signals;

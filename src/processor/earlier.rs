@@ -2,7 +2,7 @@
 
 use crate::state::State;
 use crate::state::position::Position;
-use crate::store::bytes::block::Cursor;
+use crate::store::bytes::cursor::Cursor;
 
 /// Cursors, each after a position of the last event that was found again.
 pub(super) type Replay = Vec<Cursor>;

@@ -36,6 +36,7 @@ use crate::state::position_set::PositionSet;
 use crate::state::timeline::Timeline;
 use crate::store::Options;
 use crate::store::bytes::entry::Entry;
+use crate::store::cache::Cache;
 use crate::store::{Checkpoint, Group, LowSpace, Reader, Receipt, Scalars, SpaceFloor, Store};
 use changes::Changes;
 use earlier::{OtherWord, Replay};
@@ -58,11 +59,15 @@ pub(crate) struct Processor {
     journal: Journal,
     index: Index,
     snapshots: Snapshots,
+    cache: Cache,
     reader: Reader,
     floor: SpaceFloor,
     /// The free space of the disk, if it is too little to accept requests.
     low_space: Option<LowSpace>,
+    read_ahead_requests: usize,
     replay: Replay,
+    /// Number of lookups in stored runs when the last events were looked ahead at.
+    lookups_before: u64,
     changes: Changes,
     now_ms: u64,
     statistics: Statistics,
@@ -93,13 +98,21 @@ impl Processor {
         };
         let mut processor = Self {
             state,
-            journal: Journal::open(reader.clone(), head, store.first_groups())?,
+            journal: Journal::open(
+                reader.clone(),
+                store.cache().clone(),
+                head,
+                store.first_groups(),
+            )?,
             index: open_index(store, options.run_events.max(1), head)?,
+            cache: store.cache().clone(),
             snapshots: Snapshots::open(reader.clone(), options.snapshot_interval_events.max(1))?,
             reader,
             floor: store.space_floor(options.min_free_bytes),
             low_space: None,
+            read_ahead_requests: options.read_ahead_requests,
             replay: Replay::new(),
+            lookups_before: 0,
             changes: Changes::default(),
             now_ms: 0,
             statistics: Statistics::default(),
@@ -127,18 +140,6 @@ impl Processor {
     /// Returns what prepares requests for this processor.
     pub(crate) fn preparer(&self) -> Preparer {
         Preparer::new(self.index.fingerprints())
-    }
-
-    /// Reads what the next few requests need into the CPU's cache.
-    pub(crate) fn look_ahead(&self, preparations: &mut [Preparation]) {
-        let counts = &self.state.counts;
-        for preparation in &mut *preparations {
-            preparation.set_likely_number(|hash| counts.likely_number(hash));
-        }
-        let preparations = preparations.iter();
-        counts.touch(preparations.clone().filter_map(Preparation::likely_number));
-        self.index
-            .touch(preparations.filter_map(Preparation::fingerprint));
     }
 
     /// Parts of the index that have been read and wait to be added, right after a start.
@@ -445,6 +446,10 @@ impl Processor {
             position: self.journal.head().0,
             durable_position: self.reader.durable().0,
             index_bytes: self.index.memory_bytes() as u64,
+            memory_bytes: self.cache.bytes().budget,
+            cache_bytes: self.cache.bytes().used,
+            reads: self.cache.reads(),
+            reads_ahead: self.cache.reads_ahead(),
             ..self.statistics
         }
     }
@@ -470,7 +475,8 @@ fn unknown_checkpoint(name: &str) -> Refusal {
 /// Opens the index, and adds the entries of the journal that it does not cover.
 fn open_index(store: &Store, run_events: u64, head: Position) -> Result<Index, StorageError> {
     let fingerprints = store.fingerprints();
-    let (mut index, next) = Index::open(store.reader(), fingerprints, run_events, head)?;
+    let (reader, cache) = (store.reader(), store.cache().clone());
+    let (mut index, next) = Index::open(reader, cache, fingerprints, run_events, head)?;
     let push = |position, fingerprint| {
         index.push(fingerprint, position);
     };

@@ -5,9 +5,11 @@
 //! the index is read.
 
 use crate::error::StorageError;
-use crate::processor::Processor;
 use crate::processor::earlier::Earlier;
 use crate::processor::prepared::Event;
+use crate::processor::{Preparation, Processor};
+use crate::state::look_ahead::LOOK_AHEAD;
+use crate::store::ReadPlan;
 use crate::store::bytes::entry::EventId;
 
 /// An id with more candidate positions than this gets no cursors.
@@ -75,6 +77,52 @@ impl Processor {
             }
         }
         Ok(twins)
+    }
+
+    /// Reads what the next few requests need into the CPU's cache.
+    pub(crate) fn look_ahead(&mut self, preparations: &mut [Preparation]) {
+        let counts = &self.state.counts;
+        for preparation in &mut *preparations {
+            preparation.set_likely_number(|hash| counts.likely_number(hash));
+        }
+        let preparations = preparations.iter();
+        counts.touch(preparations.clone().filter_map(Preparation::likely_number));
+        let fingerprints = preparations.filter_map(Preparation::fingerprint);
+        self.index.touch(fingerprints.clone());
+        // If many of the last events were old ones, these probably are too.
+        let lookups = self.index.lookups();
+        if lookups - self.lookups_before > LOOK_AHEAD as u64 / 8 {
+            self.index.touch_found(fingerprints);
+        }
+        self.lookups_before = lookups;
+    }
+
+    /// For how many requests of one sender is read ahead, at most.
+    pub(crate) fn read_ahead_requests(&self) -> usize {
+        self.read_ahead_requests
+    }
+
+    /// Adds to a plan what finding the earlier positions of prepared events reads from the store.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if the store cannot be read.
+    pub(crate) fn plan(
+        &mut self,
+        preparations: &[Preparation],
+        plan: &mut ReadPlan,
+    ) -> Result<(), StorageError> {
+        let journal = &self.journal;
+        for together in preparations.chunks(LOOK_AHEAD) {
+            let fingerprints = together.iter().filter_map(Preparation::fingerprint);
+            self.index.touch(fingerprints.clone());
+            for fingerprint in fingerprints {
+                self.index.plan(fingerprint, plan, |position, plan| {
+                    journal.plan(position, plan);
+                })?;
+            }
+        }
+        Ok(())
     }
 
     /// True if the state has an event with this id.

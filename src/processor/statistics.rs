@@ -17,6 +17,16 @@ pub struct Statistics {
     pub position: u64,
     /// The last position that is durable.
     pub durable_position: u64,
-    /// Bytes of memory that the index of event ids takes.
+    /// Bytes of memory that the index of event ids takes: it grows with their number.
     pub index_bytes: u64,
+    /// The memory budget of the engines of this process, in bytes:
+    /// [`Options::memory_bytes`](crate::Options::memory_bytes).
+    pub memory_bytes: u64,
+    /// Bytes that the engines of this process use of this budget.
+    pub cache_bytes: u64,
+    /// Blocks of the journal and parts of the index that were read from the database to find an
+    /// earlier event, since the start.
+    pub reads: u64,
+    /// Those that were read before they were needed, together and in order, since the start.
+    pub reads_ahead: u64,
 }

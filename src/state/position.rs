@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 /// A place in the journal. Positions start at 1, grow by 1, and are never used twice.
 #[derive(
@@ -27,3 +28,6 @@ impl fmt::Display for Position {
         self.0.fmt(f)
     }
 }
+
+/// Positions whose events may have the same id. More than one is rare.
+pub(crate) type Positions = SmallVec<[Position; 2]>;

@@ -1,6 +1,7 @@
 //! How a state directory is used.
 
 use crate::store::bytes::fingerprint::FINGERPRINT_BITS;
+use crate::store::cache::Cache;
 use crate::store::storage_timeout::StorageTimeout;
 
 /// A counts snapshot is due after this many events, or after as many as there are words if that is
@@ -24,9 +25,14 @@ pub struct Options {
     /// Requests are refused while fewer free bytes than this are on the disk; 64 MiB by default,
     /// more than all unfinished groups can write.
     pub min_free_bytes: u64,
-    /// Bytes that sled may use to cache pages; 16 MiB by default. sled takes two or three times as
-    /// much.
-    pub cache_bytes: u64,
+    /// Bytes of memory for all that is kept only to save time, such as blocks of the journal; 384
+    /// MiB by default, with which old ids among ten million UUIDs are found without reading the
+    /// disk. The engines of a process share one such budget: the largest that one of them asks for.
+    /// The memory that grows with the state is not part of it.
+    pub memory_bytes: u64,
+    /// True to share the budget with no other engine, for tests.
+    #[doc(hidden)]
+    pub has_own_memory: bool,
     /// Events after which a counts snapshot is stored, or as many as there are words if that is
     /// more; at least 1, by default 1,000,000.
     #[doc(hidden)]
@@ -44,6 +50,9 @@ pub struct Options {
     /// slower. Opening again takes as long as such a start.
     #[doc(hidden)]
     pub reopen_bytes: u64,
+    /// The most requests of one sender for which is read ahead together; 262,144 by default.
+    #[doc(hidden)]
+    pub read_ahead_requests: usize,
     /// True if every output is released as its event is accepted, as if a commit without reply,
     /// number and time followed it; false by default. A directory that was ever opened with this
     /// keeps it. The first such open releases what is pending.
@@ -57,15 +66,27 @@ pub struct Options {
     pub storage_timeout: StorageTimeout,
 }
 
+impl Options {
+    /// Joins the cache that these options ask for.
+    pub(super) fn cache(&self) -> Cache {
+        match self.has_own_memory {
+            true => Cache::alone(self.memory_bytes),
+            false => Cache::shared(self.memory_bytes),
+        }
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
             min_free_bytes: 64 << 20,
-            cache_bytes: 16 << 20,
+            memory_bytes: 384 << 20,
+            has_own_memory: false,
             snapshot_interval_events: SNAPSHOT_INTERVAL_EVENTS,
             run_events: RUN_EVENTS,
             fingerprint_bits: FINGERPRINT_BITS,
             reopen_bytes: 1 << 30,
+            read_ahead_requests: 1 << 18,
             autocommit: false,
             accept_loss: false,
             must_exist: false,

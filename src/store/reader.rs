@@ -159,45 +159,29 @@ impl Reader {
         ranges: impl IntoIterator<Item = PositionRange>,
         mut f: impl FnMut(Position, Entry<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut blocks = None;
-        let mut block: Option<Block> = None;
+        let mut stored = self.in_order();
         for range in ranges {
             let mut next = range.first;
             while next <= range.last {
-                let here = match block.take() {
-                    Some(block) if next <= block.last() => block,
-                    Some(block) if next == block.last().next() => {
-                        self.next_block(&mut blocks, next)?
-                    }
-                    _ => {
-                        blocks = Some(self.blocks_from(next)?);
-                        self.next_block(&mut blocks, next)?
-                    }
+                let block = stored.block_at(next)?;
+                let rest = PositionRange {
+                    first: next,
+                    last: range.last,
                 };
-                walk_block(
-                    &here,
-                    PositionRange {
-                        first: next,
-                        last: range.last,
-                    },
-                    &mut f,
-                )?;
-                next = here.last().next();
-                block = Some(here);
+                walk_block(&block, rest, &mut f)?;
+                next = block.last().next();
             }
         }
         Ok(())
     }
 
-    fn next_block(
-        &self,
-        blocks: &mut Option<impl Iterator<Item = Result<Block, StorageError>>>,
-        position: Position,
-    ) -> Result<Block, StorageError> {
-        blocks
-            .as_mut()
-            .and_then(Iterator::next)
-            .unwrap_or_else(|| Err(gap(position)))
+    /// Returns a reader of blocks that are asked for in growing order.
+    pub(crate) fn in_order(&self) -> BlocksInOrder<'_> {
+        BlocksInOrder {
+            reader: self,
+            rest: None,
+            last: None,
+        }
     }
 
     /// Returns a durable checkpoint.
@@ -437,5 +421,71 @@ impl Reader {
             ));
         }
         Ok(())
+    }
+}
+
+/// If a block is at most about this many blocks after the last one, the blocks between them are
+/// read too: that takes less time than a search.
+const NEAR_BLOCKS: usize = 4;
+
+type Blocks<'a> = Box<dyn Iterator<Item = Result<Block, StorageError>> + 'a>;
+
+/// Reads blocks of the journal that are asked for in growing order: a block that follows the one
+/// before costs no search.
+pub(crate) struct BlocksInOrder<'a> {
+    reader: &'a Reader,
+    /// The blocks after the last one.
+    rest: Option<Blocks<'a>>,
+    last: Option<Block>,
+}
+
+impl BlocksInOrder<'_> {
+    /// Returns the block that holds a position.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Reader::block_at`].
+    pub(crate) fn block_at(&mut self, position: Position) -> Result<Block, StorageError> {
+        self.block_near(position, NEAR_BLOCKS, |_| ())
+    }
+
+    /// Like [`BlocksInOrder::block_at`]. If the block is at most `near` blocks after the last one,
+    /// reads the blocks between them too, and calls `on_passed` with each.
+    pub(crate) fn block_near(
+        &mut self,
+        position: Position,
+        near: usize,
+        mut on_passed: impl FnMut(Block),
+    ) -> Result<Block, StorageError> {
+        let holds = |block: &Block| (block.first..=block.last()).contains(&position);
+        if let Some(last) = self.last.as_ref().filter(|last| holds(last)) {
+            return Ok(last.clone());
+        }
+        let is_near = |last: &Block| {
+            let after = position.0.checked_sub(last.last().0);
+            after.is_some_and(|after| after <= near as u64 * u64::from(last.entries))
+        };
+        let mut next = None;
+        if self.last.as_ref().is_some_and(is_near) {
+            for block in self.rest.iter_mut().flatten().take(near + 1) {
+                let block = block?;
+                if holds(&block) {
+                    next = Some(block);
+                    break;
+                }
+                on_passed(block);
+            }
+        }
+        let block = match next {
+            Some(block) => block,
+            None => {
+                let mut rest: Blocks<'_> = Box::new(self.reader.blocks_from(position)?);
+                let block = rest.next().unwrap_or_else(|| Err(gap(position)))?;
+                self.rest = Some(rest);
+                block
+            }
+        };
+        self.last = Some(block.clone());
+        Ok(block)
     }
 }

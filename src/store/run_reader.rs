@@ -10,6 +10,7 @@ use crate::store::bytes::fingerprint::Fingerprint;
 use crate::store::bytes::run::{RunHeader, RunNumber};
 use crate::store::bytes::run::{RunKey, decode_run_block};
 use crate::store::bytes::tree_name::TreeName;
+use crate::store::cache::{RunPart, RunParts};
 use crate::store::database::view::KeyValue;
 use crate::store::decode;
 use crate::store::reader::Reader;
@@ -55,6 +56,20 @@ impl Reader {
             }
         };
         self.walk_run_blocks(run, from, to, within, |_| ())
+    }
+
+    /// Returns a part of a run.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if a block is missing or damaged.
+    pub(crate) fn run_part(&self, run: &RunHeader, number: u32) -> Result<RunPart, StorageError> {
+        let parts = RunParts::of(run);
+        let mut positions = Vec::new();
+        self.walk_run(run, parts.fingerprints(number), |fingerprint, position| {
+            positions.push((fingerprint, position));
+        })?;
+        Ok(parts.part(positions))
     }
 
     /// Calls `f` with every entry of a run, and checks that none is missing.

@@ -16,6 +16,7 @@ use crate::store::bytes::fingerprint::Fingerprints;
 use crate::store::bytes::record::{FormatRecord, HeadRecord, Scalars};
 use crate::store::bytes::release_pack::ReleasePack;
 use crate::store::bytes::tree_name::TreeName;
+use crate::store::cache::Cache;
 use crate::store::database::trees::Trees;
 use crate::store::database::view::DatabaseViews;
 use crate::store::database::{Database, failed};
@@ -35,6 +36,9 @@ use crate::store::watchdog::Watchdog;
 /// A clean end opens sled again, for a quick next start, if sled has written this fraction of
 /// [`Options::reopen_bytes`] since it was opened.
 const CLEAN_END_SHARE: u64 = 8;
+
+/// Bytes that sled may use for pages: few, as [`Cache`] keeps what is read more than once.
+const SLED_CACHE_BYTES: u64 = 4 << 20;
 
 const PERSISTING: &str = "persisting a group";
 
@@ -83,6 +87,7 @@ pub(crate) struct Store {
     times: StoreTimes,
     reopen_bytes: u64,
     views: Mutex<DatabaseViews>,
+    cache: Cache,
     /// The folder with the files of the database.
     folder: PathBuf,
     /// Dropped last: the lock must outlive sled's use of the files.
@@ -95,17 +100,13 @@ impl Store {
         options: &Options,
         watchdog: &Watchdog,
     ) -> Result<Self, OpenError> {
-        let &Options {
-            cache_bytes,
-            accept_loss,
-            ..
-        } = options;
+        let accept_loss = options.accept_loss;
         let file = {
             let _watched = watchdog.watch("preparing the database");
             directory.prepare()?
         };
         let folder = directory.folder();
-        let trees = Trees::new(Database::open(&folder, cache_bytes, watchdog)?);
+        let trees = Trees::new(Database::open(&folder, SLED_CACHE_BYTES, watchdog)?);
         if !trees.database.sled_tree_is_readable()? {
             let path = directory.path().to_owned();
             return Err(OpenError::EmptyPageDamaged { path });
@@ -153,6 +154,7 @@ impl Store {
             times: StoreTimes::default(),
             reopen_bytes: options.reopen_bytes,
             views: Mutex::default(),
+            cache: options.cache(),
             folder,
             directory,
         })
@@ -178,6 +180,11 @@ impl Store {
             group: self.record.group + 1,
             base: self.base,
         }
+    }
+
+    /// Returns the cache of what is stored.
+    pub(crate) fn cache(&self) -> &Cache {
+        &self.cache
     }
 
     /// Returns a check of the free space on the disk of the directory.

@@ -2,9 +2,9 @@
 //! counted or released twice.
 
 use crate::error::StorageError;
-use crate::index::{ExactIndex, Positions};
+use crate::index::ExactIndex;
 use crate::journal::walk_fingerprints;
-use crate::state::position::Position;
+use crate::state::position::{Position, Positions};
 use crate::state::position_set::PositionSet;
 use crate::store::bytes::block::Block;
 use crate::verify::Verification;

@@ -61,6 +61,8 @@ mod leftovers;
 mod lock_holder;
 /// Processes keep their state when their directory is moved or compacted.
 mod moved_directory;
+/// Old events in any order are answered right, however little memory there is.
+mod old_events;
 /// Read-only commands change no byte, and need no permission to write.
 mod read_only_commands;
 

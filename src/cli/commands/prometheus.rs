@@ -131,9 +131,11 @@ fn last_commit(stats: &Stats) -> Option<Metric<f64>> {
     Some(("last_commit_timestamp_seconds", help, at_ms as f64 / 1000.0))
 }
 
-fn gauges_of_process(process: &ProcessStats) -> [Metric<f64>; 4] {
+fn gauges_of_process(process: &ProcessStats) -> [Metric<f64>; 6] {
     let rate = "Events per second, over the last seconds.";
     let index = "Bytes of memory that the index of event ids takes.";
+    let memory = "The memory budget of the process.";
+    let cache = "Bytes in use of the memory budget.";
     let clients = "Clients of the control socket.";
     [
         (
@@ -143,6 +145,8 @@ fn gauges_of_process(process: &ProcessStats) -> [Metric<f64>; 4] {
         ),
         ("events_per_second", rate, process.events_per_second),
         ("index_bytes", index, process.index_bytes as f64),
+        ("memory_budget_bytes", memory, process.memory_bytes as f64),
+        ("cache_bytes", cache, process.cache_bytes as f64),
         ("clients", clients, process.clients as f64),
     ]
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Context;
+use bytesize::ByteSize;
 use clap::Args;
 use exactly_once::node::{self, CONTROL_SOCKET, ControlSocket, Monitor, Stop, Stoppable};
 use exactly_once::program::Scratch;
@@ -33,6 +34,12 @@ pub(crate) struct RunArgs {
     data_dir: Option<PathBuf>,
     #[command(flatten)]
     floor: FloorArgs,
+    /// Memory for all that is kept only to save time, such as blocks of the journal
+    ///
+    /// A number of bytes, or a size such as 64MiB or 1GiB. The memory that grows with the state
+    /// comes on top; `stats` shows both.
+    #[arg(long, value_name = "SIZE", default_value_t = ByteSize(Options::default().memory_bytes))]
+    memory: ByteSize,
     /// Store the counts after this many events, or after as many as there are words if that is
     /// more; starts are then quicker
     #[arg(long, value_name = "EVENTS",
@@ -52,6 +59,10 @@ pub(crate) struct RunArgs {
     #[arg(long, hide = true, value_name = "BYTES",
           default_value_t = Options::default().reopen_bytes)]
     reopen_bytes: u64,
+    /// Read ahead for at most this many requests, for tests
+    #[arg(long, hide = true, value_name = "REQUESTS",
+          default_value_t = Options::default().read_ahead_requests)]
+    read_ahead: usize,
     /// Release each output as its event is accepted, as if a commit followed
     ///
     /// The state keeps this from then on, even in later runs without this option.
@@ -93,6 +104,8 @@ pub(crate) fn run(args: &RunArgs, verbosity: Verbosity) -> anyhow::Result<()> {
     let directory = temporary.path();
     let mut options = Options::default();
     options.min_free_bytes = args.floor.min_free_bytes;
+    options.memory_bytes = args.memory.as_u64();
+    options.read_ahead_requests = args.read_ahead;
     options.snapshot_interval_events = args.snapshot_every;
     options.run_events = args.run_every;
     options.fingerprint_bits = args.fingerprint_bits;

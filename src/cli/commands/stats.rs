@@ -171,6 +171,16 @@ fn add_process(table: &mut Table, process: &ProcessStats) {
             "index in memory",
             HumanBytes(process.index_bytes).to_string(),
         ),
+        (
+            "memory budget in use",
+            format!(
+                "{} of {}",
+                HumanBytes(process.cache_bytes),
+                HumanBytes(process.memory_bytes)
+            ),
+        ),
+        ("reads for old events", count(process.reads)),
+        ("reads ahead", count(process.reads_ahead)),
         ("clients", count(process.clients)),
     ] {
         table.add_row([name, &value]);

@@ -1,5 +1,7 @@
 //! A block of the journal: many entries under one checksum.
 
+use std::sync::Arc;
+
 use hashbrown::{HashTable, hash_table};
 use sled::IVec;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -8,7 +10,7 @@ use crate::error::StorageError;
 use crate::state::counts::word_hash;
 use crate::state::position::Position;
 use crate::state::position_set::PositionRange;
-use crate::store::bytes::entry::{Entry, Found, MAX_ENTRY_BYTES, WordPlace, word_at};
+use crate::store::bytes::entry::{Entry, MAX_ENTRY_BYTES, WordPlace, word_at};
 
 /// A block with this many bytes or more takes no further entry. To read one entry, sled reads a
 /// page of up to 17 blocks: that takes 38 us, and took 66 us with blocks of 6,000 bytes. Appending
@@ -20,9 +22,15 @@ pub(crate) const FULL_BLOCK_BYTES: usize = 3_000;
 const MAX_BLOCK_BYTES: usize = FULL_BLOCK_BYTES + MAX_ENTRY_BYTES;
 const _: () = assert!(MAX_BLOCK_BYTES <= 6_000);
 
+/// Maximum number of entries of a block: the shortest has four bytes.
+pub(crate) const MAX_BLOCK_ENTRIES: usize = FULL_BLOCK_BYTES / 4;
+
+/// Entries from one mark of a block to the next.
+pub(super) const ENTRIES_A_MARK: usize = 8;
+
 const VERSION: u8 = 3;
 const CHECKSUM_BYTES: usize = 8;
-const HEADER_BYTES: usize = CHECKSUM_BYTES + 1 + 2 + 4 * 8;
+pub(super) const HEADER_BYTES: usize = CHECKSUM_BYTES + 1 + 2 + 4 * 8;
 
 /// A block that still takes entries.
 #[derive(Debug)]
@@ -147,6 +155,8 @@ impl OpenBlock {
         Block {
             first: self.first,
             entries,
+            marks: None,
+            is_excerpt: false,
             previous_checksum: self.previous_checksum,
             stamp: self.stamp,
             bytes: self.bytes.as_slice().into(),
@@ -180,6 +190,10 @@ pub(crate) struct Stamp {
 pub(crate) struct Block {
     pub(crate) first: Position,
     pub(crate) entries: u16,
+    /// Set by [`Block::marked`].
+    pub(super) marks: Option<Arc<[u16]>>,
+    /// True for what [`Block::excerpt`] returns.
+    pub(crate) is_excerpt: bool,
     /// The checksum of the block before; 0 if there is none.
     pub(crate) previous_checksum: u64,
     pub(crate) stamp: Stamp,
@@ -218,6 +232,8 @@ impl Block {
             Some(&[VERSION, low, high, ..]) if (low, high) != (0, 0) => Ok(Self {
                 first,
                 entries: u16::from_le_bytes([low, high]),
+                marks: None,
+                is_excerpt: false,
                 stamp: Stamp {
                     groups: Groups {
                         group: number(0),
@@ -246,92 +262,41 @@ impl Block {
         Position(self.first.0 + u64::from(self.entries) - 1)
     }
 
-    /// Returns a cursor at the block's first entry.
-    pub(crate) fn cursor(&self) -> Cursor {
-        self.clone().into_cursor()
-    }
-
-    /// Like [`Block::cursor`], but consumes the block.
-    pub(crate) fn into_cursor(self) -> Cursor {
-        Cursor {
-            position: self.first,
-            offset: HEADER_BYTES,
-            spelled: Vec::with_capacity(self.entries.into()),
-            block: self,
-        }
-    }
-}
-
-/// A place in a block from which entries are read in order.
-#[derive(Debug, Clone)]
-pub(crate) struct Cursor {
-    block: Block,
-    position: Position,
-    offset: usize,
-    /// The offsets of the words that are spelled before this place.
-    spelled: Vec<u16>,
-}
-
-impl Cursor {
-    /// The position of the next entry, which may be after the end of the block.
-    pub(crate) fn position(&self) -> Position {
-        self.position
-    }
-
-    /// True if the block has no further entry.
-    pub(crate) fn is_at_end(&self) -> bool {
-        self.position > self.block.last()
-    }
-
-    /// Returns the next entry and its position; `None` at the end of the block.
+    /// Returns the block with marks, from which its entries are found without reading all before
+    /// them.
     ///
     /// # Errors
     ///
-    /// [`StorageError::Damaged`] if the bytes are not an entry.
-    pub(crate) fn next(&mut self) -> Result<Option<(Position, Entry<'_>)>, StorageError> {
-        let at = self.position;
-        if self.is_at_end() {
-            return Ok(None);
-        }
-        let found = Entry::find(&self.block.bytes, self.offset, &self.spelled);
-        let Found {
-            entry,
-            spelled_at,
-            end,
-        } = found.ok_or_else(|| no_entry(at))?;
-        if let Some(place) = spelled_at {
-            self.spelled.push(place);
-        }
-        (self.offset, self.position) = (end, at.next());
-        Ok(Some((at, entry)))
-    }
-
-    /// Skips to a position that is not before the present one, and reads its entry.
-    ///
-    /// # Errors
-    ///
-    /// [`StorageError::Damaged`] if the block ends before the position.
-    pub(crate) fn seek(&mut self, wanted: Position) -> Result<Entry<'_>, StorageError> {
-        while self.position < wanted && !self.is_at_end() {
-            let skipped = Entry::skip(&self.block.bytes, self.offset);
-            let (end, spelled_at) = skipped.ok_or_else(|| no_entry(self.position))?;
-            if let Some(place) = spelled_at {
-                self.spelled.push(place);
+    /// [`StorageError::Damaged`] if the block's bytes are not entries.
+    pub(crate) fn marked(mut self) -> Result<Self, StorageError> {
+        let mut marks = Vec::with_capacity(usize::from(self.entries) / ENTRIES_A_MARK + 1);
+        let mut offset = HEADER_BYTES;
+        for index in 0..self.entries {
+            if usize::from(index).is_multiple_of(ENTRIES_A_MARK) {
+                marks.push(offset as u16);
             }
-            (self.offset, self.position) = (end, self.position.next());
+            let skipped = Entry::skip(&self.bytes, offset);
+            let at = Position(self.first.0 + u64::from(index));
+            (offset, _) = skipped.ok_or_else(|| no_entry(at))?;
         }
-        match self.next()? {
-            Some((_, entry)) => Ok(entry),
-            None => Err(StorageError::damaged(
-                "the journal",
-                format!("an entry at position {wanted}"),
-                "the end of its block",
-            )),
-        }
+        self.marks = Some(marks.into());
+        Ok(self)
+    }
+
+    /// Returns the last mark up to a position.
+    pub(crate) fn mark_near(&self, position: Position) -> Option<&u16> {
+        let index = position.0.checked_sub(self.first.0)?;
+        self.marks.as_ref()?.get(index as usize / ENTRIES_A_MARK)
+    }
+
+    /// The bytes of memory that the block and its marks take.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let marks = self.marks.as_ref().map_or(0, |marks| size_of_val(&**marks));
+        self.bytes.len() + marks
     }
 }
 
-fn no_entry(position: Position) -> StorageError {
+pub(super) fn no_entry(position: Position) -> StorageError {
     let what = format!("the journal at position {position}");
     StorageError::damaged(what, "an entry", "none")
 }

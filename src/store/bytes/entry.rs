@@ -101,6 +101,12 @@ impl<'a> Entry<'a> {
         })
     }
 
+    /// True if the word of the entry at `at` is spelled in an earlier entry.
+    pub(crate) fn has_earlier_word(block: &[u8], at: usize) -> bool {
+        let mut rest = block.get(at..).unwrap_or_default();
+        varint::take(&mut rest).is_some_and(|head| head / 2 > 0)
+    }
+
     /// Returns the offset after the entry at `at`, and that of its word if it is spelled there;
     /// `None` if there is no entry.
     pub(crate) fn skip(block: &[u8], at: usize) -> Option<(usize, Option<u16>)> {

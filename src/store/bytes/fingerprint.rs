@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 pub(crate) const FINGERPRINT_BITS: u32 = 38;
 
 /// The fingerprint of an event id, below 2^[`FINGERPRINT_BITS`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Fingerprint(pub(crate) u64);
 
 impl Fingerprint {

@@ -4,6 +4,7 @@
 
 pub(crate) mod block;
 pub(crate) mod counts;
+pub(crate) mod cursor;
 pub(crate) mod entry;
 pub(crate) mod fingerprint;
 #[cfg(test)]

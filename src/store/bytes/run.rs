@@ -16,7 +16,7 @@ const CHECKSUM_BYTES: usize = 8;
 const MAX_ENTRY_BYTES: usize = 6 + 5;
 
 /// The number of a run of the stored index, from 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct RunNumber(pub(crate) u32);
 
 /// The header of a stored run of the index.

@@ -30,8 +30,8 @@ const NEW_IDS: u64 = 5;
 const WORDS: [&str; 3] = ["a", "b", "c"];
 const MAX_DELAY_MICROS: u64 = 3_000;
 /// In every other directory the node writes counts snapshots and runs, and reopens sled, during
-/// queries, and ids share fingerprints.
-const SMALL: [&str; 8] = [
+/// queries, ids share fingerprints, and the cache has a few blocks.
+const SMALL: [&str; 12] = [
     "--snapshot-every",
     "3",
     "--run-every",
@@ -40,6 +40,10 @@ const SMALL: [&str; 8] = [
     "30000",
     "--fingerprint-bits",
     "2",
+    "--memory",
+    "2000",
+    "--read-ahead",
+    "4",
 ];
 /// With fewer lives, chance may leave a case out.
 const ENOUGH_TO_REACH_MOST: u64 = 40;

@@ -38,8 +38,10 @@ impl Home {
     fn command(&self) -> Command {
         let mut command = binary();
         // Counts snapshots, runs and reopenings of sled are frequent enough that kills fall into
-        // them too, and ids share fingerprints.
+        // them too, and ids share fingerprints. The cache has a few blocks, and few requests are
+        // read ahead together.
         command.args(["--snapshot-every", "40", "--run-every", "10"]);
+        command.args(["--memory", "10000", "--read-ahead", "8"]);
         command.args([
             "--reopen-bytes",
             "30000",

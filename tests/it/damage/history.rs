@@ -116,8 +116,16 @@ impl Living {
 
     /// Runs one process: a single request, then `requests`, then a few more.
     fn live(&mut self, requests: usize, end: End) -> Written {
-        let often = ["--quiet", "--snapshot-every", "20", "--run-every", "10"];
-        let node = Node::start(Some(&self.path), &often);
+        let arguments = [
+            "--quiet",
+            "--snapshot-every",
+            "20",
+            "--run-every",
+            "10",
+            "--memory",
+            "10000",
+        ];
+        let node = Node::start(Some(&self.path), &arguments);
         self.ask(&node, 1);
         let at_open = self.database();
         let mut left = requests;

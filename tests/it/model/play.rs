@@ -77,6 +77,8 @@ fn play_process(
         ["--snapshot-every", "3"],
         ["--run-every", "2"],
         ["--reopen-bytes", "2000"],
+        ["--memory", "2000"],
+        ["--read-ahead", "4"],
         ["--fingerprint-bits", "2"],
     ];
     let args = if asked.len().is_multiple_of(2) {

@@ -1,6 +1,8 @@
 //! Pictures as SVG. Text stays text in them, and the viewer chooses the font.
 
 use plotters::coord::Shift;
+use plotters::coord::ranged1d::{Ranged, ValueFormatter};
+use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
 /// The colour of text and axes. Pictures have a white background, to be readable on any page.
@@ -13,21 +15,46 @@ const BARS_PX: u32 = 860;
 const BAR_PX: u32 = 46;
 const FRAME_PX: u32 = 120;
 const PANELS_PX: (u32, u32) = (1040, 760);
+const CURVES_PX: (u32, u32) = (860, 480);
+
+/// The colours of curves, in their order. Further curves begin again.
+const CURVES: [RGBColor; 6] = [
+    EMPHASIS,
+    PLAIN,
+    RGBColor(0x3f, 0x7d, 0x3f),
+    RGBColor(0x7a, 0x4b, 0x8c),
+    RGBColor(0xb0, 0x8a, 0x1e),
+    RGBColor(0x22, 0x22, 0x22),
+];
 
 /// A name, and a line through points (x, y) with x above 0.
-pub type Curve = (&'static str, Vec<(f64, f64)>);
+pub type Curve<'a> = (&'a str, Vec<(f64, f64)>);
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
+/// A panel with a horizontal axis of type `X`.
+type Plane<'a, X> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<X, RangedCoordf64>>;
+
 /// Draws two by two panels, each with a title and at most two curves. All have the same logarithmic
 /// horizontal axis, named `axis`. Vertical axes start at 0.
-pub fn panels(axis: &str, panels: &[(&str, Vec<Curve>); 4]) -> anyhow::Result<String> {
+pub fn panels(axis: &str, panels: &[(&str, Vec<Curve<'_>>); 4]) -> anyhow::Result<String> {
     let draw = |root: &Area<'_>| {
         let areas = root.split_evenly((2, 2));
         let mut both = areas.iter().zip(panels);
         both.try_for_each(|(area, (title, curves))| panel(area, axis, title, curves))
     };
     picture(PANELS_PX, draw)
+}
+
+/// Draws curves in one panel. Both axes are linear and start at 0; the horizontal one is named
+/// `axis`.
+pub fn curves(title: &str, axis: &str, curves: &[Curve<'_>]) -> anyhow::Result<String> {
+    let width = points(curves).map(|point| point.0).fold(1e-9, f64::max);
+    let height = height(curves);
+    picture(CURVES_PX, |root| {
+        let chart = frame(root, title).build_cartesian_2d(0.0..width * 1.02, 0.0..height)?;
+        draw(chart, axis, curves)
+    })
 }
 
 /// Draws horizontal bars with values above 0 on a logarithmic scale, the last one on top. The bar
@@ -106,21 +133,44 @@ fn text(size: i32) -> TextStyle<'static> {
     ("sans-serif", size).into_font().color(&INK)
 }
 
-fn panel(area: &Area<'_>, axis: &str, title: &str, curves: &[Curve]) -> anyhow::Result<()> {
-    let points = || curves.iter().flat_map(|(_, points)| points);
-    let mut marks: Vec<f64> = points().map(|point| point.0).collect();
+fn panel(area: &Area<'_>, axis: &str, title: &str, curves: &[Curve<'_>]) -> anyhow::Result<()> {
+    let mut marks: Vec<f64> = points(curves).map(|point| point.0).collect();
     marks.sort_by(f64::total_cmp);
     marks.dedup();
     let (first, last) = (marks.first().unwrap_or(&1.0), marks.last().unwrap_or(&10.0));
     let width = first / 1.4..last * 1.4;
-    // Room for the legend above the highest point.
-    let height = points().map(|point| point.1 * 1.3).fold(1e-9, f64::max);
-    let mut chart = ChartBuilder::on(area)
+    let width = width.log_scale().with_key_points(marks);
+    let chart = frame(area, title).build_cartesian_2d(width, 0.0..height(curves))?;
+    draw(chart, axis, curves)
+}
+
+fn points<'a>(curves: &'a [Curve<'_>]) -> impl Iterator<Item = &'a (f64, f64)> {
+    curves.iter().flat_map(|(_, points)| points)
+}
+
+/// Returns the upper end of the vertical axis: there is room for the legend above every point.
+fn height(curves: &[Curve<'_>]) -> f64 {
+    points(curves)
+        .map(|point| point.1 * 1.3)
+        .fold(1e-9, f64::max)
+}
+
+/// Makes room for the title and the marks of a panel.
+fn frame<'a, 'b>(area: &'a Area<'b>, title: &str) -> ChartBuilder<'a, 'b, SVGBackend<'b>> {
+    let mut chart = ChartBuilder::on(area);
+    chart
         .caption(title, text(17))
         .margin(14)
         .x_label_area_size(44)
-        .y_label_area_size(58)
-        .build_cartesian_2d(width.log_scale().with_key_points(marks), 0.0..height)?;
+        .y_label_area_size(58);
+    chart
+}
+
+/// Draws the axes, the curves and their legend.
+fn draw<X>(mut chart: Plane<'_, X>, axis: &str, curves: &[Curve<'_>]) -> anyhow::Result<()>
+where
+    X: Ranged<ValueType = f64> + ValueFormatter<f64>,
+{
     chart
         .configure_mesh()
         .light_line_style(WHITE)
@@ -132,7 +182,7 @@ fn panel(area: &Area<'_>, axis: &str, title: &str, curves: &[Curve]) -> anyhow::
         .y_label_formatter(&|value| short(*value))
         .y_labels(6)
         .draw()?;
-    for ((name, points), color) in curves.iter().zip([EMPHASIS, PLAIN]) {
+    for ((name, points), color) in curves.iter().zip(CURVES.into_iter().cycle()) {
         let line = LineSeries::new(points.iter().copied(), color.stroke_width(2));
         let sample = move |(x, y)| PathElement::new([(x, y), (x + 18, y)], color.stroke_width(2));
         chart.draw_series(line)?.label(*name).legend(sample);
@@ -194,6 +244,7 @@ mod tests {
     fn a_picture_of_nothing_is_a_picture() -> anyhow::Result<()> {
         assert!(bars("title", "axis", &[], "")?.contains("</svg>"));
         let empty = || ("a panel", vec![("a curve", Vec::new())]);
+        assert!(curves("title", "axis", &[])?.contains("</svg>"));
         let svg = panels("axis", &[empty(), empty(), empty(), empty()])?;
         assert_eq!(svg.matches("a panel").count(), 4);
         Ok(())

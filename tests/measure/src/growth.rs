@@ -22,6 +22,7 @@ use crate::harness::latency::{NEW, Percentiles};
 use crate::harness::workload::{Event, write};
 use crate::machine::Machine;
 use crate::node::Binary;
+use crate::reply::expect;
 
 /// Events sent around a SIGKILL: more than pipes and buffers hold, so that the node is still busy.
 const SENT: usize = 50_000;
@@ -146,7 +147,7 @@ impl Growth {
         let answered = self.binary.answer(&self.path("state"), &input, &output)?;
         let replies = BufReader::new(File::open(&output).context("opening the replies")?);
         let expected = if are_duplicates { count } else { 0 };
-        expect(replies, count, Some(expected), phase)?;
+        expect(replies.lines(), count, Some(expected), phase)?;
         for file in [&input, &output] {
             fs::remove_file(file).context("removing requests and replies")?;
         }
@@ -169,7 +170,12 @@ impl Growth {
         let lines = self.lines_beside(SENT as u64);
         let (replies, peak_of_killed) = self.start()?.kill(&lines, ANSWERED)?;
         let answered = replies.lines().count();
-        expect(replies.as_bytes(), answered, Some(0), "before the kill")?;
+        expect(
+            replies.as_bytes().lines(),
+            answered,
+            Some(0),
+            "before the kill",
+        )?;
         ensure!(answered < SENT, "all was answered before the kill");
         self.say("first reply after SIGKILL");
         let (mut node, first_reply_seconds) = self.open()?;
@@ -312,48 +318,5 @@ fn stream(
     phase: &str,
 ) -> anyhow::Result<usize> {
     let replies = node.stream(lines)?;
-    expect(replies.as_bytes(), lines.len(), duplicates, phase)
-}
-
-/// Returns the number of replies that call their event a duplicate. There must be `count` replies,
-/// each of which calls its event new or a duplicate, and `duplicates` duplicates if that is given.
-fn expect(
-    replies: impl BufRead,
-    count: usize,
-    duplicates: Option<usize>,
-    phase: &str,
-) -> anyhow::Result<usize> {
-    let (mut new, mut again) = (0, 0);
-    for line in replies.lines() {
-        let line = line.context("reading the replies")?;
-        let is_new = line.contains(NEW);
-        let is_reply = is_new || line.contains(r#""was_duplicate": true"#);
-        ensure!(is_reply, "{phase}: an event was answered with {line}");
-        new += usize::from(is_new);
-        again += usize::from(!is_new);
-    }
-    ensure!(
-        new + again == count && duplicates.is_none_or(|duplicates| duplicates == again),
-        "{phase}: {new} events were new and {again} were not, but of {count} {duplicates:?} should \
-         not be; a figure of wrong replies is worth nothing"
-    );
-    Ok(again)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn replies_are_held_against_what_was_sent() {
-        let new = format!("{{{NEW}}}\n");
-        let lines = format!("{new}{{\"was_duplicate\": true}}\n{new}");
-        let found = |count, duplicates| expect(lines.as_bytes(), count, duplicates, "a phase").ok();
-        assert_eq!(found(3, None), Some(1));
-        assert_eq!(found(3, Some(1)), Some(1));
-        assert_eq!(found(3, Some(0)), None);
-        assert_eq!(found(2, Some(1)), None);
-        let error = lines.clone() + "{\"type\": \"error\"}\n";
-        assert!(expect(error.as_bytes(), 4, None, "a phase").is_err());
-    }
+    expect(replies.as_bytes().lines(), lines.len(), duplicates, phase)
 }

@@ -1,12 +1,15 @@
-//! What the programs `peers` and `scale` share.
+//! What the programs `peers`, `scale` and `duplicates` share.
 //!
 //! ```text
 //! harness                     the tools of the main program's `bench`, included from its source
 //! node, conversation          the real binary as a process: from a file to a file, or on pipes
-//! machine, chart              the machine that it ran on, and pictures
+//! machine, record, chart      the machine that it ran on, records and pictures
 //! contest, peer, reply        `peers`: the same job by other stores
 //! standings                   the results of `peers`
 //! growth                      `scale`: the same directory at growing sizes
+//! old, mixed                  `duplicates`: old ones in any order, or some among new events
+//! entrants, rounds            the systems of `duplicates`, and how their rates compare
+//! sqlite_node                 `sqlite_node`: a node on SQLite, which is a process too
 //! ```
 //!
 //! exactly-once itself is measured from outside, as a process.
@@ -14,13 +17,19 @@
 pub mod chart;
 pub mod contest;
 mod conversation;
+pub mod entrants;
 pub mod growth;
 #[path = "../../../src/cli/commands/bench/harness/mod.rs"]
 mod harness;
 pub mod machine;
+pub mod mixed;
 pub mod node;
+pub mod old;
 pub mod peer;
+pub mod record;
 mod reply;
+mod rounds;
+pub mod sqlite_node;
 pub mod standings;
 
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! The real binary as a process, measured from outside.
+//! A node as a process, measured from outside: the real binary, or the node on SQLite.
 
 use std::fs::File;
 use std::io;
@@ -11,7 +11,7 @@ use anyhow::{Context, ensure};
 use crate::harness::peak_memory_bytes;
 
 /// Pause between two looks at a process. The time of a reply is known only this exactly.
-const PAUSE: Duration = Duration::from_millis(2);
+pub(crate) const PAUSE: Duration = Duration::from_millis(2);
 
 /// The time within which all replies of a group are written, piece by piece.
 const GROUP_TIME: Duration = Duration::from_millis(100);
@@ -22,15 +22,23 @@ const DEFAULT_BINARY: &str = concat!(
     "/../../target/release/exactly-once"
 );
 
-/// The binary that is measured, and the arguments of its `run` besides the directory.
+/// The program of the node on SQLite, which is built beside the programs that measure it.
+const SQLITE_NODE: &str = "sqlite_node";
+
+/// The arguments of exactly-once before the directory.
+const RUN: &[&str] = &["run", "--quiet", "--data-dir"];
+
+/// The program of a node, and its arguments before and after the state directory.
 #[derive(Debug, Clone)]
 pub struct Binary {
     path: PathBuf,
-    arguments: Vec<String>,
+    before: &'static [&'static str],
+    after: Vec<String>,
 }
 
 impl Binary {
-    /// Takes the binary at a path; without a path, the release build of the main package.
+    /// Takes the build of exactly-once at a path; without a path, the release build of the main
+    /// package. The arguments are those of its `run` besides the directory.
     pub fn new(path: Option<PathBuf>, arguments: Vec<String>) -> anyhow::Result<Self> {
         let path = path.unwrap_or(DEFAULT_BINARY.into());
         ensure!(
@@ -39,14 +47,40 @@ impl Binary {
              --binary",
             path.display()
         );
-        Ok(Self { path, arguments })
+        Ok(Self {
+            path,
+            before: RUN,
+            after: arguments,
+        })
     }
 
-    /// Returns the version that the binary prints, such as `exactly-once 0.1.0`.
+    /// Takes the node on SQLite that is beside the running program.
+    pub fn sqlite() -> anyhow::Result<Self> {
+        let program = std::env::current_exe().context("finding the running program")?;
+        let path = program.with_file_name(SQLITE_NODE);
+        ensure!(
+            path.is_file(),
+            "no node on SQLite at {}: run `cargo build --release` in tests/measure",
+            path.display()
+        );
+        Ok(Self {
+            path,
+            before: &[],
+            after: Vec::new(),
+        })
+    }
+
+    /// Returns the version that exactly-once prints, such as `exactly-once 0.1.0`.
     pub(crate) fn version(&self) -> anyhow::Result<String> {
         let output = Command::new(&self.path).arg("--version").output();
         let output = output.context("running the binary")?;
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
+    /// Returns the name of the program's file.
+    pub(crate) fn file_name(&self) -> String {
+        let name = self.path.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
     }
 
     /// Starts a node on a directory.
@@ -57,8 +91,8 @@ impl Binary {
         output: impl Into<Stdio>,
     ) -> anyhow::Result<Child> {
         let mut command = Command::new(&self.path);
-        command.args(["run", "--quiet", "--data-dir"]).arg(state);
-        let command = command.args(&self.arguments).stdin(input).stdout(output);
+        command.args(self.before).arg(state).args(&self.after);
+        let command = command.stdin(input).stdout(output);
         command.spawn().context("running the binary")
     }
 
@@ -79,7 +113,7 @@ impl Binary {
             looks.push((started.elapsed(), replies.metadata()?.len()));
             Ok(())
         })?;
-        Ok(Answered::new(&looks, peak_memory_bytes))
+        Ok(Answered::new(looks, peak_memory_bytes))
     }
 }
 
@@ -104,7 +138,7 @@ pub(crate) fn wait(
 }
 
 /// The times and the memory of a run from a file to a file.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Answered {
     /// The time from before the start of the process until it had ended.
     pub(crate) elapsed: Duration,
@@ -117,26 +151,38 @@ pub(crate) struct Answered {
     pub(crate) shares_a_second: Option<f64>,
     /// Peak memory of the process, in bytes.
     pub(crate) peak_memory_bytes: u64,
+    /// Times, and the sizes of the file of replies then.
+    looks: Vec<(Duration, u64)>,
 }
 
 impl Answered {
     /// Computes the times from `looks`: each is a time and the size of the file of replies then.
-    fn new(looks: &[(Duration, u64)], peak_memory_bytes: u64) -> Self {
+    pub(crate) fn new(looks: Vec<(Duration, u64)>, peak_memory_bytes: u64) -> Self {
         let (elapsed, all) = looks.last().copied().unwrap_or_default();
-        let reached = |bytes| looks.iter().find(|look| look.1 >= bytes);
-        let reached = |bytes| reached(bytes).map_or(elapsed, |look| look.0);
-        let (start, last) = (reached(1), reached(all));
+        let (start, last) = (reached(&looks, 1), reached(&looks, all));
         let in_group = looks.iter().rfind(|look| look.0 <= start + GROUP_TIME);
         let group = in_group.map_or(all, |look| look.1);
-        let seconds = last.saturating_sub(reached(group)).as_secs_f64();
+        let seconds = last.saturating_sub(reached(&looks, group)).as_secs_f64();
         Self {
             elapsed,
             start,
             end: elapsed - last,
             shares_a_second: (seconds > 0.0).then(|| (1.0 - group as f64 / all as f64) / seconds),
             peak_memory_bytes,
+            looks,
         }
     }
+
+    /// Returns the time until the file of replies had this many bytes.
+    pub(crate) fn reached(&self, bytes: u64) -> Duration {
+        reached(&self.looks, bytes)
+    }
+}
+
+/// Returns the time of the first look at which the file had this many bytes, or else the last one.
+fn reached(looks: &[(Duration, u64)], bytes: u64) -> Duration {
+    let look = looks.iter().find(|look| look.1 >= bytes).or(looks.last());
+    look.map_or(Duration::ZERO, |look| look.0)
 }
 
 #[cfg(test)]
@@ -150,7 +196,7 @@ mod tests {
             .map(|&(ms, bytes)| (Duration::from_millis(ms), bytes))
             .collect();
         looks.last_mut().expect("there are some").0 = Duration::from_secs(4);
-        Answered::new(&looks, 0)
+        Answered::new(looks, 0)
     }
 
     #[test]

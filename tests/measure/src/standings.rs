@@ -7,6 +7,7 @@ use crate::chart::{bars, grouped};
 use crate::contest::{BATCHES, Standing};
 use crate::harness::table;
 use crate::machine::Machine;
+use crate::record::record;
 
 /// All results of one run of `peers`.
 #[derive(Debug, Clone, Serialize)]
@@ -52,9 +53,7 @@ impl Standings {
     /// Returns the record: command, day, machine and tables.
     #[must_use]
     pub fn record(&self) -> String {
-        let (command, machine, tables) = (&self.command, &self.machine, self.tables());
-        let date = &machine.date;
-        format!("$ {command}\n{date}\nmachine: {machine}\n\n{tables}")
+        record(&self.command, &self.machine, &self.tables())
     }
 
     /// Draws a bar for each system, the fastest on top, as SVG.

@@ -9,6 +9,7 @@ use exactly_once_measure::contest::{Contest, Plan, System};
 use exactly_once_measure::machine::Machine;
 use exactly_once_measure::node::Binary;
 use exactly_once_measure::peer::Store;
+use exactly_once_measure::record::command;
 use exactly_once_measure::standings::Standings;
 
 const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target");
@@ -74,7 +75,7 @@ fn main() -> anyhow::Result<()> {
     let before_us = contest.bare_p50_us()?;
     let systems = contest.measure(&systems)?;
     let standings = Standings {
-        command: command(),
+        command: command("peers"),
         machine: Machine::of(&args.directory),
         job,
         bare_us: [before_us, contest.bare_p50_us()?],
@@ -91,20 +92,4 @@ fn main() -> anyhow::Result<()> {
         fs::write(path, standings.record()).context("writing the --text")?;
     }
     Ok(())
-}
-
-/// Returns the command line. It keeps only the last part of each path, so that a record does not
-/// show where it was made.
-fn command() -> String {
-    let features = if cfg!(feature = "rocksdb") {
-        "--features rocksdb "
-    } else {
-        ""
-    };
-    let mut command = format!("cargo run --release {features}--bin peers --");
-    for argument in std::env::args().skip(1) {
-        command += " ";
-        command += argument.rsplit('/').next().unwrap_or_default();
-    }
-    command
 }

@@ -102,7 +102,7 @@ fn plot(results: &Path, svg: &Path) -> anyhow::Result<()> {
 }
 
 fn picture(sizes: &[Value]) -> anyhow::Result<String> {
-    let curve = |name, figure: &str| -> Curve {
+    let curve = |name, figure: &str| -> Curve<'static> {
         let point = |size: &Value| Some((size["ids"].as_f64()?, size.pointer(figure)?.as_f64()?));
         (name, sizes.iter().filter_map(point).collect())
     };

@@ -1,0 +1,440 @@
+//! What is kept in memory of stored blocks, so that sled need not be asked again.
+//!
+//! It has blocks of the journal, and parts of runs of the index. Neither ever changes, so what was
+//! dropped can be read again, and what is found is never out of date. What is read ahead while the
+//! cache is full is kept as [`excerpts`].
+//!
+//! The engines of a process share one budget: the largest that one of them asks for. It also covers
+//! what the engines must hold for a while ([`Cache::set_held`]). When it is used up, what was not
+//! used for the longest time is dropped ([`clock`]), whichever engine it belongs to.
+
+mod block_places;
+mod clock;
+mod excerpts;
+mod run_part;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+
+use crate::state::look_ahead::{LOOK_AHEAD, touch};
+use crate::state::position::{Position, Positions};
+use crate::store::bytes::block::Block;
+use crate::store::bytes::fingerprint::Fingerprint;
+use crate::store::bytes::run::RunNumber;
+use block_places::BlockPlaces;
+use clock::{Clock, Item};
+use excerpts::Excerpts;
+pub(crate) use run_part::{RunPart, RunParts};
+
+/// The cache of all engines that do not ask for one of their own.
+static OF_PROCESS: LazyLock<Arc<Mutex<Contents>>> = LazyLock::new(Arc::default);
+
+/// Memory that an entry takes beside its bytes: its places in the clock and in a map, and what the
+/// allocator adds.
+const ENTRY_BYTES: u64 = 200;
+
+/// The excerpts of an engine take at most one part in this many of the budget.
+const EXCERPTS_SHARE: u64 = 2;
+
+/// The share of one engine in a cache. Clones are of the same engine. The last one takes all that
+/// belongs to the engine out of the cache.
+#[derive(Debug, Clone)]
+pub(crate) struct Cache(Arc<Share>);
+
+#[derive(Debug)]
+struct Share {
+    contents: Arc<Mutex<Contents>>,
+    engine: EngineNumber,
+    reads: AtomicU64,
+    reads_ahead: AtomicU64,
+}
+
+/// How full a cache is, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct CacheBytes {
+    pub(crate) budget: u64,
+    pub(crate) used: u64,
+}
+
+type EngineNumber = usize;
+
+#[derive(Debug, Default)]
+struct Contents {
+    clock: Clock<Entry>,
+    /// By number; `None` for those that are closed.
+    engines: Vec<Option<EngineEntries>>,
+    budget: u64,
+    held: u64,
+}
+
+/// The places of an engine's entries in the clock.
+#[derive(Debug, Default)]
+struct EngineEntries {
+    budget: u64,
+    held: u64,
+    blocks: BlockPlaces,
+    excerpts: Excerpts,
+    /// By the numbers of the run and the part; [`NOWHERE`] for parts that are not here.
+    parts: Vec<Vec<u32>>,
+}
+
+/// Stands for the place of a part that is not here.
+const NOWHERE: u32 = u32::MAX;
+
+#[derive(Debug)]
+struct Entry {
+    engine: EngineNumber,
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
+    Block(Block),
+    Part(RunNumber, u32, RunPart),
+}
+
+impl Item for Entry {
+    fn bytes(&self) -> u64 {
+        let bytes = match &self.what {
+            What::Block(block) => block.memory_bytes() as u64,
+            What::Part(_, _, part) => part.bytes(),
+        };
+        bytes + ENTRY_BYTES
+    }
+}
+
+impl Cache {
+    /// Joins the engines of this process that share a cache, and asks for a budget.
+    pub(crate) fn shared(budget_bytes: u64) -> Self {
+        Self::join(Arc::clone(&OF_PROCESS), budget_bytes)
+    }
+
+    /// Makes a cache for one engine.
+    pub(crate) fn alone(budget_bytes: u64) -> Self {
+        Self::join(Arc::default(), budget_bytes)
+    }
+
+    fn join(contents: Arc<Mutex<Contents>>, budget: u64) -> Self {
+        let engine = contents.lock().add_engine(budget);
+        Self(Arc::new(Share {
+            contents,
+            engine,
+            reads: AtomicU64::new(0),
+            reads_ahead: AtomicU64::new(0),
+        }))
+    }
+
+    /// Returns the block that has a position.
+    pub(crate) fn block(&self, position: Position) -> Option<Block> {
+        let mut contents = self.0.contents.lock();
+        let place = contents.of(self.0.engine).blocks.find(position)?;
+        let What::Block(block) = &contents.clock.get(place).what else {
+            return None;
+        };
+        let block = (block.last() >= position).then(|| block.clone())?;
+        contents.clock.note_use(place);
+        Some(block)
+    }
+
+    /// Keeps full blocks.
+    pub(crate) fn keep_blocks(&self, blocks: impl IntoIterator<Item = Block>) {
+        self.keep(blocks.into_iter().map(What::Block), true);
+    }
+
+    /// Keeps full blocks that were read for another purpose, but drops nothing for them.
+    pub(crate) fn fill_with_blocks(&self, blocks: impl IntoIterator<Item = Block>) {
+        self.keep(blocks.into_iter().map(What::Block), false);
+    }
+
+    /// True if a twentieth of the budget is free.
+    pub(crate) fn has_room(&self) -> bool {
+        let CacheBytes { budget, used } = self.bytes();
+        used < budget - budget / 20
+    }
+
+    /// Returns an excerpt with the entry at a position.
+    pub(crate) fn excerpt(&self, position: Position) -> Option<Block> {
+        let mut contents = self.0.contents.lock();
+        contents.of(self.0.engine).excerpts.block(position).cloned()
+    }
+
+    /// Keeps excerpts of blocks.
+    pub(crate) fn keep_excerpts(&self, blocks: impl IntoIterator<Item = Block>) {
+        let mut contents = self.0.contents.lock();
+        let max_bytes = contents.budget / EXCERPTS_SHARE;
+        let excerpts = &mut contents.of(self.0.engine).excerpts;
+        blocks
+            .into_iter()
+            .for_each(|block| excerpts.add_block(block, max_bytes));
+        contents.add_up();
+    }
+
+    /// Adds the positions of a run with a fingerprint to `found`; false if this is not known here.
+    pub(crate) fn find_in_run(
+        &self,
+        parts: RunParts,
+        wanted: Fingerprint,
+        found: &mut Positions,
+    ) -> bool {
+        let mut contents = self.0.contents.lock();
+        let contents = &mut *contents;
+        let entries = contents.of(self.0.engine);
+        if let Some(place) = entries.part(parts.run, parts.number(wanted)) {
+            contents.clock.note_use(place);
+            if let What::Part(_, _, part) = &contents.clock.get(place).what {
+                parts.find(part, wanted, |position| found.push(position));
+            }
+            return true;
+        }
+        let excerpt = entries.excerpts.found(parts.run, wanted);
+        found.extend(excerpt.into_iter().flatten().copied());
+        excerpt.is_some()
+    }
+
+    /// Keeps all positions of a run that have a fingerprint.
+    pub(crate) fn keep_found(
+        &self,
+        run: RunNumber,
+        found: impl IntoIterator<Item = (Fingerprint, Positions)>,
+    ) {
+        let mut contents = self.0.contents.lock();
+        let max_bytes = contents.budget / EXCERPTS_SHARE;
+        let excerpts = &mut contents.of(self.0.engine).excerpts;
+        for (wanted, found) in found {
+            excerpts.add_found(run, wanted, found, max_bytes);
+        }
+        contents.add_up();
+    }
+
+    /// Reads into the CPU's cache what is needed to find the entries with a few fingerprints, each
+    /// in a run.
+    pub(crate) fn touch(&self, wanted: &[(RunParts, Fingerprint)]) {
+        let contents = self.0.contents.lock();
+        let Contents { clock, engines, .. } = &*contents;
+        let Some(entries) = &engines[self.0.engine] else {
+            return;
+        };
+        let here = wanted.iter().filter_map(|&(parts, wanted)| {
+            Some((
+                entries.part(parts.run, parts.number(wanted))?,
+                (parts, wanted),
+            ))
+        });
+        let (places, here): (SmallVec<_>, SmallVec<[_; LOOK_AHEAD]>) = here.unzip();
+        let found = clock.get_all(places);
+        let parts = found.iter().zip(&here);
+        let parts = parts.filter_map(|(entry, &(parts, wanted))| match &entry.what {
+            What::Part(_, _, part) => Some((parts, part, wanted)),
+            _ => None,
+        });
+        touch(
+            parts
+                .clone()
+                .filter_map(|(parts, part, wanted)| parts.place(part, wanted)),
+        );
+        let mut positions: SmallVec<[Position; LOOK_AHEAD]> = SmallVec::new();
+        for (parts, part, wanted) in parts {
+            parts.find(part, wanted, |position| positions.push(position));
+        }
+        let here = positions
+            .iter()
+            .filter_map(|&position| Some((entries.blocks.find(position)?, position)));
+        let (places, positions): (SmallVec<_>, SmallVec<[_; LOOK_AHEAD]>) = here.unzip();
+        let found = clock.get_all(places);
+        let blocks = found
+            .iter()
+            .zip(&positions)
+            .filter_map(|(entry, &position)| match &entry.what {
+                What::Block(block) => Some((block, position)),
+                _ => None,
+            });
+        touch(blocks.clone().filter_map(|(block, _)| block.bytes.first()));
+        touch(
+            blocks
+                .clone()
+                .filter_map(|(block, position)| block.mark_near(position)),
+        );
+        touch(blocks.filter_map(|(block, position)| {
+            let at = *block.mark_near(position)?;
+            block.bytes.get(usize::from(at))
+        }));
+    }
+
+    /// Keeps parts of a run.
+    pub(crate) fn keep_parts(
+        &self,
+        run: RunNumber,
+        parts: impl IntoIterator<Item = (u32, RunPart)>,
+    ) {
+        let parts = parts.into_iter();
+        self.keep(
+            parts.map(|(number, part)| What::Part(run, number, part)),
+            true,
+        );
+    }
+
+    /// Keeps parts of a run that were read for another purpose, but drops nothing for them.
+    pub(crate) fn fill_with_parts(
+        &self,
+        run: RunNumber,
+        parts: impl IntoIterator<Item = (u32, RunPart)>,
+    ) {
+        let parts = parts.into_iter();
+        self.keep(
+            parts.map(|(number, part)| What::Part(run, number, part)),
+            false,
+        );
+    }
+
+    /// Keeps entries. If `may_drop` is false, keeps only those for which there is room.
+    fn keep(&self, entries: impl Iterator<Item = What>, may_drop: bool) {
+        let engine = self.0.engine;
+        let entries: Vec<_> = entries.map(|what| Entry { engine, what }).collect();
+        let mut contents = self.0.contents.lock();
+        for entry in entries {
+            if may_drop || contents.used() + entry.bytes() <= contents.budget {
+                contents.insert(entry);
+            }
+        }
+        contents.shrink();
+    }
+
+    /// Sets how many bytes the engine holds beside the cache, which count too.
+    pub(crate) fn set_held(&self, bytes: u64) {
+        let mut contents = self.0.contents.lock();
+        contents.of(self.0.engine).held = bytes;
+        contents.add_up();
+    }
+
+    /// Notes that something had to be read that was not here.
+    pub(crate) fn note_read(&self) {
+        self.0.reads.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Number of reads that were noted.
+    pub(crate) fn reads(&self) -> u64 {
+        self.0.reads.load(Ordering::Relaxed)
+    }
+
+    /// Notes that this many blocks and parts were read ahead.
+    pub(crate) fn note_reads_ahead(&self, reads: usize) {
+        self.0
+            .reads_ahead
+            .fetch_add(reads as u64, Ordering::Relaxed);
+    }
+
+    /// Number of blocks and parts that were read ahead.
+    pub(crate) fn reads_ahead(&self) -> u64 {
+        self.0.reads_ahead.load(Ordering::Relaxed)
+    }
+
+    /// How full the cache is, with the entries of all engines.
+    pub(crate) fn bytes(&self) -> CacheBytes {
+        let contents = self.0.contents.lock();
+        CacheBytes {
+            budget: contents.budget,
+            used: contents.used(),
+        }
+    }
+}
+
+impl EngineEntries {
+    fn part(&self, run: RunNumber, number: u32) -> Option<u32> {
+        let parts = self.parts.get(run.0 as usize)?;
+        let place = *parts.get(number as usize)?;
+        (place != NOWHERE).then_some(place)
+    }
+
+    /// Where the place of a part is noted.
+    fn part_mut(&mut self, run: RunNumber, number: u32) -> &mut u32 {
+        let (run, number) = (run.0 as usize, number as usize);
+        if self.parts.len() <= run {
+            self.parts.resize_with(run + 1, Vec::new);
+        }
+        let parts = &mut self.parts[run];
+        if parts.len() <= number {
+            parts.resize((number + 1).next_power_of_two(), NOWHERE);
+        }
+        &mut parts[number]
+    }
+}
+
+impl Contents {
+    fn add_engine(&mut self, budget: u64) -> EngineNumber {
+        let free = self.engines.iter().position(Option::is_none);
+        let engine = free.unwrap_or(self.engines.len());
+        if engine == self.engines.len() {
+            self.engines.push(None);
+        }
+        self.engines[engine] = Some(EngineEntries {
+            budget,
+            ..EngineEntries::default()
+        });
+        self.add_up();
+        engine
+    }
+
+    fn remove_engine(&mut self, engine: EngineNumber) {
+        self.engines[engine] = None;
+        self.clock.retain(|entry| entry.engine != engine);
+        self.add_up();
+    }
+
+    fn of(&mut self, engine: EngineNumber) -> &mut EngineEntries {
+        let entries = self.engines[engine].as_mut();
+        entries.expect("an engine is open as long as its share lives")
+    }
+
+    /// Works out the budget, and what is held outside the clock, from those of the engines.
+    fn add_up(&mut self) {
+        let engines = || self.engines.iter().flatten();
+        self.budget = engines().map(|engine| engine.budget).max().unwrap_or(0);
+        let held = engines().map(|engine| engine.held + engine.excerpts.bytes());
+        self.held = held.sum();
+        self.shrink();
+    }
+
+    fn used(&self) -> u64 {
+        self.clock.bytes() + self.held
+    }
+
+    /// Adds an entry, unless it is there.
+    fn insert(&mut self, entry: Entry) {
+        let Self { clock, engines, .. } = self;
+        let Some(entries) = &mut engines[entry.engine] else {
+            return;
+        };
+        match &entry.what {
+            What::Block(block) => {
+                entries.blocks.insert(block.first, || clock.insert(entry));
+            }
+            &What::Part(run, number, _) => {
+                let place = entries.part_mut(run, number);
+                if *place == NOWHERE {
+                    *place = clock.insert(entry);
+                }
+            }
+        }
+    }
+
+    fn shrink(&mut self) {
+        while self.used() > self.budget
+            && let Some(dropped) = self.clock.drop_one()
+        {
+            let entries = self.of(dropped.engine);
+            match dropped.what {
+                What::Block(block) => entries.blocks.remove(block.first),
+                What::Part(run, number, _) => *entries.part_mut(run, number) = NOWHERE,
+            }
+        }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.contents.lock().remove_engine(self.engine);
+    }
+}

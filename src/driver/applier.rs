@@ -180,6 +180,20 @@ impl<T> Applier<T> {
         self.processor.read_ahead_requests()
     }
 
+    /// Reads what prepared requests need of the store into the cache. Returns the number of reads.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if the store cannot be read.
+    pub(crate) fn read_ahead(&mut self, preparations: &[Preparation]) -> Result<u64, StorageError> {
+        self.tried(|processor| processor.read_ahead(preparations))
+    }
+
+    /// Number of reads that were needed to find earlier events.
+    pub(crate) fn reads(&self) -> u64 {
+        self.processor.statistics().reads
+    }
+
     /// Adds to a plan what prepared requests need of the store.
     ///
     /// # Errors

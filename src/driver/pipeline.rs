@@ -14,7 +14,7 @@
 //! current group must be persisted.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 use std::thread::ThreadId;
@@ -24,6 +24,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use parking_lot::{Condvar, Mutex};
 
 use crate::driver::persister::Persister;
+use crate::driver::read_ahead::{ReadAhead, ReadAheadLimits, is_worth_it};
 use crate::driver::shared::{Announced, FailAtPanic, Front, LOOK_EVERY, Queue, Shared};
 use crate::driver::{Applier, Figures, Ticket, Turn, unix_ms};
 use crate::error::StorageError;
@@ -31,10 +32,6 @@ use crate::processor::{Preparation, Preparer};
 use crate::store::cache::Cache;
 use crate::store::threads;
 use crate::store::{DurableState, ReadPlan, Reader, Store};
-
-/// Requests that are taken to be read ahead take at most one part in this many of the budget of the
-/// cache, on top of it. With more of them fewer pages are read twice.
-const WAITING_SHARE: u64 = 16;
 
 /// A running pipeline. When the last clone is dropped, it ends and closes the store.
 #[derive(Debug, Clone)]
@@ -48,6 +45,8 @@ struct Owner {
     reader: Reader,
     cache: Cache,
     read_ahead_requests: usize,
+    /// Number of reads at the last [`Pipeline::read_ahead_if_worth_it`].
+    reads_before: AtomicU64,
     persister: ThreadId,
     /// Disconnected when the persister has ended.
     ended: Receiver<()>,
@@ -110,6 +109,7 @@ impl Pipeline {
             reader,
             cache,
             read_ahead_requests,
+            reads_before: AtomicU64::new(0),
             persister: threads::start("persist", run)?.thread().id(),
             ended,
         })))
@@ -181,10 +181,7 @@ impl Pipeline {
 
     /// What a sender may take at most to be read ahead together.
     pub(crate) fn read_ahead_limits(&self) -> ReadAheadLimits {
-        ReadAheadLimits {
-            requests: self.0.read_ahead_requests,
-            bytes: (self.0.cache.bytes().budget / WAITING_SHARE) as usize,
-        }
+        ReadAheadLimits::new(self.0.read_ahead_requests, &self.0.cache)
     }
 
     /// Reads what batches of prepared requests need of the store into the cache, for as many of the
@@ -204,14 +201,29 @@ impl Pipeline {
                 turn.plan(preparations, &mut plan)
             })?;
             read.batches += 1;
-            read.events += preparations.len();
-            if plan.bytes() > cache.bytes().budget / 4 {
+            read.requests += preparations.len();
+            if plan.is_full(cache) {
                 break;
             }
         }
         read.reads = plan.len() as u64;
         plan.read(reader, cache);
         Ok(read)
+    }
+
+    /// Like [`Pipeline::read_ahead`], for a batch of any caller, if events needed many reads since
+    /// the last call.
+    pub(crate) fn read_ahead_if_worth_it(&self, preparations: &[Preparation]) {
+        let reads = self.reads();
+        let before = self.0.reads_before.swap(reads, Ordering::Relaxed);
+        if is_worth_it(reads.saturating_sub(before), preparations.len()) {
+            // If this fails, the turn of the batch fails too.
+            let read = self.read_ahead([preparations]).unwrap_or_default();
+            // What was read ahead counts as needed, so that the next batch is read ahead too.
+            let now = self.0.reads_before.load(Ordering::Relaxed);
+            let counted = now.saturating_sub(read.reads);
+            self.0.reads_before.store(counted, Ordering::Relaxed);
+        }
     }
 
     /// Ends the pipeline for all clones: waits until everything that was applied is persisted, and
@@ -246,25 +258,6 @@ impl Pipeline {
             shared.call_when_failed();
         }
     }
-}
-
-/// What a sender may take at most to be read ahead together.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ReadAheadLimits {
-    pub(crate) requests: usize,
-    /// Bytes of memory of the requests.
-    pub(crate) bytes: usize,
-}
-
-/// What was read ahead.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct ReadAhead {
-    /// The number of batches.
-    pub(crate) batches: usize,
-    /// The number of their requests.
-    pub(crate) events: usize,
-    /// About the number of reads.
-    pub(crate) reads: u64,
 }
 
 /// Tells if a pipeline has failed, while it runs and after it.

@@ -10,12 +10,13 @@ use std::time::SystemTime;
 
 use parking_lot::Mutex;
 
-use crate::driver::{self, Applied, Applier, TicketReplies, unix_ms};
+use crate::driver::{self, Applied, Applier, TicketReplies, is_worth_it, unix_ms};
 use crate::error::{Loss, OpenError, StorageError};
 use crate::inspect::View;
 use crate::processor::Processor;
 use crate::processor::statistics::Statistics;
 use crate::request::{Refusal, Reply, Request};
+use crate::state::look_ahead::LOOK_AHEAD;
 use crate::store::Options;
 use crate::store::{self, BuildSite, Receipt, Store, Unpersisted};
 pub use handle::Handle;
@@ -29,6 +30,8 @@ pub struct Engine {
     store: Store,
     /// Receipt of the last group.
     receipt: Receipt,
+    /// True if the requests of the next call are read ahead.
+    reads_ahead: bool,
 }
 
 impl Engine {
@@ -65,6 +68,7 @@ impl Engine {
         Ok(Self {
             applier: Mutex::new(Applier::new(Processor::open(&store, options)?)),
             receipt: store.receipt(),
+            reads_ahead: false,
             store,
         })
     }
@@ -104,6 +108,7 @@ impl Engine {
             applier,
             store,
             receipt,
+            reads_ahead,
         } = self;
         store.check_running()?;
         let mut replies = Vec::with_capacity(requests.len());
@@ -115,11 +120,21 @@ impl Engine {
         };
         let applier = applier.get_mut();
         let preparer = applier.preparer();
+        let prepared = requests.iter().map(|request| preparer.prepare(request));
+        let mut preparations: Vec<_> = prepared.collect();
+        let before = applier.reads();
+        let ahead = match *reads_ahead {
+            true => applier.read_ahead(&preparations)?,
+            false => 0,
+        };
         let mut batch = applier.begin(unix_ms(now), requests.len(), 0)?;
         for (at, request) in requests.iter().enumerate() {
-            let preparation = preparer.prepare(request);
+            if at.is_multiple_of(LOOK_AHEAD) {
+                let end = requests.len().min(at + LOOK_AHEAD);
+                batch.look_ahead(&mut preparations[at..end]);
+            }
             loop {
-                let applied = batch.apply(request, &preparation, *receipt)?;
+                let applied = batch.apply(request, &preparations[at], *receipt)?;
                 if applied == Applied::GoOn {
                     break;
                 }
@@ -132,6 +147,8 @@ impl Engine {
         }
         batch.end_part((), 0);
         *receipt = persist(batch.end_group()?)?;
+        let reads = applier.reads() - before;
+        *reads_ahead = is_worth_it(reads.max(ahead), requests.len());
         if store.should_reopen() {
             store.reopen()?;
         }

@@ -6,10 +6,13 @@
 use crate::state::position::{Position, Positions};
 use crate::store::bytes::fingerprint::{FINGERPRINT_BITS, Fingerprint};
 
-/// The end of a chain.
-const NONE: u32 = u32::MAX;
+/// The end of a chain. As it is 0, a table of chains takes no memory before it is used.
+const NONE: u32 = 0;
 /// The average number of positions in a chain of a full index.
 const CHAIN_POSITIONS: u64 = 2;
+
+/// Heads in a page of memory, all of which the first of them takes.
+const HEADS_A_PAGE: usize = 1024;
 
 /// The most positions that can be sorted by fingerprint.
 pub(super) const MAX_SORTED: u64 = 1 << OFFSET_BITS;
@@ -23,7 +26,7 @@ struct Link {
     low: u32,
     /// The higher bits of its fingerprint.
     high: u16,
-    /// The position before it in the chain, as an offset from the first position of the index.
+    /// The number of the position before it in the chain, or [`NONE`].
     earlier: u32,
 }
 
@@ -49,7 +52,7 @@ pub(crate) struct ExactIndex {
     first: Position,
     /// One link for each position, in order.
     links: Vec<Link>,
-    /// The newest position of each chain.
+    /// The number of the newest position of each chain, or [`NONE`].
     heads: Vec<u32>,
 }
 
@@ -86,10 +89,11 @@ impl ExactIndex {
 
     /// Adds the next position.
     pub(crate) fn push(&mut self, fingerprint: Fingerprint) {
-        let offset = self.links.len() as u32;
-        assert!(offset != NONE, "the index is full");
+        // The first position has the number 1.
+        let number = u32::try_from(self.links.len() + 1).unwrap_or(NONE);
+        assert!(number != NONE, "the index is full");
         let chain = self.chain(fingerprint);
-        let earlier = std::mem::replace(&mut self.heads[chain], offset);
+        let earlier = std::mem::replace(&mut self.heads[chain], number);
         self.links.push(Link::new(fingerprint, earlier));
     }
 
@@ -102,39 +106,58 @@ impl ExactIndex {
     pub(crate) fn find(&self, fingerprint: Fingerprint, found: &mut Positions) {
         let mut next = self.heads[self.chain(fingerprint)];
         while next != NONE {
-            let link = self.links[next as usize];
+            let offset = next - 1;
+            let link = self.links[offset as usize];
             if link.fingerprint() == fingerprint {
-                found.push(Position(self.first.0 + u64::from(next)));
+                found.push(Position(self.first.0 + u64::from(offset)));
             }
             next = link.earlier;
         }
     }
 
     /// Returns the positions, at most [`MAX_SORTED`], sorted by fingerprint and then by position.
-    pub(crate) fn sorted(&self) -> impl Iterator<Item = (Fingerprint, Position)> {
+    pub(crate) fn sorted(&self) -> Sorted {
         assert!(
             self.links.len() as u64 <= MAX_SORTED,
             "too many positions to sort"
         );
-        // Sorting numbers takes half the time of sorting pairs.
         let fingerprints = self.fingerprints().zip(0..);
         let numbers =
             fingerprints.map(|(fingerprint, offset)| fingerprint.0 << OFFSET_BITS | offset);
-        let mut sorted: Vec<u64> = numbers.collect();
-        sorted.sort_unstable();
-        let first = self.first.0;
-        sorted.into_iter().map(move |number| {
-            let offset = number & (MAX_SORTED - 1);
-            (Fingerprint(number >> OFFSET_BITS), Position(first + offset))
-        })
+        let mut numbers: Vec<u64> = numbers.collect();
+        numbers.sort_unstable();
+        Sorted {
+            first: self.first,
+            numbers,
+        }
     }
 
     fn chain(&self, fingerprint: Fingerprint) -> usize {
         fingerprint.0 as usize & (self.heads.len() - 1)
     }
 
+    /// About the memory that the positions take; room for later ones takes none yet.
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.links.capacity() * size_of::<Link>() + self.heads.capacity() * size_of::<u32>()
+        let used_heads = self.heads.len().min(self.links.len() * HEADS_A_PAGE);
+        self.links.len() * size_of::<Link>() + used_heads * size_of::<u32>()
+    }
+}
+
+/// Positions sorted by fingerprint and then by position.
+#[derive(Debug)]
+pub(crate) struct Sorted {
+    first: Position,
+    /// Each a fingerprint above an offset: sorting numbers takes half the time of sorting pairs.
+    numbers: Vec<u64>,
+}
+
+impl Sorted {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Fingerprint, Position)> {
+        self.numbers.iter().map(|number| {
+            let offset = number & (MAX_SORTED - 1);
+            let position = Position(self.first.0 + offset);
+            (Fingerprint(number >> OFFSET_BITS), position)
+        })
     }
 }
 
@@ -165,7 +188,7 @@ mod tests {
                 prop_assert!(found.into_iter().eq(alike.map(|&(_, position)| position)));
             }
             pairs.sort();
-            prop_assert!(index.sorted().eq(pairs));
+            prop_assert!(index.sorted().iter().eq(pairs));
         }
     }
 }

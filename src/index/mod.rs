@@ -4,7 +4,7 @@
 //! so a restore changes nothing here. It returns candidates: two ids may share a fingerprint, so
 //! the caller compares the id in the journal.
 //!
-//! The positions are cut into runs. The positions of the newest run are found in memory
+//! The positions are cut into runs. The positions of the newest runs are found in memory
 //! ([`exact_index`]). A full run is stored, sorted by fingerprint, and never changes
 //! ([`run_writer`]); parts of it are in the cache. A table in memory says which runs to read, and
 //! proves most new ids new ([`run_table`]). A start builds the table again in the background
@@ -42,9 +42,17 @@ pub(crate) use table_fill::TablePart;
 /// [`MAX_SORTED`]. This keeps the number of runs in the hundreds.
 const MAX_RUN_DIVISOR: u64 = 128;
 
-/// A full run that is not stored yet.
+/// The newest stored runs stay in memory as long as they take at most one part in this many of the
+/// memory budget: by default four runs. Most events that are sent again soon are in these.
+const RECENT_SHARE: u64 = 6;
+
+/// With this many lookups in stored runs for events that were looked ahead at together, the next
+/// ones probably need more of them.
+const MANY_LOOKUPS: u64 = LOOK_AHEAD as u64 / 8;
+
+/// A full run that is in memory.
 #[derive(Debug)]
-struct FullRun {
+struct RecentRun {
     number: RunNumber,
     positions: Arc<ExactIndex>,
 }
@@ -73,15 +81,17 @@ pub(crate) struct Index {
     /// Fills the table with the positions that were there at the start; `None` once all are in it.
     filling: Option<TableFill>,
     stored: Vec<RunHeader>,
-    /// Full runs that are not stored yet, oldest first.
-    full: VecDeque<FullRun>,
+    /// Full runs, oldest first: the newest of the stored runs, and all that are not stored yet.
+    recent: VecDeque<RecentRun>,
     /// The run after them, once it has a position.
     open: Option<OpenRun>,
     writer: RunWriter,
     cache: Cache,
     reader: Reader,
-    /// Number of lookups in stored runs.
+    /// Number of lookups in runs that are only stored.
     lookups: u64,
+    /// This number when events were last looked ahead at.
+    lookups_before: u64,
 }
 
 impl Index {
@@ -109,12 +119,13 @@ impl Index {
             table: RunTable::new(),
             filling: filling.transpose()?,
             stored,
-            full: VecDeque::new(),
+            recent: VecDeque::new(),
             open: None,
             writer: RunWriter::new(left, cache.clone()),
             cache,
             reader,
             lookups: 0,
+            lookups_before: 0,
         };
         Ok((index, next))
     }
@@ -135,20 +146,27 @@ impl Index {
         }
     }
 
-    /// Reads into the CPU's cache the entries that these fingerprints lead to, as far as they are
-    /// in the cache of stored blocks.
-    pub(crate) fn touch_found(&self, fingerprints: impl Iterator<Item = Fingerprint>) {
+    /// If many of the last events were in runs that are only stored, reads into the CPU's cache the
+    /// entries that these fingerprints lead to, as far as they are in the cache of stored blocks.
+    pub(crate) fn touch_found(&mut self, fingerprints: impl Iterator<Item = Fingerprint>) {
+        let before = std::mem::replace(&mut self.lookups_before, self.lookups);
+        if self.lookups - before < MANY_LOOKUPS {
+            return;
+        }
+        let only_stored = self.only_stored();
         let mut wanted: SmallVec<[(RunParts, Fingerprint); LOOK_AHEAD]> = SmallVec::new();
         for fingerprint in fingerprints.take(LOOK_AHEAD) {
             if self.table.is_surely_absent(fingerprint) {
                 continue;
             }
             for run in self.table.matches(fingerprint).runs {
-                let run = self.stored.get(run.0 as usize);
+                let run = only_stored.get(run.0 as usize);
                 wanted.extend(run.map(|run| (RunParts::of(run), fingerprint)));
             }
         }
-        self.cache.touch(&wanted);
+        if !wanted.is_empty() {
+            self.cache.touch(&wanted);
+        }
     }
 
     /// Adds a position, the one after the last, with the fingerprint of its event. The slice of the
@@ -163,7 +181,6 @@ impl Index {
     pub(crate) fn push(&mut self, fingerprint: Fingerprint, position: Position) -> RunNumber {
         if self.open.is_none() {
             self.open = Some(self.new_run(position));
-            self.tell_held();
         }
         let run = self.open.as_mut().expect("there is one now");
         run.positions.push(fingerprint);
@@ -175,7 +192,7 @@ impl Index {
     }
 
     fn new_run(&self, first: Position) -> OpenRun {
-        let last = self.full.back().map(|run| run.number.0 + 1);
+        let last = self.recent.back().map(|run| run.number.0 + 1);
         let wanted = self.run_events.max(first.0 / MAX_RUN_DIVISOR);
         let capacity = wanted.min(MAX_SORTED);
         OpenRun {
@@ -185,32 +202,48 @@ impl Index {
         }
     }
 
-    /// Tells the cache how much memory the runs take that are not stored yet.
-    fn tell_held(&self) {
-        let bytes = self
-            .unstored()
-            .map(|(_, positions)| positions.memory_bytes());
+    /// Forgets stored runs that take too much memory, the oldest first. Tells the cache how much
+    /// the others take.
+    fn forget_stored(&mut self) {
+        let bytes = |run: &RecentRun| run.positions.memory_bytes() as u64;
+        let stored = self.stored.len() as u32;
+        let is_stored = |run: &&RecentRun| run.number.0 < stored;
+        let mut stored_bytes: u64 = self.recent.iter().filter(is_stored).map(bytes).sum();
+        let most = self.cache.bytes().budget / RECENT_SHARE;
+        while stored_bytes > most
+            && let Some(oldest) = self.recent.pop_front()
+        {
+            stored_bytes -= bytes(&oldest);
+        }
+        let bytes = self.in_memory().map(|(_, run)| run.memory_bytes());
         self.cache.set_held(bytes.sum::<usize>() as u64);
     }
 
     fn close_run(&mut self) {
-        self.full.extend(self.open.take().map(|run| FullRun {
+        self.recent.extend(self.open.take().map(|run| RecentRun {
             number: run.number,
             positions: Arc::new(run.positions),
         }));
     }
 
-    /// Returns the runs that are not stored yet, oldest first.
-    fn unstored(&self) -> impl Iterator<Item = (RunNumber, &ExactIndex)> {
-        let full = self.full.iter();
-        let full = full.map(|run| (run.number, &*run.positions));
-        full.chain(self.open.iter().map(|run| (run.number, &run.positions)))
+    /// Returns the runs that are in memory, oldest first.
+    fn in_memory(&self) -> impl Iterator<Item = (RunNumber, &ExactIndex)> {
+        let recent = self.recent.iter();
+        let recent = recent.map(|run| (run.number, &*run.positions));
+        recent.chain(self.open.iter().map(|run| (run.number, &run.positions)))
+    }
+
+    /// Returns the stored runs that are not in memory.
+    fn only_stored(&self) -> &[RunHeader] {
+        let oldest = self.in_memory().next();
+        let oldest = oldest.map_or(self.stored.len(), |(run, _)| run.0 as usize);
+        &self.stored[..oldest.min(self.stored.len())]
     }
 
     /// Hands over the positions pushed since `open`, to be put into the table.
     pub(crate) fn take_in_pushed(&mut self) {
         if let Some(mut filling) = self.filling.take() {
-            for (run, positions) in self.unstored() {
+            for (run, positions) in self.in_memory() {
                 filling.add(run, positions.fingerprints().collect());
             }
             self.filling = Some(filling);
@@ -235,35 +268,23 @@ impl Index {
     ///
     /// [`StorageError`] if a stored part of the index cannot be read.
     pub(crate) fn candidates(&mut self, wanted: Fingerprint) -> Result<Positions, StorageError> {
-        let mut found = Positions::new();
         self.complete(wanted)?;
-        if self.table.is_surely_absent(wanted) {
-            return Ok(found);
-        }
-        let matches = self.table.matches(wanted);
-        if matches.positions == 0 {
-            return Ok(found);
-        }
-        let is_named = |run| matches.are_partly_unknown || matches.runs.contains(&run);
-        for (_, positions) in self.unstored().filter(|&(run, _)| is_named(run)) {
-            positions.find(wanted, &mut found);
-        }
-        for run in self.stored.iter().filter(|stored| is_named(stored.run)) {
+        let mut lookups = 0;
+        let found = self.search(wanted, &mut lookups, |run, found| {
             let parts = RunParts::of(run);
             let number = parts.number(wanted);
-            self.lookups += 1;
-            if !self.cache.find_in_run(parts, wanted, &mut found) {
-                let part = self.reader.run_part(run, number)?;
-                parts.find(&part, wanted, |position| found.push(position));
-                self.cache.keep_parts(run.run, [(number, part)]);
-                self.cache.note_read();
-            }
-        }
-        Ok(found)
+            let part = self.reader.run_part(run, number)?;
+            parts.find(&part, wanted, |position| found.push(position));
+            self.cache.keep_parts(run.run, [(number, part)]);
+            self.cache.note_read();
+            Ok(())
+        });
+        self.lookups += lookups;
+        found
     }
 
-    /// Adds to a plan what [`Index::candidates`] would read from the store. Calls `on_position`
-    /// with each candidate that can be found without.
+    /// Adds to a plan what [`Index::candidates`] would read from the store. Returns the candidates
+    /// that can be found without.
     ///
     /// # Errors
     ///
@@ -272,38 +293,45 @@ impl Index {
         &mut self,
         wanted: Fingerprint,
         plan: &mut ReadPlan,
-        mut on_position: impl FnMut(Position, &mut ReadPlan),
-    ) -> Result<(), StorageError> {
+    ) -> Result<Positions, StorageError> {
         self.complete(wanted)?;
+        plan.set_runs(&self.stored);
+        self.search(wanted, &mut 0, |run, _| {
+            plan.add_part(run.run, RunParts::of(run).number(wanted), wanted);
+            Ok(())
+        })
+    }
+
+    /// Finds candidates in memory, and counts the lookups in runs that are only stored. Calls
+    /// `on_missing` with each stored run that may have more of them, and with those found yet.
+    fn search(
+        &self,
+        wanted: Fingerprint,
+        lookups: &mut u64,
+        mut on_missing: impl FnMut(&RunHeader, &mut Positions) -> Result<(), StorageError>,
+    ) -> Result<Positions, StorageError> {
+        let mut found = Positions::new();
         if self.table.is_surely_absent(wanted) {
-            return Ok(());
+            return Ok(found);
         }
         let matches = self.table.matches(wanted);
         if matches.positions == 0 {
-            return Ok(());
+            return Ok(found);
         }
         let is_named = |run| matches.are_partly_unknown || matches.runs.contains(&run);
-        let mut found = Positions::new();
-        for (_, positions) in self.unstored().filter(|&(run, _)| is_named(run)) {
+        for (_, positions) in self.in_memory().filter(|&(run, _)| is_named(run)) {
             positions.find(wanted, &mut found);
         }
-        plan.set_runs(&self.stored);
-        for run in self.stored.iter().filter(|stored| is_named(stored.run)) {
-            let parts = RunParts::of(run);
-            let number = parts.number(wanted);
-            if !self.cache.find_in_run(parts, wanted, &mut found) {
-                plan.add_part(run.run, number, wanted);
+        for run in self.only_stored().iter().filter(|run| is_named(run.run)) {
+            *lookups += 1;
+            if !self
+                .cache
+                .find_in_run(RunParts::of(run), wanted, &mut found)
+            {
+                on_missing(run, &mut found)?;
             }
         }
-        found
-            .into_iter()
-            .for_each(|position| on_position(position, plan));
-        Ok(())
-    }
-
-    /// Number of lookups in stored runs.
-    pub(crate) fn lookups(&self) -> u64 {
-        self.lookups
+        Ok(found)
     }
 
     /// Completes the part of the table that has this fingerprint.
@@ -354,12 +382,12 @@ impl Index {
     ) -> Result<RunWrites, StorageError> {
         if let Some(header) = self.writer.take_durable(self.reader.durable_group()) {
             self.stored.push(header);
-            self.full.pop_front();
-            self.tell_held();
         }
-        if let Some(run) = self.full.front() {
+        let next = RunNumber(self.stored.len() as u32);
+        if let Some(run) = self.recent.iter().find(|run| run.number == next) {
             self.writer.begin(run.number, run.positions.clone());
         }
+        self.forget_stored();
         self.writer.take_writes(floor, group)
     }
 

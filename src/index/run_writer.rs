@@ -95,12 +95,12 @@ impl RunWriter {
 /// Encodes a run, and keeps its parts in the cache: they are asked for only once it is stored.
 fn pack(run: RunNumber, index: &ExactIndex, cache: &Cache) -> Encoded<RunHeader, RunBlock> {
     let first = index.first();
-    let sorted: Vec<_> = index.sorted().collect();
-    let blocks = encode_run(run, first, sorted.iter().copied());
+    let sorted = index.sorted();
+    let blocks = encode_run(run, first, sorted.iter());
     let header = RunHeader {
         run,
         first,
-        last: Position(first.0 + sorted.len() as u64 - 1),
+        last: Position(first.0 + index.fingerprints().len() as u64 - 1),
         first_fingerprint: blocks
             .first()
             .map_or(Fingerprint(0), |block| block.key.fingerprint),
@@ -108,7 +108,10 @@ fn pack(run: RunNumber, index: &ExactIndex, cache: &Cache) -> Encoded<RunHeader,
         digest: digest_of(blocks.iter().map(RunBlock::checksum)),
     };
     let parts = RunParts::of(&header);
-    cache.keep_parts(run, parts.cut((Fingerprint(0), Fingerprint::MAX), &sorted));
+    cache.keep_parts(
+        run,
+        parts.cut((Fingerprint(0), Fingerprint::MAX), sorted.iter()),
+    );
     Encoded {
         header,
         blocks: blocks.into(),

@@ -65,7 +65,7 @@ impl Maker {
                     slice.insert(fingerprint, header.run);
                 })?;
             *positions = found.len() as u64;
-            let parts = RunParts::of(header).cut(bounds, &found);
+            let parts = RunParts::of(header).cut(bounds, found);
             self.cache.fill_with_parts(header.run, parts);
         }
         Ok(FilledSlice {

@@ -118,7 +118,7 @@ impl Journal {
             self.undurable.pop_front();
         }
         self.undurable.push_back(block.clone());
-        self.cache.keep_blocks([block]);
+        self.cache.keep_block(block);
     }
 
     /// Returns the blocks that are new or have grown since the last call, with the open block.
@@ -199,7 +199,7 @@ impl Journal {
             return Ok(block);
         }
         let block = self.reader.block_at(position)?.marked()?;
-        self.cache.keep_blocks([block.clone()]);
+        self.cache.keep_block(block.clone());
         self.cache.note_read();
         Ok(block)
     }

@@ -8,7 +8,7 @@ use crossbeam_channel::Receiver;
 
 use crate::driver::ReadAheadLimits;
 use crate::error::StorageError;
-use crate::node::decoded::{Decoded, needs_read_ahead};
+use crate::node::decoded::Decoded;
 use crate::node::service::Service;
 
 /// The batches that wait.
@@ -59,7 +59,7 @@ impl<'a> Ahead<'a> {
             let preparations = self.taken.iter().map(Decoded::preparations);
             let read = service.pipeline.read_ahead(preparations)?;
             self.read = read.batches;
-            self.reads_ahead = needs_read_ahead(read.reads, read.events);
+            self.reads_ahead = read.is_worth_it();
         }
         self.read = self.read.saturating_sub(1);
         let next = self.taken.pop_front();
@@ -71,8 +71,8 @@ impl<'a> Ahead<'a> {
     }
 
     /// Notes whether the last batch needed much of the store, although it was perhaps read ahead.
-    pub(super) fn applied(&mut self, needs_read_ahead: bool) {
-        self.reads_ahead |= needs_read_ahead;
+    pub(super) fn applied(&mut self, is_worth_it: bool) {
+        self.reads_ahead |= is_worth_it;
         if self.reads_ahead {
             self.take_waiting();
         }

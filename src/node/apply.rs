@@ -20,8 +20,8 @@ pub(super) fn apply(
     let mut ahead = Ahead::new(batches, service.pipeline.read_ahead_limits());
     while let Some(decoded) = ahead.next(service)? {
         let turn = announced.unwrap_or_else(|| service.pipeline.announce());
-        let (next, needs_read_ahead) = decoded.apply(turn, service, || ahead.is_next_ready())?;
-        ahead.applied(needs_read_ahead);
+        let (next, is_worth_it) = decoded.apply(turn, service, || ahead.is_next_ready())?;
+        ahead.applied(is_worth_it);
         announced = next;
     }
     Ok(())

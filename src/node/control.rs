@@ -23,7 +23,7 @@ use crate::driver::{Health, ReadAhead};
 use crate::engine::Handle;
 use crate::error::StorageError;
 use crate::node::client::{self, ClientStream};
-use crate::node::decoded::{Decoded, needs_read_ahead};
+use crate::node::decoded::Decoded;
 use crate::node::outbox::Outbox;
 use crate::node::places::{PlaceKind, Places};
 use crate::node::service::Service;
@@ -313,10 +313,10 @@ fn read(stream: ClientStream, outbox: &Arc<Outbox>, service: &Service<'_>) {
         // If the pipeline has failed, the node reports why.
         match reader.read() {
             Ok(Some(batch)) => {
-                let Ok(needs_read_ahead) = apply(batch, reads_ahead, outbox, service) else {
+                let Ok(is_worth_it) = apply(batch, reads_ahead, outbox, service) else {
                     return;
                 };
-                reads_ahead = needs_read_ahead;
+                reads_ahead = is_worth_it;
             }
             Ok(None) if service.stop.is_requested() => return,
             Ok(None) => {
@@ -349,7 +349,7 @@ fn apply(
     };
     let announced = service.pipeline.announce();
     let (_, needed_reads) = decoded.apply(announced, service, || false)?;
-    Ok(needed_reads || needs_read_ahead(read.reads, read.events))
+    Ok(needed_reads || read.is_worth_it())
 }
 
 /// Serves the client in the extra place: reads requests once, and answers them if all are queries.

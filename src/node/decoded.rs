@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::driver::{Announced, Applied, REPLY_BYTES, Turn};
+use crate::driver::{Announced, Applied, REPLY_BYTES, Turn, is_worth_it};
 use crate::error::StorageError;
 use crate::inspect::ProcessStats;
 use crate::node::deliver::LinesTicket;
@@ -12,18 +12,6 @@ use crate::node::service::Service;
 use crate::processor::{Preparation, Preparer};
 use crate::protocol::{Batch, Body, Line};
 use crate::state::look_ahead::LOOK_AHEAD;
-
-/// Fewer reads than this in a batch are not worth a plan.
-const MIN_READS: u64 = 8;
-
-/// A batch is read ahead if one event in at most this many needs a read.
-const EVENTS_A_READ: u64 = 64;
-
-/// True if this many reads were needed for this many events, so that the next batches of the same
-/// sender should be read ahead.
-pub(super) fn needs_read_ahead(reads: u64, events: usize) -> bool {
-    reads >= MIN_READS && reads * EVENTS_A_READ >= events as u64
-}
 
 /// A batch of lines of one sender, with a preparation for each line.
 pub(super) struct Decoded {
@@ -81,7 +69,7 @@ impl Decoded {
 
     /// Applies all lines: in one turn, or in several if the sender does not take its replies. If
     /// `has_next` is true at the end of the last turn, announces a turn for the next batch and
-    /// returns it. Also returns true if the batch needed much of the store.
+    /// returns it. Also returns true if the next batches should be read ahead.
     ///
     /// # Errors
     ///
@@ -111,7 +99,7 @@ impl Decoded {
             });
             let (progress, next) = turn?;
             if progress == TurnProgress::GoOn {
-                return Ok((next, needs_read_ahead(reads, events)));
+                return Ok((next, is_worth_it(reads, events)));
             }
             // No turn is announced meanwhile, so that the requests of other senders go on.
             unanswered.outbox.wait_for_room(service.stop);

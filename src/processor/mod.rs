@@ -66,8 +66,6 @@ pub(crate) struct Processor {
     low_space: Option<LowSpace>,
     read_ahead_requests: usize,
     replay: Replay,
-    /// Number of lookups in stored runs when the last events were looked ahead at.
-    lookups_before: u64,
     changes: Changes,
     now_ms: u64,
     statistics: Statistics,
@@ -112,7 +110,6 @@ impl Processor {
             low_space: None,
             read_ahead_requests: options.read_ahead_requests,
             replay: Replay::new(),
-            lookups_before: 0,
             changes: Changes::default(),
             now_ms: 0,
             statistics: Statistics::default(),

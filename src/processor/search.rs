@@ -15,6 +15,9 @@ use crate::store::bytes::entry::EventId;
 /// An id with more candidate positions than this gets no cursors.
 const MAX_CURSORS: usize = 4;
 
+/// Events that are planned before the next check whether the plan is full.
+const PLANNED_TOGETHER: usize = 1024;
+
 impl Processor {
     /// Finds the earlier positions of an id. Every candidate of the index is compared with the
     /// journal: a shared fingerprint must never drop an event.
@@ -89,12 +92,7 @@ impl Processor {
         counts.touch(preparations.clone().filter_map(Preparation::likely_number));
         let fingerprints = preparations.filter_map(Preparation::fingerprint);
         self.index.touch(fingerprints.clone());
-        // If many of the last events were old ones, these probably are too.
-        let lookups = self.index.lookups();
-        if lookups - self.lookups_before > LOOK_AHEAD as u64 / 8 {
-            self.index.touch_found(fingerprints);
-        }
-        self.lookups_before = lookups;
+        self.index.touch_found(fingerprints);
     }
 
     /// For how many requests of one sender is read ahead, at most.
@@ -112,17 +110,36 @@ impl Processor {
         preparations: &[Preparation],
         plan: &mut ReadPlan,
     ) -> Result<(), StorageError> {
-        let journal = &self.journal;
         for together in preparations.chunks(LOOK_AHEAD) {
             let fingerprints = together.iter().filter_map(Preparation::fingerprint);
             self.index.touch(fingerprints.clone());
             for fingerprint in fingerprints {
-                self.index.plan(fingerprint, plan, |position, plan| {
-                    journal.plan(position, plan);
-                })?;
+                for position in self.index.plan(fingerprint, plan)? {
+                    self.journal.plan(position, plan);
+                }
             }
         }
         Ok(())
+    }
+
+    /// Reads what prepared events need of the store into the cache, for as many of them as it has
+    /// room for. Returns the number of reads.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if the store cannot be read.
+    pub(crate) fn read_ahead(&mut self, preparations: &[Preparation]) -> Result<u64, StorageError> {
+        let mut plan = ReadPlan::default();
+        let most = preparations.len().min(self.read_ahead_requests);
+        for together in preparations[..most].chunks(PLANNED_TOGETHER) {
+            self.plan(together, &mut plan)?;
+            if plan.is_full(&self.cache) {
+                break;
+            }
+        }
+        let reads = plan.len() as u64;
+        plan.read(&self.reader, &self.cache);
+        Ok(reads)
     }
 
     /// True if the state has an event with this id.

@@ -78,9 +78,9 @@ impl ReadPlan {
         self.parts.len() + self.positions.len()
     }
 
-    /// About the memory that all of it will take in the cache, at least.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.len() as u64 * EXCERPTS_BYTES
+    /// True if the cache has room for no more excerpts.
+    pub(crate) fn is_full(&self, cache: &Cache) -> bool {
+        self.len() as u64 * EXCERPTS_BYTES > cache.bytes().budget / 4
     }
 
     /// Reads all that is not in the cache.

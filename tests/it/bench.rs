@@ -7,7 +7,8 @@ fn a_bench_tells_its_figures_and_removes_what_it_made() {
     let home = scratch_dir();
     for ids in ["uuid", "sequential", "replayed"] {
         let mut bench = binary();
-        let options = "bench --quiet --events 3000 --duplicates 0.5 --runs 2 --lone 5 --ids";
+        let options = "bench --quiet --events 3000 --duplicates 0.5 --runs 2 --lone 5 \
+                       --old-duplicates 700 --ids";
         bench.args(options.split(' ')).args([ids, "--directory"]);
         let report = run(bench.arg(home.path()), "").expect_record();
         let number = |name: &str| report[name].as_u64().expect("a number");
@@ -29,6 +30,10 @@ fn a_bench_tells_its_figures_and_removes_what_it_made() {
             Some(7),
             "{report}"
         );
+        let old = &report["old_duplicates"];
+        assert_eq!(old["events"], 700, "{report}");
+        assert_eq!(old["rates"].as_array().map(Vec::len), Some(2), "{report}");
+        assert!(old["events_per_second"].as_f64() > Some(0.0), "{report}");
         assert!(report["lone"]["p50_us"].as_f64() > Some(0.0), "{report}");
         assert_eq!(names(home.path()).len(), 0);
     }

@@ -139,6 +139,14 @@ impl Cache {
         Some(block)
     }
 
+    /// Keeps a full block.
+    pub(crate) fn keep_block(&self, block: Block) {
+        let (engine, what) = (self.0.engine, What::Block(block));
+        let mut contents = self.0.contents.lock();
+        contents.insert(Entry { engine, what });
+        contents.shrink();
+    }
+
     /// Keeps full blocks.
     pub(crate) fn keep_blocks(&self, blocks: impl IntoIterator<Item = Block>) {
         self.keep(blocks.into_iter().map(What::Block), true);

@@ -76,17 +76,19 @@ impl RunParts {
         self,
         positions: impl IntoIterator<Item = (Fingerprint, Position)>,
     ) -> RunPart {
-        let packed = positions.into_iter().map(|(fingerprint, position)| {
-            let offset = position.0 - self.first.0;
-            let packed = self.rest(fingerprint) << self.offset_bits | offset;
-            let [bytes @ .., zero, also_zero] = packed.to_le_bytes();
-            debug_assert!(
-                (zero, also_zero) == (0, 0),
-                "a packed position fits into its bytes"
-            );
-            bytes
-        });
-        RunPart(packed.collect())
+        let positions = positions.into_iter();
+        RunPart(positions.map(|position| self.packed(position)).collect())
+    }
+
+    fn packed(self, (fingerprint, position): (Fingerprint, Position)) -> [u8; PACKED_BYTES] {
+        let offset = position.0 - self.first.0;
+        let packed = self.rest(fingerprint) << self.offset_bits | offset;
+        let [bytes @ .., zero, also_zero] = packed.to_le_bytes();
+        debug_assert!(
+            (zero, also_zero) == (0, 0),
+            "a packed position fits into its bytes"
+        );
+        bytes
     }
 
     /// Calls `f` with each position of a part that has this fingerprint.
@@ -128,17 +130,21 @@ impl RunParts {
     pub(crate) fn cut(
         self,
         (first, last): (Fingerprint, Fingerprint),
-        positions: &[(Fingerprint, Position)],
+        positions: impl IntoIterator<Item = (Fingerprint, Position)>,
     ) -> impl Iterator<Item = (u32, RunPart)> {
-        let mut rest = positions;
+        let mut positions = positions.into_iter();
+        let mut next = positions.next();
+        let mut packed = Vec::new();
         let numbers = self.number(first)..=self.number(last);
         numbers.filter_map(move |number| {
             let (from, until) = self.fingerprints(number);
-            let after = rest.partition_point(|&(fingerprint, _)| fingerprint <= until);
-            let of_part;
-            (of_part, rest) = rest.split_at(after);
+            packed.clear();
+            while let Some(position) = next.filter(|&(fingerprint, _)| fingerprint <= until) {
+                packed.push(self.packed(position));
+                next = positions.next();
+            }
             let is_whole = first <= from && until <= last;
-            is_whole.then(|| (number, self.part(of_part.iter().copied())))
+            is_whole.then(|| (number, RunPart(packed.as_slice().into())))
         })
     }
 }
@@ -181,7 +187,7 @@ mod tests {
             let mut run: Vec<_> = fingerprints.iter().copied().zip(positions).collect();
             run.sort();
             let whole = (Fingerprint(0), Fingerprint::MAX);
-            let cut: Vec<_> = parts.cut(whole, &run).collect();
+            let cut: Vec<_> = parts.cut(whole, run.iter().copied()).collect();
             for &(wanted, _) in &run {
                 let (number, part) = &cut[parts.number(wanted) as usize];
                 prop_assert_eq!(*number, parts.number(wanted));
@@ -194,7 +200,7 @@ mod tests {
             let stretch = (Fingerprint(from.min(until)), Fingerprint(from.max(until)));
             let within: Vec<_> =
                 run.iter().copied().filter(|(f, _)| (stretch.0..=stretch.1).contains(f)).collect();
-            for (number, part) in parts.cut(stretch, &within) {
+            for (number, part) in parts.cut(stretch, within) {
                 let (first, last) = parts.fingerprints(number);
                 prop_assert!(stretch.0 <= first && last <= stretch.1);
                 prop_assert_eq!(&part.0, &cut[number as usize].1.0);

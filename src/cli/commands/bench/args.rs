@@ -17,6 +17,7 @@ Examples:
   exactly-once bench --events 20000 --runs 1
   exactly-once bench
   exactly-once bench --events 5000000 --runs 5 --directory /mnt/disk
+  exactly-once bench --events 20000 --old-duplicates 20000 --runs 1
   exactly-once bench --events 20000 --ids replayed --format jsonl | jq .events_per_second")]
 pub(crate) struct BenchArgs {
     /// Number of events to send
@@ -28,6 +29,9 @@ pub(crate) struct BenchArgs {
     /// Share of events that repeat an earlier one, chosen evenly from all before it
     #[arg(long, default_value_t = 0.02, value_name = "SHARE", value_parser = share)]
     pub(super) duplicates: f64,
+    /// Start a new process after each run, and send it this many old events again, in any order
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(super) old_duplicates: u64,
     /// Number of different words
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) words: u64,

@@ -4,6 +4,7 @@ mod args;
 mod directory;
 mod harness;
 mod lone;
+mod old_duplicates;
 mod report;
 mod throughput;
 mod watchers;
@@ -38,7 +39,12 @@ pub(crate) fn run(args: &BenchArgs, verbosity: Verbosity) -> anyhow::Result<()> 
     say("making the requests");
     workload::write(&home.path("requests.jsonl"), requests(args))
         .context("writing the requests")?;
-    let (mut runs, mut watched) = (Vec::new(), Vec::new());
+    if args.old_duplicates > 0 {
+        let distinct = numbers(args).max().map_or(0, |last| last + 1);
+        let request = |number, msg_id| event(args, number).request(msg_id);
+        old_duplicates::write(&home, args.old_duplicates, distinct, request)?;
+    }
+    let (mut runs, mut watched, mut old) = (Vec::new(), Vec::new(), Vec::new());
     for run in 1..=args.runs {
         say(&format!("answering them, run {run} of {}", args.runs));
         // In turn, as the speed of the machine may change over time.
@@ -52,10 +58,13 @@ pub(crate) fn run(args: &BenchArgs, verbosity: Verbosity) -> anyhow::Result<()> 
             }
             results.push(throughput::answer(&home, is_watched)?);
         }
+        if args.old_duplicates > 0 {
+            old.push(old_duplicates::answer(&home, args.old_duplicates)?);
+        }
     }
     say("answering requests one at a time");
     let lone_and_bare = lone::measure(&home, args.lone, args.words)?;
-    let report = report::report(args, runs, watched, lone_and_bare);
+    let report = report::report(args, runs, watched, old, lone_and_bare);
     let has_no_format = args.format.is_none();
     if args.format == Some(OutputFormat::Table) || has_no_format && io::stdout().is_terminal() {
         return report::print_tables(&report);
@@ -65,13 +74,22 @@ pub(crate) fn run(args: &BenchArgs, verbosity: Verbosity) -> anyhow::Result<()> 
 
 /// The requests, with commits between them if there are watched runs.
 fn requests(args: &BenchArgs) -> impl Iterator<Item = String> {
-    let numbers = workload::numbers(args.duplicates).zip(0..args.events);
-    numbers.map(|(number, msg_id)| {
-        let mut event = Event::new(number, args.words);
-        if args.ids == Ids::Sequential {
-            event.id = format!("event-{number}");
-        }
+    numbers(args).zip(0_u64..).map(|(number, msg_id)| {
         let has_commit = args.watched && (msg_id + 1).is_multiple_of(EVENTS_A_COMMIT);
-        event.request(msg_id) + if has_commit { COMMIT } else { "" }
+        event(args, number).request(msg_id) + if has_commit { COMMIT } else { "" }
     })
+}
+
+/// The numbers of the events, in the order in which they are sent.
+fn numbers(args: &BenchArgs) -> impl Iterator<Item = u64> {
+    workload::numbers(args.duplicates).take(args.events as usize)
+}
+
+/// The event of a number.
+fn event(args: &BenchArgs, number: u64) -> Event {
+    let mut event = Event::new(number, args.words);
+    if args.ids == Ids::Sequential {
+        event.id = format!("event-{number}");
+    }
+    event
 }

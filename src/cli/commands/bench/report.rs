@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::args::BenchArgs;
 use super::harness::latency::Percentiles;
 use super::harness::{rank, table};
+use super::old_duplicates::OldDuplicates;
 use super::throughput::Throughput;
 use crate::cli::streams::stdout;
 
@@ -16,6 +17,7 @@ pub(super) fn report(
     args: &BenchArgs,
     mut runs: Vec<Throughput>,
     mut watched: Vec<Throughput>,
+    old: Vec<OldDuplicates>,
     [lone, bare]: [Option<Percentiles>; 2],
 ) -> Value {
     let rate = |run: &Throughput| args.events as f64 / run.elapsed.as_secs_f64();
@@ -64,11 +66,29 @@ pub(super) fn report(
         "bare": bare,
         "lone_to_bare": lone.zip(bare).map(|(lone, bare)| lone.p50_us / bare.p50_us),
     });
+    if let Some(old) = old_duplicates(args, old) {
+        report["old_duplicates"] = old;
+    }
     if let Some((watched, alone)) = medians {
         report["watched_rates"] = json!(watched_rates);
         report["watched_to_alone"] = json!(watched / alone);
     }
     report
+}
+
+/// The report of the old events that new processes answered, if there were any.
+fn old_duplicates(args: &BenchArgs, mut runs: Vec<OldDuplicates>) -> Option<Value> {
+    let rate = |run: &OldDuplicates| args.old_duplicates as f64 / run.elapsed.as_secs_f64();
+    // From the slowest to the fastest.
+    runs.sort_by_key(|run| std::cmp::Reverse(run.elapsed));
+    let run = runs.get(rank(runs.len(), 0.5))?;
+    Some(json!({
+        "events": args.old_duplicates,
+        "seconds": run.elapsed.as_secs_f64(),
+        "events_per_second": rate(run),
+        "rates": runs.iter().map(rate).collect::<Vec<_>>(),
+        "peak_memory_bytes": runs.iter().filter_map(|run| run.peak_memory_bytes).max(),
+    }))
 }
 
 /// Prints the report as tables.
@@ -108,6 +128,17 @@ pub(super) fn print_tables(report: &Value) -> anyhow::Result<()> {
         ("sled opened again", reopened),
     ] {
         figures.add_row([name, &value]);
+    }
+    if let Some(old) = report.get("old_duplicates") {
+        let rates = old["rates"].as_array().into_iter().flatten().map(whole);
+        let rates: Vec<_> = rates.collect();
+        let what = format!("{} in any order, by a new process", old["events"]);
+        let rate = whole(&old["events_per_second"]) + " events/s";
+        let peak = number(&old["peak_memory_bytes"]) / 1e6;
+        figures.add_row(["old duplicates", &what]);
+        figures.add_row(["rate", &rate]);
+        figures.add_row(["rates of all runs", &rates.join(", ")]);
+        figures.add_row(["peak memory", &format!("{peak:.0} MB")]);
     }
     if let Some(ratio) = report["watched_to_alone"].as_f64() {
         let rates = format!("{}; {ratio:.2} of the rate", listed("watched_rates"));

@@ -25,7 +25,7 @@ const READS_A_THREAD: usize = 64;
 const MAX_THREADS: usize = 4;
 
 /// The number of positions whose blocks are put into the cache together.
-const KEPT_TOGETHER: usize = 32;
+const KEPT_TOGETHER: usize = 128;
 
 /// About the memory that the excerpts for one event take in the cache.
 const EXCERPTS_BYTES: u64 = 500;
@@ -106,8 +106,13 @@ fn in_threads<T: Sync, R: Send>(
     list: &[T],
     f: impl Fn(&[T]) -> Result<R, StorageError> + Sync,
 ) -> Vec<R> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = (list.len() / READS_A_THREAD).clamp(1, cores.min(MAX_THREADS));
+    let threads = match list.len() / READS_A_THREAD {
+        0 | 1 => 1,
+        pieces => {
+            let cores = std::thread::available_parallelism();
+            pieces.min(cores.map_or(1, usize::from)).min(MAX_THREADS)
+        }
+    };
     let read = |piece: &[T]| {
         let result = f(piece);
         result.inspect_err(|error| debug!("reading ahead failed: {error}"))
@@ -164,8 +169,9 @@ fn read_parts(
 
 /// Reads the blocks of positions, sorted.
 fn read_blocks(reader: &Reader, cache: &Cache, positions: &[Position]) -> Result<(), StorageError> {
-    let mut stored = reader.in_order();
     for together in positions.chunks(KEPT_TOGETHER) {
+        // The database is not reopened while this lives.
+        let mut stored = reader.in_order();
         if cache.has_room() {
             read_whole_blocks(&mut stored, cache, together)?;
         } else {

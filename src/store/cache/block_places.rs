@@ -27,7 +27,11 @@ impl BlockPlaces {
     /// Returns the place of the last block that begins at most at a position, if it can have the
     /// position.
     pub(super) fn find(&self, position: Position) -> Option<u32> {
-        let first = self.last_first(position)?;
+        self.at(self.last_first(position)?)
+    }
+
+    /// Returns the place of the block that begins at a position.
+    pub(super) fn at(&self, first: Position) -> Option<u32> {
         let found = self.places.find(hash(first), |(at, _)| *at == first);
         found.map(|&(_, place)| place)
     }
@@ -48,19 +52,15 @@ impl BlockPlaces {
         })
     }
 
-    /// Notes the place of a block that begins at a position; false if one is noted.
-    pub(super) fn insert(&mut self, first: Position, place: impl FnOnce() -> u32) -> bool {
+    /// Notes the place of a block that begins at a position, where none is noted.
+    pub(super) fn insert(&mut self, first: Position, place: u32) {
         let (word, bit) = bit(first);
         if self.firsts.len() <= word {
             self.firsts.resize((word + 1).next_power_of_two(), 0);
         }
-        if self.firsts[word] & bit != 0 {
-            return false;
-        }
         self.firsts[word] |= bit;
         self.places
-            .insert_unique(hash(first), (first, place()), |&(first, _)| hash(first));
-        true
+            .insert_unique(hash(first), (first, place), |&(first, _)| hash(first));
     }
 
     /// Forgets the block that begins at a position.
@@ -94,9 +94,12 @@ mod tests {
             for (place, &(is_insertion, first)) in changes.iter().enumerate() {
                 let (first, place) = (Position(first), place as u32);
                 if is_insertion {
-                    let is_new = !model.contains_key(&first);
-                    prop_assert_eq!(places.insert(first, || place), is_new);
-                    model.entry(first).or_insert(place);
+                    let noted = places.at(first);
+                    prop_assert_eq!(noted, model.get(&first).copied());
+                    if noted.is_none() {
+                        places.insert(first, place);
+                        model.insert(first, place);
+                    }
                 } else {
                     places.remove(first);
                     model.remove(&first);

@@ -76,6 +76,15 @@ impl<T: Item> Clock<T> {
         kept().flatten().map(|kept| &kept.item).collect()
     }
 
+    /// Replaces the item at such a place.
+    pub(super) fn replace(&mut self, place: u32, item: T) {
+        if let Some(kept) = &mut self.places[place as usize] {
+            self.bytes += item.bytes();
+            self.bytes -= kept.item.bytes();
+            kept.item = item;
+        }
+    }
+
     /// Notes that an item is used.
     pub(super) fn note_use(&mut self, place: u32) {
         if let Some(kept) = &mut self.places[place as usize] {

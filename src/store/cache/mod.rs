@@ -12,6 +12,8 @@ mod block_places;
 mod clock;
 mod excerpts;
 mod run_part;
+#[cfg(test)]
+mod tests;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -94,6 +96,16 @@ struct Entry {
 enum What {
     Block(Block),
     Part(RunNumber, u32, RunPart),
+}
+
+impl Entry {
+    /// The number of entries of a block; 0 for a part.
+    fn entries(&self) -> u16 {
+        match &self.what {
+            What::Block(block) => block.entries,
+            What::Part(..) => 0,
+        }
+    }
 }
 
 impl Item for Entry {
@@ -416,9 +428,17 @@ impl Contents {
             return;
         };
         match &entry.what {
-            What::Block(block) => {
-                entries.blocks.insert(block.first, || clock.insert(entry));
-            }
+            What::Block(block) => match entries.blocks.at(block.first) {
+                None => {
+                    let first = block.first;
+                    entries.blocks.insert(first, clock.insert(entry));
+                }
+                // The last block of the journal may have grown since it was read.
+                Some(place) if clock.get(place).entries() < block.entries => {
+                    clock.replace(place, entry);
+                }
+                Some(_) => {}
+            },
             &What::Part(run, number, _) => {
                 let place = entries.part_mut(run, number);
                 if *place == NOWHERE {

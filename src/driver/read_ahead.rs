@@ -8,8 +8,8 @@ const MIN_READS: u64 = 8;
 /// The next batch is read ahead if one event in at most this many needed a read.
 const EVENTS_A_READ: u64 = 64;
 
-/// Requests that wait to be read ahead take at most one part in this many of the memory budget, on
-/// top of it. With more of them fewer pages are read twice.
+/// Requests that wait to be read ahead take at most one part in this many of an engine's share of
+/// the memory budget, on top of it. With more of them fewer pages are read twice.
 const WAITING_SHARE: u64 = 16;
 
 /// What was read ahead.
@@ -46,10 +46,9 @@ pub(crate) struct ReadAheadLimits {
 
 impl ReadAheadLimits {
     pub(super) fn new(requests: usize, cache: &Cache) -> Self {
-        let bytes = cache.bytes().budget / WAITING_SHARE;
         Self {
             requests,
-            bytes: bytes as usize,
+            bytes: cache.share_of_engine(WAITING_SHARE) as usize,
         }
     }
 }

@@ -43,7 +43,8 @@ pub(crate) use table_fill::TablePart;
 const MAX_RUN_DIVISOR: u64 = 128;
 
 /// The newest stored runs stay in memory as long as they take at most one part in this many of the
-/// memory budget: by default four runs. Most events that are sent again soon are in these.
+/// engine's share of the memory budget: by default four runs. Most events that are sent again soon
+/// are in these.
 const RECENT_SHARE: u64 = 6;
 
 /// With this many lookups in stored runs for events that were looked ahead at together, the next
@@ -209,14 +210,13 @@ impl Index {
         let stored = self.stored.len() as u32;
         let is_stored = |run: &&RecentRun| run.number.0 < stored;
         let mut stored_bytes: u64 = self.recent.iter().filter(is_stored).map(bytes).sum();
-        let most = self.cache.bytes().budget / RECENT_SHARE;
+        let most = self.cache.share_of_engine(RECENT_SHARE);
         while stored_bytes > most
             && let Some(oldest) = self.recent.pop_front()
         {
             stored_bytes -= bytes(&oldest);
         }
-        let bytes = self.in_memory().map(|(_, run)| run.memory_bytes());
-        self.cache.set_held(bytes.sum::<usize>() as u64);
+        self.cache.set_held(stored_bytes);
     }
 
     fn close_run(&mut self) {

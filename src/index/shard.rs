@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use smallvec::SmallVec;
 
 use crate::index::cache_line::{CacheLine, LINE_SLOTS, OVERFLOWED, SPILLED};
-use crate::index::cache_lines::CacheLines;
+use crate::index::cache_lines::{CacheLines, SMALL_LINES};
 use crate::store::RunNumber;
 
 /// Bits of a fingerprint that are its place in the shard. The other bits select one of 2,048
@@ -20,9 +20,6 @@ const SLOT_BITS: u32 = 24;
 /// The fewest lines of a shard: a page of memory. The rest of a place fits into a slot from 16
 /// lines on.
 const MIN_LINES: usize = 64;
-/// The fewest lines of a shard after it grows, 16 KiB, which is little for all shards together. A
-/// larger shard grows by a sixth only, as lines may be half of the memory of the process.
-const SMALL_LINES: usize = 256;
 /// A shard filled to more than this many percent grows when a slot finds no room. At that point one
 /// slot in 400 has found no room, and one line in 50 has such slots.
 const FULL: usize = 75;
@@ -213,6 +210,8 @@ impl Shard {
         self.overflow.len()
     }
 
+    /// Grows to [`SMALL_LINES`] at once, which is little for all shards together. A larger shard
+    /// grows by a sixth only, as lines may be half of the memory of the process.
     fn grow(&mut self) {
         let more = self.line_count().div_ceil(6);
         let mut grown = Self::with_lines(SMALL_LINES.max(self.line_count() + more));

@@ -27,6 +27,10 @@ const MAX_THREADS: usize = 4;
 /// The number of positions whose blocks are put into the cache together.
 const KEPT_TOGETHER: usize = 128;
 
+/// The excerpts of a plan take at most one part in this many of an engine's share of the budget:
+/// half of all excerpts.
+const PLAN_SHARE: u64 = 4;
+
 /// About the memory that the excerpts for one event take in the cache.
 const EXCERPTS_BYTES: u64 = 500;
 
@@ -78,9 +82,9 @@ impl ReadPlan {
         self.parts.len() + self.positions.len()
     }
 
-    /// True if the cache has room for no more excerpts.
+    /// True if the engine's share of the cache has room for no more excerpts.
     pub(crate) fn is_full(&self, cache: &Cache) -> bool {
-        self.len() as u64 * EXCERPTS_BYTES > cache.bytes().budget / 4
+        self.len() as u64 * EXCERPTS_BYTES > cache.share_of_engine(PLAN_SHARE)
     }
 
     /// Reads all that is not in the cache.

@@ -1,5 +1,6 @@
 //! Time and memory grow with what is shown, not with a product of two sizes. Replies that are
-//! longer than their requests are not all in memory at once.
+//! longer than their requests are not all in memory at once. Engines of one process take no more
+//! memory than the documentation says.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::kit::{
     Memory, Node, carry_out, checkpoint, event, exit, finish, home_and_data_dir, line,
-    numbered_input, on_directory, restore, run, run_on, spawn,
+    numbered_input, on_directory, program, restore, run, run_on, scratch_dir, spawn,
 };
 use crate::oracle::Request;
 use tempfile::TempDir;
@@ -184,4 +185,14 @@ fn a_rollback_waits_for_no_group() {
     assert_eq!((value("switches"), value("events")), (TURNS, 1));
     let groups = value("groups");
     assert!(groups < TURNS / 10, "{groups} groups");
+}
+
+#[test]
+fn engines_take_no_more_memory_than_the_documented_sum() {
+    for arguments in [["1", "60000", "8"], ["8", "20000", "8"]] {
+        let home = scratch_dir();
+        let mut measure = program("many_engines");
+        let shown = run(measure.arg(home.path()).args(arguments), "").expect_quiet_success();
+        assert!(shown.contains("\"budget_bytes\": 8388608"), "{shown}");
+    }
 }

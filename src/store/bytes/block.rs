@@ -152,10 +152,11 @@ impl OpenBlock {
         }
         let checksum = checksum(self.first, &self.bytes);
         self.bytes[..CHECKSUM_BYTES].copy_from_slice(&checksum.to_le_bytes());
+        let marks = self.offsets.iter().step_by(ENTRIES_A_MARK).copied();
         Block {
             first: self.first,
             entries,
-            marks: None,
+            marks: Some(marks.collect()),
             is_excerpt: false,
             previous_checksum: self.previous_checksum,
             stamp: self.stamp,
@@ -190,7 +191,8 @@ pub(crate) struct Stamp {
 pub(crate) struct Block {
     pub(crate) first: Position,
     pub(crate) entries: u16,
-    /// Set by [`Block::marked`].
+    /// The offset of every [`ENTRIES_A_MARK`]th entry, from which those after it are found without
+    /// reading all before it. Blocks that [`Block::open`] read have none until [`Block::marked`].
     pub(super) marks: Option<Arc<[u16]>>,
     /// True for what [`Block::excerpt`] returns.
     pub(crate) is_excerpt: bool,
@@ -262,8 +264,7 @@ impl Block {
         Position(self.first.0 + u64::from(self.entries) - 1)
     }
 
-    /// Returns the block with marks, from which its entries are found without reading all before
-    /// them.
+    /// Returns the block with marks.
     ///
     /// # Errors
     ///

@@ -109,6 +109,7 @@ impl<'a> Entry<'a> {
 
     /// Returns the offset after the entry at `at`, and that of its word if it is spelled there;
     /// `None` if there is no entry.
+    #[inline]
     pub(crate) fn skip(block: &[u8], at: usize) -> Option<(usize, Option<u16>)> {
         let mut rest = block.get(at..)?;
         let head = varint::take(&mut rest)?;

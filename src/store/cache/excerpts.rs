@@ -15,7 +15,10 @@ use crate::store::bytes::run::RunNumber;
 /// Memory that an excerpt takes beside its bytes.
 const EXCERPT_BYTES: u64 = 160;
 
-/// The excerpts of one engine.
+/// The number of an engine of this process. It is used again when the engine is closed.
+pub(super) type EngineNumber = usize;
+
+/// The excerpts of all engines.
 #[derive(Debug, Default)]
 pub(super) struct Excerpts {
     present: Generation,
@@ -24,10 +27,10 @@ pub(super) struct Excerpts {
 
 #[derive(Debug, Default)]
 struct Generation {
-    /// Blocks of one entry, by its position.
-    blocks: HashMap<Position, Block>,
-    /// All positions of a run that have a fingerprint.
-    found: HashMap<(RunNumber, Fingerprint), Positions>,
+    /// Blocks of one entry, by the engine and the entry's position.
+    blocks: HashMap<(EngineNumber, Position), Block>,
+    /// All positions of a run of an engine that have a fingerprint.
+    found: HashMap<(EngineNumber, RunNumber, Fingerprint), Positions>,
     bytes: u64,
 }
 
@@ -37,35 +40,54 @@ impl Excerpts {
         self.present.bytes + self.previous.bytes
     }
 
-    pub(super) fn block(&self, position: Position) -> Option<&Block> {
+    pub(super) fn block(&self, engine: EngineNumber, position: Position) -> Option<&Block> {
+        let wanted = (engine, position);
         let generations = [&self.present, &self.previous];
-        generations.iter().find_map(|one| one.blocks.get(&position))
+        generations.iter().find_map(|one| one.blocks.get(&wanted))
     }
 
-    pub(super) fn found(&self, run: RunNumber, wanted: Fingerprint) -> Option<&Positions> {
+    pub(super) fn found(
+        &self,
+        engine: EngineNumber,
+        run: RunNumber,
+        wanted: Fingerprint,
+    ) -> Option<&Positions> {
+        let wanted = (engine, run, wanted);
         let generations = [&self.present, &self.previous];
-        generations
-            .iter()
-            .find_map(|one| one.found.get(&(run, wanted)))
+        generations.iter().find_map(|one| one.found.get(&wanted))
     }
 
-    pub(super) fn add_block(&mut self, block: Block, max_bytes: u64) {
-        let bytes = block.memory_bytes() as u64 + EXCERPT_BYTES;
-        self.room_for(bytes, max_bytes)
-            .blocks
-            .insert(block.first, block);
+    pub(super) fn add_block(&mut self, engine: EngineNumber, block: Block, max_bytes: u64) {
+        let bytes = block_bytes(&block);
+        let generation = self.room_for(bytes, max_bytes);
+        generation.blocks.insert((engine, block.first), block);
     }
 
     pub(super) fn add_found(
         &mut self,
+        engine: EngineNumber,
         run: RunNumber,
         wanted: Fingerprint,
         found: Positions,
         max_bytes: u64,
     ) {
-        let bytes = (found.len() * size_of::<Position>()) as u64 + EXCERPT_BYTES;
-        let generation = self.room_for(bytes, max_bytes);
-        generation.found.insert((run, wanted), found);
+        let generation = self.room_for(found_bytes(&found), max_bytes);
+        generation.found.insert((engine, run, wanted), found);
+    }
+
+    /// Removes all excerpts of an engine.
+    pub(super) fn remove_engine(&mut self, removed: EngineNumber) {
+        for generation in [&mut self.present, &mut self.previous] {
+            let Generation {
+                blocks,
+                found,
+                bytes,
+            } = generation;
+            blocks.retain(|&(engine, _), _| engine != removed);
+            found.retain(|&(engine, ..), _| engine != removed);
+            let blocks = blocks.values().map(block_bytes);
+            *bytes = blocks.chain(found.values().map(found_bytes)).sum();
+        }
     }
 
     /// Returns the generation that takes this many bytes more. Both together take at most
@@ -77,4 +99,12 @@ impl Excerpts {
         self.present.bytes += bytes;
         &mut self.present
     }
+}
+
+fn block_bytes(block: &Block) -> u64 {
+    block.memory_bytes() as u64 + EXCERPT_BYTES
+}
+
+fn found_bytes(found: &Positions) -> u64 {
+    (found.len() * size_of::<Position>()) as u64 + EXCERPT_BYTES
 }

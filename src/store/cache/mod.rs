@@ -5,8 +5,8 @@
 //! cache is full is kept as [`excerpts`].
 //!
 //! The engines of a process share one budget: the largest that one of them asks for. It also covers
-//! what the engines must hold for a while ([`Cache::set_held`]). When it is used up, what was not
-//! used for the longest time is dropped ([`clock`]), whichever engine it belongs to.
+//! the runs that they hold in memory ([`Cache::set_held`]). When it is used up, what was not used
+//! for the longest time is dropped ([`clock`]), whichever engine it belongs to.
 
 mod block_places;
 mod clock;
@@ -28,7 +28,7 @@ use crate::store::bytes::fingerprint::Fingerprint;
 use crate::store::bytes::run::RunNumber;
 use block_places::BlockPlaces;
 use clock::{Clock, Item};
-use excerpts::Excerpts;
+use excerpts::{EngineNumber, Excerpts};
 pub(crate) use run_part::{RunPart, RunParts};
 
 /// The cache of all engines that do not ask for one of their own.
@@ -38,7 +38,7 @@ static OF_PROCESS: LazyLock<Arc<Mutex<Contents>>> = LazyLock::new(Arc::default);
 /// allocator adds.
 const ENTRY_BYTES: u64 = 200;
 
-/// The excerpts of an engine take at most one part in this many of the budget.
+/// Excerpts take at most one part in this many of the budget.
 const EXCERPTS_SHARE: u64 = 2;
 
 /// The share of one engine in a cache. Clones are of the same engine. The last one takes all that
@@ -61,13 +61,12 @@ pub(crate) struct CacheBytes {
     pub(crate) used: u64,
 }
 
-type EngineNumber = usize;
-
 #[derive(Debug, Default)]
 struct Contents {
     clock: Clock<Entry>,
     /// By number; `None` for those that are closed.
     engines: Vec<Option<EngineEntries>>,
+    excerpts: Excerpts,
     budget: u64,
     held: u64,
 }
@@ -78,7 +77,6 @@ struct EngineEntries {
     budget: u64,
     held: u64,
     blocks: BlockPlaces,
-    excerpts: Excerpts,
     /// By the numbers of the run and the part; [`NOWHERE`] for parts that are not here.
     parts: Vec<Vec<u32>>,
 }
@@ -177,19 +175,19 @@ impl Cache {
 
     /// Returns an excerpt with the entry at a position.
     pub(crate) fn excerpt(&self, position: Position) -> Option<Block> {
-        let mut contents = self.0.contents.lock();
-        contents.of(self.0.engine).excerpts.block(position).cloned()
+        let contents = self.0.contents.lock();
+        contents.excerpts.block(self.0.engine, position).cloned()
     }
 
     /// Keeps excerpts of blocks.
     pub(crate) fn keep_excerpts(&self, blocks: impl IntoIterator<Item = Block>) {
         let mut contents = self.0.contents.lock();
         let max_bytes = contents.budget / EXCERPTS_SHARE;
-        let excerpts = &mut contents.of(self.0.engine).excerpts;
-        blocks
-            .into_iter()
-            .for_each(|block| excerpts.add_block(block, max_bytes));
-        contents.add_up();
+        for block in blocks {
+            let excerpts = &mut contents.excerpts;
+            excerpts.add_block(self.0.engine, block, max_bytes);
+        }
+        contents.shrink();
     }
 
     /// Adds the positions of a run with a fingerprint to `found`; false if this is not known here.
@@ -209,7 +207,7 @@ impl Cache {
             }
             return true;
         }
-        let excerpt = entries.excerpts.found(parts.run, wanted);
+        let excerpt = contents.excerpts.found(self.0.engine, parts.run, wanted);
         found.extend(excerpt.into_iter().flatten().copied());
         excerpt.is_some()
     }
@@ -222,11 +220,11 @@ impl Cache {
     ) {
         let mut contents = self.0.contents.lock();
         let max_bytes = contents.budget / EXCERPTS_SHARE;
-        let excerpts = &mut contents.of(self.0.engine).excerpts;
         for (wanted, found) in found {
-            excerpts.add_found(run, wanted, found, max_bytes);
+            let excerpts = &mut contents.excerpts;
+            excerpts.add_found(self.0.engine, run, wanted, found, max_bytes);
         }
-        contents.add_up();
+        contents.shrink();
     }
 
     /// Reads into the CPU's cache what is needed to find the entries with a few fingerprints, each
@@ -322,7 +320,15 @@ impl Cache {
         contents.shrink();
     }
 
-    /// Sets how many bytes the engine holds beside the cache, which count too.
+    /// Returns one part in this many of the budget, divided by the number of engines: what one of
+    /// them may take for itself.
+    pub(crate) fn share_of_engine(&self, parts: u64) -> u64 {
+        let contents = self.0.contents.lock();
+        let engines = contents.engines.iter().flatten().count() as u64;
+        contents.budget / (parts * engines)
+    }
+
+    /// Sets how many bytes of runs the engine holds beside the cache, which count too.
     pub(crate) fn set_held(&self, bytes: u64) {
         let mut contents = self.0.contents.lock();
         contents.of(self.0.engine).held = bytes;
@@ -400,6 +406,7 @@ impl Contents {
     fn remove_engine(&mut self, engine: EngineNumber) {
         self.engines[engine] = None;
         self.clock.retain(|entry| entry.engine != engine);
+        self.excerpts.remove_engine(engine);
         self.add_up();
     }
 
@@ -408,17 +415,16 @@ impl Contents {
         entries.expect("an engine is open as long as its share lives")
     }
 
-    /// Works out the budget, and what is held outside the clock, from those of the engines.
+    /// Works out the budget and what is held from those of the engines.
     fn add_up(&mut self) {
         let engines = || self.engines.iter().flatten();
         self.budget = engines().map(|engine| engine.budget).max().unwrap_or(0);
-        let held = engines().map(|engine| engine.held + engine.excerpts.bytes());
-        self.held = held.sum();
+        self.held = engines().map(|engine| engine.held).sum();
         self.shrink();
     }
 
     fn used(&self) -> u64 {
-        self.clock.bytes() + self.held
+        self.clock.bytes() + self.excerpts.bytes() + self.held
     }
 
     /// Adds an entry, unless it is there.

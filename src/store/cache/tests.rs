@@ -76,3 +76,27 @@ fn excerpts_stay_for_as_long_as_half_of_the_budget_is_read_after_them() {
     }
     assert!(cache.excerpt(Position(1)).is_none());
 }
+
+#[test]
+fn excerpts_of_all_engines_share_half_of_the_budget_and_go_with_their_engine() {
+    let contents = Arc::default();
+    let caches = [(); 4].map(|()| Cache::join(Arc::clone(&contents), 100_000));
+    let whole = block(1, 500);
+    let excerpt = |position| whole.excerpt(Position(position)).expect("it is there");
+    for position in 1..=500 {
+        for cache in &caches {
+            cache.keep_excerpts([excerpt(position)]);
+            assert!(cache.excerpt(Position(position)).is_some());
+            assert!(cache.bytes().used <= 50_000);
+        }
+    }
+    let [first, others @ ..] = caches;
+    assert_eq!(first.share_of_engine(5), 5_000);
+    let used = first.bytes().used;
+    drop(others);
+    assert_eq!(first.share_of_engine(5), 20_000);
+    assert!(first.bytes().used < used / 2);
+    assert!(first.excerpt(Position(500)).is_some());
+    let next = Cache::join(Arc::clone(&contents), 100_000);
+    assert!(next.excerpt(Position(500)).is_none());
+}

@@ -19,6 +19,7 @@ use std::sync::OnceLock;
 type ReadAt = unsafe extern "C" fn(c_int, *mut c_void, usize, i64) -> isize;
 type Lock = unsafe extern "C" fn(c_int, c_int) -> c_int;
 type Map = unsafe extern "C" fn(*mut c_void, usize, c_int, c_int, c_int, i64) -> *mut c_void;
+type SendFile = unsafe extern "C" fn(c_int, c_int, *mut i64, usize) -> isize;
 
 struct Settings {
     root: PathBuf,
@@ -99,6 +100,19 @@ on_descriptor!("write", c"pwrite64", pwrite64, WriteAt, isize,
 on_descriptor!("sync", c"fsync", fsync, OnDescriptor, c_int,);
 on_descriptor!("sync", c"fdatasync", fdatasync, OnDescriptor, c_int,);
 on_descriptor!("lock", c"flock", flock, Lock, c_int, operation: c_int);
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn sendfile64(
+    to: c_int,
+    descriptor: c_int,
+    at: *mut i64,
+    bytes: usize,
+) -> isize {
+    if fails("read", || target(descriptor)) {
+        return -1;
+    }
+    unsafe { real!(c"sendfile64" as SendFile)(to, descriptor, at, bytes) }
+}
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn mmap64(

@@ -28,7 +28,7 @@ use crate::driver::read_ahead::{ReadAhead, ReadAheadLimits, is_worth_it};
 use crate::driver::shared::{Announced, FailAtPanic, Front, LOOK_EVERY, Queue, Shared};
 use crate::driver::{Applier, Figures, Ticket, Turn, unix_ms};
 use crate::error::StorageError;
-use crate::processor::{Preparation, Preparer};
+use crate::processor::{PLANNED_TOGETHER, Preparation, Preparer};
 use crate::store::cache::Cache;
 use crate::store::threads;
 use crate::store::{DurableState, ReadPlan, Reader, Store};
@@ -185,7 +185,7 @@ impl Pipeline {
     }
 
     /// Reads what batches of prepared requests need of the store into the cache, for as many of the
-    /// batches as the cache has room for. No other caller waits meanwhile.
+    /// requests as it has room for. No other caller waits meanwhile.
     ///
     /// # Errors
     ///
@@ -196,18 +196,26 @@ impl Pipeline {
     ) -> Result<ReadAhead, Arc<StorageError>> {
         let Owner { reader, cache, .. } = &*self.0;
         let (mut plan, mut read) = (ReadPlan::default(), ReadAhead::default());
-        for preparations in batches {
-            self.turn(self.announce(), 0, 0, |turn| {
-                turn.plan(preparations, &mut plan)
-            })?;
+        'batches: for preparations in batches {
             read.batches += 1;
-            read.requests += preparations.len();
-            if plan.is_full(cache) {
+            let left = self.0.read_ahead_requests.saturating_sub(read.requests);
+            let next = &preparations[..left.min(preparations.len())];
+            for together in next.chunks(PLANNED_TOGETHER) {
+                read.requests += together.len();
+                self.turn(self.announce(), 0, 0, |turn| turn.plan(together, &mut plan))?;
+                if plan.is_full(cache) {
+                    break 'batches;
+                }
+            }
+            if next.len() < preparations.len() {
                 break;
             }
         }
-        read.reads = plan.len() as u64;
-        plan.read(reader, cache);
+        match plan.read(reader, cache) {
+            Ok(reads) => read.reads = reads,
+            // A failure of the store ends the pipeline.
+            Err(error) => self.turn(self.announce(), 0, 0, |_| Err(error))?,
+        }
         Ok(read)
     }
 

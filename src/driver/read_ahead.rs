@@ -15,11 +15,11 @@ const WAITING_SHARE: u64 = 16;
 /// What was read ahead.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct ReadAhead {
-    /// The number of batches.
+    /// The number of batches. Of the last one, perhaps only a part.
     pub(crate) batches: usize,
     /// The number of their requests.
     pub(crate) requests: usize,
-    /// About the number of reads.
+    /// The number of parts and blocks that were read.
     pub(crate) reads: u64,
 }
 

@@ -30,7 +30,7 @@ use crate::state::look_ahead::{LOOK_AHEAD, touch};
 use crate::state::position::{Position, Positions};
 use crate::store::bytes::fingerprint::{Fingerprint, Fingerprints};
 use crate::store::cache::{Cache, RunParts};
-use crate::store::{ReadPlan, Reader, RunHeader, RunNumber, RunWrites, SpaceFloor};
+use crate::store::{MAX_CANDIDATES, ReadPlan, Reader, RunHeader, RunNumber, RunWrites, SpaceFloor};
 pub(crate) use exact_index::ExactIndex;
 use exact_index::MAX_SORTED;
 use run_table::RunTable;
@@ -43,7 +43,7 @@ pub(crate) use table_fill::TablePart;
 const MAX_RUN_DIVISOR: u64 = 128;
 
 /// The newest stored runs stay in memory as long as they take at most one part in this many of the
-/// engine's share of the memory budget: by default four runs. Most events that are sent again soon
+/// engine's share of the memory budget: by default five runs. Most events that are sent again soon
 /// are in these.
 const RECENT_SHARE: u64 = 6;
 
@@ -160,7 +160,12 @@ impl Index {
             if self.table.is_surely_absent(fingerprint) {
                 continue;
             }
-            for run in self.table.matches(fingerprint).runs {
+            let mut matches = self.table.matches(fingerprint);
+            if matches.positions > MAX_CANDIDATES as u64 {
+                continue;
+            }
+            matches.runs.dedup();
+            for run in matches.runs {
                 let run = only_stored.get(run.0 as usize);
                 wanted.extend(run.map(|run| (RunParts::of(run), fingerprint)));
             }

@@ -83,7 +83,8 @@ pub struct ProcessStats {
     /// earlier event.
     #[serde(default)]
     pub reads: u64,
-    /// Those that were read before they were needed, together and in order.
+    /// Blocks and parts that were read before they were needed, together and in order. They do not
+    /// count in `reads`.
     #[serde(default)]
     pub reads_ahead: u64,
     /// Number of clients of the control socket.

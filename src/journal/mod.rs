@@ -27,8 +27,7 @@ pub(crate) struct Journal {
     groups: Groups,
     /// True if the open block has events that `take_unwritten` has not returned yet.
     open_is_unwritten: bool,
-    /// Full blocks up to the open one that were perhaps not durable when the last of them was
-    /// added.
+    /// The newest full blocks, at least all that are not durable.
     undurable: VecDeque<Block>,
     unwritten: Vec<Block>,
     cache: Cache,

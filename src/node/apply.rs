@@ -22,7 +22,8 @@ pub(super) fn apply(
         let turn = announced.unwrap_or_else(|| service.pipeline.announce());
         let (next, is_worth_it) = decoded.apply(turn, service, || ahead.is_next_ready())?;
         ahead.applied(is_worth_it);
-        announced = next;
+        // While the store is read for the next batch, no group may wait for its turn.
+        announced = next.filter(|_| ahead.is_next_ready());
     }
     Ok(())
 }

@@ -64,7 +64,7 @@ impl Decoded {
 
     /// About how many bytes the batch takes until all its lines are answered.
     pub(super) fn bytes(&self) -> usize {
-        self.unanswered.batch_bytes
+        self.unanswered.batch_bytes + size_of_val(&*self.preparations)
     }
 
     /// Applies all lines: in one turn, or in several if the sender does not take its replies. If

@@ -8,15 +8,14 @@ use crate::error::StorageError;
 use crate::processor::earlier::Earlier;
 use crate::processor::prepared::Event;
 use crate::processor::{Preparation, Processor};
+use crate::state::State;
 use crate::state::look_ahead::LOOK_AHEAD;
-use crate::store::ReadPlan;
+use crate::state::position::Position;
 use crate::store::bytes::entry::EventId;
-
-/// An id with more candidate positions than this gets no cursors.
-const MAX_CURSORS: usize = 4;
+use crate::store::{MAX_CANDIDATES, ReadPlan};
 
 /// Events that are planned before the next check whether the plan is full.
-const PLANNED_TOGETHER: usize = 1024;
+pub(crate) const PLANNED_TOGETHER: usize = 1024;
 
 impl Processor {
     /// Finds the earlier positions of an id. Every candidate of the index is compared with the
@@ -58,13 +57,9 @@ impl Processor {
         let mut twins = Earlier::default();
         self.replay.clear();
         let candidates = self.index.candidates(event.fingerprint)?;
-        let is_followed = candidates.len() <= MAX_CURSORS;
+        let is_followed = candidates.len() <= MAX_CANDIDATES;
         for position in candidates {
-            // A position that left the state and was never settled does not matter. Reading it
-            // would make an id that is processed and rolled back again and again ever slower.
-            let state = &self.state;
-            let is_relevant = state.timeline.contains(position) || state.settled.contains(position);
-            if !is_relevant && !is_followed {
+            if !is_followed && !is_relevant(&self.state, position) {
                 continue;
             }
             let (other_word, after) = self.journal.with_entry(position, |entry| {
@@ -95,7 +90,7 @@ impl Processor {
         self.index.touch_found(fingerprints);
     }
 
-    /// For how many requests of one sender is read ahead, at most.
+    /// The most requests of one sender that are read ahead together.
     pub(crate) fn read_ahead_requests(&self) -> usize {
         self.read_ahead_requests
     }
@@ -114,8 +109,12 @@ impl Processor {
             let fingerprints = together.iter().filter_map(Preparation::fingerprint);
             self.index.touch(fingerprints.clone());
             for fingerprint in fingerprints {
-                for position in self.index.plan(fingerprint, plan)? {
-                    self.journal.plan(position, plan);
+                let candidates = self.index.plan(fingerprint, plan)?;
+                let is_followed = candidates.len() <= MAX_CANDIDATES;
+                for position in candidates {
+                    if is_followed || is_relevant(&self.state, position) {
+                        self.journal.plan(position, plan);
+                    }
                 }
             }
         }
@@ -137,9 +136,7 @@ impl Processor {
                 break;
             }
         }
-        let reads = plan.len() as u64;
-        plan.read(&self.reader, &self.cache);
-        Ok(reads)
+        plan.read(&self.reader, &self.cache)
     }
 
     /// True if the state has an event with this id.
@@ -162,4 +159,11 @@ impl Processor {
         }
         Ok(false)
     }
+}
+
+/// True if it matters whether the event at a position has a certain id. A position that left the
+/// state and was never settled does not matter. Reading it would make an id that is processed and
+/// rolled back again and again ever slower.
+fn is_relevant(state: &State, position: Position) -> bool {
+    state.timeline.contains(position) || state.settled.contains(position)
 }

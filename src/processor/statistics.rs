@@ -27,6 +27,7 @@ pub struct Statistics {
     /// Blocks of the journal and parts of the index that were read from the database to find an
     /// earlier event, since the start.
     pub reads: u64,
-    /// Those that were read before they were needed, together and in order, since the start.
+    /// Blocks and parts that were read before they were needed, together and in order, since the
+    /// start. They do not count in `reads`.
     pub reads_ahead: u64,
 }

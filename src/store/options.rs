@@ -50,7 +50,7 @@ pub struct Options {
     /// slower. Opening again takes as long as such a start.
     #[doc(hidden)]
     pub reopen_bytes: u64,
-    /// The most requests of one sender for which is read ahead together; 262,144 by default.
+    /// The most requests of one sender that are read ahead together; 262,144 by default.
     #[doc(hidden)]
     pub read_ahead_requests: usize,
     /// True if every output is released as its event is accepted, as if a commit without reply,

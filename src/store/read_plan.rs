@@ -3,7 +3,7 @@
 //! To read one entry, sled reads a page of many. Events in any order need the same pages again and
 //! again; in the order of the keys each page is read once. Nothing is ever answered from a plan. It
 //! only fills the cache, and the index and the journal are asked again when an event is applied. So
-//! a plan may be out of date, and an error in it is left to the event that meets it too.
+//! a plan may be out of date, and damage that it meets is left to the event that meets it too.
 
 use std::thread::scope;
 
@@ -18,10 +18,14 @@ use crate::store::cache::{Cache, RunParts};
 use crate::store::reader::{BlocksInOrder, Reader};
 use crate::store::threads;
 
+/// If an id has more candidates than this, its event was processed and rolled back again and again,
+/// and most of them are never compared with the journal. So they are not read ahead.
+pub(crate) const MAX_CANDIDATES: usize = 4;
+
 /// Fewer reads than this are not worth another thread.
 const READS_A_THREAD: usize = 64;
 
-/// The most threads that read a plan.
+/// The most threads that read a plan. There are at least two, as they wait for the disk too.
 const MAX_THREADS: usize = 4;
 
 /// The number of positions whose blocks are put into the cache together.
@@ -77,7 +81,7 @@ impl ReadPlan {
         self.positions.push(position);
     }
 
-    /// The number of blocks that will be read, or a few more.
+    /// The number of parts and positions that were added.
     pub(crate) fn len(&self) -> usize {
         self.parts.len() + self.positions.len()
     }
@@ -87,39 +91,57 @@ impl ReadPlan {
         self.len() as u64 * EXCERPTS_BYTES > cache.share_of_engine(PLAN_SHARE)
     }
 
-    /// Reads all that is not in the cache.
-    pub(crate) fn read(self, reader: &Reader, cache: &Cache) {
+    /// Reads all that is not in the cache. Returns the number of parts and blocks that were read.
+    ///
+    /// # Errors
+    ///
+    /// The first [`StorageError`] that is not about damage.
+    pub(crate) fn read(self, reader: &Reader, cache: &Cache) -> Result<u64, StorageError> {
         let Self {
             runs,
             mut parts,
             mut positions,
         } = self;
         parts.sort_unstable();
+        parts.dedup();
+        let mut reads = 0;
         let read_parts = |parts: &[WantedPart]| read_parts(reader, cache, &runs, parts);
-        positions.extend(in_threads(&parts, read_parts).into_iter().flatten());
+        for (read, found) in in_threads(&parts, read_parts)? {
+            reads += read;
+            positions.extend(found);
+        }
         positions.sort_unstable();
         positions.dedup();
-        in_threads(&positions, |positions| {
-            read_blocks(reader, cache, positions)
-        });
+        let read_blocks = |positions: &[Position]| read_blocks(reader, cache, positions);
+        reads += in_threads(&positions, read_blocks)?.iter().sum::<u64>();
+        cache.note_reads_ahead(reads);
+        Ok(reads)
     }
 }
 
-/// Calls `f` with consecutive pieces of a list, on several threads if it is long.
+/// Calls `f` with consecutive pieces of a list, on several threads if it is long. Damage only ends
+/// the piece that has met it.
+///
+/// # Errors
+///
+/// Another error of `f`.
 fn in_threads<T: Sync, R: Send>(
     list: &[T],
     f: impl Fn(&[T]) -> Result<R, StorageError> + Sync,
-) -> Vec<R> {
+) -> Result<Vec<R>, StorageError> {
     let threads = match list.len() / READS_A_THREAD {
         0 | 1 => 1,
         pieces => {
             let cores = std::thread::available_parallelism();
-            pieces.min(cores.map_or(1, usize::from)).min(MAX_THREADS)
+            pieces.min(cores.map_or(1, usize::from).clamp(2, MAX_THREADS))
         }
     };
-    let read = |piece: &[T]| {
-        let result = f(piece);
-        result.inspect_err(|error| debug!("reading ahead failed: {error}"))
+    let read = |piece: &[T]| match f(piece) {
+        Err(damage @ StorageError::Damaged { .. }) => {
+            debug!("reading ahead met damage: {damage}");
+            Ok(None)
+        }
+        result => result.map(Some),
     };
     scope(|scope| {
         let mut pieces = list.chunks(list.len().div_ceil(threads).max(1));
@@ -133,32 +155,32 @@ fn in_threads<T: Sync, R: Send>(
             let joined = thread.join();
             joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         });
-        first
-            .into_iter()
-            .chain(others)
-            .filter_map(Result::ok)
-            .collect()
+        let all = first.into_iter().chain(others);
+        all.filter_map(Result::transpose).collect()
     })
 }
 
-/// Reads parts of runs, sorted. Returns the positions there that have the wanted fingerprints.
+/// Reads parts of runs, sorted. Returns the number of parts, and the positions there that have the
+/// wanted fingerprints.
 fn read_parts(
     reader: &Reader,
     cache: &Cache,
     runs: &[RunHeader],
     wanted: &[WantedPart],
-) -> Result<Vec<Position>, StorageError> {
-    let mut positions = Vec::new();
+) -> Result<(u64, Vec<Position>), StorageError> {
+    let (mut reads, mut positions) = (0, Vec::new());
     for of_part in wanted.chunk_by(|one, next| (one.run, one.number) == (next.run, next.number)) {
         let WantedPart { run, number, .. } = of_part[0];
         let header = &runs[run.0 as usize];
         let (parts, is_whole) = (RunParts::of(header), cache.has_room());
         let part = reader.run_part(header, number)?;
-        cache.note_reads_ahead(1);
+        reads += 1;
         let found = of_part.iter().map(|wanted| {
             let mut found = Positions::new();
             parts.find(&part, wanted.fingerprint, |position| found.push(position));
-            positions.extend_from_slice(&found);
+            if found.len() <= MAX_CANDIDATES {
+                positions.extend_from_slice(&found);
+            }
             (wanted.fingerprint, found)
         });
         let found: Vec<_> = found.collect();
@@ -168,29 +190,36 @@ fn read_parts(
             cache.keep_found(run, found);
         }
     }
-    Ok(positions)
+    Ok((reads, positions))
 }
 
-/// Reads the blocks of positions, sorted.
-fn read_blocks(reader: &Reader, cache: &Cache, positions: &[Position]) -> Result<(), StorageError> {
+/// Reads the blocks of positions, sorted. Returns the number of blocks.
+fn read_blocks(
+    reader: &Reader,
+    cache: &Cache,
+    positions: &[Position],
+) -> Result<u64, StorageError> {
+    let mut reads = 0;
     for together in positions.chunks(KEPT_TOGETHER) {
+        reader.let_reopen();
         // The database is not reopened while this lives.
         let mut stored = reader.in_order();
-        if cache.has_room() {
-            read_whole_blocks(&mut stored, cache, together)?;
+        reads += if cache.has_room() {
+            read_whole_blocks(&mut stored, cache, together)?
         } else {
-            read_excerpts(&mut stored, cache, together)?;
-        }
+            read_excerpts(&mut stored, cache, together)?
+        };
     }
-    Ok(())
+    Ok(reads)
 }
 
 /// Reads the blocks of positions, and those between them if they are near: there is room for them.
+/// Returns the number of blocks.
 fn read_whole_blocks(
     stored: &mut BlocksInOrder<'_>,
     cache: &Cache,
     positions: &[Position],
-) -> Result<(), StorageError> {
+) -> Result<u64, StorageError> {
     let (mut read, mut passed) = (Vec::new(), Vec::new());
     let mut until = Position::NONE;
     for &position in positions
@@ -203,25 +232,31 @@ fn read_whole_blocks(
             read.push(block);
         }
     }
-    cache.note_reads_ahead(read.len() + passed.len());
+    let reads = (read.len() + passed.len()) as u64;
     cache.keep_blocks(marked(read)?);
     cache.fill_with_blocks(marked(passed)?);
-    Ok(())
+    Ok(reads)
 }
 
+/// Reads the entries at positions. Returns the number of their blocks.
 fn read_excerpts(
     stored: &mut BlocksInOrder<'_>,
     cache: &Cache,
     positions: &[Position],
-) -> Result<(), StorageError> {
+) -> Result<u64, StorageError> {
+    let (mut reads, mut last) = (0, Position::NONE);
     let wanted = positions
         .iter()
         .filter(|&&position| cache.block(position).is_none());
-    let excerpts = wanted.map(|&position| stored.block_at(position)?.excerpt(position));
+    let excerpts = wanted.map(|&position| {
+        let block = stored.block_at(position)?;
+        reads += u64::from(block.first != last);
+        last = block.first;
+        block.excerpt(position)
+    });
     let excerpts = excerpts.collect::<Result<Vec<_>, _>>()?;
-    cache.note_reads_ahead(excerpts.len());
     cache.keep_excerpts(excerpts);
-    Ok(())
+    Ok(reads)
 }
 
 fn marked(blocks: impl IntoIterator<Item = Block>) -> Result<Vec<Block>, StorageError> {

@@ -175,6 +175,12 @@ impl Reader {
         Ok(())
     }
 
+    /// Waits while the database is being reopened, or is about to be. The thread must hold nothing
+    /// of it.
+    pub(crate) fn let_reopen(&self) {
+        self.trees.database.let_reopen();
+    }
+
     /// Returns a reader of blocks that are asked for in growing order.
     pub(crate) fn in_order(&self) -> BlocksInOrder<'_> {
         BlocksInOrder {
@@ -480,7 +486,8 @@ impl BlocksInOrder<'_> {
             Some(block) => block,
             None => {
                 let mut rest: Blocks<'_> = Box::new(self.reader.blocks_from(position)?);
-                let block = rest.next().unwrap_or_else(|| Err(gap(position)))?;
+                let block = rest.next().transpose()?.filter(holds);
+                let block = block.ok_or_else(|| gap(position))?;
                 self.rest = Some(rest);
                 block
             }

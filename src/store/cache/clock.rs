@@ -111,13 +111,16 @@ impl<T: Item> Clock<T> {
         }
     }
 
-    /// Drops the items that are not wanted.
+    /// Drops the items that are not wanted. If none is left, gives back the memory of their places.
     pub(super) fn retain(&mut self, is_wanted: impl Fn(&T) -> bool) {
         for (place, kept) in self.places.iter_mut().enumerate() {
             if let Some(dropped) = kept.take_if(|kept| !is_wanted(&kept.item)) {
                 self.free.push(place as u32);
                 self.bytes -= dropped.item.bytes();
             }
+        }
+        if self.bytes == 0 {
+            *self = Self::default();
         }
     }
 }

@@ -85,6 +85,8 @@ impl Excerpts {
             } = generation;
             blocks.retain(|&(engine, _), _| engine != removed);
             found.retain(|&(engine, ..), _| engine != removed);
+            blocks.shrink_to_fit();
+            found.shrink_to_fit();
             let blocks = blocks.values().map(block_bytes);
             *bytes = blocks.chain(found.values().map(found_bytes)).sum();
         }

@@ -5,8 +5,9 @@
 //! cache is full is kept as [`excerpts`].
 //!
 //! The engines of a process share one budget: the largest that one of them asks for. It also covers
-//! the runs that they hold in memory ([`Cache::set_held`]). When it is used up, what was not used
-//! for the longest time is dropped ([`clock`]), whichever engine it belongs to.
+//! the stored runs that they hold in memory ([`Cache::set_held`]). When it is used up, what was not
+//! used for the longest time is dropped ([`clock`]), whichever engine it belongs to; excerpts, when
+//! as much was dropped since the last of them was added.
 
 mod block_places;
 mod clock;
@@ -67,6 +68,8 @@ struct Contents {
     /// By number; `None` for those that are closed.
     engines: Vec<Option<EngineEntries>>,
     excerpts: Excerpts,
+    /// Bytes of blocks and parts that were dropped since the last excerpt was added.
+    dropped_since: u64,
     budget: u64,
     held: u64,
 }
@@ -149,7 +152,7 @@ impl Cache {
         Some(block)
     }
 
-    /// Keeps a full block.
+    /// Keeps a block. It replaces a shorter one that begins at the same position.
     pub(crate) fn keep_block(&self, block: Block) {
         let (engine, what) = (self.0.engine, What::Block(block));
         let mut contents = self.0.contents.lock();
@@ -157,12 +160,12 @@ impl Cache {
         contents.shrink();
     }
 
-    /// Keeps full blocks.
+    /// Keeps blocks, like [`Cache::keep_block`].
     pub(crate) fn keep_blocks(&self, blocks: impl IntoIterator<Item = Block>) {
         self.keep(blocks.into_iter().map(What::Block), true);
     }
 
-    /// Keeps full blocks that were read for another purpose, but drops nothing for them.
+    /// Keeps blocks that were read for another purpose, but drops nothing for them.
     pub(crate) fn fill_with_blocks(&self, blocks: impl IntoIterator<Item = Block>) {
         self.keep(blocks.into_iter().map(What::Block), false);
     }
@@ -187,6 +190,7 @@ impl Cache {
             let excerpts = &mut contents.excerpts;
             excerpts.add_block(self.0.engine, block, max_bytes);
         }
+        contents.dropped_since = 0;
         contents.shrink();
     }
 
@@ -224,6 +228,7 @@ impl Cache {
             let excerpts = &mut contents.excerpts;
             excerpts.add_found(self.0.engine, run, wanted, found, max_bytes);
         }
+        contents.dropped_since = 0;
         contents.shrink();
     }
 
@@ -346,10 +351,8 @@ impl Cache {
     }
 
     /// Notes that this many blocks and parts were read ahead.
-    pub(crate) fn note_reads_ahead(&self, reads: usize) {
-        self.0
-            .reads_ahead
-            .fetch_add(reads as u64, Ordering::Relaxed);
+    pub(crate) fn note_reads_ahead(&self, reads: u64) {
+        self.0.reads_ahead.fetch_add(reads, Ordering::Relaxed);
     }
 
     /// Number of blocks and parts that were read ahead.
@@ -455,9 +458,15 @@ impl Contents {
     }
 
     fn shrink(&mut self) {
+        let excerpts = self.excerpts.bytes();
+        let are_old = excerpts > 0 && self.dropped_since > excerpts;
+        if are_old || excerpts > self.budget / EXCERPTS_SHARE {
+            self.excerpts = Excerpts::default();
+        }
         while self.used() > self.budget
             && let Some(dropped) = self.clock.drop_one()
         {
+            self.dropped_since += dropped.bytes();
             let entries = self.of(dropped.engine);
             match dropped.what {
                 What::Block(block) => entries.blocks.remove(block.first),

@@ -100,3 +100,23 @@ fn excerpts_of_all_engines_share_half_of_the_budget_and_go_with_their_engine() {
     let next = Cache::join(Arc::clone(&contents), 100_000);
     assert!(next.excerpt(Position(500)).is_none());
 }
+
+#[test]
+fn excerpts_go_when_the_budget_shrinks_and_when_as_much_was_read_after_them() {
+    let contents = Arc::default();
+    let small = Cache::join(Arc::clone(&contents), 50_000);
+    let large = Cache::join(Arc::clone(&contents), 500_000);
+    let whole = block(1, 500);
+    let excerpt = |position| whole.excerpt(Position(position)).expect("it is there");
+    small.keep_excerpts((1..=400).map(excerpt));
+    assert!(small.bytes().used > 50_000);
+    drop(large);
+    assert!(small.bytes().used <= 50_000);
+    small.keep_excerpts((1..=50).map(excerpt));
+    assert!(small.excerpt(Position(50)).is_some());
+    for first in 0..500 {
+        small.keep_block(block(1_000 + 10 * first, 10));
+    }
+    assert!(small.excerpt(Position(50)).is_none());
+    assert!(has(&small, 5_990) && small.bytes().used > 40_000);
+}

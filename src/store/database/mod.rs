@@ -228,6 +228,13 @@ impl Database {
         }
     }
 
+    /// If a reopen waits for the guards of other threads, waits for its end. Without this, threads
+    /// that take one guard after the other could keep the reopen waiting. The thread must have no
+    /// guard.
+    pub(crate) fn let_reopen(&self) {
+        drop(self.0.open.read());
+    }
+
     /// Returns a guard that keeps the database open. A thread may take another while it has one.
     pub(crate) fn hold(&self) -> OpenGuard {
         self.0.open.read_arc_recursive()

@@ -45,11 +45,17 @@ impl Event {
 /// An endless sequence of event numbers. This share of them repeats an earlier one, chosen evenly
 /// from all before it.
 pub fn numbers(duplicates: f64) -> impl Iterator<Item = u64> {
+    numbers_with_recent(duplicates, u64::MAX)
+}
+
+/// The same, but a duplicate repeats one of the last `recent` new events, chosen evenly from them.
+/// `recent` must be at least 1.
+pub fn numbers_with_recent(duplicates: f64, recent: u64) -> impl Iterator<Item = u64> {
     let mut random = ChaCha8Rng::seed_from_u64(SEED);
-    let mut distinct = 0;
+    let mut distinct: u64 = 0;
     std::iter::repeat_with(move || {
         if distinct > 0 && random.random_bool(duplicates) {
-            return random.random_range(0..distinct);
+            return random.random_range(distinct.saturating_sub(recent)..distinct);
         }
         distinct += 1;
         distinct - 1

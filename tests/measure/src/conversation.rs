@@ -4,6 +4,7 @@
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -11,15 +12,28 @@ use anyhow::{Context, ensure};
 use crate::harness::latency::{Percentiles, ask, lone_and_bare};
 use crate::harness::peak_memory_bytes;
 use crate::harness::workload::Event;
-use crate::node::{Binary, wait};
+use crate::node::{Binary, PAUSE, wait};
+use crate::stream::{Replies, Stream};
 
 /// The size of a pipe on Linux. A larger buffer would only delay the node's input.
 const CHUNK_BYTES: usize = 1 << 16;
 
+/// The process of a node, which is killed if it still runs when this value is dropped.
+struct Process(Child);
+
+impl Drop for Process {
+    /// Errors are those of a process that has already ended.
+    fn drop(&mut self) {
+        let Self(child) = self;
+        child.kill().unwrap_or_default();
+        child.wait().map(drop).unwrap_or_default();
+    }
+}
+
 /// A running node.
 pub(crate) struct Conversation {
     started: Instant,
-    child: Child,
+    process: Process,
     requests: ChildStdin,
     replies: BufReader<ChildStdout>,
 }
@@ -33,7 +47,7 @@ impl Conversation {
         let replies = child.stdout.take().context("standard output is no pipe")?;
         Ok(Self {
             started,
-            child,
+            process: Process(child),
             requests,
             replies: BufReader::with_capacity(CHUNK_BYTES, replies),
         })
@@ -78,7 +92,12 @@ impl Conversation {
         lines: &[String],
         answered: usize,
     ) -> anyhow::Result<(String, u64)> {
-        let (requests, replies, child) = (&mut self.requests, &mut self.replies, &mut self.child);
+        let Self {
+            requests,
+            replies,
+            process: Process(child),
+            ..
+        } = &mut self;
         let mut received = String::new();
         let peak = std::thread::scope(|scope| {
             scope.spawn(|| send(requests, lines).unwrap_or_default());
@@ -91,7 +110,7 @@ impl Conversation {
             replies.read_to_string(&mut received)?;
             Ok::<_, anyhow::Error>(peak)
         })?;
-        self.child.wait().context("waiting for the killed node")?;
+        child.wait().context("waiting for the killed node")?;
         // The last line may have been cut.
         received.truncate(received.rfind('\n').map_or(0, |end| end + 1));
         Ok((received, peak))
@@ -100,7 +119,47 @@ impl Conversation {
     /// Ends the input, waits for the node, and returns its peak memory in bytes.
     pub(crate) fn close(mut self) -> anyhow::Result<u64> {
         drop(self.requests);
-        wait(&mut self.child, || Ok(()))
+        wait(&mut self.process.0, || Ok(()))
+    }
+
+    /// Sends a stream of requests for duplicates, and calls `work` when this many are answered.
+    /// Then ends the stream and the input, waits for the node, and checks the replies to the
+    /// stream. Returns the result of `work`, and the replies to the stream a second meanwhile.
+    pub(crate) fn stream_beside<T>(
+        self,
+        stream: &Stream,
+        answered: u64,
+        work: impl FnOnce() -> anyhow::Result<T>,
+    ) -> anyhow::Result<(T, f64)> {
+        let Self {
+            requests,
+            replies: from_node,
+            mut process,
+            ..
+        } = self;
+        let (is_over, replies) = (AtomicBool::new(false), Replies::default());
+        let (mut sent, mut read) = (Ok(0), Ok(()));
+        let worked = std::thread::scope(|scope| {
+            scope.spawn(|| sent = stream.send(requests, &is_over));
+            let reader = scope.spawn(|| read = replies.read(from_node));
+            let first = wait_for(&replies, answered, || reader.is_finished());
+            let worked = first.and_then(|()| replies.rate_during(work));
+            is_over.store(true, Ordering::Relaxed);
+            if worked.is_err() {
+                // The sender might wait for room in the pipe for ever.
+                process.0.kill().context("killing the node")?;
+            }
+            worked
+        })?;
+        wait(&mut process.0, || Ok(()))?;
+        read?;
+        let (sent, received) = (sent.context("sending the stream")?, replies.count());
+        ensure!(
+            sent == received,
+            "{sent} old duplicates had {received} replies; a figure of wrong replies is worth \
+             nothing"
+        );
+        Ok(worked)
     }
 }
 
@@ -110,6 +169,20 @@ fn send(requests: &mut ChildStdin, lines: &[String]) -> io::Result<()> {
         output.write_all(line.as_bytes())?;
     }
     output.flush()
+}
+
+/// Waits until this many replies to a stream were read.
+fn wait_for(replies: &Replies, count: u64, have_ended: impl Fn() -> bool) -> anyhow::Result<()> {
+    while replies.count() < count {
+        let cause = "it says why on standard error above";
+        ensure!(
+            !have_ended(),
+            "the node ended after {} replies to the stream; {cause}",
+            replies.count()
+        );
+        std::thread::sleep(PAUSE);
+    }
+    Ok(())
 }
 
 fn receive(replies: &mut impl BufRead, count: usize) -> anyhow::Result<String> {

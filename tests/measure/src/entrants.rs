@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use tempfile::TempDir;
 
+use crate::conversation::Conversation;
 use crate::directory_in;
 use crate::harness::workload::{Event, write};
 use crate::node::{Answered, Binary};
@@ -105,6 +106,18 @@ impl Entrants {
         let Entrant { name, binary } = &self.systems[system];
         let answered = binary.answer(&self.state(system), &self.requests(), &self.replies());
         answered.with_context(|| format!("running {name}"))
+    }
+
+    /// Starts the process of a system on its state, on pipes.
+    pub(crate) fn start(&self, system: usize) -> anyhow::Result<Conversation> {
+        let Entrant { name, binary } = &self.systems[system];
+        let started = Conversation::start(binary, &self.state(system));
+        started.with_context(|| format!("starting {name}"))
+    }
+
+    /// Returns the path of the socket on which a running system listens.
+    pub(crate) fn control_socket(&self, system: usize) -> PathBuf {
+        self.state(system).join("control.sock")
     }
 
     /// Returns the lines of the replies.

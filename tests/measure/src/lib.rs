@@ -8,21 +8,27 @@
 //! standings                   the results of `peers`
 //! growth                      `scale`: the same directory at growing sizes
 //! old, mixed                  `duplicates`: old ones in any order, or some among new events
+//! lone                        `duplicates`: lone requests, alone and beside old duplicates
 //! entrants, rounds            the systems of `duplicates`, and how their rates compare
+//! new_events                  the state of `duplicates`, and the old ones
+//! client, stream              a client of the control socket, and a stream on standard input
 //! sqlite_node                 `sqlite_node`: a node on SQLite, which is a process too
 //! ```
 //!
 //! exactly-once itself is measured from outside, as a process.
 
 pub mod chart;
+mod client;
 pub mod contest;
 mod conversation;
 pub mod entrants;
 pub mod growth;
 #[path = "../../../src/cli/commands/bench/harness/mod.rs"]
 mod harness;
+pub mod lone;
 pub mod machine;
 pub mod mixed;
+mod new_events;
 pub mod node;
 pub mod old;
 pub mod peer;
@@ -31,6 +37,7 @@ mod reply;
 mod rounds;
 pub mod sqlite_node;
 pub mod standings;
+mod stream;
 
 use std::path::Path;
 

@@ -1,4 +1,5 @@
-//! `duplicates mixed`: a stream of new events of which a share repeats any earlier one.
+//! `duplicates mixed`: a stream of new events of which a share repeats any earlier one, or a recent
+//! one.
 //!
 //! Each system answers the same requests from an empty state in one process. Its rate is also
 //! measured for each part of the events, from how the file of replies grows.
@@ -12,7 +13,7 @@ use crate::WORDS;
 use crate::chart::{Curve, curves, grouped};
 use crate::entrants::Entrants;
 use crate::harness::table;
-use crate::harness::workload::{Event, numbers};
+use crate::harness::workload::{Event, numbers_with_recent};
 use crate::node::PAUSE;
 use crate::reply::expect;
 use crate::rounds::{Run, comparison, in_rounds, median};
@@ -29,6 +30,9 @@ pub struct Plan {
     /// Share of events that repeat an earlier one, drawn evenly from all before it
     #[arg(long, default_value_t = 0.02, value_parser = share)]
     share: f64,
+    /// Repeat one of the last N new events, drawn evenly from them, instead of any earlier event
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    recent: Option<u64>,
     /// Rounds, in each of which every system answers all events once
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
@@ -51,6 +55,12 @@ fn share(text: &str) -> Result<f64, String> {
 }
 
 impl Plan {
+    /// Returns the numbers of the events, in the order in which they are sent.
+    fn numbers(&self) -> impl Iterator<Item = u64> {
+        let recent = self.recent.unwrap_or(u64::MAX);
+        numbers_with_recent(self.share, recent).take(self.events)
+    }
+
     /// Returns the number of events up to the end of each part.
     fn part_ends(&self) -> Vec<usize> {
         let part = PART.min(self.events.div_ceil(4));
@@ -62,7 +72,13 @@ impl Plan {
     fn job(&self) -> String {
         let Self { events, runs, .. } = self;
         let share = self.share * 100.0;
-        format!("{events} events, {share} % duplicates, UUIDs, {WORDS} words; rounds: {runs}")
+        let repeated = match self.recent {
+            Some(recent) => format!(" of the last {recent} new events"),
+            None => String::new(),
+        };
+        format!(
+            "{events} events, {share} % duplicates{repeated}, UUIDs, {WORDS} words; rounds: {runs}"
+        )
     }
 }
 
@@ -108,9 +124,10 @@ pub fn measure(plan: &Plan, entrants: &Entrants) -> anyhow::Result<Results> {
 /// Writes the requests. Returns the number of duplicates among them.
 fn write(plan: &Plan, entrants: &Entrants) -> anyhow::Result<usize> {
     let mut distinct = 0;
-    let numbers = numbers(plan.share).take(plan.events);
     // A new event has the lowest number that no earlier one has.
-    let numbers = numbers.inspect(|number| distinct = distinct.max(number + 1));
+    let numbers = plan
+        .numbers()
+        .inspect(|number| distinct = distinct.max(number + 1));
     entrants.write(numbers.map(|number| Event::new(number, WORDS)))?;
     Ok(plan.events - usize::try_from(distinct)?)
 }
@@ -227,13 +244,52 @@ impl Results {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::harness::workload::numbers;
 
     fn plan(events: usize) -> Plan {
         Plan {
             events,
             share: 0.5,
+            recent: None,
             runs: 1,
         }
+    }
+
+    /// The lowest and the highest age occur too; an event of age 1 is the last new one.
+    #[test]
+    fn a_recent_duplicate_repeats_one_of_the_last_new_events() {
+        let ages = |recent| {
+            let (plan, mut distinct) = (
+                Plan {
+                    recent,
+                    ..plan(1000)
+                },
+                0,
+            );
+            let age = |number| {
+                let age = distinct - number;
+                distinct = distinct.max(number + 1);
+                (age > 0).then_some(age)
+            };
+            let ages: Vec<u64> = plan.numbers().filter_map(age).collect();
+            assert!(ages.len() > 400, "{}", ages.len());
+            (ages.iter().min().copied(), ages.iter().max().copied())
+        };
+        assert_eq!(ages(Some(1)), (Some(1), Some(1)));
+        assert_eq!(ages(Some(10)), (Some(1), Some(10)));
+        assert!(ages(None).1.is_some_and(|oldest| oldest > 100));
+    }
+
+    #[test]
+    fn without_recent_duplicates_the_events_are_those_of_the_other_programs() {
+        assert!(plan(1000).numbers().eq(numbers(0.5).take(1000)));
+    }
+
+    #[test]
+    fn the_job_says_which_events_are_repeated() {
+        let job = |recent| Plan { recent, ..plan(7) }.job();
+        assert!(job(None).contains("50 % duplicates, UUIDs"));
+        assert!(job(Some(10)).contains("50 % duplicates of the last 10 new events, UUIDs"));
     }
 
     #[test]

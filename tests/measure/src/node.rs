@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, absolute};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -48,7 +48,8 @@ impl Binary {
             path.display()
         );
         Ok(Self {
-            path,
+            // A command without a slash would be searched for in PATH.
+            path: absolute(path).context("finding the --binary")?,
             before: RUN,
             after: arguments,
         })

@@ -2,10 +2,14 @@
 //! builds of exactly-once.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::LazyLock;
+use std::thread;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -15,6 +19,13 @@ const HONEST: &str = "cat";
 const MISCOUNTING: &str = r#"sed 's/[0-9]*, "was_duplicate": true/0, "was_duplicate": true/'"#;
 /// A build that keeps its last reply back.
 const SILENT: &str = "sed '$d'";
+
+/// A build that loses its first reply to a duplicate.
+const LOSING: &str = "sed '0,/: true/{/: true/d}'";
+
+/// The replies of a node on its control socket, as far as they are looked at.
+const NEW: &str = r#"{"was_duplicate": false}"#;
+const DUPLICATE: &str = r#"{"was_duplicate": true}"#;
 
 /// Where the scripts are, each under the name of its build. They are written before any process is
 /// started, because a script cannot be run while a new process still has it open.
@@ -26,6 +37,7 @@ static SCRIPTS: LazyLock<PathBuf> = LazyLock::new(|| {
         ("other", HONEST),
         ("miscounting", MISCOUNTING),
         ("silent", SILENT),
+        ("losing", LOSING),
     ] {
         write_script(&directory.join(name), filter);
     }
@@ -65,6 +77,30 @@ impl Measurement {
         }
         let command = command.args(["--directory", "work"]);
         command.output().expect("the program can be run")
+    }
+
+    /// Answers every line on the control socket of a system, which the node on SQLite has not. The
+    /// socket is made as soon as the system has a state, and the thread never ends.
+    fn listen(&self, system: usize, reply: &'static str) {
+        let work = self.0.path().join("work");
+        let bind = move || {
+            let directory = fs::read_dir(&work).ok()?.next()?.ok()?.path();
+            UnixListener::bind(directory.join(format!("state-{system}/control.sock"))).ok()
+        };
+        thread::spawn(move || {
+            let listener = loop {
+                match bind() {
+                    Some(listener) => break listener,
+                    None => thread::sleep(Duration::from_millis(1)),
+                }
+            };
+            for client in listener.incoming().map_while(Result::ok) {
+                for _ in BufReader::new(&client).lines().map_while(Result::ok) {
+                    // The client may be gone, which its own test finds.
+                    writeln!(&client, "{reply}").unwrap_or_default();
+                }
+            }
+        });
     }
 
     /// Reads a file, and checks that the program has left no other files of its work.
@@ -147,6 +183,66 @@ fn mixed_events_are_measured_for_each_build_and_each_part() {
     }
     let svg = measurement.file("rates.svg");
     assert!(svg.contains("0.0.0, honest") && svg.contains("0.0.0, other"));
+}
+
+#[test]
+fn recent_duplicates_are_measured_and_the_job_says_so() {
+    let output = Measurement::new().run(
+        "mixed --events 2000 --share 0.3 --recent 100",
+        &["honest", "other"],
+    );
+    assert_eq!(rows_of(&rows(&output), "exactly-once").len(), 2);
+    let text = String::from_utf8_lossy(&output.stdout);
+    let job = "2000 events, 30 % duplicates of the last 100 new events,";
+    assert!(text.starts_with(job), "{text}");
+}
+
+/// Arguments of `lone` with less work than usual.
+const LONE: &str = "lone --ids 3000 --slice 2000 --duplicates 1500 --requests 40 --runs 2";
+
+#[test]
+fn lone_requests_are_measured_alone_and_beside_old_duplicates() {
+    let measurement = Measurement::new();
+    for system in [0, 1] {
+        measurement.listen(system, NEW);
+    }
+    let output = measurement.run(&format!("{LONE} --text record.txt"), &["honest", "other"]);
+    let rows = rows(&output);
+    let builds = rows_of(&rows, "exactly-once");
+    assert_eq!(builds.len(), 4, "{builds:?}");
+    for (row, name) in builds.iter().zip(["honest", "honest", "other", "other"]) {
+        assert_eq!(row[2], name);
+    }
+    // Each row has p50, p99, p99.9, the longest and the ratio; that of the stream has a rate too.
+    for rows in builds.chunks(2) {
+        assert!(rows[0].len() == 9 && rows[0][3] == "alone", "{rows:?}");
+        assert!(rows[1].len() == 12 && rows[1][3] == "beside", "{rows:?}");
+    }
+    assert!(
+        builds[0][8] == "1.00" && builds[1][10] == "1.00",
+        "{builds:?}"
+    );
+    let record = measurement.file("record.txt");
+    assert!(record.contains("lone --ids 3000") && record.contains("rounds: 2"));
+}
+
+#[test]
+fn a_wrong_reply_to_a_lone_request_or_to_the_stream_is_an_error() {
+    let measurement = Measurement::new();
+    measurement.listen(0, DUPLICATE);
+    let wrong = ["does not contain", "measuring exactly-once"];
+    expect_error(&measurement.run(LONE, &["honest"]), &wrong);
+    let measurement = Measurement::new();
+    measurement.listen(0, NEW);
+    let lost = ["old duplicates had", "worth nothing"];
+    expect_error(&measurement.run(LONE, &["losing"]), &lost);
+}
+
+#[test]
+fn a_node_that_does_not_listen_is_an_error_that_names_the_socket() {
+    let output = Measurement::new().run(&format!("{LONE} --start-seconds 0"), &["honest"]);
+    let expected = ["nothing listens on", "control.sock", "--start-seconds"];
+    expect_error(&output, &expected);
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! `duplicates`: how fast duplicates are answered, of which most are old.
+//! `duplicates`: how fast duplicates are answered, of which most are old, and how they delay lone
+//! requests.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,15 +10,16 @@ use exactly_once_measure::entrants::Entrants;
 use exactly_once_measure::machine::Machine;
 use exactly_once_measure::node::Binary;
 use exactly_once_measure::record::{command, record};
-use exactly_once_measure::{mixed, old};
+use exactly_once_measure::{lone, mixed, old};
 
 const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target");
 
 /// Measures how fast exactly-once answers duplicates of old events
 ///
-/// Every system is a process that reads a file of JSON lines and writes one. Its time is that from
-/// before its start until after its end. Rounds alternate the order of the systems. All replies are
-/// checked; a wrong one is an error.
+/// Every system is a process. For `old` and `mixed`, it reads a file of JSON lines and writes one,
+/// and its time is that from before its start until after its end. For `lone`, it is on pipes, and
+/// the time is that of each lone request. Rounds alternate the order of the systems. All replies
+/// are checked; a wrong one is an error.
 ///
 /// Prints tables. Progress goes to standard error. A run that is killed leaves its directory
 /// `duplicates-…`.
@@ -50,16 +52,19 @@ Examples:
         #[command(flatten)]
         setting: Setting,
     },
-    /// A stream of new events of which a share repeats any earlier one
+    /// A stream of new events of which a share repeats any earlier one, or a recent one
     ///
     /// In each round, every system answers the same events from an empty state. Also shows the rate
     /// of each ten million events, or of each quarter of fewer than 40,000,000 events. The numbers
     /// of replies and of duplicates among them are checked.
     ///
+    /// `--share 0` measures new ids; `--share 0.3 --recent 1000` measures recent duplicates.
     /// 40,000,000 events take up to fifteen gigabytes of disk.
     #[command(after_help = "\
 Examples:
   cargo run --release --bin duplicates -- mixed
+  cargo run --release --bin duplicates -- mixed --share 0
+  cargo run --release --bin duplicates -- mixed --share 0.3 --recent 1000
   cargo run --release --bin duplicates -- mixed --share 0.5 --text mixed.txt --svg mixed.svg
   cargo run --release --bin duplicates -- mixed --binary build-1 --binary build-2 --runs 3")]
     Mixed {
@@ -71,9 +76,29 @@ Examples:
         #[arg(long, value_name = "FILE")]
         svg: Option<PathBuf>,
     },
+    /// Lone requests on the control socket, alone and beside a stream of old duplicates
+    ///
+    /// Each system first answers new events, and keeps its state. In each round, every system is
+    /// started on its state. A client of its control socket sends requests for new events one at a
+    /// time, first alone, then while old duplicates are streamed to standard input. The table has
+    /// the latencies of both kinds, and the rate of the stream meanwhile. The other builds are
+    /// compared to the first one.
+    ///
+    /// The requests of the stream are held in memory: 1,000,000 take about 150 MB.
+    #[command(after_help = "\
+Examples:
+  cargo run --release --bin duplicates -- lone
+  cargo run --release --bin duplicates -- lone --ids 1000000 --requests 500 --text lone.txt
+  cargo run --release --bin duplicates -- lone --binary build-1 --binary build-2 --runs 5")]
+    Lone {
+        #[command(flatten)]
+        plan: lone::Plan,
+        #[command(flatten)]
+        setting: Setting,
+    },
 }
 
-/// What both kinds of work have in common.
+/// What all kinds of work have in common.
 #[derive(Debug, Args)]
 struct Setting {
     /// Release build of exactly-once, if it is not in its usual place in the main package; can be
@@ -135,6 +160,9 @@ fn main() -> anyhow::Result<()> {
                 Some(path) => fs::write(path, results.svg()?).context("writing the --svg"),
                 None => Ok(()),
             }
+        }
+        Work::Lone { plan, setting } => {
+            setting.report(&lone::measure(&plan, &setting.entrants()?)?)
         }
     }
 }

@@ -3,6 +3,7 @@
 use crossbeam_channel::Receiver;
 
 use crate::driver::Replies;
+use crate::driver::read_ahead::plan_ahead;
 use crate::error::StorageError;
 use crate::index::TablePart;
 use crate::processor::statistics::Statistics;
@@ -186,7 +187,11 @@ impl<T> Applier<T> {
     ///
     /// [`StorageError`] if the store cannot be read.
     pub(crate) fn read_ahead(&mut self, preparations: &[Preparation]) -> Result<u64, StorageError> {
-        self.tried(|processor| processor.read_ahead(preparations))
+        let (cache, most) = (self.processor.cache().clone(), self.read_ahead_requests());
+        let (plan, _) = plan_ahead([preparations], most, &cache, |together, plan| {
+            self.plan(together, plan)
+        })?;
+        self.tried(|processor| processor.read(plan))
     }
 
     /// Number of reads that were needed to find earlier events.

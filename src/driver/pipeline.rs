@@ -24,14 +24,14 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use parking_lot::{Condvar, Mutex};
 
 use crate::driver::persister::Persister;
-use crate::driver::read_ahead::{ReadAhead, ReadAheadLimits, is_worth_it};
+use crate::driver::read_ahead::{ReadAhead, ReadAheadLimits, is_worth_it, plan_ahead};
 use crate::driver::shared::{Announced, FailAtPanic, Front, LOOK_EVERY, Queue, Shared};
 use crate::driver::{Applier, Figures, Ticket, Turn, unix_ms};
 use crate::error::StorageError;
-use crate::processor::{PLANNED_TOGETHER, Preparation, Preparer};
+use crate::processor::{Preparation, Preparer};
 use crate::store::cache::Cache;
 use crate::store::threads;
-use crate::store::{DurableState, ReadPlan, Reader, Store};
+use crate::store::{DurableState, Reader, Store};
 
 /// A running pipeline. When the last clone is dropped, it ends and closes the store.
 #[derive(Debug, Clone)]
@@ -195,22 +195,10 @@ impl Pipeline {
         batches: impl IntoIterator<Item = &'a [Preparation]>,
     ) -> Result<ReadAhead, Arc<StorageError>> {
         let Owner { reader, cache, .. } = &*self.0;
-        let (mut plan, mut read) = (ReadPlan::default(), ReadAhead::default());
-        'batches: for preparations in batches {
-            read.batches += 1;
-            let left = self.0.read_ahead_requests.saturating_sub(read.requests);
-            let next = &preparations[..left.min(preparations.len())];
-            for together in next.chunks(PLANNED_TOGETHER) {
-                read.requests += together.len();
-                self.turn(self.announce(), 0, 0, |turn| turn.plan(together, &mut plan))?;
-                if plan.is_full(cache) {
-                    break 'batches;
-                }
-            }
-            if next.len() < preparations.len() {
-                break;
-            }
-        }
+        let most = self.0.read_ahead_requests;
+        let (plan, mut read) = plan_ahead(batches, most, cache, |together, plan| {
+            self.turn(self.announce(), 0, 0, |turn| turn.plan(together, plan))
+        })?;
         match plan.read(reader, cache) {
             Ok(reads) => read.reads = reads,
             // A failure of the store ends the pipeline.

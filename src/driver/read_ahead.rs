@@ -1,6 +1,12 @@
 //! When and how far a sender's requests are read ahead.
 
+use crate::processor::Preparation;
+use crate::store::ReadPlan;
 use crate::store::cache::Cache;
+
+/// Requests that are planned before the next check whether the plan is full. No other sender has a
+/// turn meanwhile.
+const PLANNED_TOGETHER: usize = 1024;
 
 /// Fewer reads than this in a batch are not worth a plan.
 const MIN_READS: u64 = 8;
@@ -15,9 +21,9 @@ const WAITING_SHARE: u64 = 16;
 /// What was read ahead.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct ReadAhead {
-    /// The number of batches. Of the last one, perhaps only a part.
+    /// The number of whole batches.
     pub(crate) batches: usize,
-    /// The number of their requests.
+    /// The number of requests, with those of a batch of which only a part was read ahead.
     pub(crate) requests: usize,
     /// The number of parts and blocks that were read.
     pub(crate) reads: u64,
@@ -51,4 +57,31 @@ impl ReadAheadLimits {
             bytes: cache.share_of_engine(WAITING_SHARE) as usize,
         }
     }
+}
+
+/// Plans what batches of requests need, up to `most` requests and as far as the cache has room.
+/// `add` adds to the plan what a few of them need.
+///
+/// # Errors
+///
+/// Those of `add`.
+pub(super) fn plan_ahead<'a, E>(
+    batches: impl IntoIterator<Item = &'a [Preparation]>,
+    most: usize,
+    cache: &Cache,
+    mut add: impl FnMut(&[Preparation], &mut ReadPlan) -> Result<(), E>,
+) -> Result<(ReadPlan, ReadAhead), E> {
+    let (mut plan, mut ahead) = (ReadPlan::default(), ReadAhead::default());
+    for batch in batches {
+        for together in batch.chunks(PLANNED_TOGETHER) {
+            let next = &together[..together.len().min(most - ahead.requests)];
+            add(next, &mut plan)?;
+            ahead.requests += next.len();
+            if next.len() < together.len() || plan.is_full(cache) {
+                return Ok((plan, ahead));
+            }
+        }
+        ahead.batches += 1;
+    }
+    Ok((plan, ahead))
 }

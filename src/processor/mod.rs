@@ -43,7 +43,6 @@ use earlier::{OtherWord, Replay};
 use prepared::Event;
 pub(crate) use prepared::{Preparation, Preparer};
 pub(crate) use rebuild::{Rebuild, StateParts};
-pub(crate) use search::PLANNED_TOGETHER;
 
 /// The most checkpoints, releases and switches in one group: sled keeps about 1 KB of garbage for
 /// each write until its transaction ends.

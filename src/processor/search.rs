@@ -12,10 +12,8 @@ use crate::state::State;
 use crate::state::look_ahead::LOOK_AHEAD;
 use crate::state::position::Position;
 use crate::store::bytes::entry::EventId;
+use crate::store::cache::Cache;
 use crate::store::{MAX_CANDIDATES, ReadPlan};
-
-/// Events that are planned before the next check whether the plan is full.
-pub(crate) const PLANNED_TOGETHER: usize = 1024;
 
 impl Processor {
     /// Finds the earlier positions of an id. Every candidate of the index is compared with the
@@ -121,22 +119,17 @@ impl Processor {
         Ok(())
     }
 
-    /// Reads what prepared events need of the store into the cache, for as many of them as it has
-    /// room for. Returns the number of reads.
+    /// Reads what a plan has into the cache. Returns the number of reads.
     ///
     /// # Errors
     ///
-    /// [`StorageError`] if the store cannot be read.
-    pub(crate) fn read_ahead(&mut self, preparations: &[Preparation]) -> Result<u64, StorageError> {
-        let mut plan = ReadPlan::default();
-        let most = preparations.len().min(self.read_ahead_requests);
-        for together in preparations[..most].chunks(PLANNED_TOGETHER) {
-            self.plan(together, &mut plan)?;
-            if plan.is_full(&self.cache) {
-                break;
-            }
-        }
+    /// Those of [`ReadPlan::read`].
+    pub(crate) fn read(&self, plan: ReadPlan) -> Result<u64, StorageError> {
         plan.read(&self.reader, &self.cache)
+    }
+
+    pub(crate) fn cache(&self) -> &Cache {
+        &self.cache
     }
 
     /// True if the state has an event with this id.

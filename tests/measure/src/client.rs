@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
+use crate::harness::PAUSE;
 use crate::harness::latency::{NEW, ask};
 use crate::harness::workload::Event;
-use crate::node::PAUSE;
 
 /// A connection to a control socket.
 pub(crate) struct Client {

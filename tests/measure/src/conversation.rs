@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 
 use crate::harness::latency::{Percentiles, ask, lone_and_bare};
-use crate::harness::peak_memory_bytes;
 use crate::harness::workload::Event;
-use crate::node::{Binary, PAUSE, wait};
+use crate::harness::{PAUSE, peak_memory_bytes, wait};
+use crate::node::Binary;
 use crate::stream::{Replies, Stream};
 
 /// The size of a pipe on Linux. A larger buffer would only delay the node's input.
@@ -119,7 +119,8 @@ impl Conversation {
     /// Ends the input, waits for the node, and returns its peak memory in bytes.
     pub(crate) fn close(mut self) -> anyhow::Result<u64> {
         drop(self.requests);
-        wait(&mut self.process.0, || Ok(()))
+        let peak = wait(&mut self.process.0, || Ok(()))?;
+        Ok(peak.unwrap_or_default())
     }
 
     /// Sends a stream of requests for duplicates, and calls `work` when this many are answered.

@@ -55,7 +55,7 @@ struct Latencies {
 }
 
 impl Latencies {
-    /// Takes latencies, of which there must be at least one.
+    /// Takes at least one latency.
     fn new(mut latencies: Vec<Duration>, rate: Option<f64>) -> Self {
         latencies.sort();
         let at = |share| latencies[rank(latencies.len(), share)].as_secs_f64() * 1e3;

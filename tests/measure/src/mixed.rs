@@ -12,9 +12,8 @@ use comfy_table::Table;
 use crate::WORDS;
 use crate::chart::{Curve, curves, grouped};
 use crate::entrants::Entrants;
-use crate::harness::table;
 use crate::harness::workload::{Event, numbers_with_recent};
-use crate::node::PAUSE;
+use crate::harness::{PAUSE, table};
 use crate::reply::expect;
 use crate::rounds::{Run, comparison, in_rounds, median};
 

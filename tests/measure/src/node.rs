@@ -1,17 +1,13 @@
 //! A node as a process, measured from outside: the real binary, or the node on SQLite.
 
 use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf, absolute};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 
-use crate::harness::peak_memory_bytes;
-
-/// Pause between two looks at a process. The time of a reply is known only this exactly.
-pub(crate) const PAUSE: Duration = Duration::from_millis(2);
+use crate::harness::wait;
 
 /// The time within which all replies of a group are written, piece by piece.
 const GROUP_TIME: Duration = Duration::from_millis(100);
@@ -114,27 +110,7 @@ impl Binary {
             looks.push((started.elapsed(), replies.metadata()?.len()));
             Ok(())
         })?;
-        Ok(Answered::new(looks, peak_memory_bytes))
-    }
-}
-
-/// Waits until a node has ended successfully, and calls `look` after each pause. Returns its peak
-/// memory in bytes, without what was added in the last pause.
-pub(crate) fn wait(
-    child: &mut Child,
-    mut look: impl FnMut() -> io::Result<()>,
-) -> anyhow::Result<u64> {
-    let mut peak = 0;
-    loop {
-        let status = child.try_wait().context("waiting for the node")?;
-        peak = peak_memory_bytes(child.id()).unwrap_or(peak);
-        look().context("looking at the replies")?;
-        if let Some(status) = status {
-            let cause = "it says why on standard error above";
-            ensure!(status.success(), "the node failed ({status}); {cause}");
-            return Ok(peak);
-        }
-        std::thread::sleep(PAUSE);
+        Ok(Answered::new(looks, peak_memory_bytes.unwrap_or_default()))
     }
 }
 

@@ -14,7 +14,7 @@ const REQUESTS_OF_PIECE: usize = 1000;
 /// The end of every reply to a duplicate.
 const DUPLICATE: &[u8] = b"\"was_duplicate\": true}\n";
 
-/// The requests of a stream, of which there is at least one.
+/// The requests of a stream, at least one.
 pub(crate) struct Stream(Vec<Piece>);
 
 /// Requests that are written at a time.

@@ -10,11 +10,9 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::directory::BenchDirectory;
-use super::harness::peak_memory_bytes;
-use super::harness::workload;
+use super::harness::{wait, workload};
 
 const SEED: u64 = 2;
-const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// What answering the old events took.
 pub(super) struct OldDuplicates {
@@ -48,24 +46,13 @@ pub(super) fn answer(home: &BenchDirectory, duplicates: u64) -> anyhow::Result<O
     command.stdin(input).stdout(output).stderr(Stdio::inherit());
     let started = Instant::now();
     let mut process = command.spawn().context("starting a process")?;
-    let mut peak = None;
-    loop {
-        let ended = process.try_wait().context("waiting for a process")?;
-        peak = peak_memory_bytes(process.id()).max(peak);
-        if let Some(status) = ended {
-            let elapsed = started.elapsed();
-            ensure!(
-                status.success(),
-                "a process failed ({status}); it says why above"
-            );
-            check(home, duplicates)?;
-            return Ok(OldDuplicates {
-                elapsed,
-                peak_memory_bytes: peak,
-            });
-        }
-        std::thread::sleep(LOOK_EVERY);
-    }
+    let peak_memory_bytes = wait(&mut process, || Ok(()))?;
+    let elapsed = started.elapsed();
+    check(home, duplicates)?;
+    Ok(OldDuplicates {
+        elapsed,
+        peak_memory_bytes,
+    })
 }
 
 /// Checks that each event was answered as a duplicate.

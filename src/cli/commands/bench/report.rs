@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
+use comfy_table::Table;
 use serde_json::{Value, json};
 
 use super::args::BenchArgs;
@@ -94,16 +95,6 @@ fn old_duplicates(args: &BenchArgs, mut runs: Vec<OldDuplicates>) -> Option<Valu
 /// Prints the report as tables.
 pub(super) fn print_tables(report: &Value) -> anyhow::Result<()> {
     let list = |name: &str| report[name].as_array().cloned().unwrap_or_default();
-    let number = |value: &Value| value.as_f64().unwrap_or_default();
-    let megabytes = |name: &str| {
-        let bytes = report[name].as_f64();
-        bytes.map_or("unknown".into(), |bytes| format!("{:.0} MB", bytes / 1e6))
-    };
-    let whole = |value: &Value| format!("{:.0}", number(value));
-    let listed = |name| {
-        let rates: Vec<String> = list(name).iter().map(whole).collect();
-        rates.join(", ")
-    };
     let longest = number(&report["longest_reopen_seconds"]);
     let reopened = match number(&report["reopened"]) {
         0.0 => "never".to_owned(),
@@ -121,27 +112,20 @@ pub(super) fn print_tables(report: &Value) -> anyhow::Result<()> {
     for (name, value) in [
         ("answered", what),
         ("rate", whole(&report["events_per_second"]) + " events/s"),
-        ("rates of all runs", listed("rates")),
+        ("rates of all runs", listed(&report["rates"])),
         ("disk", format!("{disk:.1} bytes an accepted event")),
-        ("peak memory", megabytes("peak_memory_bytes")),
-        ("index of ids", megabytes("index_bytes")),
+        ("peak memory", megabytes(&report["peak_memory_bytes"])),
+        ("index of ids", megabytes(&report["index_bytes"])),
         ("sled opened again", reopened),
     ] {
         figures.add_row([name, &value]);
     }
-    if let Some(old) = report.get("old_duplicates") {
-        let rates = old["rates"].as_array().into_iter().flatten().map(whole);
-        let rates: Vec<_> = rates.collect();
-        let what = format!("{} in any order, by a new process", old["events"]);
-        let rate = whole(&old["events_per_second"]) + " events/s";
-        let peak = number(&old["peak_memory_bytes"]) / 1e6;
-        figures.add_row(["old duplicates", &what]);
-        figures.add_row(["rate", &rate]);
-        figures.add_row(["rates of all runs", &rates.join(", ")]);
-        figures.add_row(["peak memory", &format!("{peak:.0} MB")]);
-    }
+    add_old_duplicates(&mut figures, &report["old_duplicates"]);
     if let Some(ratio) = report["watched_to_alone"].as_f64() {
-        let rates = format!("{}; {ratio:.2} of the rate", listed("watched_rates"));
+        let rates = format!(
+            "{}; {ratio:.2} of the rate",
+            listed(&report["watched_rates"])
+        );
         figures.add_row(["rates while watched", &rates]);
     }
     let mut stages = table(vec!["stage", "seconds", "of the time"]);
@@ -165,4 +149,36 @@ pub(super) fn print_tables(report: &Value) -> anyhow::Result<()> {
         writeln!(output, "\n{latencies}")?;
     }
     Ok(output.flush()?)
+}
+
+/// Adds the rows of the old events, if there were any.
+fn add_old_duplicates(figures: &mut Table, old: &Value) {
+    if old.is_null() {
+        return;
+    }
+    let what = format!("{} in any order, by a new process", old["events"]);
+    let rate = whole(&old["events_per_second"]) + " events/s";
+    figures.add_row(["old duplicates", &what]);
+    figures.add_row(["rate", &rate]);
+    figures.add_row(["rates of all runs", &listed(&old["rates"])]);
+    figures.add_row(["peak memory", &megabytes(&old["peak_memory_bytes"])]);
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_default()
+}
+
+fn whole(value: &Value) -> String {
+    format!("{:.0}", number(value))
+}
+
+fn megabytes(value: &Value) -> String {
+    let bytes = value.as_f64();
+    bytes.map_or("unknown".into(), |bytes| format!("{:.0} MB", bytes / 1e6))
+}
+
+/// The numbers of a list, in whole numbers.
+fn listed(list: &Value) -> String {
+    let numbers = list.as_array().into_iter().flatten();
+    numbers.map(whole).collect::<Vec<_>>().join(", ")
 }

@@ -8,7 +8,10 @@ use std::fmt::Display;
 use std::fs::{self, Metadata};
 use std::io;
 use std::path::Path;
+use std::process::Child;
+use std::time::Duration;
 
+use anyhow::{Context, ensure};
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
 /// The index in a sorted list of the item with which this share of the list, from 0 to 1, ends
@@ -25,6 +28,29 @@ pub fn peak_memory_bytes(process: impl Display) -> Option<u64> {
     let peak = lines.find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kilobytes: u64 = peak.trim().strip_suffix(" kB")?.parse().ok()?;
     Some(kilobytes * 1024)
+}
+
+/// Pause between two looks at a process.
+pub const PAUSE: Duration = Duration::from_millis(2);
+
+/// Waits until a process has ended successfully, and calls `look` after each pause. Returns its
+/// peak memory in bytes, without what was added in the last pause, if the system tells it.
+pub fn wait(
+    process: &mut Child,
+    mut look: impl FnMut() -> io::Result<()>,
+) -> anyhow::Result<Option<u64>> {
+    let mut peak = None;
+    loop {
+        let status = process.try_wait().context("waiting for the node")?;
+        peak = peak_memory_bytes(process.id()).or(peak);
+        look().context("looking at the replies")?;
+        if let Some(status) = status {
+            let cause = "it says why on standard error above";
+            ensure!(status.success(), "the node failed ({status}); {cause}");
+            return Ok(peak);
+        }
+        std::thread::sleep(PAUSE);
+    }
 }
 
 /// The sum of `size` over all files in a directory and its subdirectories.

@@ -4,16 +4,19 @@
 //! that has taken none of its replies for a while is dropped. If there is none, an extra place
 //! serves a client that sends only queries, once.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::node::outbox::Backlog;
 
 /// A client that has taken none of its replies for this long may be dropped for another one.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Most queries are answered, and their clients gone, within this time.
-const EXTRA_PLACE_WAIT: Duration = Duration::from_secs(2);
+/// How often new clients look whether a client has left the extra place. Most queries are answered,
+/// and their clients gone, within a few looks. This counts looks and no time, as a machine that
+/// pauses the client's threads pauses the looks too.
+const EXTRA_PLACE_LOOKS: u32 = 1000;
 
 /// The kind of place that a client gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +33,8 @@ pub(super) enum PlaceKind {
 #[derive(Debug)]
 pub(super) struct Place {
     kind: PlaceKind,
-    taken_at: Instant,
+    /// How often new clients have looked whether it is free again.
+    looks: AtomicU32,
     backlog: Arc<Backlog>,
     /// Counts the client, unless it is this process itself.
     _counted: Option<Arc<()>>,
@@ -66,11 +70,11 @@ impl<'a> Places<'a> {
         (is_kept || self.drop_one(PlaceKind::Extra)).then_some(PlaceKind::Extra)
     }
 
-    /// True if the extra place was taken so lately that it may be free in a moment: its client may
-    /// already have its replies.
+    /// True if the extra place may be free in a moment, as its client may already have its replies.
+    /// Counts a look.
     pub(super) fn is_one_free_soon(&self) -> bool {
         let mut kept = self.of(PlaceKind::Extra);
-        kept.any(|place| place.taken_at.elapsed() < EXTRA_PLACE_WAIT)
+        kept.any(|place| place.looks.fetch_add(1, Ordering::Relaxed) < EXTRA_PLACE_LOOKS)
     }
 
     /// The taken places of a kind, except those whose clients are being dropped.
@@ -94,7 +98,7 @@ impl<'a> Places<'a> {
         let counted = (kind != PlaceKind::Own).then(|| Arc::clone(self.clients));
         let place = Arc::new(Place {
             kind,
-            taken_at: Instant::now(),
+            looks: AtomicU32::new(0),
             backlog: Arc::clone(backlog),
             _counted: counted,
         });

@@ -3,12 +3,15 @@
 
 use crate::kit::{
     ErrorReply, Finished, Node, Process, SocketClient, accepted, event_line, eventually, exit,
-    finish, home_and_data_dir, line, on_directory, run_on, spawn,
+    finish, home_and_data_dir, line, on_directory, records_of, run_on, spawn,
 };
+use rustix::process::Signal;
 use std::fs;
 use std::io::{PipeReader, Read};
 use std::path::Path;
 use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
 
 /// Far more outputs than a socket and two pipes hold.
 const OUTPUTS: u64 = 20_000;
@@ -155,6 +158,32 @@ fn quick_successive_queries_all_get_the_extra_place() {
     for _ in 0..300 {
         let mut client = SocketClient::connect(&data_dir);
         assert_eq!(client.records(&query), [r#"{"word":"w","count":1}"#]);
+    }
+    node.finish().expect_all_read();
+}
+
+/// How long the node waits for the extra place is no matter of time: a machine may pause it.
+#[test]
+fn a_client_gets_the_extra_place_from_the_one_before_though_the_node_was_paused() {
+    let (_home, data_dir) = home_and_data_dir();
+    let node = Node::start(Some(&data_dir), &["--max-clients", "1"]);
+    let mut idle = SocketClient::connect(&data_dir);
+    idle.ask(&event_line(1, "e1", "w"));
+    let query = line("get_word", 5, r#""word":"w""#);
+    let mut first = SocketClient::connect(&data_dir);
+    eventually("the first has the extra place", || {
+        let stats = idle.records(&line("stats", 1, ""));
+        stats[0].contains(r#""clients":2"#)
+    });
+    node.signal(Signal::STOP);
+    let mut second = SocketClient::connect(&data_dir);
+    thread::sleep(Duration::from_secs(3));
+    first.send(&query);
+    second.send(&query);
+    node.signal(Signal::CONT);
+    for client in [first, second].iter_mut() {
+        let answer = client.next_answer().expect("the node answers");
+        assert_eq!(records_of(answer), [r#"{"word":"w","count":1}"#]);
     }
     node.finish().expect_all_read();
 }

@@ -246,8 +246,9 @@
 //! | index | finds positions by event id, through a *fingerprint*; stored in *runs* |
 //! | cache | what is kept of stored blocks and runs in memory, within a *budget* |
 //! | part | what is read of a run at a time |
-//! | plan | the blocks and parts that many events need, to be read ahead in order |
-//! | excerpt | one entry of a block, or what a part has of one fingerprint, in the cache |
+//! | window | the requests of one sender that are read ahead together |
+//! | plan | the blocks and parts that a window needs, to be read in order |
+//! | excerpt | one entry of a block, or what a part has of one fingerprint, read ahead for a window |
 //! | view | one durable moment of a state, to be read while requests go on |
 //! | state directory | all files of one state: lock, sentinel (which marks the directory as ours), watermark, control socket, and the database |
 //! | generation | one database of a state directory; a compaction or a load makes the next |

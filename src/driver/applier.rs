@@ -3,12 +3,13 @@
 use crossbeam_channel::Receiver;
 
 use crate::driver::Replies;
-use crate::driver::read_ahead::plan_ahead;
+use crate::driver::read_ahead::{ReadAhead, plan_ahead};
 use crate::error::StorageError;
 use crate::index::TablePart;
 use crate::processor::statistics::Statistics;
 use crate::processor::{Preparation, Preparer, Processor, Rebuild};
 use crate::request::{Refusal, Reply, Request};
+use crate::store::cache::Cache;
 use crate::store::{Group, LowSpace, ReadPlan, Receipt, Unpersisted};
 
 /// The most bytes of requests and replies in one group: they stay in memory until the replies are
@@ -181,17 +182,25 @@ impl<T> Applier<T> {
         self.processor.read_ahead_requests()
     }
 
-    /// Reads what prepared requests need of the store into the cache. Returns the number of reads.
+    /// Reads ahead what prepared requests need of the store.
     ///
     /// # Errors
     ///
     /// [`StorageError`] if the store cannot be read.
-    pub(crate) fn read_ahead(&mut self, preparations: &[Preparation]) -> Result<u64, StorageError> {
-        let (cache, most) = (self.processor.cache().clone(), self.read_ahead_requests());
-        let (plan, _) = plan_ahead([preparations], most, &cache, |together, plan| {
+    pub(crate) fn read_ahead(
+        &mut self,
+        preparations: &[Preparation],
+    ) -> Result<ReadAhead, StorageError> {
+        let (cache, most) = (self.cache().clone(), self.read_ahead_requests());
+        let planned = plan_ahead([preparations], most, &cache, |together, plan| {
             self.plan(together, plan)
         })?;
-        self.tried(|processor| processor.read(plan))
+        self.tried(|processor| planned.read(processor.reader(), &cache))
+    }
+
+    /// Same as [`Processor::cache`].
+    pub(crate) fn cache(&self) -> &Cache {
+        self.processor.cache()
     }
 
     /// Number of reads that were needed to find earlier events.
@@ -199,7 +208,7 @@ impl<T> Applier<T> {
         self.processor.statistics().reads
     }
 
-    /// Adds to a plan what prepared requests need of the store.
+    /// Same as [`Processor::plan`].
     ///
     /// # Errors
     ///
@@ -208,7 +217,7 @@ impl<T> Applier<T> {
         &mut self,
         preparations: &[Preparation],
         plan: &mut ReadPlan,
-    ) -> Result<(), StorageError> {
+    ) -> Result<usize, StorageError> {
         self.tried(|processor| processor.plan(preparations, plan))
     }
 
@@ -325,7 +334,7 @@ impl<T> OpenBatch<'_, T> {
         &mut self,
         preparations: &[Preparation],
         plan: &mut ReadPlan,
-    ) -> Result<(), StorageError> {
+    ) -> Result<usize, StorageError> {
         self.applier.plan(preparations, plan)
     }
 

@@ -30,7 +30,7 @@ pub(crate) use applier::{Applied, Applier, OpenBatch, TicketReplies};
 pub(crate) use deliver::{Deliver, Place, Ticket};
 pub(crate) use figures::Figures;
 pub(crate) use pipeline::{Health, Pipeline};
-pub(crate) use read_ahead::{ReadAhead, ReadAheadLimits, is_worth_it};
+pub(crate) use read_ahead::{Planned, ReadAhead, ReadAheadLimits, is_worth_it};
 pub(crate) use replies::{REPLY_BYTES, Replies};
 pub(crate) use shared::Announced;
 pub(crate) use turn::Turn;

@@ -24,12 +24,12 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use parking_lot::{Condvar, Mutex};
 
 use crate::driver::persister::Persister;
-use crate::driver::read_ahead::{ReadAhead, ReadAheadLimits, is_worth_it, plan_ahead};
+use crate::driver::read_ahead::{Planned, ReadAhead, ReadAheadLimits, is_worth_it, plan_ahead};
 use crate::driver::shared::{Announced, FailAtPanic, Front, LOOK_EVERY, Queue, Shared};
 use crate::driver::{Applier, Figures, Ticket, Turn, unix_ms};
 use crate::error::StorageError;
 use crate::processor::{Preparation, Preparer};
-use crate::store::cache::Cache;
+use crate::store::cache::{Cache, Excerpts, UsedExcerpts};
 use crate::store::threads;
 use crate::store::{DurableState, Reader, Store};
 
@@ -184,42 +184,55 @@ impl Pipeline {
         ReadAheadLimits::new(self.0.read_ahead_requests, &self.0.cache)
     }
 
-    /// Reads what batches of prepared requests need of the store into the cache, for as many of the
-    /// requests as it has room for. No other caller waits meanwhile.
+    /// Plans what batches of prepared requests need of the store, for as many of them as it can be
+    /// read ahead.
     ///
     /// # Errors
     ///
     /// Those of [`Pipeline::turn`].
-    pub(crate) fn read_ahead<'a>(
+    pub(crate) fn plan_ahead<'a>(
         &self,
         batches: impl IntoIterator<Item = &'a [Preparation]>,
-    ) -> Result<ReadAhead, Arc<StorageError>> {
-        let Owner { reader, cache, .. } = &*self.0;
+    ) -> Result<Planned, Arc<StorageError>> {
         let most = self.0.read_ahead_requests;
-        let (plan, mut read) = plan_ahead(batches, most, cache, |together, plan| {
+        plan_ahead(batches, most, &self.0.cache, |together, plan| {
             self.turn(self.announce(), 0, 0, |turn| turn.plan(together, plan))
-        })?;
-        match plan.read(reader, cache) {
-            Ok(reads) => read.reads = reads,
-            // A failure of the store ends the pipeline.
-            Err(error) => self.turn(self.announce(), 0, 0, |_| Err(error))?,
-        }
-        Ok(read)
+        })
     }
 
-    /// Like [`Pipeline::read_ahead`], for a batch of any caller, if events needed many reads since
-    /// the last call.
-    pub(crate) fn read_ahead_if_worth_it(&self, preparations: &[Preparation]) {
+    /// Reads what is planned. No other caller waits meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Pipeline::turn`].
+    pub(crate) fn read_planned(&self, planned: Planned) -> Result<ReadAhead, Arc<StorageError>> {
+        // A failure of the store ends the pipeline.
+        planned
+            .read(&self.0.reader, &self.0.cache)
+            .or_else(|error| self.turn(self.announce(), 0, 0, |_| Err(error)))
+    }
+
+    /// Finds excerpts that were read ahead for the caller whose turn it is.
+    pub(crate) fn using(&self, excerpts: Option<&Arc<Excerpts>>) -> UsedExcerpts<'_> {
+        self.0.cache.using(excerpts)
+    }
+
+    /// Reads ahead for a batch of any caller, if events needed many reads since the last call.
+    pub(crate) fn read_ahead_if_worth_it(&self, preparations: &[Preparation]) -> ReadAhead {
         let reads = self.reads();
         let before = self.0.reads_before.swap(reads, Ordering::Relaxed);
-        if is_worth_it(reads.saturating_sub(before), preparations.len()) {
-            // If this fails, the turn of the batch fails too.
-            let read = self.read_ahead([preparations]).unwrap_or_default();
-            // What was read ahead counts as needed, so that the next batch is read ahead too.
-            let now = self.0.reads_before.load(Ordering::Relaxed);
-            let counted = now.saturating_sub(read.reads);
-            self.0.reads_before.store(counted, Ordering::Relaxed);
+        if !is_worth_it(reads.saturating_sub(before), preparations.len()) {
+            return ReadAhead::default();
         }
+        let planned = self.plan_ahead([preparations]);
+        let read = planned.and_then(|planned| self.read_planned(planned));
+        // If this fails, the turn of the batch fails too.
+        let read = read.unwrap_or_default();
+        // What was read ahead counts as needed, so that the next batch is read ahead too.
+        let now = self.0.reads_before.load(Ordering::Relaxed);
+        let counted = now.saturating_sub(read.reads);
+        self.0.reads_before.store(counted, Ordering::Relaxed);
+        read
     }
 
     /// Ends the pipeline for all clones: waits until everything that was applied is persisted, and

@@ -1,8 +1,11 @@
 //! When and how far a sender's requests are read ahead.
 
+use std::sync::Arc;
+
+use crate::error::StorageError;
 use crate::processor::Preparation;
-use crate::store::ReadPlan;
-use crate::store::cache::Cache;
+use crate::store::cache::{Cache, Excerpts};
+use crate::store::{PlanRead, ReadPlan, Reader};
 
 /// Requests that are planned before the next check whether the plan is full. No other sender has a
 /// turn meanwhile.
@@ -14,19 +17,47 @@ const MIN_READS: u64 = 8;
 /// The next batch is read ahead if one event in at most this many needed a read.
 const EVENTS_A_READ: u64 = 64;
 
-/// Requests that wait to be read ahead take at most one part in this many of an engine's share of
-/// the memory budget, on top of it. With more of them fewer pages are read twice.
-const WAITING_SHARE: u64 = 16;
+/// The requests of a window take at most one part in this many of an engine's share of the memory
+/// budget, on top of it. With more of them fewer pages are read twice.
+const WINDOW_SHARE: u64 = 16;
+
+/// What the next requests of a sender need of the store.
+#[derive(Debug)]
+pub(crate) struct Planned {
+    pub(crate) plan: ReadPlan,
+    /// The number of batches. If there is only one, perhaps not all its requests are planned.
+    pub(crate) batches: usize,
+    /// The number of planned requests.
+    pub(crate) requests: usize,
+}
+
+impl Planned {
+    /// Reads what is planned.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ReadPlan::read`].
+    pub(super) fn read(self, reader: &Reader, cache: &Cache) -> Result<ReadAhead, StorageError> {
+        let PlanRead { reads, excerpts } = self.plan.read(reader, cache)?;
+        Ok(ReadAhead {
+            batches: self.batches,
+            excerpts: Some(excerpts),
+            reads,
+            requests: self.requests,
+        })
+    }
+}
 
 /// What was read ahead.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct ReadAhead {
-    /// The number of whole batches.
+    /// The number of batches. If there is only one, perhaps not all its requests were read ahead.
     pub(crate) batches: usize,
-    /// The number of requests, with those of a batch of which only a part was read ahead.
-    pub(crate) requests: usize,
+    /// The excerpts to be used when the batches are applied.
+    pub(crate) excerpts: Option<Arc<Excerpts>>,
     /// The number of parts and blocks that were read.
     pub(crate) reads: u64,
+    requests: usize,
 }
 
 impl ReadAhead {
@@ -42,7 +73,7 @@ pub(crate) fn is_worth_it(reads: u64, requests: usize) -> bool {
     reads >= MIN_READS && reads * EVENTS_A_READ >= requests as u64
 }
 
-/// What a sender may take at most to be read ahead together.
+/// The most that a window has.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ReadAheadLimits {
     pub(crate) requests: usize,
@@ -54,13 +85,14 @@ impl ReadAheadLimits {
     pub(super) fn new(requests: usize, cache: &Cache) -> Self {
         Self {
             requests,
-            bytes: cache.share_of_engine(WAITING_SHARE) as usize,
+            bytes: cache.share_of_engine(WINDOW_SHARE) as usize,
         }
     }
 }
 
-/// Plans what batches of requests need, up to `most` requests and as far as the cache has room.
-/// `add` adds to the plan what a few of them need.
+/// Plans what batches of requests need: as many batches as have at most `most` requests, or a part
+/// of the first, and as the plan has room for. `add` adds to the plan what a few of them need, until
+/// it is full, and returns how many it has added.
 ///
 /// # Errors
 ///
@@ -69,19 +101,27 @@ pub(super) fn plan_ahead<'a, E>(
     batches: impl IntoIterator<Item = &'a [Preparation]>,
     most: usize,
     cache: &Cache,
-    mut add: impl FnMut(&[Preparation], &mut ReadPlan) -> Result<(), E>,
-) -> Result<(ReadPlan, ReadAhead), E> {
-    let (mut plan, mut ahead) = (ReadPlan::default(), ReadAhead::default());
+    mut add: impl FnMut(&[Preparation], &mut ReadPlan) -> Result<usize, E>,
+) -> Result<Planned, E> {
+    let mut planned = Planned {
+        plan: ReadPlan::new(cache),
+        batches: 0,
+        requests: 0,
+    };
     for batch in batches {
-        for together in batch.chunks(PLANNED_TOGETHER) {
-            let next = &together[..together.len().min(most - ahead.requests)];
-            add(next, &mut plan)?;
-            ahead.requests += next.len();
-            if next.len() < together.len() || plan.is_full(cache) {
-                return Ok((plan, ahead));
+        let left = most - planned.requests;
+        let has_room = || planned.plan.has_room_for(batch.len(), planned.requests);
+        if planned.batches > 0 && (batch.len() > left || !has_room()) {
+            break;
+        }
+        planned.batches += 1;
+        for together in batch[..batch.len().min(left)].chunks(PLANNED_TOGETHER) {
+            let added = add(together, &mut planned.plan)?;
+            planned.requests += added;
+            if added < together.len() {
+                return Ok(planned);
             }
         }
-        ahead.batches += 1;
     }
-    Ok((plan, ahead))
+    Ok(planned)
 }

@@ -63,7 +63,7 @@ impl<'a> Turn<'a> {
         &mut self,
         preparations: &[Preparation],
         plan: &mut ReadPlan,
-    ) -> Result<(), StorageError> {
+    ) -> Result<usize, StorageError> {
         self.batch.plan(preparations, plan)
     }
 

@@ -49,8 +49,9 @@ impl Handle {
     pub fn submit(&self, requests: &[Request<'_>]) -> Pending<Vec<Result<Reply, Refusal>>> {
         let preparer = self.pipeline.preparer();
         let preparations: Vec<_> = requests.iter().map(|r| preparer.prepare(r)).collect();
-        self.pipeline.read_ahead_if_worth_it(&preparations);
+        let read = self.pipeline.read_ahead_if_worth_it(&preparations);
         self.call(requests.len(), false, open_all, |turn, promise| {
+            let _used = self.pipeline.using(read.excerpts.as_ref());
             apply(turn, promise, requests, &preparations)
         })
     }

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 
 use parking_lot::Mutex;
 
-use crate::driver::{self, Applied, Applier, TicketReplies, is_worth_it, unix_ms};
+use crate::driver::{self, Applied, Applier, ReadAhead, TicketReplies, is_worth_it, unix_ms};
 use crate::error::{Loss, OpenError, StorageError};
 use crate::inspect::View;
 use crate::processor::Processor;
@@ -125,8 +125,10 @@ impl Engine {
         let before = applier.reads();
         let ahead = match *reads_ahead {
             true => applier.read_ahead(&preparations)?,
-            false => 0,
+            false => ReadAhead::default(),
         };
+        let cache = applier.cache().clone();
+        let _used = cache.using(ahead.excerpts.as_ref());
         let mut batch = applier.begin(unix_ms(now), requests.len(), 0)?;
         for (at, request) in requests.iter().enumerate() {
             if at.is_multiple_of(LOOK_AHEAD) {
@@ -148,7 +150,7 @@ impl Engine {
         batch.end_part((), 0);
         *receipt = persist(batch.end_group()?)?;
         let reads = applier.reads() - before;
-        *reads_ahead = is_worth_it(reads.max(ahead), requests.len());
+        *reads_ahead = is_worth_it(reads.max(ahead.reads), requests.len());
         if store.should_reopen() {
             store.reopen()?;
         }

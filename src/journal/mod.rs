@@ -117,7 +117,7 @@ impl Journal {
             self.undurable.pop_front();
         }
         self.undurable.push_back(block.clone());
-        self.cache.keep_block(block);
+        self.cache.keep_new_block(block);
     }
 
     /// Returns the blocks that are new or have grown since the last call, with the open block.
@@ -205,8 +205,7 @@ impl Journal {
 
     /// Adds to a plan the block that [`Journal::with_entry`] would read from the store.
     pub(crate) fn plan(&self, position: Position, plan: &mut ReadPlan) {
-        let is_there = self.in_memory(position).is_some() || self.cache.excerpt(position).is_some();
-        if position < self.open.first() && !is_there {
+        if position < self.open.first() && self.in_memory(position).is_none() {
             plan.add_position(position);
         }
     }

@@ -1,41 +1,82 @@
-//! Batches of the input that wait to be applied. While they need much of the store, more of them
-//! are taken, and what they need is read together before their turns.
+//! Batches of the input that wait to be applied. While they need much of the store, windows of them
+//! are read ahead: the next window is read while the present one is applied.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::thread::{Scope, ScopedJoinHandle};
 
 use crossbeam_channel::Receiver;
 
-use crate::driver::ReadAheadLimits;
+use crate::driver::{Planned, ReadAhead, ReadAheadLimits};
 use crate::error::StorageError;
 use crate::node::decoded::Decoded;
 use crate::node::service::Service;
+use crate::store::cache::Excerpts;
+use crate::store::threads;
+
+/// One window in this many begins with a few requests that are not read ahead. They show if the
+/// next ones still need reads: duplicates in the order of the journal need none, and only what is
+/// not read ahead shows that order.
+const PROBE_EVERY: u64 = 16;
+
+/// The number of requests that are not read ahead then.
+const PROBE_REQUESTS: usize = 256;
 
 /// The batches that wait.
-pub(super) struct Ahead<'a> {
-    batches: &'a Receiver<Decoded>,
-    /// Batches that were taken from the channel.
+pub(super) struct Ahead<'scope, 'env> {
+    scope: &'scope Scope<'scope, 'env>,
+    batches: &'env Receiver<Decoded>,
+    service: &'env Service<'env>,
+    /// Batches that were taken from the channel: those of the present window, those of the window
+    /// that is being read, and others.
     taken: VecDeque<Decoded>,
     lines: usize,
     bytes: usize,
     limits: ReadAheadLimits,
-    /// The number of taken batches for which all that they need was read.
-    read: usize,
-    /// True if the next batches should be read ahead.
+    /// The number of batches of the present window.
+    present: usize,
+    /// What was read ahead for the present window.
+    excerpts: Option<Arc<Excerpts>>,
+    /// The next window.
+    reading: Option<Reading<'scope>>,
+    /// True if further windows should be read ahead.
     reads_ahead: bool,
+    /// Number of windows that were planned.
+    windows: u64,
+    /// True if the next batch is a probe.
+    is_probe: bool,
 }
 
-impl<'a> Ahead<'a> {
-    /// Takes the batches of a channel. At most `limits` of them wait here.
-    pub(super) fn new(batches: &'a Receiver<Decoded>, limits: ReadAheadLimits) -> Self {
+/// A batch, and what was read ahead for its window.
+pub(super) type ReadyBatch = (Decoded, Option<Arc<Excerpts>>);
+
+/// A window that is being read.
+struct Reading<'scope> {
+    thread: ScopedJoinHandle<'scope, Result<ReadAhead, Arc<StorageError>>>,
+    is_probe: bool,
+}
+
+impl<'scope, 'env> Ahead<'scope, 'env> {
+    /// Takes the batches of a channel.
+    pub(super) fn new(
+        scope: &'scope Scope<'scope, 'env>,
+        batches: &'env Receiver<Decoded>,
+        service: &'env Service<'env>,
+    ) -> Self {
         Self {
+            scope,
             batches,
+            service,
             taken: VecDeque::new(),
             lines: 0,
             bytes: 0,
-            limits,
-            read: 0,
+            limits: service.pipeline.read_ahead_limits(),
+            present: 0,
+            excerpts: None,
+            reading: None,
             reads_ahead: false,
+            windows: 0,
+            is_probe: false,
         }
     }
 
@@ -44,48 +85,106 @@ impl<'a> Ahead<'a> {
     /// # Errors
     ///
     /// The first [`StorageError`] that the pipeline has met.
-    pub(super) fn next(
-        &mut self,
-        service: &Service<'_>,
-    ) -> Result<Option<Decoded>, Arc<StorageError>> {
+    pub(super) fn next(&mut self) -> Result<Option<ReadyBatch>, Arc<StorageError>> {
         if self.taken.is_empty() {
-            self.batches
-                .recv()
-                .into_iter()
-                .for_each(|next| self.take(next));
+            match self.batches.recv() {
+                Ok(next) => self.take(next),
+                Err(_) => return Ok(None),
+            }
         }
-        if self.reads_ahead && self.read == 0 {
+        if self.present == 0 {
+            self.begin_window()?;
+        }
+        if self.reads_ahead {
             self.take_waiting();
-            let preparations = self.taken.iter().map(Decoded::preparations);
-            let read = service.pipeline.read_ahead(preparations)?;
-            self.read = read.batches;
-            self.reads_ahead = read.is_worth_it();
         }
-        self.read = self.read.saturating_sub(1);
+        if self.will_plan() {
+            self.start_reading()?;
+        }
+        self.present -= 1;
         let next = self.taken.pop_front();
         if let Some(next) = &next {
             self.lines -= next.preparations().len();
             self.bytes -= next.bytes();
         }
-        Ok(next)
+        Ok(next.map(|next| (next, self.excerpts.clone())))
     }
 
     /// Notes whether the last batch needed much of the store, although it was perhaps read ahead.
     pub(super) fn applied(&mut self, is_worth_it: bool) {
-        self.reads_ahead |= is_worth_it;
-        if self.reads_ahead {
-            self.take_waiting();
-        }
+        let was_probe = std::mem::take(&mut self.is_probe);
+        self.reads_ahead = is_worth_it || self.reads_ahead && !was_probe;
     }
 
     /// True if the next batch waits and can be applied at once.
     pub(super) fn is_next_ready(&self) -> bool {
+        let is_plain = self.reading.is_none() && !self.reads_ahead;
         let waits = !self.taken.is_empty() || !self.batches.is_empty();
-        self.read > 0 || waits && !self.reads_ahead
+        (self.present > 0 || is_plain && waits) && !self.will_plan()
     }
 
+    /// True if [`Ahead::next`] will plan a window to be read while the present one is applied.
+    fn will_plan(&self) -> bool {
+        self.reads_ahead && self.reading.is_none() && self.taken.len() > self.present
+    }
+
+    /// Begins the window that was read last. If there is none, reads one now, or begins with the
+    /// next batch as it is.
+    fn begin_window(&mut self) -> Result<(), Arc<StorageError>> {
+        self.excerpts = None;
+        let read = if let Some(Reading { thread, is_probe }) = self.reading.take() {
+            self.is_probe = is_probe;
+            let joined = thread.join();
+            joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?
+        } else if self.reads_ahead {
+            self.take_waiting();
+            let (planned, is_probe) = self.plan()?;
+            self.is_probe = is_probe;
+            self.service.pipeline.read_planned(planned)?
+        } else {
+            self.present = 1;
+            return Ok(());
+        };
+        self.reads_ahead &= read.is_worth_it();
+        self.present = read.batches;
+        self.excerpts = read.excerpts;
+        Ok(())
+    }
+
+    /// Starts to read what the batches after the present window need.
+    fn start_reading(&mut self) -> Result<(), Arc<StorageError>> {
+        let (planned, is_probe) = self.plan()?;
+        let service = self.service;
+        let read = move || service.pipeline.read_planned(planned);
+        // Without a thread, the window is read when it begins.
+        let thread = threads::start_scoped(self.scope, "read", read).ok();
+        self.reading = thread.map(|thread| Reading { thread, is_probe });
+        Ok(())
+    }
+
+    /// Plans the next window. Also returns if it begins with a probe.
+    fn plan(&mut self) -> Result<(Planned, bool), Arc<StorageError>> {
+        self.windows += 1;
+        let is_probe = self.windows.is_multiple_of(PROBE_EVERY);
+        let mut left_out = if is_probe { PROBE_REQUESTS } else { 0 };
+        let mut bytes = 0;
+        let waiting = self.taken.iter().skip(self.present);
+        let window = waiting.take_while(|batch| {
+            let has_room = bytes == 0 || bytes < self.limits.bytes;
+            bytes += batch.bytes();
+            has_room
+        });
+        let batches = window.map(|batch| {
+            let all = batch.preparations();
+            &all[std::mem::take(&mut left_out).min(all.len())..]
+        });
+        let planned = self.service.pipeline.plan_ahead(batches)?;
+        Ok((planned, is_probe))
+    }
+
+    /// Takes as many batches as two windows have.
     fn take_waiting(&mut self) {
-        while self.lines < self.limits.requests && self.bytes < self.limits.bytes {
+        while self.lines < 2 * self.limits.requests && self.bytes < 2 * self.limits.bytes {
             let Ok(next) = self.batches.try_recv() else {
                 break;
             };

@@ -1,6 +1,7 @@
 //! The second stage of the input: decoded batches of lines are applied.
 
 use std::sync::Arc;
+use std::thread;
 
 use crossbeam_channel::Receiver;
 
@@ -16,14 +17,18 @@ pub(super) fn apply(
     service: &Service<'_>,
 ) -> Result<(), Arc<StorageError>> {
     let _stop = StopAtEnd(service.stop);
-    let mut announced = None;
-    let mut ahead = Ahead::new(batches, service.pipeline.read_ahead_limits());
-    while let Some(decoded) = ahead.next(service)? {
-        let turn = announced.unwrap_or_else(|| service.pipeline.announce());
-        let (next, is_worth_it) = decoded.apply(turn, service, || ahead.is_next_ready())?;
-        ahead.applied(is_worth_it);
-        // While the store is read for the next batch, no group may wait for its turn.
-        announced = next.filter(|_| ahead.is_next_ready());
-    }
-    Ok(())
+    thread::scope(|scope| {
+        let mut announced = None;
+        let mut ahead = Ahead::new(scope, batches, service);
+        while let Some((decoded, excerpts)) = ahead.next()? {
+            let turn = announced.unwrap_or_else(|| service.pipeline.announce());
+            let is_next_ready = || ahead.is_next_ready();
+            let applied = decoded.apply(turn, service, excerpts.as_ref(), is_next_ready);
+            let (next, is_worth_it) = applied?;
+            ahead.applied(is_worth_it);
+            // While the store is read or the next window is planned, no group may wait for a turn.
+            announced = next.filter(|_| ahead.is_next_ready());
+        }
+        Ok(())
+    })
 }

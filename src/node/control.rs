@@ -344,11 +344,15 @@ fn apply(
     }
     let decoded = Decoded::new(batch, service.pipeline.preparer(), Arc::clone(outbox));
     let read = match reads_ahead {
-        true => service.pipeline.read_ahead([decoded.preparations()])?,
+        true => {
+            let planned = service.pipeline.plan_ahead([decoded.preparations()])?;
+            service.pipeline.read_planned(planned)?
+        }
         false => ReadAhead::default(),
     };
     let announced = service.pipeline.announce();
-    let (_, needed_reads) = decoded.apply(announced, service, || false)?;
+    let excerpts = read.excerpts.as_ref();
+    let (_, needed_reads) = decoded.apply(announced, service, excerpts, || false)?;
     Ok(needed_reads || read.is_worth_it())
 }
 

@@ -12,6 +12,7 @@ use crate::node::service::Service;
 use crate::processor::{Preparation, Preparer};
 use crate::protocol::{Batch, Body, Line};
 use crate::state::look_ahead::LOOK_AHEAD;
+use crate::store::cache::Excerpts;
 
 /// A batch of lines of one sender, with a preparation for each line.
 pub(super) struct Decoded {
@@ -67,7 +68,8 @@ impl Decoded {
         self.unanswered.batch_bytes + size_of_val(&*self.preparations)
     }
 
-    /// Applies all lines: in one turn, or in several if the sender does not take its replies. If
+    /// Applies all lines, using what was read ahead for them: in one turn, or in several if the
+    /// sender does not take its replies. If
     /// `has_next` is true at the end of the last turn, announces a turn for the next batch and
     /// returns it. Also returns true if the next batches should be read ahead.
     ///
@@ -78,6 +80,7 @@ impl Decoded {
         self,
         mut announced: Announced,
         service: &Service<'_>,
+        excerpts: Option<&Arc<Excerpts>>,
         has_next: impl Fn() -> bool,
     ) -> Result<(Option<Announced>, bool), Arc<StorageError>> {
         let events = self.preparations.len();
@@ -90,6 +93,7 @@ impl Decoded {
         loop {
             let lines = unanswered.lines_left();
             let turn = service.pipeline.turn(announced, lines, held_bytes, |turn| {
+                let _used = service.pipeline.using(excerpts);
                 let before = service.pipeline.reads();
                 let progress = unanswered.apply(turn, &mut preparations, service)?;
                 reads += service.pipeline.reads() - before;

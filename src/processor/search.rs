@@ -13,7 +13,7 @@ use crate::state::look_ahead::LOOK_AHEAD;
 use crate::state::position::Position;
 use crate::store::bytes::entry::EventId;
 use crate::store::cache::Cache;
-use crate::store::{MAX_CANDIDATES, ReadPlan};
+use crate::store::{MAX_CANDIDATES, ReadPlan, Reader};
 
 impl Processor {
     /// Finds the earlier positions of an id. Every candidate of the index is compared with the
@@ -93,7 +93,8 @@ impl Processor {
         self.read_ahead_requests
     }
 
-    /// Adds to a plan what finding the earlier positions of prepared events reads from the store.
+    /// Adds to a plan what finding the earlier positions of prepared events reads from the store,
+    /// until it is full. Returns the number of requests for which this was added.
     ///
     /// # Errors
     ///
@@ -102,8 +103,13 @@ impl Processor {
         &mut self,
         preparations: &[Preparation],
         plan: &mut ReadPlan,
-    ) -> Result<(), StorageError> {
+    ) -> Result<usize, StorageError> {
+        let mut planned = 0;
         for together in preparations.chunks(LOOK_AHEAD) {
+            if plan.is_full() {
+                break;
+            }
+            planned += together.len();
             let fingerprints = together.iter().filter_map(Preparation::fingerprint);
             self.index.touch(fingerprints.clone());
             for fingerprint in fingerprints {
@@ -116,16 +122,11 @@ impl Processor {
                 }
             }
         }
-        Ok(())
+        Ok(planned)
     }
 
-    /// Reads what a plan has into the cache. Returns the number of reads.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`ReadPlan::read`].
-    pub(crate) fn read(&self, plan: ReadPlan) -> Result<u64, StorageError> {
-        plan.read(&self.reader, &self.cache)
+    pub(crate) fn reader(&self) -> &Reader {
+        &self.reader
     }
 
     pub(crate) fn cache(&self) -> &Cache {

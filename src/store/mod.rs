@@ -57,7 +57,7 @@ pub use directory::watermark_of;
 pub(crate) use group::{Checkpoint, Group, RunWrites, SnapshotHeader, SnapshotWrites, Switch};
 pub use locked::{Kept, LockedDirectory};
 pub use options::Options;
-pub(crate) use read_plan::{MAX_CANDIDATES, ReadPlan};
+pub(crate) use read_plan::{MAX_CANDIDATES, PlanRead, ReadPlan};
 pub(crate) use reader::{Durable, DurableState, Reader};
 pub(crate) use release::{Commit, Release, ReleasedPositions};
 pub(crate) use releases::Releases;

@@ -1,10 +1,12 @@
-//! What many events need of the store, read into the cache in the order of its keys.
+//! What a window of events needs of the store, read in the order of its keys.
 //!
 //! To read one entry, sled reads a page of many. Events in any order need the same pages again and
 //! again; in the order of the keys each page is read once. Nothing is ever answered from a plan. It
-//! only fills the cache, and the index and the journal are asked again when an event is applied. So
-//! a plan may be out of date, and damage that it meets is left to the event that meets it too.
+//! only brings blocks into memory, and the index and the journal are asked again when an event is
+//! applied. So a plan may be out of date, and damage that it meets is left to the event that meets
+//! it too.
 
+use std::sync::Arc;
 use std::thread::scope;
 
 use tracing::debug;
@@ -14,7 +16,7 @@ use crate::state::position::{Position, Positions};
 use crate::store::bytes::block::Block;
 use crate::store::bytes::fingerprint::Fingerprint;
 use crate::store::bytes::run::{RunHeader, RunNumber};
-use crate::store::cache::{Cache, RunParts};
+use crate::store::cache::{Cache, Excerpts, RunParts};
 use crate::store::reader::{BlocksInOrder, Reader};
 use crate::store::threads;
 
@@ -31,9 +33,10 @@ const MAX_THREADS: usize = 4;
 /// The number of positions whose blocks are put into the cache together.
 const KEPT_TOGETHER: usize = 128;
 
-/// The excerpts of a plan take at most one part in this many of an engine's share of the budget:
-/// half of all excerpts.
-const PLAN_SHARE: u64 = 4;
+/// The excerpts of a plan take at most one part in this many of an engine's share of the budget. A
+/// sender that is read ahead for without a pause has those of two plans. So some room is left for
+/// other senders, even if that one does not take its replies.
+const PLAN_SHARE: u64 = 5;
 
 /// About the memory that the excerpts for one event take in the cache.
 const EXCERPTS_BYTES: u64 = 500;
@@ -43,8 +46,10 @@ const EXCERPTS_BYTES: u64 = 500;
 const FAR_BLOCKS: usize = 16;
 
 /// Parts of runs and blocks of the journal to read.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct ReadPlan {
+    /// The most parts and positions that are added, about.
+    most: usize,
     /// The stored runs, by their numbers.
     runs: Vec<RunHeader>,
     parts: Vec<WantedPart>,
@@ -60,6 +65,16 @@ struct WantedPart {
 }
 
 impl ReadPlan {
+    /// Makes an empty plan, with as much room as the cache has for excerpts for one sender.
+    pub(crate) fn new(cache: &Cache) -> Self {
+        Self {
+            most: (cache.share_of_engine(PLAN_SHARE) / EXCERPTS_BYTES) as usize,
+            runs: Vec::new(),
+            parts: Vec::new(),
+            positions: Vec::new(),
+        }
+    }
+
     /// Tells the plan which runs there are.
     pub(crate) fn set_runs(&mut self, runs: &[RunHeader]) {
         if self.runs.len() < runs.len() {
@@ -81,42 +96,71 @@ impl ReadPlan {
         self.positions.push(position);
     }
 
+    /// True if there is room for no more parts and positions.
+    pub(crate) fn is_full(&self) -> bool {
+        self.len() >= self.most
+    }
+
+    /// True if there is probably room for what more requests need, as it has what `planned` others
+    /// need.
+    pub(crate) fn has_room_for(&self, requests: usize, planned: usize) -> bool {
+        let needed = self.len() * requests / planned.max(1);
+        self.len() + needed <= self.most
+    }
+
     /// The number of parts and positions that were added.
-    pub(crate) fn len(&self) -> usize {
+    fn len(&self) -> usize {
         self.parts.len() + self.positions.len()
     }
 
-    /// True if the engine's share of the cache has room for no more excerpts.
-    pub(crate) fn is_full(&self, cache: &Cache) -> bool {
-        self.len() as u64 * EXCERPTS_BYTES > cache.share_of_engine(PLAN_SHARE)
-    }
-
-    /// Reads all that is not in the cache. Returns the number of parts and blocks that were read.
+    /// Reads all that is not in the cache.
     ///
     /// # Errors
     ///
     /// The first [`StorageError`] that is not about damage.
-    pub(crate) fn read(self, reader: &Reader, cache: &Cache) -> Result<u64, StorageError> {
+    pub(crate) fn read(self, reader: &Reader, cache: &Cache) -> Result<PlanRead, StorageError> {
         let Self {
             runs,
             mut parts,
             mut positions,
+            ..
         } = self;
         parts.sort_unstable();
         parts.dedup();
-        let mut reads = 0;
-        let read_parts = |parts: &[WantedPart]| read_parts(reader, cache, &runs, parts);
+        let (mut reads, excerpts) = (0, cache.excerpts());
+        let to = Destination {
+            cache,
+            excerpts: &excerpts,
+        };
+        let read_parts = |parts: &[WantedPart]| read_parts(reader, to, &runs, parts);
         for (read, found) in in_threads(&parts, read_parts)? {
             reads += read;
             positions.extend(found);
         }
         positions.sort_unstable();
         positions.dedup();
-        let read_blocks = |positions: &[Position]| read_blocks(reader, cache, positions);
+        let read_blocks = |positions: &[Position]| read_blocks(reader, to, positions);
         reads += in_threads(&positions, read_blocks)?.iter().sum::<u64>();
         cache.note_reads_ahead(reads);
-        Ok(reads)
+        Ok(PlanRead { reads, excerpts })
     }
+}
+
+/// What a plan has read.
+#[derive(Debug)]
+pub(crate) struct PlanRead {
+    /// The number of parts and blocks.
+    pub(crate) reads: u64,
+    /// What found no room in the cache.
+    pub(crate) excerpts: Arc<Excerpts>,
+}
+
+/// Where what is read goes: whole blocks and parts to the cache while there is room or if they take
+/// no more memory, excerpts of them otherwise.
+#[derive(Debug, Clone, Copy)]
+struct Destination<'a> {
+    cache: &'a Cache,
+    excerpts: &'a Excerpts,
 }
 
 /// Calls `f` with consecutive pieces of a list, on several threads if it is long. Damage only ends
@@ -164,7 +208,7 @@ fn in_threads<T: Sync, R: Send>(
 /// wanted fingerprints.
 fn read_parts(
     reader: &Reader,
-    cache: &Cache,
+    Destination { cache, excerpts }: Destination<'_>,
     runs: &[RunHeader],
     wanted: &[WantedPart],
 ) -> Result<(u64, Vec<Position>), StorageError> {
@@ -172,7 +216,7 @@ fn read_parts(
     for of_part in wanted.chunk_by(|one, next| (one.run, one.number) == (next.run, next.number)) {
         let WantedPart { run, number, .. } = of_part[0];
         let header = &runs[run.0 as usize];
-        let (parts, is_whole) = (RunParts::of(header), cache.has_room());
+        let parts = RunParts::of(header);
         let part = reader.run_part(header, number)?;
         reads += 1;
         let found = of_part.iter().map(|wanted| {
@@ -184,10 +228,10 @@ fn read_parts(
             (wanted.fingerprint, found)
         });
         let found: Vec<_> = found.collect();
-        if is_whole {
+        if cache.has_room() || Excerpts::bytes_of_found(&found) >= part.bytes() {
             cache.keep_parts(run, [(number, part)]);
         } else {
-            cache.keep_found(run, found);
+            excerpts.keep_found(run, found);
         }
     }
     Ok((reads, positions))
@@ -196,7 +240,7 @@ fn read_parts(
 /// Reads the blocks of positions, sorted. Returns the number of blocks.
 fn read_blocks(
     reader: &Reader,
-    cache: &Cache,
+    to: Destination<'_>,
     positions: &[Position],
 ) -> Result<u64, StorageError> {
     let mut reads = 0;
@@ -204,10 +248,10 @@ fn read_blocks(
         reader.let_reopen();
         // The database is not reopened while this lives.
         let mut stored = reader.in_order();
-        reads += if cache.has_room() {
-            read_whole_blocks(&mut stored, cache, together)?
+        reads += if to.cache.has_room() {
+            read_whole_blocks(&mut stored, to.cache, together)?
         } else {
-            read_excerpts(&mut stored, cache, together)?
+            read_excerpts(&mut stored, to, together)?
         };
     }
     Ok(reads)
@@ -241,21 +285,29 @@ fn read_whole_blocks(
 /// Reads the entries at positions. Returns the number of their blocks.
 fn read_excerpts(
     stored: &mut BlocksInOrder<'_>,
-    cache: &Cache,
+    Destination { cache, excerpts }: Destination<'_>,
     positions: &[Position],
 ) -> Result<u64, StorageError> {
-    let (mut reads, mut last) = (0, Position::NONE);
-    let wanted = positions
-        .iter()
-        .filter(|&&position| cache.block(position).is_none());
-    let excerpts = wanted.map(|&position| {
+    let (mut reads, mut whole, mut all_found) = (0, Vec::new(), Vec::new());
+    let wanted = positions.iter().copied();
+    let mut wanted = wanted
+        .filter(|&position| cache.block(position).is_none())
+        .peekable();
+    while let Some(position) = wanted.next() {
         let block = stored.block_at(position)?;
-        reads += u64::from(block.first != last);
-        last = block.first;
-        block.excerpt(position)
-    });
-    let excerpts = excerpts.collect::<Result<Vec<_>, _>>()?;
-    cache.keep_excerpts(excerpts);
+        reads += 1;
+        let mut found = vec![block.excerpt(position)?];
+        while let Some(next) = wanted.next_if(|&next| next <= block.last()) {
+            found.push(block.excerpt(next)?);
+        }
+        if Excerpts::bytes_of_blocks(&found) >= block.memory_bytes() as u64 {
+            whole.push(block);
+        } else {
+            all_found.extend(found);
+        }
+    }
+    cache.keep_blocks(marked(whole)?);
+    excerpts.keep_blocks(all_found);
     Ok(reads)
 }
 

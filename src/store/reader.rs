@@ -129,14 +129,17 @@ impl Reader {
     ) -> Result<impl Iterator<Item = Result<Block, StorageError>> + '_, StorageError> {
         let start = self.trees[TreeName::Journal].last_up_to(first.0.to_be_bytes())?;
         let start = start.as_ref().map(decode_block).transpose()?;
-        let mut expected = start.map_or(first, |block| block.first);
+        let mut expected = start.as_ref().map_or(first, |block| block.first);
         let mut previous = (expected == Position::FIRST).then_some(0);
-        let mut stored = Some(self.trees[TreeName::Journal].range(expected.0.to_be_bytes()..));
+        // Often no block but the first is needed, so the iterator is made when it is needed.
+        let after = start.as_ref().map_or(first, |block| block.last().next());
+        let after = move || self.trees[TreeName::Journal].range(after.0.to_be_bytes()..);
+        let after = std::iter::once_with(after).flatten();
+        let after = after.map(|entry| entry.and_then(|entry| decode_block(&entry)));
+        let mut stored = Some(start.map(Ok).into_iter().chain(after));
         Ok(std::iter::from_fn(move || {
-            let entry = stored.as_mut()?.next()?;
-            let block = entry
-                .and_then(|entry| decode_block(&entry))
-                .and_then(|block| follows(block, expected, previous));
+            let block = stored.as_mut()?.next()?;
+            let block = block.and_then(|block| follows(block, expected, previous));
             match &block {
                 Ok(block) => {
                     expected = block.last().next();

@@ -1,112 +1,103 @@
-//! What was read ahead while the cache was full: only the entries that are wanted, without the rest
-//! of their blocks and parts. This way many more events can be read ahead at a time, and nothing
-//! else is dropped for them.
-//!
-//! Each is probably used once, soon. So they are kept in two generations: when the present one is
-//! full, it replaces the one before it.
+//! What was read ahead for a window while the cache was full: only the entries that are wanted,
+//! without the rest of their blocks and parts. This way many more events can be read ahead at a
+//! time, and little else is dropped for them.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::state::position::{Position, Positions};
 use crate::store::bytes::block::Block;
 use crate::store::bytes::fingerprint::Fingerprint;
 use crate::store::bytes::run::RunNumber;
+use crate::store::cache::Contents;
 
 /// Memory that an excerpt takes beside its bytes.
 const EXCERPT_BYTES: u64 = 160;
 
-/// The number of an engine of this process. It is used again when the engine is closed.
-pub(super) type EngineNumber = usize;
-
-/// The excerpts of all engines.
-#[derive(Debug, Default)]
-pub(super) struct Excerpts {
-    present: Generation,
-    previous: Generation,
+/// The excerpts for a window of one sender. Their memory counts in the cache's budget until they
+/// are dropped.
+#[derive(Debug)]
+pub(crate) struct Excerpts {
+    kept: Mutex<Kept>,
+    contents: Arc<Mutex<Contents>>,
 }
 
 #[derive(Debug, Default)]
-struct Generation {
-    /// Blocks of one entry, by the engine and the entry's position.
-    blocks: HashMap<(EngineNumber, Position), Block>,
-    /// All positions of a run of an engine that have a fingerprint.
-    found: HashMap<(EngineNumber, RunNumber, Fingerprint), Positions>,
+struct Kept {
+    /// Blocks of one entry, by its position.
+    blocks: HashMap<Position, Block>,
+    /// All positions of a run that have a fingerprint.
+    found: HashMap<(RunNumber, Fingerprint), Positions>,
     bytes: u64,
 }
 
 impl Excerpts {
-    /// About the memory that they take.
-    pub(super) fn bytes(&self) -> u64 {
-        self.present.bytes + self.previous.bytes
+    pub(super) fn new(contents: Arc<Mutex<Contents>>) -> Self {
+        let kept = Mutex::default();
+        Self { kept, contents }
     }
 
-    pub(super) fn block(&self, engine: EngineNumber, position: Position) -> Option<&Block> {
-        let wanted = (engine, position);
-        let generations = [&self.present, &self.previous];
-        generations.iter().find_map(|one| one.blocks.get(&wanted))
+    /// Keeps excerpts of blocks, if all excerpts together do not take too much.
+    pub(crate) fn keep_blocks(&self, blocks: Vec<Block>) {
+        if self.reserve(Self::bytes_of_blocks(&blocks)) {
+            let blocks = blocks.into_iter().map(|block| (block.first, block));
+            self.kept.lock().blocks.extend(blocks);
+        }
     }
 
-    pub(super) fn found(
+    /// Keeps all positions of a run that have a fingerprint, if all excerpts together do not take
+    /// too much.
+    pub(crate) fn keep_found(&self, run: RunNumber, found: Vec<(Fingerprint, Positions)>) {
+        if self.reserve(Self::bytes_of_found(&found)) {
+            let found = found.into_iter();
+            let found = found.map(|(wanted, found)| ((run, wanted), found));
+            self.kept.lock().found.extend(found);
+        }
+    }
+
+    /// About the memory that excerpts of blocks take.
+    pub(crate) fn bytes_of_blocks(blocks: &[Block]) -> u64 {
+        let bytes = blocks.iter().map(|block| block.memory_bytes() as u64);
+        bytes.map(|bytes| bytes + EXCERPT_BYTES).sum()
+    }
+
+    /// About the memory that positions with fingerprints take.
+    pub(crate) fn bytes_of_found(found: &[(Fingerprint, Positions)]) -> u64 {
+        let bytes = found.iter().map(|(_, found)| size_of_val(&**found) as u64);
+        bytes.map(|bytes| bytes + EXCERPT_BYTES).sum()
+    }
+
+    fn reserve(&self, bytes: u64) -> bool {
+        let is_reserved = self.contents.lock().reserve(bytes);
+        if is_reserved {
+            self.kept.lock().bytes += bytes;
+        }
+        is_reserved
+    }
+
+    /// Returns a block with the entry at a position.
+    pub(super) fn block(&self, position: Position) -> Option<Block> {
+        self.kept.lock().blocks.get(&position).cloned()
+    }
+
+    /// Adds the positions of a run with a fingerprint to `found`; false if this is not known here.
+    pub(super) fn find_in_run(
         &self,
-        engine: EngineNumber,
         run: RunNumber,
         wanted: Fingerprint,
-    ) -> Option<&Positions> {
-        let wanted = (engine, run, wanted);
-        let generations = [&self.present, &self.previous];
-        generations.iter().find_map(|one| one.found.get(&wanted))
-    }
-
-    pub(super) fn add_block(&mut self, engine: EngineNumber, block: Block, max_bytes: u64) {
-        let bytes = block_bytes(&block);
-        let generation = self.room_for(bytes, max_bytes);
-        generation.blocks.insert((engine, block.first), block);
-    }
-
-    pub(super) fn add_found(
-        &mut self,
-        engine: EngineNumber,
-        run: RunNumber,
-        wanted: Fingerprint,
-        found: Positions,
-        max_bytes: u64,
-    ) {
-        let generation = self.room_for(found_bytes(&found), max_bytes);
-        generation.found.insert((engine, run, wanted), found);
-    }
-
-    /// Removes all excerpts of an engine.
-    pub(super) fn remove_engine(&mut self, removed: EngineNumber) {
-        for generation in [&mut self.present, &mut self.previous] {
-            let Generation {
-                blocks,
-                found,
-                bytes,
-            } = generation;
-            blocks.retain(|&(engine, _), _| engine != removed);
-            found.retain(|&(engine, ..), _| engine != removed);
-            blocks.shrink_to_fit();
-            found.shrink_to_fit();
-            let blocks = blocks.values().map(block_bytes);
-            *bytes = blocks.chain(found.values().map(found_bytes)).sum();
-        }
-    }
-
-    /// Returns the generation that takes this many bytes more. Both together take at most
-    /// `max_bytes`.
-    fn room_for(&mut self, bytes: u64, max_bytes: u64) -> &mut Generation {
-        if self.present.bytes + bytes > max_bytes / 2 {
-            self.previous = std::mem::take(&mut self.present);
-        }
-        self.present.bytes += bytes;
-        &mut self.present
+        found: &mut Positions,
+    ) -> bool {
+        let kept = self.kept.lock();
+        let here = kept.found.get(&(run, wanted));
+        found.extend(here.into_iter().flatten().copied());
+        here.is_some()
     }
 }
 
-fn block_bytes(block: &Block) -> u64 {
-    block.memory_bytes() as u64 + EXCERPT_BYTES
-}
-
-fn found_bytes(found: &Positions) -> u64 {
-    (found.len() * size_of::<Position>()) as u64 + EXCERPT_BYTES
+impl Drop for Excerpts {
+    fn drop(&mut self) {
+        self.contents.lock().give_back(self.kept.get_mut().bytes);
+    }
 }

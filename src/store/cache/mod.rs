@@ -6,8 +6,8 @@
 //!
 //! The engines of a process share one budget: the largest that one of them asks for. It also covers
 //! the stored runs that they hold in memory ([`Cache::set_held`]). When it is used up, what was not
-//! used for the longest time is dropped ([`clock`]), whichever engine it belongs to; excerpts, when
-//! as much was dropped since the last of them was added.
+//! used for the longest time is dropped ([`clock`]), whichever engine it belongs to. Excerpts are
+//! dropped by the sender for which they were read.
 
 mod block_places;
 mod clock;
@@ -29,7 +29,7 @@ use crate::store::bytes::fingerprint::Fingerprint;
 use crate::store::bytes::run::RunNumber;
 use block_places::BlockPlaces;
 use clock::{Clock, Item};
-use excerpts::{EngineNumber, Excerpts};
+pub(crate) use excerpts::Excerpts;
 pub(crate) use run_part::{RunPart, RunParts};
 
 /// The cache of all engines that do not ask for one of their own.
@@ -39,8 +39,18 @@ static OF_PROCESS: LazyLock<Arc<Mutex<Contents>>> = LazyLock::new(Arc::default);
 /// allocator adds.
 const ENTRY_BYTES: u64 = 200;
 
-/// Excerpts take at most one part in this many of the budget.
+/// So many new blocks are kept for each earlier block that was looked for. A stream of new ids needs
+/// nearly none, and goes faster in memory that is used again and again.
+const NEW_BLOCKS_A_LOOKUP: u32 = 16;
+
+/// The most new blocks that are kept after the last lookup.
+const MAX_NEW_BLOCKS: u32 = 4096;
+
+/// All excerpts together take at most one part in this many of the budget.
 const EXCERPTS_SHARE: u64 = 2;
+
+/// The number of an engine of this process. It is used again when the engine is closed.
+type EngineNumber = usize;
 
 /// The share of one engine in a cache. Clones are of the same engine. The last one takes all that
 /// belongs to the engine out of the cache.
@@ -51,6 +61,8 @@ pub(crate) struct Cache(Arc<Share>);
 struct Share {
     contents: Arc<Mutex<Contents>>,
     engine: EngineNumber,
+    /// The excerpts for the requests that are being applied.
+    excerpts: Mutex<Option<Arc<Excerpts>>>,
     reads: AtomicU64,
     reads_ahead: AtomicU64,
 }
@@ -67,9 +79,10 @@ struct Contents {
     clock: Clock<Entry>,
     /// By number; `None` for those that are closed.
     engines: Vec<Option<EngineEntries>>,
-    excerpts: Excerpts,
-    /// Bytes of blocks and parts that were dropped since the last excerpt was added.
-    dropped_since: u64,
+    /// Bytes of all excerpts.
+    excerpts: u64,
+    /// The most bytes that all excerpts have taken.
+    most_excerpts: u64,
     budget: u64,
     held: u64,
 }
@@ -79,6 +92,8 @@ struct Contents {
 struct EngineEntries {
     budget: u64,
     held: u64,
+    /// How many more new blocks are kept.
+    new_blocks_kept: u32,
     blocks: BlockPlaces,
     /// By the numbers of the run and the part; [`NOWHERE`] for parts that are not here.
     parts: Vec<Vec<u32>>,
@@ -135,6 +150,7 @@ impl Cache {
         Self(Arc::new(Share {
             contents,
             engine,
+            excerpts: Mutex::default(),
             reads: AtomicU64::new(0),
             reads_ahead: AtomicU64::new(0),
         }))
@@ -143,7 +159,10 @@ impl Cache {
     /// Returns the block that has a position.
     pub(crate) fn block(&self, position: Position) -> Option<Block> {
         let mut contents = self.0.contents.lock();
-        let place = contents.of(self.0.engine).blocks.find(position)?;
+        let entries = contents.of(self.0.engine);
+        let kept = entries.new_blocks_kept + NEW_BLOCKS_A_LOOKUP;
+        entries.new_blocks_kept = kept.min(MAX_NEW_BLOCKS);
+        let place = entries.blocks.find(position)?;
         let What::Block(block) = &contents.clock.get(place).what else {
             return None;
         };
@@ -160,6 +179,18 @@ impl Cache {
         contents.shrink();
     }
 
+    /// Keeps a block that was just made, if earlier ones were looked for lately.
+    pub(crate) fn keep_new_block(&self, block: Block) {
+        let mut contents = self.0.contents.lock();
+        let entries = contents.of(self.0.engine);
+        let kept = entries.new_blocks_kept;
+        entries.new_blocks_kept = kept.saturating_sub(1);
+        drop(contents);
+        if kept > 0 {
+            self.keep_block(block);
+        }
+    }
+
     /// Keeps blocks, like [`Cache::keep_block`].
     pub(crate) fn keep_blocks(&self, blocks: impl IntoIterator<Item = Block>) {
         self.keep(blocks.into_iter().map(What::Block), true);
@@ -170,28 +201,30 @@ impl Cache {
         self.keep(blocks.into_iter().map(What::Block), false);
     }
 
-    /// True if a twentieth of the budget is free.
+    /// True if a twentieth of the budget is free, beside room for as many excerpts as there were.
     pub(crate) fn has_room(&self) -> bool {
-        let CacheBytes { budget, used } = self.bytes();
-        used < budget - budget / 20
+        let contents = self.0.contents.lock();
+        let used = contents.clock.bytes() + contents.held + contents.most_excerpts;
+        used < contents.budget - contents.budget / 20
+    }
+
+    /// Makes an empty list of excerpts.
+    pub(crate) fn excerpts(&self) -> Arc<Excerpts> {
+        Arc::new(Excerpts::new(Arc::clone(&self.0.contents)))
+    }
+
+    /// Finds these excerpts too, until what is returned is dropped. Only the thread that has its
+    /// turn may call this.
+    pub(crate) fn using(&self, excerpts: Option<&Arc<Excerpts>>) -> UsedExcerpts<'_> {
+        let before = std::mem::replace(&mut *self.0.excerpts.lock(), excerpts.cloned());
+        debug_assert!(before.is_none(), "one thread has the turn");
+        UsedExcerpts(self)
     }
 
     /// Returns an excerpt with the entry at a position.
     pub(crate) fn excerpt(&self, position: Position) -> Option<Block> {
-        let contents = self.0.contents.lock();
-        contents.excerpts.block(self.0.engine, position).cloned()
-    }
-
-    /// Keeps excerpts of blocks.
-    pub(crate) fn keep_excerpts(&self, blocks: impl IntoIterator<Item = Block>) {
-        let mut contents = self.0.contents.lock();
-        let max_bytes = contents.budget / EXCERPTS_SHARE;
-        for block in blocks {
-            let excerpts = &mut contents.excerpts;
-            excerpts.add_block(self.0.engine, block, max_bytes);
-        }
-        contents.dropped_since = 0;
-        contents.shrink();
+        let excerpts = self.0.excerpts.lock();
+        excerpts.as_ref()?.block(position)
     }
 
     /// Adds the positions of a run with a fingerprint to `found`; false if this is not known here.
@@ -202,34 +235,20 @@ impl Cache {
         found: &mut Positions,
     ) -> bool {
         let mut contents = self.0.contents.lock();
-        let contents = &mut *contents;
-        let entries = contents.of(self.0.engine);
-        if let Some(place) = entries.part(parts.run, parts.number(wanted)) {
+        let place = contents
+            .of(self.0.engine)
+            .part(parts.run, parts.number(wanted));
+        if let Some(place) = place {
             contents.clock.note_use(place);
             if let What::Part(_, _, part) = &contents.clock.get(place).what {
                 parts.find(part, wanted, |position| found.push(position));
             }
             return true;
         }
-        let excerpt = contents.excerpts.found(self.0.engine, parts.run, wanted);
-        found.extend(excerpt.into_iter().flatten().copied());
-        excerpt.is_some()
-    }
-
-    /// Keeps all positions of a run that have a fingerprint.
-    pub(crate) fn keep_found(
-        &self,
-        run: RunNumber,
-        found: impl IntoIterator<Item = (Fingerprint, Positions)>,
-    ) {
-        let mut contents = self.0.contents.lock();
-        let max_bytes = contents.budget / EXCERPTS_SHARE;
-        for (wanted, found) in found {
-            let excerpts = &mut contents.excerpts;
-            excerpts.add_found(self.0.engine, run, wanted, found, max_bytes);
-        }
-        contents.dropped_since = 0;
-        contents.shrink();
+        drop(contents);
+        let excerpts = self.0.excerpts.lock();
+        let mut excerpts = excerpts.iter();
+        excerpts.any(|excerpts| excerpts.find_in_run(parts.run, wanted, found))
     }
 
     /// Reads into the CPU's cache what is needed to find the entries with a few fingerprints, each
@@ -402,6 +421,7 @@ impl Contents {
             budget,
             ..EngineEntries::default()
         });
+        self.most_excerpts = self.excerpts;
         self.add_up();
         engine
     }
@@ -409,7 +429,7 @@ impl Contents {
     fn remove_engine(&mut self, engine: EngineNumber) {
         self.engines[engine] = None;
         self.clock.retain(|entry| entry.engine != engine);
-        self.excerpts.remove_engine(engine);
+        self.most_excerpts = self.excerpts;
         self.add_up();
     }
 
@@ -427,7 +447,7 @@ impl Contents {
     }
 
     fn used(&self) -> u64 {
-        self.clock.bytes() + self.excerpts.bytes() + self.held
+        self.clock.bytes() + self.excerpts + self.held
     }
 
     /// Adds an entry, unless it is there.
@@ -457,22 +477,43 @@ impl Contents {
         }
     }
 
-    fn shrink(&mut self) {
-        let excerpts = self.excerpts.bytes();
-        let are_old = excerpts > 0 && self.dropped_since > excerpts;
-        if are_old || excerpts > self.budget / EXCERPTS_SHARE {
-            self.excerpts = Excerpts::default();
+    /// Makes room for excerpts; false if there are too many.
+    fn reserve(&mut self, bytes: u64) -> bool {
+        if self.excerpts + bytes > self.budget / EXCERPTS_SHARE {
+            return false;
         }
+        self.excerpts += bytes;
+        self.most_excerpts = self.most_excerpts.max(self.excerpts);
+        self.shrink();
+        true
+    }
+
+    fn give_back(&mut self, bytes: u64) {
+        self.excerpts -= bytes;
+    }
+
+    fn shrink(&mut self) {
         while self.used() > self.budget
             && let Some(dropped) = self.clock.drop_one()
         {
-            self.dropped_since += dropped.bytes();
             let entries = self.of(dropped.engine);
             match dropped.what {
                 What::Block(block) => entries.blocks.remove(block.first),
                 What::Part(run, number, _) => *entries.part_mut(run, number) = NOWHERE,
             }
         }
+    }
+}
+
+/// See [`Cache::using`].
+#[must_use = "the excerpts are no longer found when this is dropped"]
+pub(crate) struct UsedExcerpts<'a>(&'a Cache);
+
+impl Drop for UsedExcerpts<'_> {
+    fn drop(&mut self) {
+        let used = self.0.0.excerpts.lock().take();
+        // Dropped without the lock, as this may lock the contents.
+        drop(used);
     }
 }
 

@@ -150,7 +150,8 @@ impl RunParts {
 }
 
 impl RunPart {
-    pub(super) fn bytes(&self) -> u64 {
+    /// The bytes of memory that the positions take.
+    pub(crate) fn bytes(&self) -> u64 {
         size_of_val(&*self.0) as u64
     }
 }

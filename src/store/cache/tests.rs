@@ -4,6 +4,7 @@ use super::*;
 use crate::state::counts::word_hash;
 use crate::store::bytes::block::{OpenBlock, Stamp};
 use crate::store::bytes::entry::{Entry as JournalEntry, EventId};
+use crate::store::bytes::run::RunHeader;
 
 /// A block with this many entries from a position on.
 fn block(first: u64, entries: u64) -> Block {
@@ -62,61 +63,108 @@ fn a_block_that_has_grown_replaces_the_shorter_one() {
 }
 
 #[test]
-fn excerpts_stay_for_as_long_as_half_of_the_budget_is_read_after_them() {
-    let cache = Cache::alone(100_000);
-    let whole = block(1, 500);
-    let excerpt = |position| whole.excerpt(Position(position)).expect("it is there");
-    for position in 1..=500 {
-        cache.keep_excerpts([excerpt(position)]);
-        for before in position.saturating_sub(80).max(1)..=position {
-            let found = cache.excerpt(Position(before)).expect("it is not old");
-            assert_eq!(found.last(), Position(before));
-        }
-        assert!(cache.bytes().used <= 50_000);
+fn as_many_new_blocks_are_kept_as_earlier_ones_were_looked_for() {
+    let cache = Cache::alone(100_000_000);
+    let new = |number: u32| cache.keep_new_block(block(1 + 10 * u64::from(number), 10));
+    new(0);
+    assert_eq!(cache.bytes().used, 0, "nothing was looked for before");
+    assert!(!has(&cache, 1));
+    (1..=NEW_BLOCKS_A_LOOKUP + 1).for_each(new);
+    let last = 10 * u64::from(NEW_BLOCKS_A_LOOKUP);
+    assert!(has(&cache, 11) && has(&cache, last + 1) && !has(&cache, last + 11));
+    for _ in 0..MAX_NEW_BLOCKS {
+        has(&cache, 1);
     }
+    let from = NEW_BLOCKS_A_LOOKUP + 2;
+    (from..=from + MAX_NEW_BLOCKS).for_each(new);
+    let last = 10 * u64::from(from + MAX_NEW_BLOCKS);
+    assert!(has(&cache, last - 9) && !has(&cache, last + 1));
+}
+
+/// Excerpts of a block, from the first position on.
+fn excerpts(positions: u64) -> Vec<Block> {
+    let whole = block(1, positions);
+    let excerpt = |position| whole.excerpt(Position(position)).expect("it is there");
+    (1..=positions).map(excerpt).collect()
+}
+
+#[test]
+fn excerpts_are_found_while_they_are_used_and_only_there() {
+    let contents = Arc::default();
+    let [cache, other] = [(); 2].map(|()| Cache::join(Arc::clone(&contents), 100_000));
+    let (present, next) = (cache.excerpts(), cache.excerpts());
+    let [first, second] = excerpts(2).try_into().expect("there are two");
+    present.keep_blocks(vec![first]);
+    next.keep_blocks(vec![second]);
+    let parts = RunParts::of(&RunHeader {
+        run: RunNumber(0),
+        first: Position(1),
+        last: Position(2),
+        first_fingerprint: Fingerprint(0),
+        blocks: 1,
+        digest: 0,
+    });
+    present.keep_found(
+        parts.run,
+        vec![(Fingerprint(7), SmallVec::from_slice(&[Position(2)]))],
+    );
+    let find = |cache: &Cache, fingerprint| {
+        let mut found = Positions::new();
+        let is_known = cache.find_in_run(parts, Fingerprint(fingerprint), &mut found);
+        is_known.then(|| found.to_vec())
+    };
     assert!(cache.excerpt(Position(1)).is_none());
+    let used = cache.using(Some(&present));
+    let found = cache.excerpt(Position(1)).expect("it is used");
+    assert_eq!((found.first, found.last()), (Position(1), Position(1)));
+    assert!(cache.excerpt(Position(2)).is_none() && other.excerpt(Position(1)).is_none());
+    assert_eq!(find(&cache, 7), Some(vec![Position(2)]));
+    assert_eq!((find(&cache, 8), find(&other, 7)), (None, None));
+    drop(used);
+    assert_eq!(find(&cache, 7), None);
+    let _used = cache.using(Some(&next));
+    assert!(cache.excerpt(Position(1)).is_none() && cache.excerpt(Position(2)).is_some());
 }
 
 #[test]
-fn excerpts_of_all_engines_share_half_of_the_budget_and_go_with_their_engine() {
+fn all_excerpts_together_take_at_most_half_of_the_budget_until_they_are_dropped() {
     let contents = Arc::default();
-    let caches = [(); 4].map(|()| Cache::join(Arc::clone(&contents), 100_000));
-    let whole = block(1, 500);
-    let excerpt = |position| whole.excerpt(Position(position)).expect("it is there");
-    for position in 1..=500 {
-        for cache in &caches {
-            cache.keep_excerpts([excerpt(position)]);
-            assert!(cache.excerpt(Position(position)).is_some());
-            assert!(cache.bytes().used <= 50_000);
+    let caches = [(); 2].map(|()| Cache::join(Arc::clone(&contents), 100_000));
+    let bytes = || caches[0].bytes().used;
+    let kept = caches.each_ref().map(Cache::excerpts);
+    for excerpt in excerpts(400) {
+        for kept in &kept {
+            kept.keep_blocks(vec![excerpt.clone()]);
+            assert!(bytes() <= 50_000);
         }
     }
-    let [first, others @ ..] = caches;
-    assert_eq!(first.share_of_engine(5), 5_000);
-    let used = first.bytes().used;
-    drop(others);
-    assert_eq!(first.share_of_engine(5), 20_000);
-    assert!(first.bytes().used < used / 2);
-    assert!(first.excerpt(Position(500)).is_some());
-    let next = Cache::join(Arc::clone(&contents), 100_000);
-    assert!(next.excerpt(Position(500)).is_none());
+    assert!(bytes() > 49_000);
+    let [first, second] = kept;
+    let part = bytes();
+    drop(first);
+    assert!(bytes() < part * 2 / 3);
+    second.keep_blocks(excerpts(10));
+    drop(second);
+    assert_eq!(bytes(), 0);
 }
 
 #[test]
-fn excerpts_go_when_the_budget_shrinks_and_when_as_much_was_read_after_them() {
+fn room_that_excerpts_have_taken_once_is_not_filled_by_reading_ahead_again() {
     let contents = Arc::default();
-    let small = Cache::join(Arc::clone(&contents), 50_000);
-    let large = Cache::join(Arc::clone(&contents), 500_000);
-    let whole = block(1, 500);
-    let excerpt = |position| whole.excerpt(Position(position)).expect("it is there");
-    small.keep_excerpts((1..=400).map(excerpt));
-    assert!(small.bytes().used > 50_000);
-    drop(large);
-    assert!(small.bytes().used <= 50_000);
-    small.keep_excerpts((1..=50).map(excerpt));
-    assert!(small.excerpt(Position(50)).is_some());
-    for first in 0..500 {
-        small.keep_block(block(1_000 + 10 * first, 10));
-    }
-    assert!(small.excerpt(Position(50)).is_none());
-    assert!(has(&small, 5_990) && small.bytes().used > 40_000);
+    let cache = Cache::join(Arc::clone(&contents), 100_000);
+    let blocks = |from: u64| (from..from + 600).map(|number| block(1 + 10 * number, 10));
+    cache.keep_blocks(blocks(0));
+    assert!(!cache.has_room() && cache.bytes().used > 95_000);
+    let kept = cache.excerpts();
+    kept.keep_blocks(excerpts(150));
+    assert!(cache.bytes().used <= 100_000 && has(&cache, 6_000));
+    drop(kept);
+    assert!(cache.bytes().used < 90_000 && !cache.has_room());
+    cache.keep_blocks(blocks(600));
+    assert!(
+        cache.bytes().used > 95_000,
+        "what is applied may take the room"
+    );
+    let other = Cache::join(contents, 200_000);
+    assert!(other.has_room());
 }

@@ -95,11 +95,11 @@ impl<'scope, 'env> Ahead<'scope, 'env> {
         if self.present == 0 {
             self.begin_window()?;
         }
-        if self.reads_ahead {
+        if self.reads_ahead && self.reading.is_none() {
             self.take_waiting();
-        }
-        if self.will_plan() {
-            self.start_reading()?;
+            if self.taken.len() > self.present {
+                self.start_reading()?;
+            }
         }
         self.present -= 1;
         let next = self.taken.pop_front();
@@ -118,14 +118,12 @@ impl<'scope, 'env> Ahead<'scope, 'env> {
 
     /// True if the next batch waits and can be applied at once.
     pub(super) fn is_next_ready(&self) -> bool {
-        let is_plain = self.reading.is_none() && !self.reads_ahead;
+        if self.present > 0 {
+            // A window may have to be planned first.
+            return !self.reads_ahead || self.reading.is_some();
+        }
         let waits = !self.taken.is_empty() || !self.batches.is_empty();
-        (self.present > 0 || is_plain && waits) && !self.will_plan()
-    }
-
-    /// True if [`Ahead::next`] will plan a window to be read while the present one is applied.
-    fn will_plan(&self) -> bool {
-        self.reads_ahead && self.reading.is_none() && self.taken.len() > self.present
+        waits && !self.reads_ahead && self.reading.is_none()
     }
 
     /// Begins the window that was read last. If there is none, reads one now, or begins with the

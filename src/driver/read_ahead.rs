@@ -91,8 +91,8 @@ impl ReadAheadLimits {
 }
 
 /// Plans what batches of requests need: as many batches as have at most `most` requests, or a part
-/// of the first, and as the plan has room for. `add` adds to the plan what a few of them need, until
-/// it is full, and returns how many it has added.
+/// of the first, and as the plan has room for. `add` adds to the plan what a few requests need,
+/// until it is full, and returns for how many it did.
 ///
 /// # Errors
 ///

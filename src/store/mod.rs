@@ -6,6 +6,7 @@
 //! what it does not, determines each step of opening and of persisting ([`writer`]).
 
 mod block_writer;
+mod blocks_in_order;
 mod build;
 pub(crate) mod bytes;
 pub(crate) mod cache;

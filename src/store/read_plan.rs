@@ -13,11 +13,12 @@ use tracing::debug;
 
 use crate::error::StorageError;
 use crate::state::position::{Position, Positions};
+use crate::store::blocks_in_order::BlocksInOrder;
 use crate::store::bytes::block::Block;
 use crate::store::bytes::fingerprint::Fingerprint;
 use crate::store::bytes::run::{RunHeader, RunNumber};
 use crate::store::cache::{Cache, Excerpts, RunParts};
-use crate::store::reader::{BlocksInOrder, Reader};
+use crate::store::reader::Reader;
 use crate::store::threads;
 
 /// If an id has more candidates than this, its event was processed and rolled back again and again,

@@ -11,7 +11,7 @@ use crate::state::position::{Position, Positions};
 use crate::store::bytes::block::Block;
 use crate::store::bytes::fingerprint::Fingerprint;
 use crate::store::bytes::run::RunNumber;
-use crate::store::cache::Contents;
+use crate::store::cache::contents::Contents;
 
 /// Memory that an excerpt takes beside its bytes.
 const EXCERPT_BYTES: u64 = 160;

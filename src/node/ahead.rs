@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread::{Scope, ScopedJoinHandle};
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 use crate::driver::{Planned, ReadAhead, ReadAheadLimits};
 use crate::error::StorageError;
@@ -53,6 +53,8 @@ pub(super) type ReadyBatch = (Decoded, Option<Arc<Excerpts>>);
 /// A window that is being read.
 struct Reading<'scope> {
     thread: ScopedJoinHandle<'scope, Result<ReadAhead, Arc<StorageError>>>,
+    /// Disconnected when it is read.
+    end: Receiver<()>,
     is_probe: bool,
 }
 
@@ -95,9 +97,9 @@ impl<'scope, 'env> Ahead<'scope, 'env> {
         if self.present == 0 {
             self.begin_window()?;
         }
-        if self.reads_ahead && self.reading.is_none() {
+        if self.reads_ahead {
             self.take_waiting();
-            if self.taken.len() > self.present {
+            if self.reading.is_none() && self.taken.len() > self.present {
                 self.start_reading()?;
             }
         }
@@ -130,9 +132,10 @@ impl<'scope, 'env> Ahead<'scope, 'env> {
     /// next batch as it is.
     fn begin_window(&mut self) -> Result<(), Arc<StorageError>> {
         self.excerpts = None;
-        let read = if let Some(Reading { thread, is_probe }) = self.reading.take() {
-            self.is_probe = is_probe;
-            let joined = thread.join();
+        let read = if let Some(reading) = self.reading.take() {
+            self.is_probe = reading.is_probe;
+            self.take_until(&reading.end);
+            let joined = reading.thread.join();
             joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?
         } else if self.reads_ahead {
             self.take_waiting();
@@ -152,11 +155,18 @@ impl<'scope, 'env> Ahead<'scope, 'env> {
     /// Starts to read what the batches after the present window need.
     fn start_reading(&mut self) -> Result<(), Arc<StorageError>> {
         let (planned, is_probe) = self.plan()?;
-        let service = self.service;
-        let read = move || service.pipeline.read_planned(planned);
+        let (service, (until, end)) = (self.service, bounded(0));
+        let read = move || {
+            let _until: Sender<()> = until;
+            service.pipeline.read_planned(planned)
+        };
         // Without a thread, the window is read when it begins.
         let thread = threads::start_scoped(self.scope, "read", read).ok();
-        self.reading = thread.map(|thread| Reading { thread, is_probe });
+        self.reading = thread.map(|thread| Reading {
+            thread,
+            end,
+            is_probe,
+        });
         Ok(())
     }
 
@@ -180,14 +190,31 @@ impl<'scope, 'env> Ahead<'scope, 'env> {
         Ok((planned, is_probe))
     }
 
-    /// Takes as many batches as two windows have.
+    /// Takes the batches that wait, as far as there is room.
     fn take_waiting(&mut self) {
-        while self.lines < 2 * self.limits.requests && self.bytes < 2 * self.limits.bytes {
-            let Ok(next) = self.batches.try_recv() else {
-                break;
-            };
+        while self.has_room()
+            && let Ok(next) = self.batches.try_recv()
+        {
             self.take(next);
         }
+    }
+
+    /// Takes batches that come before the end of a reading, as far as there is room.
+    fn take_until(&mut self, end: &Receiver<()>) {
+        while self.has_room() {
+            select! {
+                recv(self.batches) -> next => match next {
+                    Ok(next) => self.take(next),
+                    Err(_) => return,
+                },
+                recv(end) -> _ => return,
+            }
+        }
+    }
+
+    /// True if there is room for more batches: two windows are taken.
+    fn has_room(&self) -> bool {
+        self.lines < 2 * self.limits.requests && self.bytes < 2 * self.limits.bytes
     }
 
     fn take(&mut self, next: Decoded) {

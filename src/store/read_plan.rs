@@ -42,6 +42,9 @@ const PLAN_SHARE: u64 = 5;
 /// About the memory that the excerpts for one event take in the cache.
 const EXCERPTS_BYTES: u64 = 500;
 
+/// If this many events need a part, the part takes no more memory than what they need of it.
+const MANY_IN_PART: usize = 8;
+
 /// If two blocks are at most this many blocks apart, and there is room in the cache, those between
 /// them are read too: a page of sled has about nine blocks.
 const FAR_BLOCKS: usize = 16;
@@ -217,25 +220,38 @@ fn read_parts(
     for of_part in wanted.chunk_by(|one, next| (one.run, one.number) == (next.run, next.number)) {
         let WantedPart { run, number, .. } = of_part[0];
         let header = &runs[run.0 as usize];
-        let parts = RunParts::of(header);
-        let part = reader.run_part(header, number)?;
+        let wanted = of_part.iter().map(|wanted| wanted.fingerprint);
+        let mut found: Vec<_> = wanted.map(|wanted| (wanted, Positions::new())).collect();
         reads += 1;
-        let found = of_part.iter().map(|wanted| {
-            let mut found = Positions::new();
-            parts.find(&part, wanted.fingerprint, |position| found.push(position));
-            if found.len() <= MAX_CANDIDATES {
-                positions.extend_from_slice(&found);
+        if cache.has_room() || of_part.len() >= MANY_IN_PART {
+            let part = reader.run_part(header, number)?;
+            for (wanted, found) in &mut found {
+                let parts = RunParts::of(header);
+                parts.find(&part, *wanted, |position| found.push(position));
             }
-            (wanted.fingerprint, found)
-        });
-        let found: Vec<_> = found.collect();
-        if cache.has_room() || Excerpts::bytes_of_found(&found) >= part.bytes() {
             cache.keep_parts(run, [(number, part)]);
+            add_followed(&mut positions, &found);
         } else {
+            let range = (found[0].0, found[found.len() - 1].0);
+            reader.walk_run(header, range, |fingerprint, position| {
+                let found = found.iter_mut().find(|(wanted, _)| *wanted == fingerprint);
+                if let Some((_, found)) = found {
+                    found.push(position);
+                }
+            })?;
+            add_followed(&mut positions, &found);
             excerpts.keep_found(run, found);
         }
     }
     Ok((reads, positions))
+}
+
+/// Adds the positions of each fingerprint that has few.
+fn add_followed(positions: &mut Vec<Position>, found: &[(Fingerprint, Positions)]) {
+    let few = found
+        .iter()
+        .filter(|(_, found)| found.len() <= MAX_CANDIDATES);
+    positions.extend(few.flat_map(|(_, found)| found));
 }
 
 /// Reads the blocks of positions, sorted. Returns the number of blocks.

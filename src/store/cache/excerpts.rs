@@ -63,8 +63,7 @@ impl Excerpts {
         bytes.map(|bytes| bytes + EXCERPT_BYTES).sum()
     }
 
-    /// About the memory that positions with fingerprints take.
-    pub(crate) fn bytes_of_found(found: &[(Fingerprint, Positions)]) -> u64 {
+    fn bytes_of_found(found: &[(Fingerprint, Positions)]) -> u64 {
         let bytes = found.iter().map(|(_, found)| size_of_val(&**found) as u64);
         bytes.map(|bytes| bytes + EXCERPT_BYTES).sum()
     }

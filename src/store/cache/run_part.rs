@@ -150,8 +150,7 @@ impl RunParts {
 }
 
 impl RunPart {
-    /// The bytes of memory that the positions take.
-    pub(crate) fn bytes(&self) -> u64 {
+    pub(super) fn bytes(&self) -> u64 {
         size_of_val(&*self.0) as u64
     }
 }

@@ -212,6 +212,18 @@ impl Pipeline {
             .or_else(|error| self.turn(self.announce(), 0, 0, |_| Err(error)))
     }
 
+    /// Plans what a batch needs of the store, and reads it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Pipeline::turn`].
+    pub(crate) fn read_ahead(
+        &self,
+        preparations: &[Preparation],
+    ) -> Result<ReadAhead, Arc<StorageError>> {
+        self.read_planned(self.plan_ahead([preparations])?)
+    }
+
     /// Finds excerpts that were read ahead for the caller whose turn it is.
     pub(crate) fn using(&self, excerpts: Option<&Arc<Excerpts>>) -> UsedExcerpts<'_> {
         self.0.cache.using(excerpts)
@@ -224,10 +236,8 @@ impl Pipeline {
         if !is_worth_it(reads.saturating_sub(before), preparations.len()) {
             return ReadAhead::default();
         }
-        let planned = self.plan_ahead([preparations]);
-        let read = planned.and_then(|planned| self.read_planned(planned));
         // If this fails, the turn of the batch fails too.
-        let read = read.unwrap_or_default();
+        let read = self.read_ahead(preparations).unwrap_or_default();
         // What was read ahead counts as needed, so that the next batch is read ahead too.
         let now = self.0.reads_before.load(Ordering::Relaxed);
         let counted = now.saturating_sub(read.reads);

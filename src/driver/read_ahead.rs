@@ -7,8 +7,7 @@ use crate::processor::Preparation;
 use crate::store::cache::{Cache, Excerpts};
 use crate::store::{PlanRead, ReadPlan, Reader};
 
-/// Requests that are planned before the next check whether the plan is full. No other sender has a
-/// turn meanwhile.
+/// Requests that are planned in one turn: no other sender has a turn meanwhile.
 const PLANNED_TOGETHER: usize = 1024;
 
 /// Fewer reads than this in a batch are not worth a plan.
@@ -24,11 +23,11 @@ const WINDOW_SHARE: u64 = 16;
 /// What the next requests of a sender need of the store.
 #[derive(Debug)]
 pub(crate) struct Planned {
-    pub(crate) plan: ReadPlan,
+    plan: ReadPlan,
     /// The number of batches. If there is only one, perhaps not all its requests are planned.
-    pub(crate) batches: usize,
+    batches: usize,
     /// The number of planned requests.
-    pub(crate) requests: usize,
+    requests: usize,
 }
 
 impl Planned {

@@ -344,10 +344,7 @@ fn apply(
     }
     let decoded = Decoded::new(batch, service.pipeline.preparer(), Arc::clone(outbox));
     let read = match reads_ahead {
-        true => {
-            let planned = service.pipeline.plan_ahead([decoded.preparations()])?;
-            service.pipeline.read_planned(planned)?
-        }
+        true => service.pipeline.read_ahead(decoded.preparations())?,
         false => ReadAhead::default(),
     };
     let announced = service.pipeline.announce();

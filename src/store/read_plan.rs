@@ -224,9 +224,8 @@ fn read_parts(
         let mut found: Vec<_> = wanted.map(|wanted| (wanted, Positions::new())).collect();
         reads += 1;
         if cache.has_room() || of_part.len() >= MANY_IN_PART {
-            let part = reader.run_part(header, number)?;
+            let (parts, part) = (RunParts::of(header), reader.run_part(header, number)?);
             for (wanted, found) in &mut found {
-                let parts = RunParts::of(header);
                 parts.find(&part, *wanted, |position| found.push(position));
             }
             cache.keep_parts(run, [(number, part)]);

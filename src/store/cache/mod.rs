@@ -114,10 +114,9 @@ impl Cache {
     pub(crate) fn keep_new_block(&self, block: Block) {
         let mut contents = self.0.contents.lock();
         let entries = contents.of(self.0.engine);
-        let kept = entries.new_blocks_kept;
-        entries.new_blocks_kept = kept.saturating_sub(1);
-        drop(contents);
-        if kept > 0 {
+        if let Some(left) = entries.new_blocks_kept.checked_sub(1) {
+            entries.new_blocks_kept = left;
+            drop(contents);
             self.keep_block(block);
         }
     }

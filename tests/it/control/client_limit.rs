@@ -147,13 +147,19 @@ fn idle_clients_in_all_places_lock_no_command_out_that_only_looks() {
     node.finish().expect_all_read();
 }
 
+/// A node with one place, and the client that has it, after one event.
+fn full_node(data_dir: &Path) -> (Node, SocketClient) {
+    let node = Node::start(Some(data_dir), &["--max-clients", "1"]);
+    let mut idle = SocketClient::connect(data_dir);
+    idle.ask(&event_line(1, "e1", "w"));
+    (node, idle)
+}
+
 /// The node may not have noticed yet that the previous client has ended.
 #[test]
 fn quick_successive_queries_all_get_the_extra_place() {
     let (_home, data_dir) = home_and_data_dir();
-    let node = Node::start(Some(&data_dir), &["--max-clients", "1"]);
-    let mut idle = SocketClient::connect(&data_dir);
-    idle.ask(&event_line(1, "e1", "w"));
+    let (node, _idle) = full_node(&data_dir);
     let query = line("get_word", 5, r#""word":"w""#);
     for _ in 0..300 {
         let mut client = SocketClient::connect(&data_dir);
@@ -166,9 +172,7 @@ fn quick_successive_queries_all_get_the_extra_place() {
 #[test]
 fn a_client_gets_the_extra_place_from_the_one_before_though_the_node_was_paused() {
     let (_home, data_dir) = home_and_data_dir();
-    let node = Node::start(Some(&data_dir), &["--max-clients", "1"]);
-    let mut idle = SocketClient::connect(&data_dir);
-    idle.ask(&event_line(1, "e1", "w"));
+    let (node, mut idle) = full_node(&data_dir);
     let query = line("get_word", 5, r#""word":"w""#);
     let mut first = SocketClient::connect(&data_dir);
     eventually("the first has the extra place", || {

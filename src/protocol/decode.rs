@@ -94,6 +94,12 @@ fn check_excess(members: &Members<'_>, line: &str) -> Result<(), Reason> {
 fn read_body(members: &Members<'_>, strings: &mut Strings<'_>) -> Result<Body, Reason> {
     match members.body {
         Member::Found(body) if body.starts_with('{') => {}
+        Member::Absent => {
+            return Err(Reason {
+                member: "a type, or a body that has one,",
+                problem: Problem::Missing,
+            });
+        }
         member => return Err(wrong("body", member, "an object")),
     }
     let kind = read_name("type", members.kind, strings)?;

@@ -100,7 +100,7 @@ mod tests {
 
     use super::*;
 
-    /// Writes a request in one of three ways.
+    /// Writes a request in one of four ways.
     fn alike(order: usize, msg_id: u32, id: &str, word: &str) -> String {
         match order {
             0 => {
@@ -110,6 +110,10 @@ mod tests {
             1 => {
                 let fields = format!(r#""word": "{word}", "event_id": "{id}", "msg_id": {msg_id}"#);
                 format!(r#"{{"body": {{{fields}, "type": "process"}}, "src": "s"}}"#)
+            }
+            2 => {
+                let fields = format!(r#""event_id":"{id}","msg_id":{msg_id},"word":"{word}""#);
+                format!(r#"{{"src":"s","type":"process",{fields}}}"#)
             }
             _ => {
                 let fields = format!(r#""event_id":"{id}","msg_id":{msg_id},"word":"{word}""#);
@@ -123,7 +127,7 @@ mod tests {
         fn a_line_that_is_alike_or_nearly_so_is_decoded_as_by_itself(
             ids in prop::collection::vec((any::<u32>(), "[a-c\\\\\"]{0,9}", "[x-z]{0,12}"), 1..30),
             spoilt in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..30),
-            order in 0..3_usize,
+            order in 0..4_usize,
         ) {
             let mut decoder = LineDecoder::default();
             for (index, (msg_id, id, word)) in ids.iter().enumerate() {

@@ -17,7 +17,8 @@ pub(super) enum Member<'a> {
     Repeated,
 }
 
-/// The members of a line's envelope and body that the protocol knows.
+/// The members of a line's envelope and body that the protocol knows. A flat line, which has no
+/// body and a type, is its own body.
 #[derive(Debug, Default)]
 pub(super) struct Members<'a> {
     pub(super) src: Member<'a>,
@@ -64,6 +65,20 @@ impl<'a> Members<'a> {
             self.repeated.get_or_insert(name);
         }
     }
+
+    /// Returns the members of a line whose own members, taken for those of a body, are `flat`.
+    fn or_flat(self, flat: Self, line: &'a str) -> Self {
+        match (self.body, flat.kind) {
+            (Member::Absent, Member::Found(_) | Member::Repeated) => Self {
+                src: self.src,
+                dest: self.dest,
+                body: Member::Found(line.trim_ascii()),
+                repeated: self.repeated.or(flat.repeated),
+                ..flat
+            },
+            _ => self,
+        }
+    }
 }
 
 /// Reads the members of a line.
@@ -82,9 +97,13 @@ pub(super) fn read_members(line: &str) -> Result<Members<'_>, String> {
     if !line[start..].starts_with('{') {
         return Err(not_json("expected an object", start + 1));
     }
-    let mut members = Members::default();
-    let read = read_object(line, &mut members, false);
-    read.map(|()| members).map_err(|error| {
+    let (mut members, mut flat) = (Members::default(), Members::default());
+    let visitor = ObjectVisitor {
+        members: &mut members,
+        flat: Some(&mut flat),
+    };
+    let read = visitor.read(line);
+    read.map(|()| members.or_flat(flat, line)).map_err(|error| {
         let reason = error.to_string();
         // serde_json takes every line for line 1, which would mislead the sender.
         let reason = reason.split(" at line ").next().unwrap_or_default();
@@ -92,21 +111,19 @@ pub(super) fn read_members(line: &str) -> Result<Members<'_>, String> {
     })
 }
 
-/// Reads the members of a JSON object, which is a line or its body.
-fn read_object<'a>(
-    json: &'a str,
-    members: &mut Members<'a>,
-    in_body: bool,
-) -> serde_json::Result<()> {
-    let mut reader = serde_json::Deserializer::from_str(json);
-    reader.deserialize_map(ObjectVisitor { members, in_body })?;
-    reader.end()
-}
-
-/// Keeps the members of an object that the protocol knows.
+/// Keeps the members of a JSON object that the protocol knows.
 struct ObjectVisitor<'m, 'a> {
     members: &'m mut Members<'a>,
-    in_body: bool,
+    /// Also keeps the members of a line as if it were a body; `None` for a body.
+    flat: Option<&'m mut Members<'a>>,
+}
+
+impl<'a> ObjectVisitor<'_, 'a> {
+    fn read(self, json: &'a str) -> serde_json::Result<()> {
+        let mut reader = serde_json::Deserializer::from_str(json);
+        reader.deserialize_map(self)?;
+        reader.end()
+    }
 }
 
 impl<'a> Visitor<'a> for ObjectVisitor<'_, 'a> {
@@ -117,16 +134,25 @@ impl<'a> Visitor<'a> for ObjectVisitor<'_, 'a> {
     }
 
     fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
-        let Self { members, in_body } = self;
+        let Self { members, mut flat } = self;
         while let Some((name, value)) = map.next_entry::<&RawValue, &RawValue>()? {
             let (name, value) = (text_of(name.get()), value.get());
             // The protocol knows no name with a lone surrogate.
             let Some(name) = name else { continue };
-            let is_body = !in_body && name == "body" && value.starts_with('{');
+            let Some(flat) = &mut flat else {
+                members.put(&name, true, value);
+                continue;
+            };
+            let is_body = name == "body" && value.starts_with('{');
             if is_body && matches!(members.body, Member::Absent) {
-                read_object(value, members, true).map_err(serde::de::Error::custom)?;
+                let body = ObjectVisitor {
+                    members: &mut *members,
+                    flat: None,
+                };
+                body.read(value).map_err(serde::de::Error::custom)?;
             }
-            members.put(&name, in_body, value);
+            members.put(&name, false, value);
+            flat.put(&name, true, value);
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! The name of a test is the rule that it proves; the modules follow the sections of the page.
 
 mod envelope;
+mod flat;
 mod floor;
 mod hostile;
 mod lifecycle;

@@ -27,7 +27,7 @@ use crate::cli::verbosity::Verbosity;
 #[command(after_help = r#"Examples:
   exactly-once run --data-dir state < requests.jsonl > replies.jsonl
   tail -f queue.jsonl | exactly-once run --data-dir state
-  echo '{"src":"me","dest":"node","body":{"type":"commit","msg_id":1}}' | exactly-once"#)]
+  echo '{"type":"commit","msg_id":1}' | exactly-once"#)]
 pub(crate) struct RunArgs {
     /// State directory [default: a temporary one, removed at the end]
     #[arg(long, value_name = "DIR", env = "EXACTLY_ONCE_DATA_DIR")]

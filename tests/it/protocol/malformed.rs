@@ -209,12 +209,13 @@ fn json_that_is_not_an_object_is_malformed() {
 }
 
 #[test]
-fn a_line_without_a_body_is_malformed() {
+fn a_line_without_a_body_and_a_type_is_malformed() {
     let lines = [
         "{}",
         r#"{"src":"c","dest":"d"}"#,
         r#"{"src":"c","dest":"d","Body":{"type":"commit"}}"#,
-        r#"{"type":"commit"}"#,
+        r#"{"Type":"commit"}"#,
+        r#"{"msg_id":7}"#,
         r#"{"x":{"body":{"type":"commit"}}}"#,
     ];
     check_refused(&rows(lines, MsgId::Absent, "body"), 12);
@@ -231,6 +232,8 @@ fn a_body_that_is_not_an_object_is_malformed() {
         r#"[{"type":"commit","msg_id":7}]"#,
     ];
     check_refused(&rows(bodies.map(with_body), MsgId::Absent, "body"), 12);
+    let flat_too = |body| format!(r#"{{"type":"commit","msg_id":7,"body":{body}}}"#);
+    check_refused(&rows(bodies.map(flat_too), MsgId::Absent, "body"), 12);
 }
 
 #[test]
@@ -244,6 +247,8 @@ fn a_missing_or_mistyped_type_is_malformed() {
         r#"{"msg_id":7,"type":{"commit":1}}"#,
     ];
     check_refused(&rows(bodies.map(with_body), MsgId::Is(7), "type"), 12);
+    let flat = bodies[2..].iter().copied();
+    check_refused(&rows(flat, MsgId::Is(7), "type"), 12);
 }
 
 #[test]
@@ -257,11 +262,9 @@ fn an_unknown_type_is_not_supported() {
         "comm\\u0000it",
         "é",
     ];
-    let body = |kind| {
-        with_body(&format!(
-            r#"{{"type":"{kind}","msg_id":7,"event_id":"bad"}}"#
-        ))
-    };
+    let flat = |kind| format!(r#"{{"type":"{kind}","msg_id":7,"event_id":"bad"}}"#);
+    check_refused(&rows(kinds.map(flat), MsgId::Is(7), ""), 10);
+    let body = |kind| with_body(&flat(kind));
     check_refused(&rows(kinds.map(body), MsgId::Is(7), ""), 10);
 }
 
@@ -292,8 +295,10 @@ fn a_missing_member_is_malformed_and_named() {
     for (name, body) in NEEDED {
         let elsewhere = format!(r#","x":{{"{name}":"there"}}"#);
         let misspelt = format!(r#","{}":"there""#, name.to_uppercase());
-        let lines = ["", &elsewhere, &misspelt].map(|member| with_body(&body(member)));
+        let flat = ["", &elsewhere, &misspelt].map(body);
+        let lines = flat.each_ref().map(|body| with_body(body));
         check_refused(&rows(lines, MsgId::Is(7), name), 12);
+        check_refused(&rows(flat, MsgId::Is(7), name), 12);
     }
     let init = with_body(r#"{"type":"init","msg_id":7,"node_id":"n1"}"#);
     check_refused(&rows([init], MsgId::Is(7), "node_ids"), 12);
@@ -312,8 +317,10 @@ fn a_member_of_the_wrong_json_type_is_malformed_and_named() {
             "{}",
             r#"{"a":"text"}"#,
         ];
-        let line = |value| with_body(&body(&format!(r#","{name}":{value}"#)));
-        check_refused(&rows(values.map(line), MsgId::Is(7), name), 12);
+        let flat = values.map(|value| body(&format!(r#","{name}":{value}"#)));
+        let lines = flat.each_ref().map(|body| with_body(body));
+        check_refused(&rows(lines, MsgId::Is(7), name), 12);
+        check_refused(&rows(flat, MsgId::Is(7), name), 12);
     }
 }
 
@@ -322,11 +329,19 @@ fn a_repeated_known_member_is_malformed() {
     let mut bad = Vec::new();
     for (name, body) in NEEDED {
         let again = format!(r#","{name}":"there","{name}":"there""#);
-        bad.extend(rows([with_body(&body(&again))], MsgId::Is(7), name));
+        let flat = body(&again);
+        bad.extend(rows([with_body(&flat), flat], MsgId::Is(7), name));
+    }
+    for name in ["src", "dest"] {
+        let flat = format!(r#"{{"type":"commit","msg_id":7,"{name}":"a","{name}":"a"}}"#);
+        bad.extend(rows([flat], MsgId::Is(7), name));
     }
     let kind = r#""type":"process","event_id":"bad","word":"w","type":"process""#;
     bad.extend(rows(
-        [with_body(&format!(r#"{{"msg_id":7,{kind}}}"#))],
+        [
+            format!(r#"{{"msg_id":7,{kind}}}"#),
+            with_body(&format!(r#"{{"msg_id":7,{kind}}}"#)),
+        ],
         MsgId::Is(7),
         "type",
     ));

@@ -202,6 +202,8 @@ struct Envelope {
     src: Member,
     dest: Member,
     body: Member,
+    /// The members of a line that may be its own body.
+    flat: Body,
 }
 
 #[derive(Default)]
@@ -232,8 +234,10 @@ impl Envelope {
         if self.body.times > 1 {
             return Some(malformed(MsgId::Either, Rule::RepeatedMember));
         }
-        let Some(Value::Body(body)) = &self.body.value else {
-            return Some(malformed(MsgId::Absent, Rule::BodyMissing));
+        let body = match &self.body.value {
+            Some(Value::Body(body)) => body,
+            None if self.flat.kind.times > 0 => &self.flat,
+            _ => return Some(malformed(MsgId::Absent, Rule::BodyMissing)),
         };
         let msg_id = body.msg_id();
         let rule = if self.src.times > 1 || self.dest.times > 1 || body.has_repeated() {
@@ -342,15 +346,15 @@ impl<'de> Visitor<'de> for EnvelopeVisitor {
         let mut envelope = Envelope::default();
         while let Some(name) = map.next_key::<String>()? {
             let member = match &*name {
-                "src" => &mut envelope.src,
-                "dest" => &mut envelope.dest,
-                "body" => &mut envelope.body,
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                    continue;
-                }
+                "src" => Some(&mut envelope.src),
+                "dest" => Some(&mut envelope.dest),
+                "body" => Some(&mut envelope.body),
+                name => envelope.flat.member(name),
             };
-            member.put(map.next_value()?);
+            match member {
+                Some(member) => member.put(map.next_value()?),
+                None => drop(map.next_value::<IgnoredAny>()?),
+            }
         }
         Ok(envelope)
     }

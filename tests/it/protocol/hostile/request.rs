@@ -34,7 +34,7 @@ const VALUES: [&str; 11] = [
 ];
 const SPACES: [&str; 6] = ["", "", "", " ", "\t ", "\r"];
 
-/// One request without a newline.
+/// One request without a newline, in an envelope or flat.
 pub fn random(rng: &mut impl Rng) -> String {
     let mut body = vec![member("type", &format!("\"{}\"", pick(&KINDS, rng)), rng)];
     body.extend(needed(rng));
@@ -43,6 +43,10 @@ pub fn random(rng: &mut impl Rng) -> String {
         body.push(member("msg_id", &msg_id.to_string(), rng));
     }
     let mut envelope = vec![member("src", "\"c1\"", rng), member("dest", "\"n1\"", rng)];
+    if rng.random_bool(0.3) {
+        body.extend(envelope);
+        return object(body, rng);
+    }
     let body = object(body, rng);
     envelope.push(member("body", &body, rng));
     object(envelope, rng)

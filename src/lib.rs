@@ -128,6 +128,11 @@
 //! # }
 //! ```
 //!
+//! # Clients
+//!
+//! A program that is not the node itself sends its requests over a socket: [`client::Client`]. It
+//! connects again if the node goes away, and repeats what has no reply and may be repeated.
+//!
 //! # Source positions
 //!
 //! If your input can be read again, such as a file or a queue with offsets, go on from
@@ -270,6 +275,7 @@
 //!
 //! | module | owns | must not know |
 //! |---|---|---|
+//! | [`client`] | requests to a node over its socket, and their replies | `sled`, `serde_json`, `engine`, `store` |
 //! | [`node`] | lines from an input and from clients to a handle, and replies back | `sled`, `serde_json`, `store::bytes` |
 //! | `protocol` | JSON of requests and replies | `sled`, `store`, `processor`, `std::fs` |
 //! | [`load`] | building a directory from a dump | `sled`, `bincode`, `protocol` |
@@ -305,6 +311,7 @@
 
 #![doc = include_str!("how_it_works.md")]
 
+pub mod client;
 mod driver;
 mod engine;
 mod error;
@@ -338,7 +345,7 @@ pub mod program {
     pub use crate::error::remedy::remedy;
     pub use crate::node::{IgnoredSignals, yield_to_others};
     pub use crate::store::{
-        Kept, LockedDirectory, Scratch, panic_becomes_error, remove_leftovers,
+        Kept, LockedDirectory, Scratch, check_at_rest, panic_becomes_error, remove_leftovers,
         state_directory_around, watermark_of,
     };
 }

@@ -3,12 +3,17 @@
 use std::io;
 use std::process::ExitCode;
 
+use crate::cli::commands::ping::NotRunning;
+use crate::cli::commands::send::SomeRefused;
 use crate::cli::commands::verify::Damaged;
-use crate::cli::connection::Refused;
+use crate::cli::door::NoNode;
 use crate::cli::owner::{CannotBecomeOwner, note_on_user};
 use crate::cli::state::CannotAsk;
-use crate::cli::status::{HELD, INPUT_OR_OUTPUT, STORAGE, UNUSABLE, USAGE, WrongArguments};
+use crate::cli::status::{
+    HELD, INPUT_OR_OUTPUT, NOT_RUNNING, REFUSED, STORAGE, UNCLEAR, UNUSABLE, USAGE, WrongArguments,
+};
 use crate::cli::streams::stderr::say;
+use exactly_once::client::{ClientError, ErrorReply, RelayError};
 use exactly_once::inspect::InspectError;
 use exactly_once::load::LoadError;
 use exactly_once::node::NodeError;
@@ -69,18 +74,67 @@ fn code(error: &anyhow::Error) -> u8 {
     if error.is::<WrongArguments>() {
         return USAGE;
     }
-    if error.is::<CannotAsk>() {
-        return HELD;
+    if error.is::<NotRunning>() {
+        return NOT_RUNNING;
+    }
+    if let Some(error) = error.downcast_ref::<CannotAsk>() {
+        return match error.is_not_running() {
+            true => NOT_RUNNING,
+            false => HELD,
+        };
     }
     if error.is::<CannotBecomeOwner>() {
         return UNUSABLE;
     }
-    if let Some(refused) = error.downcast_ref::<Refused>() {
-        return refused.status();
+    if let Some(reply) = error.downcast_ref() {
+        return code_of_reply(reply);
+    }
+    if let Some(error) = error.downcast_ref::<ClientError>() {
+        return code_of_client(error);
+    }
+    if let Some(error) = error.downcast_ref::<RelayError>() {
+        return match error {
+            RelayError::Unclear { .. } => UNCLEAR,
+            RelayError::System(_) => STORAGE,
+            RelayError::Client { source, .. } => code_of_client(source),
+            _ => INPUT_OR_OUTPUT,
+        };
+    }
+    if error.is::<SomeRefused>() {
+        return REFUSED;
     }
     let is_storage =
         error.is::<StorageError>() || matches!(error.downcast_ref(), Some(NodeError::Storage(_)));
     if is_storage { STORAGE } else { INPUT_OR_OUTPUT }
+}
+
+fn code_of_reply(reply: &ErrorReply) -> u8 {
+    match reply.is_temporary() || reply.is_damage() {
+        true => STORAGE,
+        false => USAGE,
+    }
+}
+
+fn code_of_client(error: &ClientError) -> u8 {
+    match error {
+        ClientError::Silent { .. } => STORAGE,
+        ClientError::Unclear { .. } => UNCLEAR,
+        ClientError::Refused(reply) => code_of_reply(reply),
+        ClientError::NoConnection(why) | ClientError::Unreachable { source: why, .. } => {
+            why.downcast_ref().map_or(INPUT_OR_OUTPUT, code_of_no_node)
+        }
+        _ => INPUT_OR_OUTPUT,
+    }
+}
+
+fn code_of_no_node(why: &NoNode) -> u8 {
+    match why {
+        NoNode::CannotAsk(why) if why.is_not_running() => NOT_RUNNING,
+        NoNode::CannotAsk(_) => HELD,
+        NoNode::Open(error) => code_of_open(error),
+        NoNode::Storage(_) => STORAGE,
+        NoNode::Socket(_) | NoNode::Ended => INPUT_OR_OUTPUT,
+    }
 }
 
 fn code_of_open(error: &OpenError) -> u8 {

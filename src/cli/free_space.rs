@@ -3,10 +3,13 @@
 use clap::Args;
 use exactly_once::Options;
 
+use crate::cli::help::RARE;
+
 /// How much of the disk must stay free.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct FloorArgs {
     /// Refuse to write while fewer bytes than this are free on the disk
-    #[arg(long, value_name = "BYTES", default_value_t = Options::default().min_free_bytes)]
+    #[arg(long, value_name = "BYTES", help_heading = RARE,
+          default_value_t = Options::default().min_free_bytes)]
     pub(crate) min_free_bytes: u64,
 }

@@ -1,11 +1,17 @@
 //! The command line: a module for each subcommand, and what they share.
 
+mod address;
+mod carry_out;
 mod cleanup;
 mod commands;
+mod confirm;
 mod connection;
+mod door;
 mod exit;
 mod files;
 mod free_space;
+mod help;
+mod node_args;
 mod owner;
 mod pause;
 mod state;
@@ -25,8 +31,8 @@ use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 
 use commands::{
-    backup, bench, checkpoints, compact, dump, events, generated, get, load, outputs, run, stats,
-    verify,
+    backup, bench, checkpoints, commit, compact, dump, events, generated, get, load, outputs, ping,
+    run, send, serve, stats, verify,
 };
 use streams::stdout::{self, Stdout};
 use streams::{printable, stderr};
@@ -54,6 +60,9 @@ Exit status:
   4  another process holds the directory
   5  the storage failed, does not respond, is damaged or has lost answered requests; or a thread
      could not be started; or a running process cannot answer now
+  6  no node is running
+  7  all requests were answered, and some of them were refused
+  8  the node ended before it replied to a request that must not be repeated blindly
   10 and above: what verify found, see verify --help";
 
 /// Count events from an at-least-once stream exactly once, across crashes and power cuts
@@ -80,6 +89,11 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::RunArgs),
+    Serve(serve::ServeArgs),
+    Ping(ping::PingArgs),
+    Send(send::SendArgs),
+    Commit(commit::CommitArgs),
+    Rollback(commit::RollbackArgs),
     Dump(dump::DumpArgs),
     Load(load::LoadArgs),
     Backup(backup::BackupArgs),
@@ -144,12 +158,17 @@ fn carry_out(cli: Cli) -> anyhow::Result<()> {
     let _log = start_log(cli.verbosity)?;
     cleanup::clean_up_on_signals(match &cli.command {
         // The node handles these signals itself.
-        None | Some(Command::Run(_)) => &[SIGTERM, SIGINT, SIGHUP],
+        None | Some(Command::Run(_) | Command::Serve(_)) => &[SIGTERM, SIGINT, SIGHUP],
         Some(_) => &[],
     })?;
     match cli.command {
         None => run::run(&cli.run, cli.verbosity),
         Some(Command::Run(args)) => run::run(&args, cli.verbosity),
+        Some(Command::Serve(args)) => serve::run(&args),
+        Some(Command::Ping(args)) => ping::run(&args),
+        Some(Command::Send(args)) => send::run(&args),
+        Some(Command::Commit(args)) => commit::commit(&args),
+        Some(Command::Rollback(args)) => commit::rollback(&args),
         Some(Command::Dump(args)) => dump::run(&args),
         Some(Command::Load(args)) => load::run(&args),
         Some(Command::Backup(args)) => backup::run(&args),

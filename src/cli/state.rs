@@ -3,18 +3,20 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use exactly_once::client::Client;
 use exactly_once::inspect::{Query, View};
 use exactly_once::node::CONTROL_SOCKET;
 use exactly_once::program::remedy;
 use exactly_once::{Holder, OpenError};
 use thiserror::Error;
 
-use crate::cli::connection::Connection;
+use crate::cli::address::{Address, AddressArgs};
+use crate::cli::connection::connect;
 use crate::cli::timeout::TimeoutArgs;
 
 /// How long to wait for the socket of the process that has locked the directory, which it makes
@@ -23,27 +25,31 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Time between two attempts.
 const TRY_EVERY: Duration = Duration::from_millis(20);
 
-/// The state directory of a command, and how long to wait for it.
+/// The state directory of a command, or the node to ask, and how long to wait for the storage.
 #[derive(Debug, Args)]
 pub(crate) struct StateArgs {
-    /// State directory
-    #[arg(long, value_name = "DIR", env = "EXACTLY_ONCE_DATA_DIR")]
-    pub(crate) data_dir: PathBuf,
+    #[command(flatten)]
+    address: AddressArgs,
     #[command(flatten)]
     pub(crate) timeout: TimeoutArgs,
 }
 
 impl StateArgs {
+    /// Where the state is found.
+    pub(crate) fn address(&self) -> Address<'_> {
+        self.address.address()
+    }
+
     /// Opens a copy of the directory, or connects to the process that has it open.
     pub(crate) fn open(&self) -> anyhow::Result<OpenState> {
         either(
-            &self.data_dir,
-            || {
+            self.address(),
+            |directory| {
                 let timeout = self.timeout.storage_timeout();
-                let view = View::open_within(&self.data_dir, &timeout)?;
+                let view = View::open_within(directory, &timeout)?;
                 Ok(OpenState::Resting(Box::new(view)))
             },
-            |connection| Ok(OpenState::Live(connection)),
+            |client| Ok(OpenState::Live(client)),
         )
     }
 
@@ -57,21 +63,28 @@ impl StateArgs {
     }
 }
 
-/// Calls `resting`, or, if another process has the directory open, `live` with a connection to that
-/// process.
+/// Calls `resting` with a directory, or, if another process has it open, `live` with a client of
+/// that process.
 pub(crate) fn either<T>(
-    directory: &Path,
-    mut resting: impl FnMut() -> anyhow::Result<T>,
-    live: impl FnOnce(Connection) -> anyhow::Result<T>,
+    address: Address<'_>,
+    mut resting: impl FnMut(&Path) -> anyhow::Result<T>,
+    live: impl FnOnce(Client) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let deadline = Instant::now() + PATIENCE;
+    let directory = match address {
+        Address::Directory(directory) => directory,
+        Address::Socket(socket) => {
+            let connected = connect(address);
+            return live(connected.map_err(|error| CannotAsk::at_socket(socket, error))?);
+        }
+    };
     loop {
-        let held = match resting() {
+        let held = match resting(directory) {
             Err(error) if is_held(&error) => error,
             result => return result,
         };
-        match Connection::open(directory) {
-            Ok(connection) => return live(connection),
+        match connect(address) {
+            Ok(client) => return live(client),
             Err(why) => {
                 let no_answer = CannotAsk::of(directory, &held, why);
                 if !no_answer.may_pass() || Instant::now() > deadline {
@@ -122,6 +135,16 @@ pub(crate) enum CannotAsk {
         holder: String,
         source: io::Error,
     },
+    /// No process listens on a socket.
+    #[error("no node listens on {socket}; start one with `exactly-once serve --socket`")]
+    NothingAt { socket: String, source: io::Error },
+    /// This process cannot connect to a socket.
+    #[error("the socket {socket} cannot be used; {remedy}")]
+    UnableAt {
+        socket: String,
+        remedy: String,
+        source: io::Error,
+    },
     /// This process cannot connect to it.
     #[error("{directory} is held by {holder}, which cannot be asked; {remedy}")]
     Unable {
@@ -133,7 +156,7 @@ pub(crate) enum CannotAsk {
 }
 
 impl CannotAsk {
-    fn of(directory: &Path, held: &anyhow::Error, source: io::Error) -> Self {
+    pub(crate) fn of(directory: &Path, held: &anyhow::Error, source: io::Error) -> Self {
         use io::ErrorKind::{ConnectionRefused, NotFound, PermissionDenied, WouldBlock};
         let socket = directory.join(CONTROL_SOCKET);
         let owner = fs::metadata(&socket).map(|socket| socket.uid());
@@ -161,16 +184,35 @@ impl CannotAsk {
         }
     }
 
+    pub(crate) fn at_socket(socket: &Path, source: io::Error) -> Self {
+        use io::ErrorKind::{ConnectionRefused, NotFound, WouldBlock};
+        let remedy = remedy(Some(socket), &source);
+        let socket = socket.display().to_string();
+        match source.kind() {
+            NotFound | ConnectionRefused | WouldBlock => Self::NothingAt { socket, source },
+            _ => Self::UnableAt {
+                socket,
+                remedy,
+                source,
+            },
+        }
+    }
+
     /// True if a later attempt may succeed.
-    fn may_pass(&self) -> bool {
-        matches!(self, Self::NotListening { .. })
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self, Self::NotListening { .. } | Self::NothingAt { .. })
+    }
+
+    /// True if no process has the state open.
+    pub(crate) fn is_not_running(&self) -> bool {
+        matches!(self, Self::NothingAt { .. })
     }
 }
 
 /// A state that is open for queries.
 pub(crate) enum OpenState {
     Resting(Box<View>),
-    Live(Connection),
+    Live(Client),
 }
 
 impl OpenState {
@@ -182,7 +224,7 @@ impl OpenState {
     ) -> anyhow::Result<()> {
         match self {
             Self::Resting(view) => view.answer(query, sink),
-            Self::Live(connection) => connection.ask(query, sink),
+            Self::Live(client) => client.ask(query, sink),
         }
     }
 }

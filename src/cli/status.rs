@@ -16,3 +16,6 @@ pub(crate) const USAGE: u8 = 2;
 pub(crate) const UNUSABLE: u8 = 3;
 pub(crate) const HELD: u8 = 4;
 pub(crate) const STORAGE: u8 = 5;
+pub(crate) const NOT_RUNNING: u8 = 6;
+pub(crate) const REFUSED: u8 = 7;
+pub(crate) const UNCLEAR: u8 = 8;

@@ -6,6 +6,7 @@ use clap::Args;
 use exactly_once::{OnTimeout, StorageTimeout};
 
 use crate::cli::cleanup;
+use crate::cli::help::RARE;
 use crate::cli::status::STORAGE;
 use crate::cli::streams::stderr::say;
 
@@ -14,7 +15,8 @@ use crate::cli::streams::stderr::say;
 pub(crate) struct TimeoutArgs {
     /// End the process if one read, write or sync takes longer than this; opening or copying the
     /// database may take a second more for each 4 MB
-    #[arg(long, value_name = "SECONDS", default_value_t = StorageTimeout::default().limit.as_secs(),
+    #[arg(long, value_name = "SECONDS", help_heading = RARE,
+          default_value_t = StorageTimeout::default().limit.as_secs(),
           value_parser = clap::value_parser!(u64).range(1..))]
     storage_timeout: u64,
 }

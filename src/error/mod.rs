@@ -68,7 +68,7 @@ pub enum OpenError {
     /// The directory has files that this program did not make, and the caller asked for a state.
     #[error(
         "{} is not an exactly-once state directory ({found}); name the directory that \
-         `exactly-once run` was given",
+         `exactly-once run` or `serve` was given",
         path.display()
     )]
     NotAState {
@@ -79,7 +79,7 @@ pub enum OpenError {
     },
     /// The directory has no state, and the caller asked for an existing one.
     #[error(
-        "{} holds no state yet; name the directory that `exactly-once run` was given",
+        "{} holds no state yet; name the directory that `exactly-once run` or `serve` was given",
         path.display()
     )]
     NoState {

@@ -18,6 +18,8 @@ use crate::store::Switch;
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Query {
+    /// Nothing: no record. The reply shows that the node works.
+    Ping,
     /// Figures of the state, and those of the process if it answers the query: one record.
     Stats,
     /// The words with their counts, in byte order of the words.
@@ -88,7 +90,8 @@ pub struct Filter {
 
 impl Query {
     /// The names of all queries, as in `type`.
-    pub const NAMES: [&str; 10] = [
+    pub const NAMES: [&str; 11] = [
+        "ping",
         "stats",
         "counts",
         "list_checkpoints",
@@ -243,6 +246,7 @@ impl View {
             sink,
         };
         match query {
+            Query::Ping => Ok(()),
             Query::Stats => lines.add(&self.stats()?),
             Query::Counts => self.add_counts(&self.counts()?, &mut lines),
             Query::ListCheckpoints => {

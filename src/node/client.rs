@@ -228,7 +228,7 @@ impl ClientOutput<'_> {
             let end = memchr(b'\n', left).map_or(left.len(), |at| at + 1);
             last.extend_from_slice(&left[..end]);
         }
-        ReplyWriter::for_control(self.errors.clone()).unavailable(&mut last, why);
+        ReplyWriter::for_control(self.errors.clone()).given_up(&mut last, why);
         self.stream.end_with(&last);
     }
 }

@@ -1,22 +1,18 @@
-//! The control socket: other processes of the same user send requests to a running node.
+//! The control socket: other processes send requests to a running node.
 //!
 //! Each client has one thread that reads and applies its requests, as standard input has, and one
 //! that writes its replies. A client cannot delay the node: while many of its replies wait, its
 //! requests are not read.
 
 use std::collections::VecDeque;
-use std::fs;
 use std::io::{self, ErrorKind};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::os::fd::AsFd;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle, Scope};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use tracing::{info, warn};
 
 use crate::driver::{Health, ReadAhead};
@@ -27,17 +23,10 @@ use crate::node::decoded::Decoded;
 use crate::node::outbox::Outbox;
 use crate::node::places::{PlaceKind, Places};
 use crate::node::service::Service;
+use crate::node::socket::Listener;
 use crate::node::{Monitor, Stop, Stoppable};
 use crate::protocol::{Batch, BatchReader, Body};
-use crate::store::FileIdentity;
-use crate::store::file_changes;
 use crate::store::threads;
-
-/// The name of the socket in the state directory.
-pub const CONTROL_SOCKET: &str = "control.sock";
-
-/// The longest path of a socket on Linux, in bytes.
-const MAX_PATH_BYTES: usize = 107;
 
 /// Clients that are served at a time by default.
 pub const DEFAULT_MAX_CLIENTS: usize = 1024;
@@ -54,23 +43,17 @@ const LOOK_FOR_PLACE_EVERY: Duration = Duration::from_millis(2);
 /// Time between two checks if a server's thread has ended.
 const LOOK_FOR_END_EVERY: Duration = Duration::from_millis(2);
 
-/// Connections that may wait to be accepted.
-const WAITING_CONNECTIONS: i32 = 128;
-
 /// Refused connections that are kept open, so that their clients can read the refusal.
 const REFUSED_CONNECTIONS: usize = 16;
 
 /// Time for the client in the extra place to send its queries.
 const TIME_TO_ASK: Duration = Duration::from_secs(10);
 
-/// The control socket of a state directory, which only its owner can open. Dropping it removes the
-/// file.
+/// The control socket of a state directory, which only its owner can open, and perhaps another
+/// socket. Dropping it removes the files.
 #[derive(Debug)]
 pub struct ControlSocket {
-    listener: UnixListener,
-    path: PathBuf,
-    /// Identifies the file, as another file may have taken its name.
-    identity: Option<FileIdentity>,
+    listeners: Vec<Listener>,
     max_clients: usize,
 }
 
@@ -82,28 +65,22 @@ impl ControlSocket {
     ///
     /// The error of the operating system, for example if the file system has no sockets.
     pub fn bind(directory: &Path) -> io::Result<Self> {
-        let path = directory.join(CONTROL_SOCKET);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let socket = new_socket()?;
-        {
-            let _file_changes = file_changes();
-            with_address(directory, |address| {
-                Ok(rustix::net::bind(&socket, address)?)
-            })?;
-        }
-        let socket = Self {
-            listener: socket.into(),
-            identity: identity(&path),
-            path,
+        Ok(Self {
+            listeners: vec![Listener::in_directory(directory)?],
             max_clients: DEFAULT_MAX_CLIENTS,
-        };
-        // No client can connect before the call of `listen`.
-        fs::set_permissions(&socket.path, PermissionsExt::from_mode(0o600))?;
-        rustix::net::listen(&socket.listener, WAITING_CONNECTIONS)?;
-        Ok(socket)
+        })
+    }
+
+    /// Also listens on a socket at `path`, whose file gets this mode: who may write to the file may
+    /// connect. It replaces a socket on which no process listens, as a killed process leaves it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::AddrInUse`] if another process listens there, [`ErrorKind::AlreadyExists`] if
+    /// the file is no socket, and any error of the operating system.
+    pub fn and_bind(mut self, path: &Path, mode: u32) -> io::Result<Self> {
+        self.listeners.push(Listener::at(path, mode)?);
+        Ok(self)
     }
 
     /// Sets how many clients are served at a time. One more client may send queries once.
@@ -149,9 +126,9 @@ impl ControlSocket {
         let max_clients = self.max_clients.min(max_descriptors());
         let mut places = Places::new(max_clients, service.monitor.clients());
         let mut refused = VecDeque::with_capacity(REFUSED_CONNECTIONS);
-        while is_waited_for(&self.listener, service.stop) {
-            let stream = match self.listener.accept() {
-                Ok((stream, _)) => ClientStream::new(stream),
+        while let Some(listener) = next_ready(&self.listeners, service.stop) {
+            let stream = match listener.accept() {
+                Ok(stream) => ClientStream::new(stream),
                 Err(error) => {
                     warn!("a client could not be taken: {error}");
                     // What is missing now, such as descriptors, may be there a moment later.
@@ -165,8 +142,8 @@ impl ControlSocket {
                 refused.push_front(stream);
             }
         }
-        // The file must be removed before the directory is unlocked: another process may then
-        // create it again.
+        // The files must be removed before the directory is unlocked: another process may then
+        // create them again.
         drop(self);
     }
 }
@@ -189,12 +166,13 @@ impl Drop for ControlServer {
     }
 }
 
-/// Waits for a client; returns false if a stop is requested first.
-fn is_waited_for(listener: &UnixListener, stop: &Stop) -> bool {
+/// Waits for a client, and returns the listener to which it has come; `None` if a stop is requested
+/// first.
+fn next_ready<'a>(listeners: &'a [Listener], stop: &Stop) -> Option<&'a Listener> {
     loop {
-        match stop.wait_for(listener, None) {
+        match stop.wait_for_any(listeners, None) {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            waited => return waited.unwrap_or_default(),
+            waited => return waited.ok().flatten(),
         }
     }
 }
@@ -223,7 +201,7 @@ fn start<'scope>(
     });
     started.map(drop).map_err(|error| {
         warn!("a client could not be served: {error}");
-        format!("the process has no thread for another client ({error}); try again later")
+        StorageError::Thread(error).to_string()
     })
 }
 
@@ -231,8 +209,12 @@ fn start<'scope>(
 fn find_place(places: &mut Places<'_>, stop: &Stop) -> Option<PlaceKind> {
     loop {
         let found = places.find();
-        if found.is_some() || !places.is_one_free_soon() || stop.is_requested() {
+        if found.is_some() || stop.is_requested() {
             return found;
+        }
+        if !places.is_one_free_soon() {
+            // The client in the extra place may have left it since.
+            return places.find();
         }
         thread::sleep(LOOK_FOR_PLACE_EVERY);
     }
@@ -252,57 +234,11 @@ fn is_own(stream: &ClientStream) -> bool {
     peer.is_ok_and(|peer| peer.pid == rustix::process::getpid())
 }
 
-impl Drop for ControlSocket {
-    fn drop(&mut self) {
-        if identity(&self.path) == self.identity {
-            // The next start removes a file that stays.
-            fs::remove_file(&self.path).unwrap_or_default();
-        }
-    }
-}
-
-fn identity(path: &Path) -> Option<FileIdentity> {
-    fs::symlink_metadata(path).map(FileIdentity::from).ok()
-}
-
-fn new_socket() -> io::Result<OwnedFd> {
-    let flags = SocketFlags::CLOEXEC;
-    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-    Ok(socket)
-}
-
 /// Number of clients that the limit of descriptors allows.
 fn max_descriptors() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let for_clients = limit.unwrap_or(u64::MAX).saturating_sub(OTHER_DESCRIPTORS);
     for_clients as usize
-}
-
-/// Connects to the process that has a directory open.
-///
-/// # Errors
-///
-/// The error of the operating system, for example if no process listens.
-pub fn connect(directory: &Path) -> io::Result<UnixStream> {
-    let socket = new_socket()?;
-    with_address(directory, |address| {
-        Ok(rustix::net::connect(&socket, address)?)
-    })?;
-    Ok(socket.into())
-}
-
-/// Calls `f` with the address of a directory's socket, even if its path is too long for an address.
-fn with_address(
-    directory: &Path,
-    f: impl FnOnce(&SocketAddrUnix) -> io::Result<()>,
-) -> io::Result<()> {
-    let path = directory.join(CONTROL_SOCKET);
-    if path.as_os_str().len() <= MAX_PATH_BYTES {
-        return f(&SocketAddrUnix::new(&path)?);
-    }
-    let directory: OwnedFd = fs::File::open(directory)?.into();
-    let path = format!("/proc/self/fd/{}/{CONTROL_SOCKET}", directory.as_raw_fd());
-    f(&SocketAddrUnix::new(path)?)
 }
 
 /// Reads requests from a client until it ends or a stop is requested.

@@ -126,7 +126,7 @@ impl Unanswered {
         service: &Service<'_>,
     ) -> Result<TurnProgress, StorageError> {
         let batch = Arc::clone(&self.batch);
-        let Batch { text, lines } = &*batch;
+        let Batch { text, lines, .. } = &*batch;
         let from = self.applied.end;
         let together = preparations[from..].chunks_mut(LOOK_AHEAD);
         for (lines, preparations) in lines[from..].chunks(LOOK_AHEAD).zip(together) {

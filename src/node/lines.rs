@@ -48,7 +48,7 @@ impl Lines {
         out: &mut Vec<u8>,
         mut write: impl FnMut(&mut Vec<u8>) -> Result<(), E>,
     ) -> Result<Option<PendingQuery>, E> {
-        let Batch { text, lines } = &*self.batch;
+        let Batch { text, lines, .. } = &*self.batch;
         let mut replies = self.replies.into_iter();
         let mut process = self.process;
         let mut pending = None;

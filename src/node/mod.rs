@@ -31,6 +31,7 @@ mod places;
 mod priority;
 mod query;
 mod service;
+mod socket;
 mod stop;
 mod times;
 
@@ -45,7 +46,7 @@ use crate::engine::Handle;
 use crate::inspect::View;
 use crate::store::threads;
 use apply::apply;
-pub use control::{CONTROL_SOCKET, ControlServer, ControlSocket, DEFAULT_MAX_CLIENTS, connect};
+pub use control::{ControlServer, ControlSocket, DEFAULT_MAX_CLIENTS};
 use decode::{WAITING_BATCHES, decode};
 pub use error::NodeError;
 #[doc(hidden)]
@@ -56,6 +57,7 @@ pub use output::ReplyOutput;
 #[doc(hidden)]
 pub use priority::yield_to_others;
 use service::Service;
+pub use socket::{CONTROL_SOCKET, connect, connect_to};
 use stop::StopAtEnd;
 pub use stop::{Stop, Stoppable};
 pub use times::StageTimes;
@@ -81,17 +83,8 @@ pub fn serve(
     stop: &Stop,
     monitor: &Monitor,
 ) -> Result<(), NodeError> {
-    let pipeline = handle.into_pipeline();
+    let pipeline = pipeline_of_node(handle, stop, monitor);
     let health = pipeline.health();
-    let stop_at_failure = stop.clone();
-    pipeline.when_failed(move || {
-        stop_at_failure.request();
-        // From now on each wait for a slow reader must have a limit.
-        stop_at_failure.limit_waits();
-    });
-    if monitor.keeps_last_state() {
-        keep_last_state(&pipeline, monitor);
-    }
     let (output, outbox) = Output::start(output.into(), stop, monitor)?;
     let low_space = Mutex::new(None);
     let served = std::thread::scope(|scope| {
@@ -131,6 +124,52 @@ pub fn serve(
     }
     let written = output.finish(stop);
     served.and(written)
+}
+
+/// Serves the clients of `control` until `stop` is requested. Then drops the handle.
+///
+/// Every request that was read until then is carried out, made durable and answered; a client that
+/// takes nothing is waited for only for a few seconds. When this returns, `stop` has been
+/// requested.
+///
+/// # Errors
+///
+/// [`NodeError::Storage`], after everything that can still be made durable is durable.
+pub fn serve_clients(
+    handle: Handle,
+    control: ControlSocket,
+    stop: &Stop,
+    monitor: &Monitor,
+) -> Result<(), NodeError> {
+    let pipeline = pipeline_of_node(handle, stop, monitor);
+    let health = pipeline.health();
+    let low_space = Mutex::new(None);
+    std::thread::scope(|scope| {
+        let _stop = StopAtEnd(stop);
+        let service = Service {
+            pipeline,
+            monitor,
+            stop,
+            low_space: &low_space,
+        };
+        control.take_clients(scope, service);
+    });
+    Ok(health.check()?)
+}
+
+/// Returns the pipeline of a handle. If it fails, the stop of its node is requested.
+fn pipeline_of_node(handle: Handle, stop: &Stop, monitor: &Monitor) -> Pipeline {
+    let pipeline = handle.into_pipeline();
+    let stop = stop.clone();
+    pipeline.when_failed(move || {
+        stop.request();
+        // From now on each wait for a slow reader must have a limit.
+        stop.limit_waits();
+    });
+    if monitor.keeps_last_state() {
+        keep_last_state(&pipeline, monitor);
+    }
+    pipeline
 }
 
 /// Keeps the figures of the last state in the monitor.

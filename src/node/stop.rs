@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use smallvec::SmallVec;
 
 use crate::node::IgnoredSignals;
 
@@ -82,22 +83,51 @@ impl Stop {
         rustix::io::ioctl_fionread(&self.0.signals).unwrap_or_default()
     }
 
+    /// Waits until the stop is requested.
+    ///
+    /// # Errors
+    ///
+    /// The error of the operating system if it cannot wait.
+    pub fn wait(&self) -> io::Result<()> {
+        let nothing: [&PipeReader; 0] = [];
+        loop {
+            match self.wait_for_any(&nothing, None) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                waited => return waited.map(drop),
+            }
+        }
+    }
+
     /// Waits until there is input to read; false if a stop is requested first.
     ///
     /// # Errors
     ///
-    /// The error of the operating system if it cannot wait; [`io::ErrorKind::TimedOut`] if there is
-    /// nothing to read before the deadline.
+    /// Those of [`Stop::wait_for_any`].
     pub(super) fn wait_for(
         &self,
         input: &impl AsFd,
         deadline: Option<Instant>,
     ) -> io::Result<bool> {
-        let mut wanted = [
-            PollFd::new(input, PollFlags::IN),
-            PollFd::new(&self.0.wake, PollFlags::IN),
-            PollFd::new(&self.0.signals, PollFlags::IN),
-        ];
+        let ready = self.wait_for_any(std::slice::from_ref(input), deadline)?;
+        Ok(ready.is_some())
+    }
+
+    /// Waits until one of the inputs has something to read, and returns it; `None` if a stop is
+    /// requested first.
+    ///
+    /// # Errors
+    ///
+    /// The error of the operating system if it cannot wait; [`io::ErrorKind::TimedOut`] if there is
+    /// nothing to read before the deadline.
+    pub(super) fn wait_for_any<'a, I: AsFd>(
+        &self,
+        inputs: &'a [I],
+        deadline: Option<Instant>,
+    ) -> io::Result<Option<&'a I>> {
+        let own = [&self.0.wake, &self.0.signals];
+        let own = own.map(|pipe| PollFd::new(pipe, PollFlags::IN));
+        let wanted = inputs.iter().map(|input| PollFd::new(input, PollFlags::IN));
+        let mut wanted: SmallVec<[PollFd<'_>; 4]> = own.into_iter().chain(wanted).collect();
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let timeout = left.map(|left| Timespec {
             tv_sec: left.as_secs() as i64,
@@ -106,11 +136,13 @@ impl Stop {
         if poll(&mut wanted, timeout.as_ref())? == 0 {
             return Err(io::ErrorKind::TimedOut.into());
         }
-        let is_stopped = wanted[1..].iter().any(|pipe| !pipe.revents().is_empty());
-        if is_stopped {
+        let is_ready = |polled: &PollFd<'_>| !polled.revents().is_empty();
+        let (own, wanted) = wanted.split_at(2);
+        if own.iter().any(is_ready) {
             self.0.is_requested.store(true, Ordering::Release);
+            return Ok(None);
         }
-        Ok(!is_stopped)
+        Ok(wanted.iter().position(is_ready).map(|at| &inputs[at]))
     }
 
     /// Makes SIGTERM, SIGINT and SIGHUP request the stop, but not a SIGHUP that is ignored, as

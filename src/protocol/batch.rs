@@ -20,6 +20,8 @@ const CONTROL_READ_BYTES: usize = 16 << 10;
 pub(crate) struct Batch {
     pub(crate) text: String,
     pub(crate) lines: Vec<Line>,
+    /// Number of lines of the input before it.
+    pub(crate) before: u64,
 }
 
 /// Cuts an input into lines and decodes them.
@@ -32,6 +34,8 @@ pub(crate) struct BatchReader<R> {
     /// True if the unfinished line is over the limit, so that the reader drops the rest of it.
     is_skipping: bool,
     lines_read: u64,
+    /// Number of lines that were read before the present batch.
+    before: u64,
     decoder: LineDecoder,
 }
 
@@ -47,6 +51,11 @@ impl<R: Read> BatchReader<R> {
         Self::reading(input, CONTROL_READ_BYTES, LineDecoder::for_control())
     }
 
+    /// Makes a reader of lines that a client sends on to a node.
+    pub(crate) fn for_relay(input: R) -> Self {
+        Self::reading(input, READ_BYTES, LineDecoder::for_control())
+    }
+
     fn reading(input: R, read_bytes: usize, decoder: LineDecoder) -> Self {
         Self {
             input,
@@ -54,6 +63,7 @@ impl<R: Read> BatchReader<R> {
             unfinished: Vec::new(),
             is_skipping: false,
             lines_read: 0,
+            before: 0,
             decoder,
         }
     }
@@ -109,9 +119,19 @@ impl<R: Read> BatchReader<R> {
 
     /// Decodes lines; the last one comes without its newline.
     fn decode(&mut self, bytes: Vec<u8>) -> Batch {
+        self.before = self.lines_read;
         match String::from_utf8(bytes) {
             Ok(text) => self.decode_text(text),
             Err(error) => self.decode_bytes(error.as_bytes()),
+        }
+    }
+
+    /// Makes a batch of decoded lines.
+    fn batch(&self, text: String, lines: Vec<Line>) -> Batch {
+        Batch {
+            text,
+            lines,
+            before: self.before,
         }
     }
 
@@ -137,7 +157,7 @@ impl<R: Read> BatchReader<R> {
         }
         let mut text = text;
         text.push_str(&side);
-        Batch { text, lines }
+        self.batch(text, lines)
     }
 
     /// Decodes lines one by one; at least one of them is not UTF-8.
@@ -163,12 +183,13 @@ impl<R: Read> BatchReader<R> {
                 self.decode_one(&mut strings, start, end)
             } else {
                 self.lines_read += 1;
-                Some(malformed(self.lines_read, "not UTF-8; send text in UTF-8"))
+                let line = malformed(self.lines_read, "not UTF-8; send text in UTF-8");
+                Some(self.placed(line))
             });
             start = end;
         }
         text.push_str(&side);
-        Batch { text, lines }
+        self.batch(text, lines)
     }
 
     /// Decodes one line; `None` if it is blank.
@@ -176,20 +197,30 @@ impl<R: Read> BatchReader<R> {
         self.lines_read += 1;
         let line = &strings.text[start..end];
         let line = line.strip_suffix('\r').unwrap_or(line);
-        if std::mem::take(&mut self.is_skipping) || line.len() > MAX_LINE_BYTES {
+        let decoded = if std::mem::take(&mut self.is_skipping) || line.len() > MAX_LINE_BYTES {
             let reason =
                 format_args!("the line is longer than {MAX_LINE_BYTES} bytes; send a shorter one");
-            return Some(malformed(self.lines_read, reason));
-        }
-        if line
-            .bytes()
-            .all(|byte| matches!(byte, b' ' | b'\t' | b'\r'))
-        {
+            malformed(self.lines_read, reason)
+        } else if is_blank(line) {
             return None;
-        }
-        let range = start..start + line.len();
-        Some(self.decoder.decode(strings, range, self.lines_read))
+        } else {
+            let range = start..start + line.len();
+            self.decoder.decode(strings, range, self.lines_read)
+        };
+        Some(self.placed(decoded))
     }
+
+    /// Gives the line that was read last its place in the batch.
+    fn placed(&self, line: Line) -> Line {
+        // A batch has at most as many lines as bytes, which 32 bits can count.
+        let at = (self.lines_read - self.before - 1) as u32;
+        Line { at, ..line }
+    }
+}
+
+fn is_blank(line: &str) -> bool {
+    line.bytes()
+        .all(|byte| matches!(byte, b' ' | b'\t' | b'\r'))
 }
 
 #[cfg(test)]
@@ -220,9 +251,12 @@ mod tests {
             .iter()
             .flat_map(|batch| batch.lines.iter().map(move |line| (batch, line)));
         lines
-            .map(|(batch, line)| match &line.body {
-                Body::Malformed(why) => why.to_string(),
-                body => format!("{:?}", body.request(&batch.text)),
+            .map(|(batch, line)| {
+                let number = batch.before + u64::from(line.at) + 1;
+                match &line.body {
+                    Body::Malformed(why) => format!("{number}: {why}"),
+                    body => format!("{number}: {:?}", body.request(&batch.text)),
+                }
             })
             .collect()
     }

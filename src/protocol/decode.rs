@@ -49,6 +49,7 @@ pub(super) fn decode_in_full<'a>(
         .and_then(|body| check_lengths(body, strings));
     let body = body.unwrap_or_else(|why| Body::Malformed(format!("line {number}: {why}").into()));
     let line = Line {
+        at: 0,
         src,
         msg_id: msg_id.ok().flatten(),
         body,

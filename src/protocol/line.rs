@@ -37,6 +37,8 @@ impl From<Range<usize>> for Span {
 /// One line, decoded.
 #[derive(Debug, Clone)]
 pub(crate) struct Line {
+    /// How many lines of its batch came before it, blank ones too.
+    pub(crate) at: u32,
     /// The sender, if the line names one that can be read.
     pub(crate) src: Option<Span>,
     /// The request's number, if the line has one that can be read.
@@ -110,6 +112,7 @@ impl Body {
 pub(super) fn malformed(number: u64, reason: impl std::fmt::Display) -> Line {
     let body = Body::Malformed(format!("line {number}: {reason}").into());
     Line {
+        at: 0,
         src: None,
         msg_id: None,
         body,

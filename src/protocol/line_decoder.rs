@@ -66,6 +66,7 @@ fn decode_alike(shape: &Shape, strings: &Strings<'_>, line: &Range<usize>) -> Op
     let request = body.request(strings.text)?;
     request.check_lengths().ok()?;
     Some(Line {
+        at: 0,
         src: shape.src().map(span),
         msg_id: Some(fields.msg_id),
         body,

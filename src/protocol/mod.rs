@@ -19,8 +19,12 @@ mod members;
 mod query;
 mod reason;
 mod reply;
+mod reply_line;
+mod request_writer;
 mod shape;
 
 pub(crate) use batch::{Batch, BatchReader};
 pub(crate) use line::{Body, Line};
 pub(crate) use reply::{Addressee, ErrorCounts, QueryReplies, ReplyWriter};
+pub(crate) use reply_line::ReplyLine;
+pub(crate) use request_writer::{put_query, put_request};

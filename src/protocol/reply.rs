@@ -29,7 +29,7 @@ const REQUEST_TYPES: &str = "process, checkpoint, restore, commit, rollback and 
 
 /// Every `type` of a request of a client of the control socket, for error replies.
 const CONTROL_TYPES: &str = "process, checkpoint, restore, commit, rollback, init, \
-     delete_checkpoint, stats, counts, list_checkpoints, show_checkpoint, diff_checkpoints, \
+     delete_checkpoint, ping, stats, counts, list_checkpoints, show_checkpoint, diff_checkpoints, \
      outputs, get_event, get_word, history and dump";
 
 /// The most characters of an unknown type that a reply shows.
@@ -38,6 +38,8 @@ const MAX_SHOWN_CHARS: usize = 64;
 /// The codes of error replies, which follow Maelstrom's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ErrorCode {
+    /// The connection ends; what has no reply may have been carried out.
+    Timeout = 0,
     NotSupported = 10,
     TemporarilyUnavailable = 11,
     MalformedRequest = 12,
@@ -47,7 +49,8 @@ enum ErrorCode {
 }
 
 impl ErrorCode {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
+        Self::Timeout,
         Self::NotSupported,
         Self::TemporarilyUnavailable,
         Self::MalformedRequest,
@@ -82,6 +85,14 @@ pub(crate) struct Addressee<'a> {
     pub(crate) src: Option<&'a str>,
     /// The number of the request, if it had one that could be read.
     pub(crate) msg_id: Option<u64>,
+}
+
+impl Addressee<'_> {
+    /// No request.
+    const NONE: Self = Self {
+        src: None,
+        msg_id: None,
+    };
 }
 
 /// Writes replies: bare, or wrapped after an `init` has given a node id.
@@ -218,6 +229,20 @@ impl ReplyWriter {
         }
     }
 
+    /// Writes a reply that a node has written to a client: its beginning with the type, and its
+    /// members after `in_reply_to`.
+    pub(crate) fn relayed(
+        &mut self,
+        out: &mut Vec<u8>,
+        to: Addressee<'_>,
+        kind: &[u8],
+        members: &[u8],
+    ) {
+        self.begin(out, to, kind);
+        out.extend_from_slice(members);
+        self.end(out);
+    }
+
     /// Makes the writer of the replies to one query. They all have the same `msg_id` of the node.
     pub(crate) fn reply_later(&mut self, src: Option<&str>, in_reply_to: u64) -> QueryReplies {
         let mut replies = QueryReplies {
@@ -238,13 +263,15 @@ impl ReplyWriter {
         replies
     }
 
-    /// Writes why a client is no longer served. This is not the reply to a request.
+    /// Writes why a client is not served: nothing that it has sent was carried out. This is not the
+    /// reply to a request.
     pub(crate) fn unavailable(&mut self, out: &mut Vec<u8>, why: &str) {
-        let to = Addressee {
-            src: None,
-            msg_id: None,
-        };
-        self.error(out, to, ErrorCode::TemporarilyUnavailable, why);
+        self.error(out, Addressee::NONE, ErrorCode::TemporarilyUnavailable, why);
+    }
+
+    /// Writes why a client is no longer served: what has no reply may have been carried out.
+    pub(crate) fn given_up(&mut self, out: &mut Vec<u8>, why: &str) {
+        self.error(out, Addressee::NONE, ErrorCode::Timeout, why);
     }
 
     /// Writes an error reply, also to a request without a number.

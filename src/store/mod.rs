@@ -42,6 +42,8 @@ pub(crate) use copy::RestingCopy;
 #[cfg(feature = "cli")]
 pub use database::call::panic_becomes_error;
 pub(crate) use decode::{LiveSets, Stored};
+#[cfg(feature = "cli")]
+pub use directory::glance::{check_at_rest, watermark_of};
 pub(crate) use directory::identity::FileIdentity;
 pub(crate) use directory::leftover::file_changes;
 #[cfg(feature = "cli")]
@@ -53,8 +55,6 @@ pub use directory::place::state_directory_around;
 pub use directory::scratch::Scratch;
 pub(crate) use directory::sentinel::check_present_format;
 pub(crate) use directory::space::{LowSpace, SpaceFloor};
-#[cfg(feature = "cli")]
-pub use directory::watermark_of;
 pub(crate) use group::{Checkpoint, Group, RunWrites, SnapshotHeader, SnapshotWrites, Switch};
 pub use locked::{Kept, LockedDirectory};
 pub use options::Options;

@@ -15,7 +15,7 @@ use std::thread;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 /// Parts of the examples that run until they are stopped.
-const ENDLESS: [&str; 3] = ["--follow", "--watch", "tail -f"];
+const ENDLESS: [&str; 4] = ["--follow", "--watch", "tail -f", "exactly-once serve"];
 
 /// Parts of the examples that are not run: they take too long, or more than a machine may have.
 const TOO_LARGE: [&str; 2] = ["exactly-once bench\n", "--events 5000000"];

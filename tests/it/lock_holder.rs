@@ -2,8 +2,8 @@
 //! when the node belongs to another user or runs in another container.
 
 use crate::kit::{
-    CommandHome, EachCommand, Finished, Homes, Node, REQUEST, binary, exit, install_program, run,
-    set_mode,
+    CommandHome, EachCommand, Finished, Homes, Node, REQUEST, binary, exit, input_of,
+    install_program, run, set_mode,
 };
 use rustix::process::geteuid;
 use std::fs;
@@ -26,7 +26,7 @@ fn asking() -> impl Iterator<Item = EachCommand> {
 fn as_other(command: &EachCommand, program: &Path, home: &CommandHome) -> Finished {
     let mut command = command.command(program, home.path());
     command.env("TMPDIR", home.path());
-    run(command.uid(OTHER).gid(OTHER), "")
+    run(command.uid(OTHER).gid(OTHER), input_of([REQUEST]))
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn a_node_of_another_user_is_named_at_once_with_the_user_who_can_ask_it() {
     let mut asked = 0;
     for command in asking() {
         let finished = as_other(&command, &program, &home);
-        let is_to_write = ["save", "restore", "delete"];
+        let is_to_write = ["save", "restore", "delete", "commit", "rollback"];
         if is_to_write.iter().any(|verb| command.name.ends_with(verb)) {
             // It already fails when it opens the lock file.
             let line = finished.expect_refusal(exit::UNUSABLE);

@@ -124,6 +124,8 @@ mod embedding_program;
 /// The library answers batches durably and with typed errors, without the program.
 mod library;
 /// Many threads share an engine: each call is answered once it is durable, and counted once.
+mod send;
+mod service;
 mod shared_handle;
 
 // The sources themselves.

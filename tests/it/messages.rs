@@ -10,7 +10,8 @@ use std::fs;
 #[test]
 fn a_command_that_needs_a_state_is_told_to_name_the_one_there_is_and_not_to_make_one() {
     for call in printing_calls() {
-        let needs_a_state = call.iter().any(|word| word == "STATE") && call[0] != "run";
+        let needs_a_state =
+            call.iter().any(|word| word == "STATE") && !["run", "send"].contains(&&*call[0]);
         if !needs_a_state {
             continue;
         }
@@ -22,7 +23,7 @@ fn a_command_that_needs_a_state_is_told_to_name_the_one_there_is_and_not_to_make
         let finished = home.call(binary(), &call);
         let told = finished.expect_refusal(exit::UNUSABLE);
         assert!(
-            told.contains("`exactly-once run` was given"),
+            told.contains("`exactly-once run` or `serve` was given"),
             "{call:?}: {told}"
         );
         assert!(!told.contains("new"), "{call:?}: {told}");
@@ -48,7 +49,8 @@ fn a_copy_that_has_no_place_is_told_so_in_words_that_fit_the_command() {
 
 #[test]
 fn an_input_without_any_request_is_told_to_be_empty_unless_only_errors_are_wanted() {
-    const SAID: &str = "exactly-once: standard input was empty: no request was read\n";
+    const SAID: &str = "exactly-once: standard input was empty: no request was read; `exactly-once \
+                        serve` needs no standard input\n";
     let (home, data_dir) = home_and_data_dir();
     let told = |arguments: &[&str], input: &str| -> String {
         let finished = run(&mut on_directory("run", &data_dir, arguments), input);

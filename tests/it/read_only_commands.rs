@@ -28,7 +28,9 @@ fn made(data_dir: &Path) {
 /// The commands that change nothing.
 fn that_only_look() -> Vec<Listed> {
     let mut found = commands::on_directories();
-    let changing = ["run", "load", "backup", "compact"];
+    let changing = [
+        "run", "send", "commit", "rollback", "load", "backup", "compact",
+    ];
     let of_checkpoints = ["save", "restore", "delete"];
     found.retain(|command| {
         let last = command.words.last().map_or("", |word| word);

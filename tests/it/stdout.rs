@@ -39,7 +39,10 @@ fn every_command_that_a_shell_completes_is_called_here() {
     let labels = script.lines().map(str::trim);
     let labels = labels.filter_map(|line| line.strip_prefix("exactly__once")?.strip_suffix(')'));
     let paths = labels.map(|label| label.replace("__subcmd__", ","));
-    let paths: Vec<String> = paths.filter(|path| !path.contains("help")).collect();
+    // `serve` and `ping` need more than a call; see the tests of `service`.
+    let not_here = ["help", "serve", "ping"];
+    let is_here = |path: &String| !not_here.iter().any(|name| path.contains(name));
+    let paths: Vec<String> = paths.filter(is_here).collect();
     assert!(paths.len() > 20, "{paths:?}");
     let calls = printing_calls();
     for path in paths {

@@ -2,17 +2,18 @@
 
 mod change;
 
-use std::io::{self, BufRead, IsTerminal, Write};
-use std::time::SystemTime;
+use std::io::{self, IsTerminal, Write};
 
 use clap::{Args, Subcommand};
+use exactly_once::Request;
 use exactly_once::inspect::Query;
-use exactly_once::{Engine, Options, Request};
 use serde::{Deserialize, Serialize};
 
+use crate::cli::carry_out::carry_out;
 use crate::cli::commands::graph::{self, GraphArgs};
+use crate::cli::confirm::is_confirmed;
 use crate::cli::free_space::FloorArgs;
-use crate::cli::state::{StateArgs, either};
+use crate::cli::state::StateArgs;
 use crate::cli::status::WrongArguments;
 use crate::cli::streams::json_lines::{print_line, write_record};
 use crate::cli::streams::stdout;
@@ -194,15 +195,6 @@ impl Verb {
         }
     }
 
-    /// The `type` of the request to a running process.
-    fn requested(self) -> &'static str {
-        match self {
-            Self::Save => "checkpoint",
-            Self::Restore => "restore",
-            Self::Delete => "delete_checkpoint",
-        }
-    }
-
     /// The `type` of the record that the command prints when it is done.
     fn done(self) -> &'static str {
         match self {
@@ -213,7 +205,7 @@ impl Verb {
     }
 }
 
-/// A request to a running process, or the record that the command prints when it is done.
+/// The record that the command prints when it is done.
 #[derive(Debug, Serialize)]
 struct Named<'a> {
     r#type: &'a str,
@@ -249,7 +241,7 @@ fn save(args: &SaveArgs) -> anyhow::Result<()> {
                 .is_ok_and(|CheckpointName { name: listed }| listed == *name)
         });
     }
-    carry_out(&args.change, Verb::Save)
+    change(&args.change, Verb::Save)
 }
 
 fn restore(args: &RestoreArgs) -> anyhow::Result<()> {
@@ -266,13 +258,14 @@ fn restore(args: &RestoreArgs) -> anyhow::Result<()> {
             let why = "a restore without a terminal needs --yes; see --dry-run for what it changes";
             return Err(WrongArguments(why.to_owned()).into());
         }
-        let mut change = Change::default();
-        state.answer(&difference, |record| Ok(change.add(record)?))?;
-        if !is_confirmed(name, &change)? {
+        let mut changes = Change::default();
+        state.answer(&difference, |record| Ok(changes.add(record)?))?;
+        let text = format!("{changes}\nMake the state that of checkpoint {name:?}?");
+        if !is_confirmed(&text)? {
             return Ok(());
         }
     }
-    carry_out(&args.change, Verb::Restore)
+    change(&args.change, Verb::Restore)
 }
 
 fn delete(args: &DeleteArgs) -> anyhow::Result<()> {
@@ -285,48 +278,14 @@ fn delete(args: &DeleteArgs) -> anyhow::Result<()> {
             std::mem::take(&mut is_first)
         });
     }
-    carry_out(&args.change, Verb::Delete)
+    change(&args.change, Verb::Delete)
 }
 
-fn is_confirmed(name: &str, change: &Change) -> anyhow::Result<bool> {
-    let mut stderr = io::stderr();
-    write!(
-        stderr,
-        "{change}\nMake the state that of checkpoint {name:?}? [y/N] "
-    )?;
-    stderr.flush()?;
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
-}
-
-/// Changes the directory, or asks the process that has it open, and prints what was done.
-fn carry_out(args: &ChangeArgs, verb: Verb) -> anyhow::Result<()> {
+/// Changes the state, and prints what was done.
+fn change(args: &ChangeArgs, verb: Verb) -> anyhow::Result<()> {
     let ChangeArgs { name, floor, state } = args;
     let checkpoint_id = name.as_str();
-    let request = verb.request(checkpoint_id);
-    request.check_lengths()?;
-    let mut options = Options::default();
-    options.must_exist = true;
-    options.min_free_bytes = floor.min_free_bytes;
-    options.storage_timeout = state.timeout.storage_timeout();
-    either(
-        &state.data_dir,
-        || {
-            let mut engine = Engine::open(&state.data_dir, &options)?;
-            let answers = engine.submit(&[request], SystemTime::now())?;
-            engine.close()?;
-            let refusal = answers.into_iter().find_map(Result::err);
-            Ok(refusal.map_or(Ok(()), Err)?)
-        },
-        |mut connection| {
-            let r#type = verb.requested();
-            connection.request(&Named {
-                r#type,
-                checkpoint_id,
-            })
-        },
-    )?;
+    carry_out(state, *floor, verb.request(checkpoint_id))?;
     let done = Named {
         r#type: verb.done(),
         checkpoint_id,

@@ -11,8 +11,9 @@ use exactly_once::inspect::Stats;
 use exactly_once::node::Monitor;
 use tracing::warn;
 
+use crate::cli::address::Address;
 use crate::cli::commands::{prometheus, stats};
-use crate::cli::connection::Connection;
+use crate::cli::connection::connect;
 use crate::cli::files::replace_file;
 use crate::cli::state::OpenState;
 
@@ -82,12 +83,16 @@ impl MetricsFile {
 }
 
 fn ask(directory: &Path) -> anyhow::Result<Stats> {
-    let connection = Connection::open(directory).context("connecting to the control socket")?;
-    stats::ask(&mut OpenState::Live(connection))
+    let client = connect(Address::Directory(directory));
+    let client = client.context("connecting to the control socket")?;
+    stats::ask(&mut OpenState::Live(client))
 }
 
 fn write(path: &Path, stats: &Stats, directory: &Path) -> anyhow::Result<()> {
-    replace_file(path, prometheus::text(stats, directory)?.as_bytes())
+    replace_file(
+        path,
+        prometheus::text(stats, Address::Directory(directory))?.as_bytes(),
+    )
 }
 
 fn tell(path: &Path, written: anyhow::Result<()>) {

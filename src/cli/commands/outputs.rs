@@ -78,7 +78,8 @@ pub(crate) fn run(args: &OutputsArgs) -> anyhow::Result<()> {
         // A follower must not slow down the process that it follows.
         yield_to_others();
     }
-    let mut mark = watermark_of(&args.state.data_dir);
+    let directory = args.state.address().directory();
+    let mut mark = directory.and_then(watermark_of);
     let mut state = args.state.open()?;
     let mut left_before = reader.left;
     let mut read = reader.read(&mut state);
@@ -96,9 +97,9 @@ pub(crate) fn run(args: &OutputsArgs) -> anyhow::Result<()> {
             drop(state);
             if read.is_ok() {
                 // At rest there is nothing new until a process changes the watermark.
-                wait_until_not(&mark, &args.state.data_dir)?;
+                wait_until_not(&mark, directory)?;
             }
-            mark = watermark_of(&args.state.data_dir);
+            mark = directory.and_then(watermark_of);
             state = reopen(&args.state)?;
         }
         left_before = reader.left;
@@ -197,15 +198,15 @@ fn reopen(state: &StateArgs) -> anyhow::Result<OpenState> {
     loop {
         match state.open() {
             // The start of that process may take long.
-            Err(error) if is_held(&error) => {}
+            Err(error) if is_held(&error) => pause(LOOK_EVERY)?,
             opened => return opened,
         }
     }
 }
 
 /// Waits until the watermark is not `mark`, as another process has answered requests.
-fn wait_until_not(mark: &Option<Vec<u8>>, directory: &Path) -> io::Result<()> {
-    while watermark_of(directory) == *mark {
+fn wait_until_not(mark: &Option<Vec<u8>>, directory: Option<&Path>) -> io::Result<()> {
+    while directory.and_then(watermark_of) == *mark {
         pause(LOOK_EVERY)?;
     }
     Ok(())

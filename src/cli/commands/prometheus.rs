@@ -8,16 +8,23 @@ use anyhow::Context;
 use exactly_once::inspect::{ProcessStats, Stats, TreeStats};
 use prometheus::{Counter, Gauge, GaugeVec, IntCounterVec, Opts, Registry, TextEncoder};
 
-/// Formats figures for Prometheus, each with the path of the state directory as a label.
-pub(crate) fn text(stats: &Stats, directory: &Path) -> anyhow::Result<String> {
-    let labels = HashMap::from([("data_dir".to_owned(), label_of(directory))]);
+use crate::cli::address::Address;
+
+/// Formats figures for Prometheus, each with the path of the state directory or socket as a label.
+pub(crate) fn text(stats: &Stats, address: Address<'_>) -> anyhow::Result<String> {
+    let (label, path) = match address {
+        Address::Directory(directory) => ("data_dir", directory),
+        Address::Socket(socket) => ("socket", socket),
+    };
+    let labels = HashMap::from([(label.to_owned(), label_of(path))]);
     let registry = Registry::new_custom(Some("exactly_once".to_owned()), Some(labels))?;
     let process = stats.process.iter();
-    let free_bytes = free_bytes(directory)?;
+    let free_bytes = address.directory().map(free_bytes).transpose()?;
     let of_disk = "Free bytes on the disk of the state directory.";
+    let free_bytes = free_bytes.map(|bytes| ("free_bytes", of_disk, bytes as f64));
     let gauges = gauges(stats)
         .into_iter()
-        .chain([("free_bytes", of_disk, free_bytes as f64)])
+        .chain(free_bytes)
         .chain(last_commit(stats));
     for (name, help, value) in gauges.chain(process.clone().flat_map(gauges_of_process)) {
         let gauge = Gauge::new(name, help)?;
@@ -40,9 +47,9 @@ pub(crate) fn text(stats: &Stats, directory: &Path) -> anyhow::Result<String> {
 
 /// Returns the whole path, as two processes may be given the same relative one. Bytes that are not
 /// UTF-8 are written as in a string of C.
-fn label_of(directory: &Path) -> String {
-    let whole = directory.canonicalize();
-    let whole = whole.unwrap_or_else(|_| directory.to_owned());
+fn label_of(path: &Path) -> String {
+    let whole = path.canonicalize();
+    let whole = whole.unwrap_or_else(|_| path.to_owned());
     let mut label = String::new();
     for chunk in whole.as_os_str().as_bytes().utf8_chunks() {
         label.push_str(chunk.valid());

@@ -7,7 +7,6 @@ use clap::Args;
 use comfy_table::Table;
 use console::Term;
 use exactly_once::inspect::{ProcessStats, Query, Stats};
-use exactly_once::node;
 use exactly_once::program::watermark_of;
 use exactly_once::program::yield_to_others;
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
@@ -61,7 +60,7 @@ pub(crate) fn run(args: &StatsArgs) -> anyhow::Result<()> {
     }
     let stats = ask(&mut args.state.open()?)?;
     let text = match args.format {
-        _ if args.prometheus => prometheus::text(&stats, &args.state.data_dir)?,
+        _ if args.prometheus => prometheus::text(&stats, args.state.address())?,
         OutputFormat::Table => tables(&stats) + "\n",
         OutputFormat::Jsonl => return Ok(print_line(&stats)?),
     };
@@ -90,8 +89,9 @@ fn watch(state: &StateArgs, every: Duration) -> anyhow::Result<()> {
     // watermark has changed.
     let mut resting: Option<(Option<Vec<u8>>, Stats)> = None;
     loop {
-        let mark = watermark_of(&state.data_dir);
-        let is_live = node::connect(&state.data_dir).is_ok();
+        let address = state.address();
+        let mark = address.directory().and_then(watermark_of);
+        let is_live = address.connect().is_ok();
         let stats = match resting
             .take()
             .filter(|(before, _)| !is_live && *before == mark)

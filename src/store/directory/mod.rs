@@ -13,6 +13,8 @@
 
 pub(crate) mod files;
 pub(crate) mod generation;
+#[cfg(feature = "cli")]
+pub(crate) mod glance;
 mod holder;
 pub(crate) mod identity;
 pub(crate) mod leftover;
@@ -347,23 +349,6 @@ impl RestingDirectory {
         files.extend(finished_sled_snapshots(&folder)?);
         Ok(files)
     }
-}
-
-#[cfg(feature = "cli")]
-/// Bytes that change with each answered group and each new generation; `None` if unreadable.
-#[must_use]
-pub fn watermark_of(directory: &Path) -> Option<Vec<u8>> {
-    let Ok(Some(Sentinel::Ready { generation, .. })) = read_sentinel(directory) else {
-        return None;
-    };
-    let mut mark = fs::read(
-        generation
-            .folder(directory)
-            .join(crate::store::directory::watermark::WATERMARK),
-    )
-    .ok()?;
-    mark.extend(generation.0.to_le_bytes());
-    Some(mark)
 }
 
 /// Refuses a directory without a state, unless a start may be creating one.

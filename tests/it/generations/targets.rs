@@ -226,6 +226,9 @@ fn every_command_that_writes_has_an_option_for_the_space_it_leaves_free() {
     }
     let expected = [
         "run",
+        "send",
+        "commit",
+        "rollback",
         "load",
         "backup",
         "compact",

@@ -65,9 +65,17 @@ pub fn commands() -> Vec<Listed> {
     found
 }
 
+/// Every command that ends by itself and needs no node. Of the others, `serve` opens a directory as
+/// `run` does, and `ping` opens none; the tests of `service` cover them.
+pub fn that_end() -> Vec<Listed> {
+    let mut found = commands();
+    found.retain(|command| !["serve", "ping"].contains(&&*command.name()));
+    found
+}
+
 /// Every command that works on a state directory.
 pub fn on_directories() -> Vec<Listed> {
-    let mut found = commands();
+    let mut found = that_end();
     found.retain(|command| command.has("--data-dir"));
     assert!(found.len() > 12, "{found:?}");
     found
@@ -87,7 +95,8 @@ fn add(words: &[String], found: &mut Vec<Listed>) {
         .split_once("--data-dir")
         .map_or("", |(_, after)| after);
     let arguments = after.split(' ').skip(2);
-    let arguments = arguments.filter(|word| word.starts_with('<'));
+    // A group of options ends with two brackets.
+    let arguments = arguments.filter(|word| word.starts_with('<') && !word.ends_with(">>"));
     found.push(Listed {
         arguments: arguments.map(str::to_owned).collect(),
         words: words.to_vec(),

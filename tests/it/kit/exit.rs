@@ -11,6 +11,12 @@ pub const UNUSABLE: i32 = 3;
 pub const HELD: i32 = 4;
 /// The storage failed.
 pub const STORAGE: i32 = 5;
+/// No node is running.
+pub const NOT_RUNNING: i32 = 6;
+/// All requests were answered, and some were refused.
+pub const REFUSED: i32 = 7;
+/// A request that must not be repeated blindly has no reply.
+pub const UNCLEAR: i32 = 8;
 
 // The statuses of `verify`: one for each class of findings, the gravest first.
 pub const LOST: i32 = 10;

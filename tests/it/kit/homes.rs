@@ -45,6 +45,9 @@ impl EachCommand {
             "backup" => &["copy"][..],
             "get" => &["--word", "a"],
             "load" => &["state.jsonl"],
+            "rollback" => &["--yes"],
+            // Its own node would say on standard error too why it does not serve the client.
+            "send" => &["--quiet"],
             "checkpoints show" | "checkpoints diff" | "checkpoints delete" => &["before"],
             "checkpoints save" => &["after"],
             "checkpoints restore" => &["before", "--yes"],

@@ -1,7 +1,7 @@
 //! A call of every command, from the program's own list of commands, and a directory with all that
 //! the calls need.
 
-use super::commands::{Listed, commands};
+use super::commands::{Listed, that_end};
 use super::directory::{names, scratch_dir};
 use super::process::{Finished, on_directory, run};
 use super::requests::{checkpoint, event, event_line, numbered_input};
@@ -13,11 +13,11 @@ use std::path::PathBuf;
 use std::process::Command;
 use tempfile::TempDir;
 
-/// The calls of every command, some in several ways. `STATE` stands for a directory with a state,
-/// `DUMP` for a dump of it, `TEXT` for a text, `NEW` for a new directory, and `HOME` for the
-/// directory that contains all of these.
+/// The calls of every command that ends by itself, some in several ways. `STATE` stands for a
+/// directory with a state, `DUMP` for a dump of it, `TEXT` for a text, `NEW` for a new directory,
+/// and `HOME` for the directory that contains all of these.
 pub fn printing_calls() -> Vec<Vec<String>> {
-    commands().iter().flat_map(calls_of).collect()
+    that_end().iter().flat_map(calls_of).collect()
 }
 
 fn calls_of(command: &Listed) -> Vec<Vec<String>> {
@@ -30,6 +30,7 @@ fn calls_of(command: &Listed) -> Vec<Vec<String>> {
         "checkpoints save" => &[&["b"]],
         "checkpoints restore" => &[&["a", "--yes"]],
         "get" => &[&["e1"]],
+        "rollback" => &[&["--yes"]],
         "stats" => &[&[], &["--prometheus"]],
         "verify" => &[&["-q"]],
         "events" => &[&["TEXT"]],

@@ -30,7 +30,8 @@ impl SocketClient {
         Self::over(wait_for("a node serves", || dial(data_dir).ok()))
     }
 
-    fn over(stream: UnixStream) -> Self {
+    /// A client over a connection that was made in another way.
+    pub fn over(stream: UnixStream) -> Self {
         let read = stream.set_read_timeout(Some(PATIENCE));
         let write = stream.set_write_timeout(Some(PATIENCE));
         read.and(write).expect("it is not zero");

@@ -7,10 +7,12 @@ use crate::cli::commands::ping::NotRunning;
 use crate::cli::commands::send::SomeRefused;
 use crate::cli::commands::verify::Damaged;
 use crate::cli::door::NoNode;
+use crate::cli::import::{Rotated, TooManySkipped};
 use crate::cli::owner::{CannotBecomeOwner, note_on_user};
 use crate::cli::state::CannotAsk;
 use crate::cli::status::{
-    HELD, INPUT_OR_OUTPUT, NOT_RUNNING, REFUSED, STORAGE, UNCLEAR, UNUSABLE, USAGE, WrongArguments,
+    HELD, INPUT_OR_OUTPUT, NOT_RUNNING, REFUSED, ROTATED, STORAGE, UNCLEAR, UNUSABLE, USAGE,
+    WrongArguments,
 };
 use crate::cli::streams::stderr::say;
 use exactly_once::client::{ClientError, ErrorReply, RelayError};
@@ -100,8 +102,11 @@ fn code(error: &anyhow::Error) -> u8 {
             _ => INPUT_OR_OUTPUT,
         };
     }
-    if error.is::<SomeRefused>() {
+    if error.is::<SomeRefused>() || error.is::<TooManySkipped>() {
         return REFUSED;
+    }
+    if error.is::<Rotated>() {
+        return ROTATED;
     }
     let is_storage =
         error.is::<StorageError>() || matches!(error.downcast_ref(), Some(NodeError::Storage(_)));

@@ -11,6 +11,7 @@ mod exit;
 mod files;
 mod free_space;
 mod help;
+mod import;
 mod node_args;
 mod owner;
 mod pause;
@@ -31,8 +32,8 @@ use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 
 use commands::{
-    backup, bench, checkpoints, commit, compact, dump, events, generated, get, load, outputs, ping,
-    run, send, serve, stats, verify,
+    backup, bench, checkpoints, commit, compact, dump, generated, get, load, outputs, ping, run,
+    send, serve, stats, verify,
 };
 use streams::stdout::{self, Stdout};
 use streams::{printable, stderr};
@@ -41,7 +42,7 @@ use verbosity::Verbosity;
 const EXAMPLES: &str = "\
 Examples:
   exactly-once --data-dir state < requests.jsonl > replies.jsonl
-  exactly-once events book.txt --redeliver 0.2 | exactly-once run --data-dir state
+  exactly-once import --data-dir state --id /id --word /level app.jsonl
   exactly-once dump --data-dir state --only counts --format table
   exactly-once checkpoints list --data-dir state
   exactly-once outputs --data-dir state --from 100
@@ -61,8 +62,9 @@ Exit status:
   5  the storage failed, does not respond, is damaged or has lost answered requests; or a thread
      could not be started; or a running process cannot answer now
   6  no node is running
-  7  all requests were answered, and some of them were refused
+  7  the input was read to its end, and some requests were refused or some records left out
   8  the node ended before it replied to a request that must not be repeated blindly
+  9  an import found another file under the name of an earlier one
   10 and above: what verify found, see verify --help";
 
 /// Count events from an at-least-once stream exactly once, across crashes and power cuts
@@ -92,6 +94,7 @@ enum Command {
     Serve(serve::ServeArgs),
     Ping(ping::PingArgs),
     Send(send::SendArgs),
+    Import(import::ImportArgs),
     Commit(commit::CommitArgs),
     Rollback(commit::RollbackArgs),
     Dump(dump::DumpArgs),
@@ -103,7 +106,6 @@ enum Command {
     Get(get::GetArgs),
     Stats(stats::StatsArgs),
     Verify(verify::VerifyArgs),
-    Events(events::EventsArgs),
     Bench(bench::BenchArgs),
     Completions(generated::CompletionsArgs),
     Man(generated::ManArgs),
@@ -155,7 +157,7 @@ fn carry_out(cli: Cli) -> anyhow::Result<()> {
     // First, so that nothing changes if the result cannot be printed.
     stdout::check_open()?;
     // Dropped on return, which writes all log lines before the final error is printed.
-    let _log = start_log(cli.verbosity)?;
+    let _log = start_log(&cli)?;
     cleanup::clean_up_on_signals(match &cli.command {
         // The node handles these signals itself.
         None | Some(Command::Run(_) | Command::Serve(_)) => &[SIGTERM, SIGINT, SIGHUP],
@@ -167,6 +169,7 @@ fn carry_out(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Serve(args)) => serve::run(&args),
         Some(Command::Ping(args)) => ping::run(&args),
         Some(Command::Send(args)) => send::run(&args),
+        Some(Command::Import(args)) => import::run(&args, cli.verbosity),
         Some(Command::Commit(args)) => commit::commit(&args),
         Some(Command::Rollback(args)) => commit::rollback(&args),
         Some(Command::Dump(args)) => dump::run(&args),
@@ -178,7 +181,6 @@ fn carry_out(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Get(args)) => get::run(&args),
         Some(Command::Stats(args)) => stats::run(&args),
         Some(Command::Verify(args)) => verify::run(&args, cli.verbosity),
-        Some(Command::Events(args)) => events::run(&args),
         Some(Command::Bench(args)) => bench::run(&args, cli.verbosity),
         Some(Command::Completions(args)) => generated::completions(&args, Cli::command()),
         Some(Command::Man(args)) => generated::man(&args, Cli::command()),
@@ -195,11 +197,13 @@ fn fail_writes_at_a_size_limit() {
 
 /// Starts logging to standard error on a thread of its own. If standard error is full or has no
 /// reader, lines are lost, but the process does not wait.
-fn start_log(verbosity: Verbosity) -> Result<WorkerGuard, StorageError> {
-    let level = match (verbosity.quiet, verbosity.verbose) {
-        (true, _) => LevelFilter::ERROR,
+fn start_log(cli: &Cli) -> Result<WorkerGuard, StorageError> {
+    // An import counts its conflicts itself.
+    let is_quiet = cli.verbosity.quiet || matches!(cli.command, Some(Command::Import(_)));
+    let level = match (is_quiet, cli.verbosity.verbose) {
+        (true, false) => LevelFilter::ERROR,
         (false, false) => LevelFilter::WARN,
-        (false, true) => LevelFilter::INFO,
+        (_, true) => LevelFilter::INFO,
     };
     let (writer, guard) = start_log_thread()?;
     tracing_subscriber::fmt()

@@ -19,3 +19,4 @@ pub(crate) const STORAGE: u8 = 5;
 pub(crate) const NOT_RUNNING: u8 = 6;
 pub(crate) const REFUSED: u8 = 7;
 pub(crate) const UNCLEAR: u8 = 8;
+pub(crate) const ROTATED: u8 = 9;

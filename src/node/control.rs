@@ -100,6 +100,8 @@ impl ControlSocket {
         let stop = Stop::new().map_err(StorageError::Thread)?;
         let (stopped, monitor) = (stop.clone(), monitor.clone());
         let pipeline = handle.pipeline().clone();
+        // Otherwise clients would wait for replies that never come.
+        stop.request_on_failure(&pipeline);
         let serve = move || {
             let low_space = Mutex::new(None);
             let service = Service {

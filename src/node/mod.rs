@@ -160,12 +160,7 @@ pub fn serve_clients(
 /// Returns the pipeline of a handle. If it fails, the stop of its node is requested.
 fn pipeline_of_node(handle: Handle, stop: &Stop, monitor: &Monitor) -> Pipeline {
     let pipeline = handle.into_pipeline();
-    let stop = stop.clone();
-    pipeline.when_failed(move || {
-        stop.request();
-        // From now on each wait for a slow reader must have a limit.
-        stop.limit_waits();
-    });
+    stop.request_on_failure(&pipeline);
     if monitor.keeps_last_state() {
         keep_last_state(&pipeline, monitor);
     }

@@ -10,6 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use smallvec::SmallVec;
 
+use crate::driver::Pipeline;
 use crate::node::IgnoredSignals;
 
 /// A request to stop reading, which also wakes a thread that waits for input.
@@ -143,6 +144,16 @@ impl Stop {
             return Ok(None);
         }
         Ok(wanted.iter().position(is_ready).map(|at| &inputs[at]))
+    }
+
+    /// Requests the stop when a pipeline fails. From then on each wait for a slow reader has a
+    /// limit.
+    pub(super) fn request_on_failure(&self, pipeline: &Pipeline) {
+        let stop = self.clone();
+        pipeline.when_failed(move || {
+            stop.request();
+            stop.limit_waits();
+        });
     }
 
     /// Makes SIGTERM, SIGINT and SIGHUP request the stop, but not a SIGHUP that is ignored, as

@@ -56,6 +56,7 @@ mod generations;
 /// No reply and no dump depends on how the index of ids is stored.
 mod id_index;
 /// A command leaves no files, and after SIGKILL the next command removes them.
+mod import;
 mod leftovers;
 /// A command on a locked directory names the process that has it, and the user who can ask it.
 mod lock_holder;

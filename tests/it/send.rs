@@ -1,6 +1,7 @@
 //! `send`: the same replies as those of `run`, whether a node runs or not, and across its kills.
 
 use crate::kit::node::StdoutClosed;
+use crate::kit::shell;
 use crate::kit::{
     Node, PATIENCE, SocketClient, accepted, binary, dump, dump_of, event, event_line, exit,
     home_and_data_dir, input_of, on_directory, run, run_node, run_on, scratch_dir, spawn, verified,
@@ -311,4 +312,19 @@ fn commit_and_rollback_are_carried_out_at_rest_and_by_a_node() {
     );
     drop(node);
     run_on("commit", &data_dir.join("none"), &[]).expect_refusal(exit::UNUSABLE);
+}
+
+/// The storage of its own node fails: the file may not grow further.
+#[test]
+fn a_storage_that_fails_ends_it_with_one_line_though_the_node_is_this_process() {
+    let (home, data_dir) = home_and_data_dir();
+    let word = "w".repeat(1000);
+    let lines = (0..3000).map(|n| event_line(n, &format!("e{n}"), &format!("{word}{n}")));
+    let path = home.path().join("lines");
+    fs::write(&path, input_of(lines)).expect("there is room");
+    let mut send = shell("ulimit -f 200; exec \"$0\" send --data-dir \"$1\" \"$2\"");
+    let finished = run(send.arg(&data_dir).arg(&path), "").expect_status(exit::STORAGE);
+    assert_eq!(finished.stderr.lines().count(), 1, "{}", finished.stderr);
+    let answered = finished.complete_lines().len() as u64;
+    assert!(verified(&data_dir)["events"].as_u64() >= Some(answered));
 }

@@ -272,8 +272,9 @@ fn nothing_foreign_in_a_state_or_an_argument_steers_a_terminal_or_hides_on_it() 
         &["checkpoints", "show", &missing],
         &["outputs", "--after", &last],
         &["dump", "--only", &missing],
-        &["events", &book],
-        &["events", &missing],
+        &["import", "--input-format", "words", &missing],
+        &["import", "--print", "--input-format", "words", &book],
+        &["send", &missing],
         &["load", &missing, "--data-dir", "new"],
     ] {
         let shown = OnTerminal::start(&mut foreign.command(arguments)).shown_until_its_end();

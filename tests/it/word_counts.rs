@@ -49,7 +49,9 @@ fn text_sent_twice_over_a_channel_that_repeats_and_shuffles_is_counted_as_coreut
 /// Sends a text to a node and returns its replies.
 fn send(text: &Path, seed: &str, data_dir: &Path) -> String {
     let mut events = binary();
-    events.arg("events").arg(text);
+    events
+        .args(["import", "--print", "--input-format", "words"])
+        .arg(text);
     events.args(["--redeliver", "0.2", "--shuffle", "--seed", seed]);
     let mut node = on_directory("run", data_dir, &[]);
     let (sent, answered) = run_pipeline(&mut events, &mut node);
@@ -88,9 +90,9 @@ fn dumped_counts(data_dir: &Path) -> Vec<(String, u64)> {
     lines.iter().map(count).collect()
 }
 
-/// Runs `events` with these arguments over this standard input, in `directory`.
-fn events(directory: &Path, arguments: &[&str], input: &str) -> Finished {
+/// Prints the requests of texts, with these arguments and this standard input, in `directory`.
+fn of_text(directory: &Path, arguments: &[&str], input: &str) -> Finished {
     let mut command = binary();
-    command.current_dir(directory).arg("events").args(arguments);
-    run(&mut command, input)
+    command.args(["import", "--print", "--input-format", "words"]);
+    run(command.args(arguments).current_dir(directory), input)
 }

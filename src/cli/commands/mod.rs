@@ -6,7 +6,6 @@ pub(crate) mod checkpoints;
 pub(crate) mod commit;
 pub(crate) mod compact;
 pub(crate) mod dump;
-pub(crate) mod events;
 pub(crate) mod generated;
 pub(crate) mod get;
 mod graph;

@@ -20,9 +20,14 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// A longer line is cut: a pipe that has room takes this much at once (`PIPE_BUF` of Linux).
 const MAX_LINE_BYTES: usize = 4096;
 
-/// Writes a line, unless there is no room for it in time.
+/// Writes a message as a line, unless there is no room for it in time.
 pub(crate) fn say(line: impl Display) {
-    let mut text = printable(&format!("exactly-once: {line}").replace('\n', " "));
+    tell(format_args!("exactly-once: {line}"));
+}
+
+/// Writes a line that is no message of the program itself, unless there is no room for it in time.
+pub(crate) fn tell(line: impl Display) {
+    let mut text = printable(&line.to_string().replace('\n', " "));
     text.truncate(text.floor_char_boundary(MAX_LINE_BYTES - 1));
     text.push('\n');
     let stderr = io::stderr();

@@ -43,7 +43,7 @@ fn nothing_is_made_inside_a_state_directory() {
         let target = home.path().join(inside);
         for command in commands::on_directories() {
             let name = command.name();
-            if ["run", "load"].contains(&&*name) {
+            if ["run", "send", "import", "load"].contains(&&*name) {
                 refused(
                     run(&mut command.on(&target, Path::new("-")), &dumped),
                     &name,
@@ -227,6 +227,7 @@ fn every_command_that_writes_has_an_option_for_the_space_it_leaves_free() {
     let expected = [
         "run",
         "send",
+        "import",
         "commit",
         "rollback",
         "load",

@@ -6,6 +6,17 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 
+/// Arguments with which `import` takes requests in their envelopes, and prints nothing.
+pub const IMPORT: [&str; 7] = [
+    "--id",
+    "/body/event_id",
+    "--word",
+    "/body/word",
+    "--input-format",
+    "jsonl",
+    "--quiet",
+];
+
 /// A command, and how it is called.
 #[derive(Debug, Clone)]
 pub struct Listed {
@@ -38,8 +49,10 @@ impl Listed {
         if self.has("--yes") {
             command.arg("--yes");
         }
-        if self.has("--word") {
-            command.args(["--word", "w1"]);
+        match &*self.name() {
+            "import" => drop(command.args(IMPORT)),
+            _ if self.has("--word") => drop(command.args(["--word", "w1"])),
+            _ => {}
         }
         command
     }
@@ -95,8 +108,10 @@ fn add(words: &[String], found: &mut Vec<Listed>) {
         .split_once("--data-dir")
         .map_or("", |(_, after)| after);
     let arguments = after.split(' ').skip(2);
-    // A group of options ends with two brackets.
-    let arguments = arguments.filter(|word| word.starts_with('<') && !word.ends_with(">>"));
+    // What is left of a group of options has a line or two brackets.
+    let is_argument =
+        |word: &&str| word.starts_with('<') && !word.contains('|') && !word.ends_with(">>");
+    let arguments = arguments.filter(is_argument);
     found.push(Listed {
         arguments: arguments.map(str::to_owned).collect(),
         words: words.to_vec(),

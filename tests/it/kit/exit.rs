@@ -17,6 +17,8 @@ pub const NOT_RUNNING: i32 = 6;
 pub const REFUSED: i32 = 7;
 /// A request that must not be repeated blindly has no reply.
 pub const UNCLEAR: i32 = 8;
+/// An import found another file under the name of an earlier one.
+pub const ROTATED: i32 = 9;
 
 // The statuses of `verify`: one for each class of findings, the gravest first.
 pub const LOST: i32 = 10;

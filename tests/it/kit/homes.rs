@@ -1,6 +1,6 @@
 //! Every command that works on a state directory, from the program's own list of commands.
 
-use super::commands::on_directories;
+use super::commands::{IMPORT, on_directories};
 use super::directory::{copy_everything, scratch_dir, set_mode};
 use super::process::{Finished, binary, on_directory, run, without_options};
 use super::requests::{checkpoint, event, input_of, numbered_input};
@@ -48,6 +48,7 @@ impl EachCommand {
             "rollback" => &["--yes"],
             // Its own node would say on standard error too why it does not serve the client.
             "send" => &["--quiet"],
+            "import" => &IMPORT,
             "checkpoints show" | "checkpoints diff" | "checkpoints delete" => &["before"],
             "checkpoints save" => &["after"],
             "checkpoints restore" => &["before", "--yes"],

@@ -33,7 +33,7 @@ fn calls_of(command: &Listed) -> Vec<Vec<String>> {
         "rollback" => &[&["--yes"]],
         "stats" => &[&[], &["--prometheus"]],
         "verify" => &[&["-q"]],
-        "events" => &[&["TEXT"]],
+        "import" => &[&["TEXT", "--print", "--input-format", "words"]],
         "bench" => &[&[
             "--events",
             "9",
@@ -50,6 +50,7 @@ fn calls_of(command: &Listed) -> Vec<Vec<String>> {
     };
     let directory: &[&str] = match &*name {
         "load" => &["--data-dir", "NEW"],
+        "import" => &[],
         _ if command.has("--data-dir") => &["--data-dir", "STATE"],
         _ => &[],
     };

@@ -1,23 +1,15 @@
-//! The command `events`: which requests it makes from a text, and what it refuses.
+//! `import --print` of a text: which requests it makes, and what it refuses.
 
-use super::events;
+use super::of_text;
 use crate::kit::{binary, exit, finish, records_in, run, scratch_dir, spawn};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-/// A line of `events`; no other member is allowed.
+/// A printed request; no other member is allowed.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Request {
-    src: String,
-    dest: String,
-    body: Body,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Body {
     r#type: String,
     msg_id: u64,
     event_id: String,
@@ -35,16 +27,13 @@ fn an_event_is_a_word_with_the_name_of_its_file_and_its_byte_offset() {
     let home = scratch_dir();
     fs::create_dir(home.path().join("folder")).expect("it can be made");
     fs::write(home.path().join("folder/some text.txt"), TEXT).expect("it can be written");
-    let output = events(home.path(), &["folder/some text.txt"], "").expect_quiet_success();
-    let expected: Vec<_> = places(TEXT.as_bytes(), "some text.txt");
+    let output = of_text(home.path(), &["folder/some text.txt"], "").expect_quiet_success();
+    let expected: Vec<_> = places(TEXT.as_bytes(), "folder/some text.txt");
     assert_eq!(expected.len(), 8);
     assert_eq!(events_of(&output), expected);
-    let numbers = requests(&output).into_iter().map(|r| r.body.msg_id);
+    let numbers = requests(&output).into_iter().map(|r| r.msg_id);
     assert!(numbers.eq(1..=8), "{output}");
-    let line = concat!(
-        r#"{"src":"stream","dest":"processor","body":{"type":"process","msg_id":1,"#,
-        r#""event_id":"some text.txt:1","word":"one"}}"#
-    );
+    let line = r#"{"type":"process","msg_id":1,"event_id":"folder/some text.txt:1","word":"one"}"#;
     assert_eq!(output.lines().next(), Some(line));
 }
 
@@ -55,29 +44,27 @@ fn several_files_come_one_after_the_other_in_the_order_of_the_arguments() {
     for (name, text) in texts {
         fs::write(home.path().join(name), text).expect("it can be written");
     }
-    let output = events(home.path(), &["b.txt", "a.txt", "c.txt"], "").expect_quiet_success();
+    let output = of_text(home.path(), &["b.txt", "a.txt", "c.txt"], "").expect_quiet_success();
     let expected = texts.map(|(name, text)| places(text.as_bytes(), name));
     assert_eq!(events_of(&output), expected.concat());
-    let numbers = requests(&output).into_iter().map(|r| r.body.msg_id);
+    let numbers = requests(&output).into_iter().map(|r| r.msg_id);
     assert!(numbers.eq(1..=4), "{output}");
 }
 
 #[test]
-fn standard_input_has_the_name_that_it_is_given() {
+fn standard_input_has_the_name_that_it_is_given_and_needs_one() {
     let home = scratch_dir();
-    fs::write(home.path().join("a.txt"), "x").expect("it can be written");
-    for (arguments, name) in [
-        (&["-", "--name", "the book"][..], "the book"),
-        (&["--name", "book"], "book"),
-        (&["-"], "stdin"),
-        (&[], "stdin"),
+    for arguments in [
+        &["-", "--source", "the book"][..],
+        &["--source", "the book"],
     ] {
-        let output = events(home.path(), arguments, TEXT).expect_quiet_success();
-        assert_eq!(events_of(&output), places(TEXT.as_bytes(), name));
+        let output = of_text(home.path(), arguments, TEXT).expect_quiet_success();
+        assert_eq!(events_of(&output), places(TEXT.as_bytes(), "the book"));
     }
-    let output = events(home.path(), &["-", "a.txt"], "y").expect_quiet_success();
-    let expected = [places(b"y", "stdin"), places(b"x", "a.txt")].concat();
-    assert_eq!(events_of(&output), expected);
+    for arguments in [&["-"][..], &[], &["/dev/stdin"], &["/proc/self/fd/0"]] {
+        let line = of_text(home.path(), arguments, TEXT).expect_refusal(exit::USAGE);
+        assert!(line.contains("--source NAME"), "{line}");
+    }
 }
 
 #[test]
@@ -85,8 +72,8 @@ fn the_same_seed_gives_the_same_bytes_and_another_one_does_not() {
     let home = scratch_dir();
     let text = numbered_words(3_000);
     let with = |arguments: &[&str]| {
-        let all = [&["--redeliver", "0.3"], arguments].concat();
-        events(home.path(), &all, &text).expect_quiet_success()
+        let all = [&["--source", "text", "--redeliver", "0.3"], arguments].concat();
+        of_text(home.path(), &all, &text).expect_quiet_success()
     };
     for shuffle in [&[][..], &["--shuffle"]] {
         let seeded = |seed| with(&[&["--seed", seed], shuffle].concat());
@@ -103,9 +90,14 @@ fn the_same_seed_gives_the_same_bytes_and_another_one_does_not() {
 fn a_share_of_0_sends_each_event_once_and_in_order() {
     let home = scratch_dir();
     let text = numbered_words(2_000);
-    let output = events(home.path(), &["--redeliver", "0"], &text).expect_quiet_success();
-    assert_eq!(events_of(&output), places(text.as_bytes(), "stdin"));
-    let usual = events(home.path(), &[], &text).expect_quiet_success();
+    let output = of_text(
+        home.path(),
+        &["--source", "text", "--redeliver", "0"],
+        &text,
+    )
+    .expect_quiet_success();
+    assert_eq!(events_of(&output), places(text.as_bytes(), "text"));
+    let usual = of_text(home.path(), &["--source", "text"], &text).expect_quiet_success();
     assert!(output == usual, "nothing is sent again if not asked for");
 }
 
@@ -113,10 +105,14 @@ fn a_share_of_0_sends_each_event_once_and_in_order() {
 fn a_share_of_1_sends_each_event_exactly_twice() {
     let home = scratch_dir();
     let text = numbered_words(5_000);
-    let expected = places(text.as_bytes(), "stdin");
+    let expected = places(text.as_bytes(), "text");
     for shuffle in [&[][..], &["--shuffle"]] {
-        let arguments = [&["--redeliver", "1", "--seed", "3"], shuffle].concat();
-        let output = events(home.path(), &arguments, &text).expect_quiet_success();
+        let arguments = [
+            &["--source", "text", "--redeliver", "1", "--seed", "3"],
+            shuffle,
+        ]
+        .concat();
+        let output = of_text(home.path(), &arguments, &text).expect_quiet_success();
         let sent = events_of(&output);
         let mut deliveries = BTreeMap::new();
         for event in &sent {
@@ -129,7 +125,7 @@ fn a_share_of_1_sends_each_event_exactly_twice() {
                 .eq(&BTreeSet::from_iter(expected.clone()))
         );
         assert!(deliveries.values().all(|&times| times == 2));
-        let numbers = requests(&output).into_iter().map(|r| r.body.msg_id);
+        let numbers = requests(&output).into_iter().map(|r| r.msg_id);
         assert!(numbers.eq(1..=10_000), "each delivery has its own number");
     }
 }
@@ -138,8 +134,8 @@ fn a_share_of_1_sends_each_event_exactly_twice() {
 fn without_shuffling_first_deliveries_are_in_order_and_redeliveries_soon_after_them() {
     let home = scratch_dir();
     let text = numbered_words(5_000);
-    let arguments = ["--redeliver", "0.5", "--seed", "3"];
-    let output = events(home.path(), &arguments, &text).expect_quiet_success();
+    let arguments = ["--source", "text", "--redeliver", "0.5", "--seed", "3"];
+    let output = of_text(home.path(), &arguments, &text).expect_quiet_success();
     let (mut first, mut delays) = (Vec::new(), Vec::new());
     for event in events_of(&output) {
         match first.iter().rposition(|earlier| *earlier == event) {
@@ -147,7 +143,7 @@ fn without_shuffling_first_deliveries_are_in_order_and_redeliveries_soon_after_t
             None => first.push(event),
         }
     }
-    assert_eq!(first, places(text.as_bytes(), "stdin"));
+    assert_eq!(first, places(text.as_bytes(), "text"));
     assert!((2_000..3_000).contains(&delays.len()), "{}", delays.len());
     assert!(delays.iter().all(|&delay| delay <= MAX_DELAY_EVENTS));
     let is_late = |delay: &&usize| **delay > MAX_DELAY_EVENTS / 2;
@@ -161,8 +157,9 @@ fn without_shuffling_first_deliveries_are_in_order_and_redeliveries_soon_after_t
 fn shuffling_changes_the_order_and_nothing_else() {
     let home = scratch_dir();
     let text = numbered_words(2_000);
-    let output = events(home.path(), &["--shuffle"], &text).expect_quiet_success();
-    let (mut sent, mut expected) = (events_of(&output), places(text.as_bytes(), "stdin"));
+    let output =
+        of_text(home.path(), &["--source", "text", "--shuffle"], &text).expect_quiet_success();
+    let (mut sent, mut expected) = (events_of(&output), places(text.as_bytes(), "text"));
     assert_ne!(sent, expected);
     sent.sort();
     expected.sort();
@@ -177,44 +174,48 @@ fn two_inputs_of_the_same_name_are_wrong_arguments_and_nothing_is_sent() {
         fs::write(home.path().join(folder).join("x.txt"), "x").expect("it can be written");
     }
     for arguments in [
-        &["a/x.txt", "b/x.txt"][..],
-        &["a/x.txt", "a/x.txt"],
-        &["-", "a/x.txt", "--name", "x.txt"],
-        &["-", "-"],
+        &["a/x.txt", "a/x.txt"][..],
+        &["a/x.txt", "b/x.txt", "--source", "x"],
+        &["-", "a/x.txt", "--source", "x"],
     ] {
-        let finished = events(home.path(), arguments, "y");
+        let finished = of_text(home.path(), arguments, "y");
         let line = finished.expect_refusal(exit::USAGE);
         assert!(line.contains("are both named"), "{line}");
     }
 }
 
 #[test]
-fn text_that_is_not_utf_8_is_refused_with_its_offset() {
+fn a_word_that_is_not_utf_8_is_left_out_and_named_with_its_offset() {
     let home = scratch_dir();
     fs::write(home.path().join("latin.txt"), b"abc d\xffe f").expect("it can be written");
-    let finished = events(home.path(), &["latin.txt"], "");
-    let [stdout, stderr] = [&finished.stdout, &finished.stderr].map(String::as_str);
-    assert_eq!(finished.code(), Some(exit::INPUT_OR_OUTPUT), "{stderr}");
-    assert_eq!(stderr.lines().count(), 1, "{stderr}");
-    for part in ["latin.txt", "not UTF-8", "byte 5"] {
-        assert!(stderr.contains(part), "{part}: {stderr}");
+    let finished = of_text(home.path(), &["latin.txt"], "").expect_status(exit::REFUSED);
+    assert_eq!(finished.stderr.lines().count(), 1, "{}", finished.stderr);
+    for part in ["latin.txt", "line 1", "not UTF-8", "byte 5"] {
+        assert!(
+            finished.stderr.contains(part),
+            "{part}: {}",
+            finished.stderr
+        );
     }
-    // The words before it may be sent, but nothing after it and no part of its word.
-    let before = places(b"abc", "latin.txt");
-    assert!(before.starts_with(&events_of(stdout)), "{stdout}");
+    let expected = places(b"abc d_e f", "latin.txt");
+    assert_eq!(
+        events_of(&finished.stdout),
+        [&expected[..1], &expected[2..]].concat()
+    );
+    let accepted = of_text(home.path(), &["latin.txt", "--skip-bad", "1"], "");
+    assert_eq!(events_of(&accepted.expect_quiet_success()).len(), 2);
 }
 
 #[test]
 fn a_file_that_cannot_be_read_is_refused_with_its_name() {
     let home = scratch_dir();
     fs::create_dir(home.path().join("folder")).expect("it can be made");
-    for (name, code, cause) in [
-        ("missing.txt", 1, "os error 2"),
-        ("folder", 1, "os error 21"),
-        (".", 2, "is no file"),
-        ("/", 2, "is no file"),
+    for (name, cause) in [
+        ("missing.txt", "os error 2"),
+        ("folder", "os error 21"),
+        (".", "os error 21"),
     ] {
-        let line = events(home.path(), &[name], "").expect_refusal(code);
+        let line = of_text(home.path(), &[name], "").expect_refusal(exit::INPUT_OR_OUTPUT);
         assert!(line.contains(name) && line.contains(cause), "{line}");
     }
 }
@@ -223,7 +224,7 @@ fn a_file_that_cannot_be_read_is_refused_with_its_name() {
 fn a_share_outside_0_to_1_is_a_wrong_argument() {
     for share in ["1.01", "-0.1", "NaN", "inf", "half", ""] {
         let share = format!("--redeliver={share}");
-        let finished = run(binary().args(["events", &share]), "");
+        let finished = run(binary().args(["import", "--print", &share]), "");
         assert_eq!(finished.code(), Some(exit::USAGE), "{share}");
         assert_eq!(finished.stdout, "");
         assert!(
@@ -235,12 +236,14 @@ fn a_share_outside_0_to_1_is_a_wrong_argument() {
 }
 
 #[test]
-fn events_ends_quietly_when_its_reader_is_gone() {
+fn it_ends_quietly_when_its_reader_is_gone() {
     let home = scratch_dir();
     let text = numbered_words(50_000);
     fs::write(home.path().join("text"), text).expect("it can be written");
     let mut command = binary();
-    command.current_dir(home.path()).args(["events", "text"]);
+    command
+        .current_dir(home.path())
+        .args(["import", "--print", "--input-format", "words", "text"]);
     let mut child = spawn(&mut command);
     drop(child.stdout.take());
     let finished = finish(child);
@@ -251,9 +254,7 @@ fn events_ends_quietly_when_its_reader_is_gone() {
 fn requests(output: &str) -> Vec<Request> {
     let requests: Vec<Request> = records_in(output);
     for request in &requests {
-        assert_eq!(request.src, "stream");
-        assert_eq!(request.dest, "processor");
-        assert_eq!(request.body.r#type, "process");
+        assert_eq!(request.r#type, "process");
     }
     requests
 }
@@ -262,7 +263,7 @@ fn requests(output: &str) -> Vec<Request> {
 fn events_of(output: &str) -> Vec<(String, String)> {
     let requests = requests(output).into_iter();
     requests
-        .map(|request| (request.body.event_id, request.body.word))
+        .map(|request| (request.event_id, request.word))
         .collect()
 }
 

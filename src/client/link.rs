@@ -28,7 +28,7 @@ const WRITE_BYTES: usize = 64 << 10;
 /// Most bytes of one read.
 const READ_BYTES: usize = 64 << 10;
 
-/// Bytes of replies that are taken before the buffer is moved together.
+/// A buffer is moved together when about this many of its bytes are done with.
 const MOVE_BYTES: usize = 256 << 10;
 
 /// Time between two attempts to connect.
@@ -147,9 +147,12 @@ impl Link {
         after_loss: AfterLoss,
         put: impl FnOnce(&mut Vec<u8>, u64) -> bool,
     ) -> Result<(), ClientError> {
-        if self.answered == self.lines.len() {
-            self.lines.clear();
-            (self.answered, self.written) = (0, 0);
+        if self.answered == self.lines.len()
+            || self.answered >= self.lines.len().max(MOVE_BYTES) / 2
+        {
+            self.lines.drain(..self.answered);
+            self.written -= self.answered;
+            self.answered = 0;
         }
         let before = self.lines.len();
         if !put(&mut self.lines, self.next_msg_id) {
@@ -313,7 +316,7 @@ impl Link {
     /// without a reply.
     pub(super) fn abandon(&mut self) {
         self.unanswered.clear();
-        self.answered = self.lines.len();
+        (self.answered, self.written) = (self.lines.len(), self.lines.len());
         self.is_ended = true;
         self.inbox.clear();
         (self.taken, self.searched) = (0, 0);

@@ -23,6 +23,9 @@ use crate::protocol::{
 /// Batches that may wait to be sent.
 const WAITING_BATCHES: usize = 4;
 
+/// At most this many lines wait for their replies.
+const MAX_WAITING: usize = 1 << 16;
+
 /// Replies are written as soon as they have this many bytes.
 const WRITE_BYTES: usize = 64 << 10;
 
@@ -157,7 +160,7 @@ impl<'c, W: Write> Relay<'c, W> {
         let mut last = 0;
         loop {
             self.take_replies(last)?;
-            while self.client.link.has_room() {
+            while self.has_room() {
                 let Some((batch, index)) = lines.next() else {
                     break;
                 };
@@ -172,7 +175,7 @@ impl<'c, W: Write> Relay<'c, W> {
                 return ended.map_err(RelayError::Input);
             }
             self.write()?;
-            let can_send = lines.ended.is_none() && self.client.link.has_room();
+            let can_send = lines.ended.is_none() && self.has_room();
             let woken = can_send.then_some(woken);
             let exchanged = self.client.link.exchange(true, woken.map(AsFd::as_fd));
             exchanged.map_err(|error| self.failed(error, last))?;
@@ -181,6 +184,11 @@ impl<'c, W: Write> Relay<'c, W> {
                 woken.read(&mut [0; 64]).unwrap_or_default();
             }
         }
+    }
+
+    /// True if another line may be taken.
+    fn has_room(&self) -> bool {
+        self.waiting.len() < MAX_WAITING && self.client.link.has_room()
     }
 
     /// Sends a line, or keeps it until the lines before it are answered.

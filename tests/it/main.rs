@@ -37,6 +37,7 @@ mod power;
 /// In a long run with kills all replies are right, and memory and disk stay within bounds.
 mod soak;
 /// No reply is written before the fdatasync of its group has returned.
+mod supervised;
 mod sync_before_reply;
 /// If a system call fails, the message says what helps and does not speak of damage.
 mod system_errors;

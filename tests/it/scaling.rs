@@ -2,6 +2,7 @@
 //! longer than their requests are not all in memory at once. Engines of one process take no more
 //! memory than the documentation says.
 
+use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -9,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::kit::{
-    Memory, Node, carry_out, checkpoint, event, exit, finish, home_and_data_dir, line,
+    Memory, Node, carry_out, checkpoint, event, exit, finish, home_and_data_dir, input_of, line,
     numbered_input, on_directory, program, restore, run, run_on, scratch_dir, spawn,
 };
 use crate::oracle::Request;
@@ -194,5 +195,39 @@ fn engines_take_no_more_memory_than_the_documented_sum() {
         let mut measure = program("many_engines");
         let shown = run(measure.arg(home.path()).args(arguments), "").expect_quiet_success();
         assert!(shown.contains("\"budget_bytes\": 8388608"), "{shown}");
+    }
+}
+
+/// The node is another process, so that only the sender is measured.
+#[test]
+fn a_sender_takes_no_more_memory_for_a_longer_input() {
+    // Enough that as many requests wait for replies as may.
+    const FEW: u64 = 100_000;
+    const MANY: u64 = 500_000;
+    let (home, data_dir) = home_and_data_dir();
+    let node = Node::start_as(&mut on_directory("serve", &data_dir, &["-q"]));
+    node.read_line();
+    let file = |lines: u64| {
+        let path = home.path().join(lines.to_string());
+        let lines = (0..lines).map(|number| event_of(number % 10).line(number));
+        fs::write(&path, input_of(lines)).expect("there is room");
+        path
+    };
+    let (few, many) = (file(FEW), file(MANY));
+    let of_requests = ["--id", "/body/event_id", "--word", "/body/word"];
+    let of_requests = [&["-q", "--input-format", "jsonl"][..], &of_requests].concat();
+    for (name, arguments) in [
+        ("send", &["-q", "--replies", "none"][..]),
+        ("import", &of_requests),
+    ] {
+        let peak = |file: &Path| {
+            let mut command = on_directory(name, &data_dir, arguments);
+            peak_of(command.arg(file)).0
+        };
+        let (few, many) = (peak(&few), peak(&many));
+        assert!(
+            many < few + 10 * MEGABYTE,
+            "{name}: {many} bytes, of few lines {few}"
+        );
     }
 }

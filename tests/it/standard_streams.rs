@@ -113,16 +113,19 @@ fn an_input_that_does_not_wait_for_its_writer_is_read_to_its_end() {
     let input = process(1, "e1", "word");
     run(&mut on_directory("run", &state, &[]), &input).expect_quiet_success();
     let dump = run_on("dump", &state, &[]).expect_quiet_success();
-    for (name, input) in [
-        ("run", input),
-        ("load", dump),
-        ("events", "a text".to_owned()),
+    let text = &["--print", "--input-format", "words", "--source", "s"][..];
+    for (name, arguments, input) in [
+        ("run", &[][..], input.clone()),
+        ("send", &[], input),
+        ("load", &[], dump),
+        ("import", text, "a text".to_owned()),
     ] {
         let (reader, mut writer) = std::io::pipe().expect("there is a pipe");
         set_waiting(&reader, false);
         let mut command = binary();
         command
             .arg(name)
+            .args(arguments)
             .env("EXACTLY_ONCE_DATA_DIR", home.path().join(name));
         let command = command.stdin(reader).stdout(Stdio::piped());
         let child = Process::start(command.stderr(Stdio::piped()));

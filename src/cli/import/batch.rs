@@ -35,6 +35,8 @@ pub(super) struct Batch {
     pub(super) first_skipped: Option<(u64, String)>,
     /// Number of records that are left for the next import.
     pub(super) unfinished: u64,
+    /// In the last batch: the offset that one more record would have, unless it is not known.
+    pub(super) end: Option<u64>,
 }
 
 impl Batch {
@@ -147,7 +149,10 @@ fn read(
         Err(ReadError::Enough) => return,
         Err(ReadError::Unreadable(error)) => Some(EndedEarly::Unreadable(error)),
         Err(ReadError::NoColumn(why)) => Some(EndedEarly::NoColumn(why)),
-        Ok(()) => None,
+        Ok(end) => {
+            batch.end = end;
+            None
+        }
     };
     let sent = batches.send(Ok(batch));
     if let (Ok(()), Some(last)) = (sent, last) {

@@ -40,6 +40,11 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
+    /// The offset of the next line.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
     /// The next line; `None` after the last.
     ///
     /// # Errors

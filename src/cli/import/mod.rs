@@ -13,8 +13,10 @@ mod source;
 mod summary;
 mod words;
 
+use std::io::BufRead;
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::Args;
 use exactly_once::client::ClientError;
 
@@ -24,8 +26,8 @@ use crate::cli::streams::stdout;
 use crate::cli::verbosity::Verbosity;
 use batch::{Batch, Batches};
 use channel::{Channel, Event};
-use counting::{Counting, Destination, Printing};
-use plan::{IdFrom, Plan, PlanArgs};
+use counting::{Counting, Destination, Named, Printing};
+use plan::{Plan, PlanArgs};
 use progress::Progress;
 use source::Source;
 pub(crate) use summary::{Rotated, TooManySkipped};
@@ -127,10 +129,10 @@ fn refuse_equal_names<'a>(
 ) -> Result<(), WrongArguments> {
     let mut named: Vec<(&str, String)> = Vec::new();
     for (source, plan) in inputs {
-        let IdFrom::Offset(name) = &plan.id_from else {
+        let Some(name) = plan.name() else {
             continue;
         };
-        if let Some((_, other)) = named.iter().find(|(other, _)| other == name) {
+        if let Some((_, other)) = named.iter().find(|(other, _)| *other == name) {
             return Err(WrongArguments(format!(
                 "{other} and {} are both named {name:?}, so their ids would be the same; import \
                  them one by one, each with its own --source NAME",
@@ -152,7 +154,7 @@ impl ImportArgs {
     ) -> anyhow::Result<()> {
         let mut bad = None;
         for (source, plan) in inputs {
-            let mut counting = Counting::new(&mut door.client, source, plan);
+            let mut counting = Counting::new(&mut door.client);
             let tally = self.import(source, plan, verbosity, &mut counting)?;
             tally.tell(source, plan, self.summary, verbosity);
             bad = bad.or(tally.check(source, self.skip_bad).err());
@@ -171,10 +173,20 @@ impl ImportArgs {
         verbosity: Verbosity,
         destination: &mut impl Destination,
     ) -> anyhow::Result<Tally> {
-        let open = source.open()?;
+        let mut open = source.open()?;
+        let named = plan.named(&mut open);
+        let Some(plan) = named.with_context(|| format!("reading {}", source.shown()))? else {
+            return Ok(Tally::without_first_line(open.input.fill_buf()?.is_empty()));
+        };
+        destination.begin(plan.name().map(|name| Named {
+            name: name.to_owned(),
+            source: source.clone(),
+            read: open.read.clone(),
+        }));
         let progress = Progress::start(&open, source, verbosity);
         let batches = Batches::read(open, plan.clone())?;
         let mut tally = Tally::default();
+        let mut end = None;
         let mut channel = (self.redeliver > 0.0 || self.shuffle)
             .then(|| Channel::new(self.redeliver, self.shuffle, self.seed));
         let read = loop {
@@ -186,6 +198,7 @@ impl ImportArgs {
                 Err(error) => break Err(error),
             };
             tally.add(&batch);
+            end = batch.end;
             for (event_id, word, line) in batch.events() {
                 match &mut channel {
                     None => destination.take(event_id, word, line)?,
@@ -206,12 +219,12 @@ impl ImportArgs {
         if let Some(channel) = channel {
             channel.finish(|event| destination.take(&event.event_id, &event.word, event.line))?;
         }
-        destination.end(&mut tally)?;
+        destination.end(end, &mut tally)?;
         progress.finish();
         match read {
             Ok(()) => Ok(tally),
             Err(error) => {
-                tally.tell(source, plan, self.summary, verbosity);
+                tally.tell(source, &plan, self.summary, verbosity);
                 Err(error.of(source))
             }
         }

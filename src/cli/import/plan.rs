@@ -1,11 +1,14 @@
 //! What an import takes from each record: the format, the selectors, and how ids are made.
 
+use std::io;
+
 use clap::ValueEnum;
 use exactly_once::MAX_EVENT_ID_BYTES;
 use regex::Regex;
+use sha2::{Digest, Sha256};
 
 use crate::cli::import::selector::{Pointer, Selector};
-use crate::cli::import::source::Source;
+use crate::cli::import::source::{OpenSource, Source};
 use crate::cli::status::WrongArguments;
 
 /// The form of the data.
@@ -39,6 +42,9 @@ pub(super) enum IdFrom {
     Content,
     /// The name of the input.
     Offset(String),
+    /// As by offset, but the name is not known before the input is open: it is made of its first
+    /// line, or of this many first lines.
+    FirstLines(usize),
 }
 
 /// How the selected texts of a record are found. Each kind has the id first, if it is selected, and
@@ -104,11 +110,48 @@ pub(super) struct PlanArgs {
     #[arg(long)]
     no_header: bool,
     /// Name of the input in ids by offset [default: its path as it is given]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "rotated")]
     source: Option<String>,
+    /// Name the input in ids by its first line, and not by its path, as a rotated log is renamed
+    #[arg(long)]
+    rotated: bool,
     /// Leave a last line without a newline for the next import, as a log may still be written
     #[arg(long)]
     growing: bool,
+}
+
+impl Plan {
+    /// The name of the input in ids, if it is part of them and known.
+    pub(super) fn name(&self) -> Option<&str> {
+        match &self.id_from {
+            IdFrom::Offset(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Names the input by its first lines, if it is to be named so. Returns `None` if they are not
+    /// there yet.
+    pub(super) fn named(&self, open: &mut OpenSource) -> io::Result<Option<Self>> {
+        let IdFrom::FirstLines(count) = self.id_from else {
+            return Ok(Some(self.clone()));
+        };
+        let name = |lines: Vec<u8>| format!("log:{}", digest_text(Sha256::new_with_prefix(lines)));
+        let name = open.first_lines(count)?.map(name);
+        Ok(name.map(|name| Self {
+            id_from: IdFrom::Offset(name),
+            ..self.clone()
+        }))
+    }
+}
+
+/// The first half of a digest, in hexadecimal digits: two texts with the same half are not to be
+/// found.
+pub(super) fn digest_text(digest: Sha256) -> String {
+    let digest = digest.finalize();
+    digest[..16]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 const ID_IS_MISSING: &str = "say which lines are the same event: --id SELECTOR names where a \
@@ -127,14 +170,18 @@ impl PlanArgs {
         let id_from = match (&self.id, self.id_by) {
             (Some(_), _) => IdFrom::Selected,
             (None, Some(IdBy::Content)) => IdFrom::Content,
-            (None, Some(IdBy::Offset)) => IdFrom::Offset(self.name(source)?),
-            (None, None) if format == Some(InputFormat::Words) => {
-                IdFrom::Offset(self.name(source)?)
+            (None, None) if format != Some(InputFormat::Words) => {
+                return Err(ID_IS_MISSING.to_owned());
             }
-            (None, None) => return Err(ID_IS_MISSING.to_owned()),
+            (None, _) if self.rotated => IdFrom::FirstLines(self.naming_lines(format)),
+            (None, _) => IdFrom::Offset(self.name(source)?),
         };
+        if self.rotated && !matches!(id_from, IdFrom::FirstLines(_)) {
+            return Err("--rotated is about ids by offset; give --id-by offset with it".to_owned());
+        }
         let is_text = format == Some(InputFormat::Words);
-        if is_text && (!self.word.is_empty() || !matches!(id_from, IdFrom::Offset(_))) {
+        let is_by_place = matches!(id_from, IdFrom::Offset(_) | IdFrom::FirstLines(_));
+        if is_text && (!self.word.is_empty() || !is_by_place) {
             return Err(
                 "a text has neither --id nor --word: each word is an event, and its id is \
                         NAME:OFFSET"
@@ -182,6 +229,14 @@ impl PlanArgs {
     /// The selectors: that of the id, if there is one, and those of the word.
     fn selectors(&self) -> impl Iterator<Item = &Selector> {
         self.id.iter().chain(&self.word)
+    }
+
+    /// How many first lines name an input: the header of a table says nothing of its rows.
+    fn naming_lines(&self, format: Option<InputFormat>) -> usize {
+        match format {
+            Some(InputFormat::Csv | InputFormat::Tsv) if !self.no_header => 2,
+            _ => 1,
+        }
     }
 
     fn name(&self, source: &Source) -> Result<String, String> {

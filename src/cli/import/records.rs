@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::cli::import::json::{self, Slot};
 use crate::cli::import::lines::{Line, Lines, MAX_RECORD_BYTES};
-use crate::cli::import::plan::{Cell, IdFrom, Plan, Select};
+use crate::cli::import::plan::{Cell, IdFrom, Plan, Select, digest_text};
 use crate::cli::import::selector::Pointer;
 use crate::cli::import::words::{Word, Words};
 
@@ -58,13 +58,14 @@ impl From<io::Error> for ReadError {
 pub(super) trait Sink: FnMut(Record<'_>) -> bool {}
 impl<F: FnMut(Record<'_>) -> bool> Sink for F {}
 
-/// Reads all records of an input that begins at an offset.
+/// Reads all records of an input that begins at an offset. Returns the offset that one more record
+/// would have; `None` for the words of a text.
 pub(super) fn read(
     plan: &Plan,
     input: impl BufRead,
     offset: u64,
     sink: impl Sink,
-) -> Result<(), ReadError> {
+) -> Result<Option<u64>, ReadError> {
     let mut maker = Maker {
         plan,
         event_id: String::new(),
@@ -72,11 +73,14 @@ pub(super) fn read(
         sink,
     };
     match &plan.select {
-        Select::Json(pointers) => maker.read_json(pointers, input, offset),
-        Select::Fields(fields) => maker.read_fields(fields, input, offset),
-        Select::Pattern { pattern, groups } => maker.read_pattern(pattern, groups, input, offset),
-        Select::Words => maker.read_words(input, offset),
-        Select::Table { cells, .. } => maker.read_table(cells, input, offset),
+        Select::Json(pointers) => maker.read_json(pointers, input, offset).map(Some),
+        Select::Fields(fields) => maker.read_fields(fields, input, offset).map(Some),
+        Select::Pattern { pattern, groups } => {
+            let end = maker.read_pattern(pattern, groups, input, offset);
+            end.map(Some)
+        }
+        Select::Words => maker.read_words(input, offset).map(|()| None),
+        Select::Table { cells, .. } => maker.read_table(cells, input, offset).map(Some),
     }
 }
 
@@ -95,12 +99,13 @@ impl<S: Sink> Maker<'_, S> {
         input: impl BufRead,
         offset: u64,
         mut select: impl FnMut(&str, &mut Texts) -> Result<(), String>,
-    ) -> Result<(), ReadError> {
+    ) -> Result<u64, ReadError> {
         let mut lines = Lines::new(input, offset);
         let mut texts = Texts::default();
         while let Some(line) = lines.next()? {
             if !line.is_whole && self.plan.is_growing {
-                return self.give(line.number, Found::Unfinished);
+                self.give(line.number, Found::Unfinished)?;
+                return Ok(line.offset);
             }
             if line
                 .bytes
@@ -111,7 +116,7 @@ impl<S: Sink> Maker<'_, S> {
             let made = self.make_of_line(&line, &mut texts, &mut select);
             self.give_made(line.number, made)?;
         }
-        Ok(())
+        Ok(lines.offset())
     }
 
     fn make_of_line(
@@ -143,12 +148,10 @@ impl<S: Sink> Maker<'_, S> {
                 let mut digest = Sha256::new();
                 add_content(&mut digest);
                 self.event_id.push_str("content:");
-                // Half of the digest: two lines with the same half are not to be found.
-                for byte in &digest.finalize()[..16] {
-                    write!(self.event_id, "{byte:02x}").expect("a string takes it");
-                }
+                self.event_id.push_str(&digest_text(digest));
             }
             IdFrom::Offset(name) => self.put_place(name, offset),
+            IdFrom::FirstLines(_) => unreachable!("an input has its name before it is read"),
         }
         self.word.clear();
         for (number, text) in texts.enumerate() {
@@ -194,7 +197,7 @@ impl<S: Sink> Maker<'_, S> {
         pointers: &[Pointer],
         input: impl BufRead,
         offset: u64,
-    ) -> Result<(), ReadError> {
+    ) -> Result<u64, ReadError> {
         let wanted: Vec<&Pointer> = pointers.iter().collect();
         self.read_lines(input, offset, |line, texts| {
             let mut slots = Vec::with_capacity(wanted.len());
@@ -218,7 +221,7 @@ impl<S: Sink> Maker<'_, S> {
         fields: &[usize],
         input: impl BufRead,
         offset: u64,
-    ) -> Result<(), ReadError> {
+    ) -> Result<u64, ReadError> {
         self.read_lines(input, offset, |line, texts| {
             for field in fields {
                 let text = line.split_ascii_whitespace().nth(field - 1);
@@ -234,7 +237,7 @@ impl<S: Sink> Maker<'_, S> {
         groups: &[(String, usize)],
         input: impl BufRead,
         offset: u64,
-    ) -> Result<(), ReadError> {
+    ) -> Result<u64, ReadError> {
         let mut places = pattern.capture_locations();
         self.read_lines(input, offset, |line, texts| {
             let found = pattern.captures_read(&mut places, line);
@@ -250,9 +253,7 @@ impl<S: Sink> Maker<'_, S> {
     }
 
     fn read_words(&mut self, input: impl BufRead, offset: u64) -> Result<(), ReadError> {
-        let IdFrom::Offset(name) = &self.plan.id_from else {
-            unreachable!("the ids of words are places")
-        };
+        let name = self.plan.name().expect("the ids of words are places");
         let mut words = Words::new(input, offset);
         while let Some(Word { line, offset, text }) = words.next()? {
             let made = match text {
@@ -273,7 +274,7 @@ impl<S: Sink> Maker<'_, S> {
         cells: &[Cell],
         input: impl BufRead,
         offset: u64,
-    ) -> Result<(), ReadError> {
+    ) -> Result<u64, ReadError> {
         let Select::Table {
             delimiter,
             has_quotes,
@@ -329,7 +330,8 @@ impl<S: Sink> Maker<'_, S> {
             is_there = next(&mut following)?;
             let place = row.position().cloned().unwrap_or_else(Position::new);
             if !is_there && self.plan.is_growing && !is_whole.get() {
-                return self.give(place.line(), Found::Unfinished);
+                self.give(place.line(), Found::Unfinished)?;
+                return Ok(offset + place.byte());
             }
             texts.clear();
             let selected = columns.iter().zip(cells).try_for_each(|(&column, cell)| {
@@ -349,7 +351,8 @@ impl<S: Sink> Maker<'_, S> {
             self.give_made(place.line(), made)?;
             std::mem::swap(&mut row, &mut following);
         }
-        Ok(())
+        let end = row.position().map_or(0, Position::byte);
+        Ok(offset + end)
     }
 }
 

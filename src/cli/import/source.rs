@@ -1,7 +1,7 @@
 //! The inputs of an import: files or standard input, decompressed, without a byte order mark.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,11 +9,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::Context;
 use exactly_once::program::remedy;
 use flate2::bufread::MultiGzDecoder;
+use memchr::memchr_iter;
 
 use crate::cli::streams::stdin;
 
 /// Size of the read buffers.
 const BUFFER_BYTES: usize = 256 << 10;
+
+/// A digest of the first lines reads no more of them than this.
+const MAX_FIRST_LINES_BYTES: u64 = 64 << 10;
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
@@ -76,6 +80,12 @@ impl Source {
         }
     }
 
+    /// True if it is a file that has no more than these bytes now.
+    pub(super) fn ends_at(&self, bytes: u64) -> bool {
+        let metadata = std::fs::metadata(&self.path);
+        metadata.is_ok_and(|metadata| metadata.is_file() && metadata.len() <= bytes)
+    }
+
     pub(super) fn open(&self) -> anyhow::Result<OpenSource> {
         let read = Arc::new(AtomicU64::new(0));
         let (file, bytes): (Box<dyn Read + Send>, _) = if self.is_standard_input() {
@@ -101,6 +111,23 @@ impl Source {
             read,
             bytes,
         })
+    }
+}
+
+impl OpenSource {
+    /// The first lines with their newlines, which are read again later; `None` if not so many are
+    /// whole yet. Of very long ones, the beginning is enough.
+    pub(super) fn first_lines(&mut self, count: usize) -> io::Result<Option<Vec<u8>>> {
+        let mut lines = Vec::new();
+        let mut input = (&mut self.input).take(MAX_FIRST_LINES_BYTES);
+        for _ in 0..count {
+            input.read_until(b'\n', &mut lines)?;
+        }
+        let is_cut = input.limit() == 0;
+        let input = std::mem::replace(&mut self.input, Box::new(io::empty()));
+        self.input = Box::new(Cursor::new(lines.clone()).chain(input));
+        let newlines = memchr_iter(b'\n', &lines).count();
+        Ok((is_cut || newlines == count).then_some(lines))
     }
 }
 

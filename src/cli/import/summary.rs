@@ -53,14 +53,23 @@ pub(crate) struct TooManySkipped {
 /// Another file came under the name of an earlier one.
 #[derive(Debug, Error)]
 #[error(
-    "{source_name}: line {line} has another word than the line that was counted from there before, \
-     so this is another file; give it a name of its own by --source NAME ({new} of its events were \
-     counted under the old name)"
+    "{source_name}: {difference}; so this is another file than before, or a last line without a \
+     newline was counted before it was finished, which --growing prevents; name the input by \
+     --rotated or --source NAME ({new} of its events were counted under the old name)"
 )]
 pub(crate) struct Rotated {
     pub(super) source_name: String,
-    pub(super) line: u64,
+    pub(super) difference: Difference,
     pub(super) new: u64,
+}
+
+/// How a file differs from the one that was counted under its name.
+#[derive(Debug, Error)]
+pub(crate) enum Difference {
+    #[error("line {line} has another word than what was counted from there before")]
+    Word { line: u64 },
+    #[error("it ends at byte {end}, but something was counted from there before")]
+    End { end: u64 },
 }
 
 /// The summary as JSON.
@@ -87,6 +96,14 @@ struct Skipped<'a> {
 }
 
 impl Tally {
+    /// That of an input whose first line is not whole yet, or not there at all.
+    pub(super) fn without_first_line(is_empty: bool) -> Self {
+        Self {
+            unfinished: u64::from(!is_empty),
+            ..Self::default()
+        }
+    }
+
     /// Adds what a batch has, besides the outcomes of its events.
     pub(super) fn add(&mut self, batch: &Batch) {
         self.records += batch.records;

@@ -1,10 +1,14 @@
 //! Logs: lines without ids, files that grow, files that are replaced.
 
-use super::{counts_of, import, imported};
+use super::{counts_of, forms, import, imported};
 use crate::kit::{exit, run_on, scratch_dir};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
 
 #[test]
 fn equal_lines_are_one_event_by_content_and_each_line_is_one_by_offset() {
@@ -67,7 +71,7 @@ fn another_file_under_an_old_name_is_noticed_and_has_a_way_in() {
         .expect_status(exit::ROTATED)
         .stderr;
     assert!(told.contains("line 2 has another word"), "{told}");
-    assert!(told.contains("--source NAME (0 of its events"), "{told}");
+    assert!(told.contains("--rotated or --source NAME (0 of"), "{told}");
     let named = [&arguments[..], &["--source", "access.log.2"]].concat();
     assert_eq!(imported(home.path(), &named, "", 0).new, 4);
     let counts = counts_of(&home.path().join("state"));
@@ -79,4 +83,134 @@ fn another_file_under_an_old_name_is_noticed_and_has_a_way_in() {
             ("500".to_owned(), 1),
         ]
     );
+}
+
+#[test]
+fn a_shorter_file_under_an_old_name_is_noticed_though_its_lines_look_the_same() {
+    for form in [
+        &["--word", "field:2"][..],
+        &["--word", "/w", "--input-format", "jsonl"],
+        &["--word", "column:w", "--input-format", "csv"],
+    ] {
+        let home = scratch_dir();
+        let path = home.path().join("access.log");
+        let log = |of: char, lines: usize| -> String {
+            let line = match form {
+                [.., "jsonl"] => format!("{{\"of\":\"{of}\",\"w\":\"200\"}}\r\n"),
+                [.., "csv"] => format!("{of},200\r\n"),
+                _ => format!("{of} 200\n"),
+            };
+            let header = match form {
+                [.., "csv"] => "of,w\n",
+                _ => "",
+            };
+            header.to_owned() + &line.repeat(lines)
+        };
+        let arguments = [&["--id-by", "offset", "access.log"], form].concat();
+        fs::write(&path, log('a', 5)).expect("there is room");
+        assert_eq!(imported(home.path(), &arguments, "", 0).new, 5);
+        assert_eq!(imported(home.path(), &arguments, "", 0).new, 0);
+        fs::write(&path, log('b', 3)).expect("there is room");
+        let told = import(home.path(), &arguments, "");
+        let told = told.expect_status(exit::ROTATED).stderr;
+        assert!(told.contains("access.log: it ends at byte"), "{told}");
+        let named = [&arguments[..], &["--source", "second"]].concat();
+        assert_eq!(imported(home.path(), &named, "", 0).new, 3);
+    }
+}
+
+/// A log that is rotated at any moment, as logrotate does it: renamed, and later compressed.
+#[test]
+fn every_line_of_a_rotated_log_is_counted_once() {
+    let home = scratch_dir();
+    let path = |name: &str| home.path().join(name);
+    let mut rng = ChaCha8Rng::seed_from_u64(8);
+    let (mut number, mut files) = (0, 0);
+    let mut current = String::new();
+    let mut expected = BTreeMap::new();
+    for _ in 0..40 {
+        if rng.random_bool(0.2) && !current.is_empty() {
+            files += 1;
+            let old = format!("access.log.{files}");
+            if rng.random_bool(0.5) {
+                fs::write(path(&old), &current).expect("there is room");
+            } else {
+                let packed = forms::gzip(current.as_bytes());
+                fs::write(path(&format!("{old}.gz")), packed).expect("there is room");
+            }
+            current.clear();
+        }
+        for _ in 0..rng.random_range(0..6) {
+            // All lines but the first ones have equal lengths, and words are often equal.
+            let word = format!("w{}", rng.random_range(0..2));
+            current += &format!("{number:06} {word}\n");
+            *expected.entry(word).or_insert(0) += 1;
+            number += 1;
+        }
+        let cut = rng.random_range(0..8).min(current.len());
+        fs::write(path("access.log"), &current[..current.len() - cut]).expect("there is room");
+        if rng.random_bool(0.6) {
+            rotated(home.path());
+        }
+    }
+    fs::write(path("access.log"), &current).expect("there is room");
+    rotated(home.path());
+    assert!(files > 3, "it is rotated");
+    assert_eq!(counts_of(&home.path().join("state")), expected);
+}
+
+/// Imports `access.log` and its rotated files.
+fn rotated(home: &Path) {
+    let names = fs::read_dir(home).expect("it is a directory");
+    let mut names: Vec<String> = names
+        .map(|entry| entry.expect("it can be read").file_name())
+        .map(|name| name.to_str().expect("it is UTF-8").to_owned())
+        .filter(|name| name.starts_with("access.log"))
+        .collect();
+    names.sort();
+    let options = "--id-by offset --rotated --growing --word field:2".split(' ');
+    let arguments: Vec<&str> = options.chain(names.iter().map(String::as_str)).collect();
+    import(home, &arguments, "").expect_status(0);
+}
+
+#[test]
+fn a_log_that_grows_while_two_imports_read_it_is_not_taken_for_another_one() {
+    let home = scratch_dir();
+    let path = home.path().join("access.log");
+    fs::write(&path, "").expect("there is room");
+    let growing = || {
+        let mut log = fs::File::options().append(true).open(&path)?;
+        for _ in 0..400 {
+            log.write_all(b"x 200\n")?;
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::io::Result::Ok(())
+    };
+    let arguments = [
+        "--id-by",
+        "offset",
+        "--word",
+        "field:2",
+        "--growing",
+        "access.log",
+    ];
+    std::thread::scope(|scope| {
+        let growing = scope.spawn(growing);
+        let imports = || {
+            let mut all = 0;
+            while fs::metadata(&path).expect("it is there").len() < 400 * 6 {
+                import(home.path(), &arguments, "").expect_status(0);
+                all += 1;
+            }
+            all
+        };
+        let imports = [scope.spawn(imports), scope.spawn(imports)];
+        growing.join().expect("no panic").expect("there is room");
+        for imports in imports {
+            assert!(imports.join().expect("no panic") > 0);
+        }
+    });
+    assert_eq!(imported(home.path(), &arguments, "", 0).records, 400);
+    let counts = counts_of(&home.path().join("state"));
+    assert_eq!(counts, BTreeMap::from([("200".to_owned(), 400)]));
 }

@@ -17,6 +17,8 @@ use crate::cli::address::{Address, AddressArgs};
 use crate::cli::connection::tell_of_silence;
 use crate::cli::node_args::{NodeArgs, OpenNode};
 use crate::cli::state::CannotAsk;
+use crate::cli::streams::stderr::say;
+use crate::cli::verbosity::Verbosity;
 
 /// After this time without a reply, a line on standard error says so, once.
 const NOTICE_AFTER: Duration = Duration::from_secs(10);
@@ -67,7 +69,7 @@ pub(crate) enum NoNode {
 
 impl Door {
     /// Makes a client of the node of a directory or a socket. It connects when it is first used.
-    pub(crate) fn new(args: &DoorArgs) -> Self {
+    pub(crate) fn new(args: &DoorArgs, verbosity: Verbosity) -> Self {
         let own = Arc::default();
         let mut way = Way {
             address: match args.address.address() {
@@ -75,6 +77,7 @@ impl Door {
                 Address::Socket(socket) => To::Socket(socket.to_owned()),
             },
             node: args.node.clone(),
+            tells_of_new_state: !verbosity.quiet,
             own: Arc::clone(&own),
             lost_since: None,
         };
@@ -128,6 +131,7 @@ enum To {
 struct Way {
     address: To,
     node: NodeArgs,
+    tells_of_new_state: bool,
     own: Arc<Mutex<Option<OwnNode>>>,
     /// When the connection to another process was lost; `None` before there was one.
     lost_since: Option<Instant>,
@@ -163,8 +167,12 @@ impl Way {
         if self.lost_since.is_some_and(|lost| lost.elapsed() < GRACE) {
             return Err(NoConnection::Yet(error.into()));
         }
+        let is_new = matches!(check_at_rest(directory), Err(OpenError::NoState { .. }));
         match OwnNode::open(directory, &self.node) {
             Ok(node) => {
+                if is_new && self.tells_of_new_state {
+                    say(format_args!("{} is a new state", directory.display()));
+                }
                 *own = Some(node);
                 let connected = Address::Directory(directory).connect();
                 connected.map_err(|error| never(NoNode::Socket(error)))

@@ -32,8 +32,8 @@ use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 
 use commands::{
-    backup, bench, checkpoints, commit, compact, dump, generated, get, load, outputs, ping, run,
-    send, serve, stats, verify,
+    backup, bench, checkpoints, commit, compact, counts, dump, generated, get, load, outputs, ping,
+    run, send, serve, stats, verify,
 };
 use streams::stdout::{self, Stdout};
 use streams::{printable, stderr};
@@ -43,7 +43,7 @@ const EXAMPLES: &str = "\
 Examples:
   exactly-once --data-dir state < requests.jsonl > replies.jsonl
   exactly-once import --data-dir state --id /id --word /level app.jsonl
-  exactly-once dump --data-dir state --only counts --format table
+  exactly-once counts --data-dir state --top 10
   exactly-once checkpoints list --data-dir state
   exactly-once outputs --data-dir state --from 100
   exactly-once get --data-dir state --word the
@@ -97,6 +97,7 @@ enum Command {
     Import(import::ImportArgs),
     Commit(commit::CommitArgs),
     Rollback(commit::RollbackArgs),
+    Counts(counts::CountsArgs),
     Dump(dump::DumpArgs),
     Load(load::LoadArgs),
     Backup(backup::BackupArgs),
@@ -118,7 +119,7 @@ const WAITING_LOG_LINES: usize = 10_000;
 pub(crate) fn main() -> ExitCode {
     stderr::panics_too();
     fail_writes_at_a_size_limit();
-    let parsed = Cli::command().try_get_matches();
+    let parsed = help::with_groups(Cli::command()).try_get_matches();
     let parsed = parsed.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
     let result = match parsed {
         Ok((cli, matches)) => owner::work_as_owner(&matches).and_then(|()| carry_out(cli)),
@@ -168,10 +169,11 @@ fn carry_out(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Run(args)) => run::run(&args, cli.verbosity),
         Some(Command::Serve(args)) => serve::run(&args),
         Some(Command::Ping(args)) => ping::run(&args),
-        Some(Command::Send(args)) => send::run(&args),
+        Some(Command::Send(args)) => send::run(&args, cli.verbosity),
         Some(Command::Import(args)) => import::run(&args, cli.verbosity),
         Some(Command::Commit(args)) => commit::commit(&args),
         Some(Command::Rollback(args)) => commit::rollback(&args),
+        Some(Command::Counts(args)) => counts::run(&args),
         Some(Command::Dump(args)) => dump::run(&args),
         Some(Command::Load(args)) => load::run(&args),
         Some(Command::Backup(args)) => backup::run(&args),
@@ -227,4 +229,21 @@ fn start_log_thread() -> Result<(NonBlocking, WorkerGuard), StorageError> {
     });
     stderr::panics_too();
     started.map_err(|_| StorageError::Thread(io::ErrorKind::WouldBlock.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_is_in_one_group_of_the_help() {
+        let grouped = help::GROUPS.iter().flat_map(|(_, names)| *names);
+        let mut grouped: Vec<&str> = grouped.copied().collect();
+        let program = Cli::command();
+        let commands = program.get_subcommands().map(clap::Command::get_name);
+        let mut commands: Vec<&str> = commands.chain(["help"]).collect();
+        grouped.sort_unstable();
+        commands.sort_unstable();
+        assert_eq!(grouped, commands);
+    }
 }

@@ -136,7 +136,10 @@ pub(crate) enum CannotAsk {
         source: io::Error,
     },
     /// No process listens on a socket.
-    #[error("no node listens on {socket}; start one with `exactly-once serve --socket`")]
+    #[error(
+        "no node listens on {socket}; start one with `exactly-once serve --data-dir DIR --socket \
+         {socket}`"
+    )]
     NothingAt { socket: String, source: io::Error },
     /// This process cannot connect to a socket.
     #[error("the socket {socket} cannot be used; {remedy}")]

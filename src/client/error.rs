@@ -56,8 +56,8 @@ pub enum NoConnection {
 pub enum ClientError {
     /// No node could be reached in time. What has no reply may have been carried out.
     #[error(
-        "no node has answered for {} s; start one, or wait longer",
-        waited.as_secs()
+        "no node has answered for {}; start one, or wait longer",
+        shown(*waited)
     )]
     Unreachable {
         /// How long the client has tried.
@@ -89,9 +89,9 @@ pub enum ClientError {
     Refused(ErrorReply),
     /// The node has sent nothing for a long time.
     #[error(
-        "the process that has the directory open has sent nothing for {} s; if it is stopped, \
+        "the process that has the directory open has sent nothing for {}; if it is stopped, \
          continue or end it, and try again",
-        waited.as_secs()
+        shown(*waited)
     )]
     Silent {
         /// How long the client has waited.
@@ -109,4 +109,12 @@ pub enum ClientError {
     /// The system cannot wait for the connection.
     #[error("waiting for the connection")]
     System(#[source] io::Error),
+}
+
+/// A time in whole seconds, or in milliseconds if it is shorter than one.
+fn shown(time: Duration) -> String {
+    match time.as_secs() {
+        0 => format!("{} ms", time.as_millis()),
+        seconds => format!("{seconds} s"),
+    }
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use crate::processor::statistics::Statistics;
 use crate::store::{Durable, StoreTimes};
@@ -15,6 +15,8 @@ const RATE_OVER: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Figures {
     latest: Mutex<Latest>,
+    /// Notified when outputs were released.
+    released: Condvar,
     durable: Durable,
     started: Instant,
     applied_ns: AtomicU64,
@@ -36,6 +38,7 @@ impl Figures {
                 statistics,
                 rated: [(started, 0); 2],
             }),
+            released: Condvar::new(),
             durable,
             started,
             applied_ns: AtomicU64::new(0),
@@ -77,11 +80,22 @@ impl Figures {
     /// Sets the figures after a batch, or within it.
     pub(super) fn set(&self, statistics: Statistics) {
         let mut latest = self.latest.lock();
+        if statistics.outputs > latest.statistics.outputs {
+            self.released.notify_all();
+        }
         latest.statistics = statistics;
         if latest.rated[1].0.elapsed() >= RATE_OVER {
             let now = (Instant::now(), statistics.accepted + statistics.duplicates);
             latest.rated = [latest.rated[1], now];
         }
+    }
+
+    /// Waits until more than this many outputs were ever released, which may not be durable yet, or
+    /// until the time is over.
+    pub(crate) fn wait_for_outputs(&self, known: u64, until: Instant) {
+        let mut latest = self.latest.lock();
+        let is_known = |latest: &mut Latest| latest.statistics.outputs <= known;
+        self.released.wait_while_until(&mut latest, is_known, until);
     }
 
     pub(super) fn add_applied(&self, time: Duration) {

@@ -107,6 +107,11 @@ impl<'a> Turn<'a> {
         self.batch.low_space()
     }
 
+    /// Number of outputs that were ever released, by everything that was applied.
+    pub(crate) fn outputs(&self) -> u64 {
+        self.batch.statistics().outputs
+    }
+
     /// Updates the figures of the pipeline.
     pub(crate) fn set_figures(&self) {
         self.shared.figures.set(self.batch.statistics());

@@ -1,7 +1,9 @@
 //! The queries of a state. They are the same for a running process and for a directory that no
 //! process has open.
 
+use std::cmp::Reverse;
 use std::io::Write;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +13,9 @@ use crate::inspect::{DumpDigest, InspectError, LastOutput, ReleasedOutput, View}
 use crate::state::counts::WordCount;
 use crate::state::position_set::PositionSet;
 use crate::store::Switch;
+
+/// A node waits at most this long for outputs before it answers.
+const MAX_WAIT: Duration = Duration::from_secs(10);
 
 /// A query about a state. As JSON, its `type` is the variant's name in lower case with underscores.
 /// It gives records, which are JSON objects.
@@ -23,7 +28,15 @@ pub enum Query {
     /// Figures of the state, and those of the process if it answers the query: one record.
     Stats,
     /// The words with their counts, in byte order of the words.
-    Counts,
+    Counts {
+        /// Only words that begin with this.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        prefix: Option<String>,
+        /// At most this many, those with the greatest counts first, and those with equal counts in
+        /// byte order of the words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        top: Option<u64>,
+    },
     /// Every checkpoint, in byte order of the names.
     ListCheckpoints,
     /// One checkpoint, then its counts.
@@ -51,6 +64,10 @@ pub enum Query {
         /// The most outputs to show; `None` for all.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limit: Option<u64>,
+        /// If no output is there yet, a node waits this many milliseconds for one, at most
+        /// 10,000, before it replies. A directory at rest does not wait.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        wait_ms: Option<u64>,
     },
     /// What the state has of an event id: one record.
     GetEvent {
@@ -89,6 +106,23 @@ pub struct Filter {
 }
 
 impl Query {
+    /// How long a node waits for outputs before it answers, and the offset of the first that is
+    /// wanted; `None` if it does not wait.
+    pub(crate) fn awaited_output(&self) -> Option<(Duration, u64)> {
+        let Self::Outputs {
+            from,
+            after,
+            wait_ms: Some(wait_ms),
+            ..
+        } = self
+        else {
+            return None;
+        };
+        let after = after.as_ref().map(|last| last.offset.saturating_add(1));
+        let wait = Duration::from_millis(*wait_ms).min(MAX_WAIT);
+        Some((wait, after.or(*from).unwrap_or(0)))
+    }
+
     /// The names of all queries, as in `type`.
     pub const NAMES: [&str; 11] = [
         "ping",
@@ -248,7 +282,16 @@ impl View {
         match query {
             Query::Ping => Ok(()),
             Query::Stats => lines.add(&self.stats()?),
-            Query::Counts => self.add_counts(&self.counts()?, &mut lines),
+            Query::Counts { prefix, top } => {
+                let mut counts = self.counts()?;
+                let prefix = prefix.as_deref().unwrap_or_default();
+                counts.retain(|counted| counted.word.starts_with(prefix));
+                if let Some(top) = *top {
+                    counts.sort_by_key(|counted| Reverse(counted.count));
+                    counts.truncate(usize::try_from(top).unwrap_or(usize::MAX));
+                }
+                self.add_counts(&counts, &mut lines)
+            }
             Query::ListCheckpoints => {
                 let mut checkpoints = self.checkpoints();
                 checkpoints.try_for_each(|checkpoint| lines.add(&checkpoint?))
@@ -263,7 +306,9 @@ impl View {
                 lines.add(&events)?;
                 words.iter().try_for_each(|word| lines.add(word))
             }
-            Query::Outputs { from, after, limit } => {
+            Query::Outputs {
+                from, after, limit, ..
+            } => {
                 let limit = limit.unwrap_or(u64::MAX);
                 let sink = |output: &ReleasedOutput<'_>| lines.add_output(output);
                 match (from, after) {

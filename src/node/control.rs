@@ -18,6 +18,7 @@ use tracing::{info, warn};
 use crate::driver::{Health, ReadAhead};
 use crate::engine::Handle;
 use crate::error::StorageError;
+use crate::inspect::Query;
 use crate::node::client::{self, ClientStream};
 use crate::node::decoded::Decoded;
 use crate::node::outbox::Outbox;
@@ -296,7 +297,7 @@ fn read_one(stream: ClientStream, outbox: &Arc<Outbox>, service: &Service<'_>, m
     let deadline = Some(Instant::now() + TIME_TO_ASK);
     let input = Stoppable::new(stream.clone(), service.stop.clone()).until(deadline);
     let mut reader = BatchReader::for_control(input);
-    let batch = loop {
+    let mut batch = loop {
         match reader.read() {
             Ok(Some(batch)) if batch.lines.is_empty() => {}
             Ok(Some(batch)) => break batch,
@@ -306,6 +307,7 @@ fn read_one(stream: ClientStream, outbox: &Arc<Outbox>, service: &Service<'_>, m
         }
     };
     if only_asks(&batch) {
+        answer_at_once(&mut batch);
         // If the pipeline has failed, the node reports why.
         apply(batch, false, outbox, service).unwrap_or_default();
     } else {
@@ -314,6 +316,17 @@ fn read_one(stream: ClientStream, outbox: &Arc<Outbox>, service: &Service<'_>, m
              query at once; try again later, or start the node with a higher --max-clients"
         );
         stream.refuse(&why, service.monitor.errors());
+    }
+}
+
+/// Makes no query wait for outputs.
+fn answer_at_once(batch: &mut Batch) {
+    for line in &mut batch.lines {
+        if let Body::Query(query) = &mut line.body
+            && let Query::Outputs { wait_ms, .. } = &mut **query
+        {
+            *wait_ms = None;
+        }
     }
 }
 

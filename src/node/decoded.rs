@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::driver::{Announced, Applied, REPLY_BYTES, Turn, is_worth_it};
 use crate::error::StorageError;
-use crate::inspect::ProcessStats;
+use crate::inspect::{ProcessStats, Query};
 use crate::node::deliver::LinesTicket;
 use crate::node::outbox::Outbox;
 use crate::node::service::Service;
@@ -29,6 +30,8 @@ struct Unanswered {
     applied: Range<usize>,
     /// The outbox for the replies.
     outbox: Arc<Outbox>,
+    /// False if the next query is answered at once.
+    may_wait: bool,
 }
 
 /// How a turn ended.
@@ -37,6 +40,9 @@ enum TurnProgress {
     GoOn,
     /// The next reply may be large, and the sender has not taken its earlier replies.
     PutOff,
+    /// The next line is a query for outputs that are not there yet: until more than this many are
+    /// released, or the time is over.
+    WaitForOutputs(u64, Duration),
 }
 
 impl Decoded {
@@ -55,6 +61,7 @@ impl Decoded {
                 batch: Arc::new(batch),
                 applied: 0..0,
                 outbox,
+                may_wait: true,
             },
         }
     }
@@ -106,7 +113,10 @@ impl Decoded {
                 return Ok((next, is_worth_it(reads, events)));
             }
             // No turn is announced meanwhile, so that the requests of other senders go on.
-            unanswered.outbox.wait_for_room(service.stop);
+            match progress {
+                TurnProgress::WaitForOutputs(known, time) => service.wait_for_outputs(known, time),
+                _ => unanswered.outbox.wait_for_room(service.stop),
+            }
             held_bytes = 0;
             announced = service.pipeline.announce();
         }
@@ -136,7 +146,7 @@ impl Unanswered {
                     Some(applied) => self.go_on(turn, applied)?,
                     None => self.apply_line(turn, line, text, preparation, service)?,
                 };
-                if progress == TurnProgress::PutOff {
+                if progress != TurnProgress::GoOn {
                     return Ok(progress);
                 }
             }
@@ -154,10 +164,12 @@ impl Unanswered {
         service: &Service<'_>,
     ) -> Result<TurnProgress, StorageError> {
         let Some(request) = line.body.request(text) else {
-            self.applied.end += 1;
-            if matches!(line.body, Body::Query(_)) && line.msg_id.is_some() {
-                self.ask(turn, service)?;
+            if let Body::Query(query) = &line.body
+                && line.msg_id.is_some()
+            {
+                return self.ask(query, turn, service);
             }
+            self.applied.end += 1;
             return Ok(TurnProgress::GoOn);
         };
         let mut applied = turn.apply(&request, preparation)?;
@@ -190,11 +202,26 @@ impl Unanswered {
 
     /// Ends the group, so that the last line, a query, is answered from what is durable with it:
     /// every earlier request and no later one. This does not wait for the persister: a query delays
-    /// no other client.
-    fn ask(&mut self, turn: &mut Turn<'_>, service: &Service<'_>) -> Result<(), StorageError> {
+    /// no other client. A query for outputs that are not there yet is put off, once.
+    fn ask(
+        &mut self,
+        query: &Query,
+        turn: &mut Turn<'_>,
+        service: &Service<'_>,
+    ) -> Result<TurnProgress, StorageError> {
+        if let Some((time, next)) = query.awaited_output()
+            && std::mem::take(&mut self.may_wait)
+            && turn.outputs() == next
+        {
+            self.end_part(turn, None);
+            return Ok(TurnProgress::WaitForOutputs(next, time));
+        }
+        self.may_wait = true;
+        self.applied.end += 1;
         turn.set_figures();
         self.end_part(turn, Some(service.monitor.process()));
-        turn.end_group()
+        turn.end_group()?;
+        Ok(TurnProgress::GoOn)
     }
 
     /// Ends a part: the applied lines are answered once the group is durable. `process` has figures

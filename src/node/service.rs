@@ -1,9 +1,12 @@
 //! What the threads need that serve a sender of lines.
 
+use std::time::{Duration, Instant};
+
 use parking_lot::Mutex;
 use tracing::warn;
 
 use crate::driver::Pipeline;
+use crate::node::outbox::LOOK_EVERY;
 use crate::node::{Monitor, Stop};
 use crate::store::LowSpace;
 
@@ -18,6 +21,18 @@ pub(super) struct Service<'scope> {
 }
 
 impl Service<'_> {
+    /// Waits until more than this many outputs are released, the time is over, or the node ends.
+    pub(super) fn wait_for_outputs(&self, known: u64, time: Duration) {
+        let until = Instant::now() + time;
+        let figures = self.pipeline.figures();
+        while !self.stop.is_requested()
+            && figures.statistics().outputs <= known
+            && Instant::now() < until
+        {
+            figures.wait_for_outputs(known, until.min(Instant::now() + LOOK_EVERY));
+        }
+    }
+
     /// Logs when the free space of the disk falls below the floor, and when it is above it again.
     pub(super) fn log_space(&self, low: Option<LowSpace>) {
         match (std::mem::replace(&mut *self.low_space.lock(), low), low) {

@@ -440,6 +440,7 @@ impl Processor {
     pub(crate) fn statistics(&self) -> Statistics {
         Statistics {
             pending: self.state.pending,
+            outputs: self.state.outputs,
             position: self.journal.head().0,
             durable_position: self.reader.durable().0,
             index_bytes: self.index.memory_bytes() as u64,

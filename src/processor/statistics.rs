@@ -13,6 +13,8 @@ pub struct Statistics {
     pub conflicts: u64,
     /// Outputs that are pending now.
     pub pending: u64,
+    /// Outputs that were ever released.
+    pub outputs: u64,
     /// The head: the journal's last position in use.
     pub position: u64,
     /// The last position that is durable.

@@ -80,7 +80,7 @@ struct MemberKind {
 /// The name of the member whose value is an output.
 const AFTER: &str = "after";
 
-const KINDS: [MemberKind; 11] = [
+const KINDS: [MemberKind; 13] = [
     MemberKind::of_strings("checkpoint_id"),
     MemberKind::of_strings("event_id"),
     MemberKind::of_strings("word"),
@@ -90,6 +90,8 @@ const KINDS: [MemberKind; 11] = [
     MemberKind::of_strings("prefix"),
     MemberKind::new("from", NUMBER, Value::is_u64),
     MemberKind::new("limit", NUMBER, Value::is_u64),
+    MemberKind::new("top", NUMBER, Value::is_u64),
+    MemberKind::new("wait_ms", NUMBER, Value::is_u64),
     MemberKind::new(AFTER, "an output, which is an object", Value::is_object),
     MemberKind::new("incidentals", "true or false", Value::is_boolean),
 ];

@@ -16,6 +16,7 @@ mod lives;
 mod queries;
 mod slow_clients;
 mod socket_file;
+mod waiting;
 
 /// The requests that only clients of the socket may send, with the members that they need if there
 /// is an event `e1` and a checkpoint `a`.

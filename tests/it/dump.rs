@@ -109,15 +109,24 @@ fn the_same_requests_give_the_same_bytes_however_they_were_batched() {
 fn each_section_alone_equals_its_part_of_the_whole() {
     let (_home, data_dir) = home_and_data_dir();
     send(&data_dir, &requests());
-    for with in [&[][..], &["--incidentals"], &["--format", "table"]] {
-        let whole = dump_of(&data_dir, with);
-        let parts = SECTIONS.map(|section| {
+    let parts = |with: &[&str]| {
+        SECTIONS.map(|section| {
             let part = dump_of(&data_dir, &[with, &["--only", section]].concat());
             assert!(part.lines().count() >= 2, "{section}: {part}");
             part
-        });
-        assert_eq!(parts.concat(), without_digest(&whole));
+        })
+    };
+    for with in [&[][..], &["--incidentals"]] {
+        let whole = dump_of(&data_dir, with);
+        assert_eq!(parts(with).concat(), without_digest(&whole));
     }
+    // Of several tables, each has a title.
+    let table = ["--format", "table"];
+    let titled = SECTIONS.iter().zip(parts(&table));
+    let titled: Vec<String> = titled
+        .map(|(title, part)| format!("{title}\n{part}"))
+        .collect();
+    assert_eq!(titled.join("\n"), dump_of(&data_dir, &table));
 }
 
 #[test]

@@ -55,7 +55,9 @@ fn imported(home: &Path, arguments: &[&str], input: impl AsRef<[u8]>, status: i3
     let all = [&["--summary", "json"], arguments].concat();
     let finished = import(home, &all, input).expect_status(status);
     assert_eq!(finished.stdout, "");
-    let line = finished.stderr.lines().next().expect("there is a summary");
+    let mut lines = finished.stderr.lines();
+    let line = lines.find(|line| !line.ends_with(" is a new state"));
+    let line = line.expect("there is a summary");
     let summary: Summary = record_in(line);
     assert_eq!(summary.r#type, "imported");
     let sum = summary.new + summary.seen_before + summary.conflicts + summary.skipped;

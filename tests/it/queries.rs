@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::kit::{
-    Snapshot, carry_out, checkpoint, event, exit, home_and_data_dir, names, record_in, records_in,
-    restore, run_on, scratch_dir,
+    Node, Snapshot, carry_out, checkpoint, event, exit, home_and_data_dir, names, record_in,
+    records_in, restore, run_on, scratch_dir,
 };
 use crate::oracle::{Oracle, Output, Request};
 
@@ -155,6 +155,52 @@ fn get_finds_what_the_state_has_of_an_id_and_of_a_word() {
         let expected = format!("{{\"word\":\"{word}\",\"count\":{count}}}\n");
         assert_eq!(shown.expect_quiet_success(), expected);
     }
+}
+
+#[test]
+fn counts_come_with_the_most_frequent_word_first_whether_a_node_runs_or_not() {
+    let (_home, data_dir) = home_and_data_dir();
+    let oracle = made(&data_dir);
+    let mut all: Vec<(&String, u64)> = oracle.counts().iter().map(|(w, &c)| (w, c)).collect();
+    all.sort_by(|(w1, c1), (w2, c2)| c2.cmp(c1).then(w1.cmp(w2)));
+    assert!(all.first().map(|first| first.1) > all.last().map(|last| last.1));
+    let record =
+        |&(word, count): &(&String, u64)| json!({"type": "count", "word": word, "count": count});
+    let all: Vec<Value> = all.iter().map(record).collect();
+    let check = || {
+        let shown = |arguments: &[&str]| run_on("counts", &data_dir, arguments).expect_records();
+        assert_eq!(shown(&[]), all);
+        for top in [0, 1, 3, all.len(), 100] {
+            let expected = &all[..top.min(all.len())];
+            assert_eq!(shown(&["--top", &top.to_string()]), expected);
+        }
+        let one: Vec<&Value> = all.iter().filter(|count| count["word"] == "w3").collect();
+        assert_eq!(shown(&["--prefix", "w3"]).iter().collect::<Vec<_>>(), one);
+        assert_eq!(shown(&["--prefix", "v"]), [] as [Value; 0]);
+    };
+    check();
+    let _node = Node::start(Some(&data_dir), &[]);
+    check();
+}
+
+#[test]
+fn a_table_of_counts_fits_on_a_screen_and_says_if_there_are_more() {
+    let (_home, data_dir) = home_and_data_dir();
+    let counted = |words: u64| {
+        let events = (0..words).map(|number| event(format!("e{number}"), format!("w{number}")));
+        carry_out(&data_dir, &["-q"], events);
+        run_on("counts", &data_dir, &["--format", "table"]).expect_quiet_success()
+    };
+    let whole = counted(20);
+    assert_eq!(whole.lines().count(), 21, "{whole}");
+    let cut = counted(21);
+    assert_eq!(cut.lines().count(), 22, "{cut}");
+    assert!(
+        cut.ends_with("\nThere are more words; --top N shows N of them.\n"),
+        "{cut}"
+    );
+    let asked = run_on("counts", &data_dir, &["--format", "table", "--top", "30"]);
+    assert_eq!(asked.expect_quiet_success().lines().count(), 22);
 }
 
 /// The number of these events that carry each word.

@@ -131,19 +131,15 @@ fn a_table_of_many_words_takes_no_more_memory_than_its_lines_and_is_one_table() 
         "{table} bytes, {lines} as lines"
     );
     let rows: Vec<&str> = text.lines().collect();
-    assert_eq!(rows[0], "counts");
     assert!(
-        rows[2].contains("word") && rows[2].contains("count"),
+        rows[0].contains("word") && rows[0].contains("count"),
         "{}",
-        rows[2]
+        rows[0]
     );
-    let width = rows[1].chars().count();
-    for (number, row) in rows[4..rows.len() - 1].chunks(2).enumerate() {
-        let word = format!(" word {number:010} ");
-        assert!(row[0].starts_with(&word), "{row:?}");
-        assert_eq!(row[1], "─".repeat(width), "{row:?}");
+    for (number, row) in rows[1..].iter().enumerate() {
+        assert_eq!(*row, format!(" word {number:010}      1 "));
     }
-    assert_eq!(rows.len() as u64, 4 + 2 * WORDS + 1);
+    assert_eq!(rows.len() as u64, 1 + WORDS);
 }
 
 #[test]

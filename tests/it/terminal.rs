@@ -128,7 +128,7 @@ fn watched_figures_are_drawn_over_those_before() {
             let last = text.rsplit(CLEAR).next().unwrap_or_default();
             let lines = || last.lines().map(str::trim);
             // This is the last line, so all others have come.
-            let is_whole = last.ends_with('\n') && lines().any(|line| line.starts_with("switches"));
+            let is_whole = last.ends_with('\n') && lines().any(|line| line.starts_with("clients"));
             is_whole
                 && lines().any(|line| {
                     line.strip_prefix("durable position")
@@ -256,14 +256,18 @@ fn nothing_foreign_in_a_state_or_an_argument_steers_a_terminal_or_hides_on_it() 
     let last = format!(r#"{{"offset":9,"event_id":{quoted},"word":"w","count":1}}"#);
     for arguments in [
         &["dump"][..],
-        &["dump", "--format", "table"],
+        &["dump", "--format", "jsonl"],
+        &["counts"],
+        &["counts", "--format", "jsonl"],
         &["outputs"],
+        &["outputs", "--format", "jsonl"],
         &["get", text],
+        &["get", text, "--format", "jsonl"],
         &["get", "--word", text],
         &["checkpoints", "list"],
-        &["checkpoints", "list", "--format", "table"],
+        &["checkpoints", "list", "--format", "jsonl"],
         &["checkpoints", "show", text],
-        &["checkpoints", "diff", text, "--format", "table"],
+        &["checkpoints", "diff", text],
         &["checkpoints", "save", text],
         &["checkpoints", "graph"],
         &["checkpoints", "graph", "--svg", "-"],
@@ -314,7 +318,7 @@ fn json_on_a_terminal_says_the_same_as_in_a_file() {
     let word = format!("{STEERING}{PLAIN}\u{e0041}");
     let input = event("e", &word).line(1) + "\n";
     run(&mut on_directory("run", &data_dir, &[]), &input).expect_quiet_success();
-    let mut command = on_directory("dump", &data_dir, &[]);
+    let mut command = on_directory("dump", &data_dir, &["--format", "jsonl"]);
     let in_file = run(&mut command, "").expect_quiet_success();
     assert!(
         in_file.contains(r"\u001b[2J") && in_file.contains('\u{202e}'),
@@ -369,8 +373,118 @@ fn a_query_before_a_restore_fits_on_a_terminal_however_much_it_would_change() {
     assert!(prompt.lines().count() <= 3, "{prompt}");
     asked.keyboard.write_all(b"y\n").expect("it is there");
     let shown = asked.shown_until_its_end();
-    let done = r#"{"type":"restored","checkpoint_id":"a"}"#;
-    assert!(shown.contains(done), "{shown}");
+    assert!(
+        shown.contains("the state is that of checkpoint \"a\""),
+        "{shown}"
+    );
     let unchanged = run(&mut restore(&["--dry-run"]), "").expect_quiet_success();
     assert_eq!(unchanged.lines().count(), 1, "{unchanged}");
+}
+
+/// What commands print for people, on a terminal or if it is asked for, and otherwise for programs.
+#[test]
+fn a_terminal_gets_tables_and_sentences_and_a_pipe_gets_json() {
+    let home = scratch_dir();
+    let data_dir = home.path().join("state");
+    let word = |number: u64| event(format!("e{number}"), format!("w{}", number % 9));
+    let mut requests: Vec<Request> = (0..30).map(word).collect();
+    requests.extend([checkpoint("a"), Request::Commit]);
+    requests.extend((30..60).map(word));
+    let input = numbered_input(1, &requests);
+    run(&mut on_directory("run", &data_dir, &[]), &input).expect_quiet_success();
+    for (command, arguments, told) in [
+        ("stats", &[][..], " pending outputs         30"),
+        ("stats", &["--trees"], " tree         entries  bytes"),
+        ("counts", &[], " word  count \n w0        7 \n w1        7 "),
+        (
+            "get",
+            &["e9"],
+            "e9 is number 2 of w0, at position 10; its output is released",
+        ),
+        ("get", &["--word", "w1"], "w1: 7 events"),
+        ("outputs", &[], "\n      0       1  e0        w0        1 "),
+        ("dump", &[], " event id"),
+        (
+            "verify",
+            &[],
+            "nothing is wrong; 60 events, 9 words, 30 outputs and 30 pending, ",
+        ),
+        ("checkpoints", &["list"], "\n a    "),
+        ("checkpoints", &["show", "a"], "\n events      30"),
+        ("checkpoints", &["diff", "a"], "\n only in second  30"),
+        ("checkpoints", &["save", "b"], "saved checkpoint \"b\""),
+        ("checkpoints", &["delete", "b"], "deleted checkpoint \"b\""),
+        ("commit", &[], "released 30 outputs"),
+        ("rollback", &["--yes"], "dropped 0 events"),
+        ("compact", &["--dry-run"], "; nothing was changed"),
+    ] {
+        let with =
+            |format: &[&str]| on_directory(command, &data_dir, &[arguments, format].concat());
+        let shown = OnTerminal::start(&mut with(&[])).shown_until_its_end();
+        let shown = shown.replace("\r\n", "\n");
+        let shown = console::strip_ansi_codes(&shown);
+        assert!(shown.contains(told), "{command}: {shown}");
+        for line in shown.split(['\n', '\r']) {
+            assert!(
+                !line.starts_with('{') && !line.contains('\u{2500}'),
+                "{line}"
+            );
+            assert!(line.chars().count() <= 80, "{command}: {line}");
+        }
+        if ["stats", "counts"].contains(&command) {
+            assert!(shown.lines().count() < 24, "{command}: {shown}");
+        }
+        for as_json in [&[][..], &["--format", "jsonl"]] {
+            // A checkpoint that was deleted is made again.
+            let input = checkpoint("b").line(1) + "\n";
+            run(&mut on_directory("run", &data_dir, &["-q"]), &input).expect_quiet_success();
+            let printed = run(&mut with(as_json), "").expect_quiet_success();
+            assert!(!records_in::<Value>(&printed).is_empty(), "{command}");
+        }
+        let input = checkpoint("b").line(1) + "\n";
+        run(&mut on_directory("run", &data_dir, &["-q"]), &input).expect_quiet_success();
+        let asked = run(&mut with(&["--format", "table"]), "").expect_quiet_success();
+        assert!(
+            !asked.starts_with('{') && !asked.is_empty(),
+            "{command}: {asked}"
+        );
+    }
+}
+
+#[test]
+fn a_node_at_a_terminal_says_what_to_type_and_how_to_end() {
+    let from_terminal = |terminal: &File| Stdio::from(terminal.try_clone().expect("there are"));
+    let mut node = OnTerminal::start_with(&mut binary(), from_terminal);
+    let told = node
+        .shown(|text| text.contains("lists all commands"))
+        .to_owned();
+    for part in [
+        r#"type requests"#,
+        "end with Ctrl-D",
+        "the state is temporary",
+    ] {
+        assert!(told.contains(part), "{told}");
+    }
+    // The request that it tells, and the end of input.
+    let start = told.find("{\"type\"").expect("an example");
+    let example = told[start..].split(';').next().expect("its end");
+    let typed = format!("{}\n\u{4}", example.replace("\r\n", ""));
+    node.keyboard
+        .write_all(typed.as_bytes())
+        .expect("it is there");
+    let shown = node.shown_until_its_end();
+    assert!(shown.contains(r#""type": "processed""#), "{shown}");
+}
+
+#[test]
+fn the_list_of_commands_fits_on_80_columns() {
+    let help = run(binary().arg("help"), "").expect_quiet_success();
+    let list = help.split("Usage:").nth(1).expect("it has a usage");
+    let list = list.split("\nOptions:").next().unwrap_or_default();
+    for heading in ["Put in:", "Look:", "Checkpoints:", "Keep:", "Measure:"] {
+        assert!(list.lines().any(|line| line == heading), "{list}");
+    }
+    for line in list.lines() {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
 }

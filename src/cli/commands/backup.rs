@@ -14,6 +14,7 @@ use exactly_once::{Options, StorageError};
 use crate::cli::commands::load::say;
 use crate::cli::free_space::FloorArgs;
 use crate::cli::state::{OpenState, StateArgs};
+use crate::cli::streams::format::FormatArgs;
 use crate::cli::streams::json_lines::write_record;
 use crate::cli::timeout::TimeoutArgs;
 
@@ -33,6 +34,8 @@ pub(crate) struct BackupArgs {
     #[command(flatten)]
     floor: FloorArgs,
     #[command(flatten)]
+    format: FormatArgs,
+    #[command(flatten)]
     state: StateArgs,
 }
 
@@ -49,7 +52,7 @@ pub(crate) fn run(args: &BackupArgs) -> anyhow::Result<()> {
         "the copy has errors, which is a bug, and was removed; report it: {}",
         told(&report)
     );
-    say("backed_up", built.put_in_place()?)
+    say(args.format, "backed_up", built.put_in_place()?)
 }
 
 /// Builds a copy of a state from a dump, while the dump is being made.

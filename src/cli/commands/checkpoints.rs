@@ -2,7 +2,7 @@
 
 mod change;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 
 use clap::{Args, Subcommand};
 use exactly_once::Request;
@@ -15,18 +15,17 @@ use crate::cli::confirm::is_confirmed;
 use crate::cli::free_space::FloorArgs;
 use crate::cli::state::StateArgs;
 use crate::cli::status::WrongArguments;
-use crate::cli::streams::json_lines::{print_line, write_record};
-use crate::cli::streams::stdout;
-use crate::cli::streams::table::{OutputFormat, RecordKind, Sheet};
+use crate::cli::streams::format::FormatArgs;
+use crate::cli::streams::table::{RecordKind, Sheet};
 use change::Change;
 
-/// Show, compare, save, restore and delete checkpoints, and draw what led to them
+/// Show, compare, draw, save, restore and delete checkpoints
 ///
 /// Works on a directory at rest, or asks the process that has it open.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  exactly-once checkpoints list --data-dir state --format table
+  exactly-once checkpoints list --data-dir state
   exactly-once checkpoints save before --data-dir state
   exactly-once checkpoints show before --data-dir state
   exactly-once checkpoints diff before --data-dir state
@@ -55,7 +54,7 @@ enum Action {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
-  exactly-once checkpoints list --data-dir state --format table")]
+  exactly-once checkpoints list --data-dir state")]
 struct ListArgs {
     #[command(flatten)]
     look: LookArgs,
@@ -81,7 +80,7 @@ struct ShowArgs {
 #[command(after_help = "\
 Examples:
   exactly-once checkpoints diff before --data-dir state
-  exactly-once checkpoints diff before after --data-dir state --format table")]
+  exactly-once checkpoints diff before after --data-dir state")]
 struct DiffArgs {
     /// Name of the first checkpoint
     first: String,
@@ -145,6 +144,8 @@ struct ChangeArgs {
     /// Name of the checkpoint
     name: String,
     #[command(flatten)]
+    format: FormatArgs,
+    #[command(flatten)]
     floor: FloorArgs,
     #[command(flatten)]
     state: StateArgs,
@@ -155,26 +156,23 @@ struct ChangeArgs {
 struct LookArgs {
     #[command(flatten)]
     state: StateArgs,
-    /// Output format: JSON lines for machines, or tables for people
-    #[arg(long, default_value = "jsonl")]
-    format: OutputFormat,
+    #[command(flatten)]
+    format: FormatArgs,
 }
 
 impl LookArgs {
     fn show(&self, query: &Query, kinds: &[RecordKind]) -> anyhow::Result<()> {
-        let mut sheet = Sheet::new(self.format, kinds)?;
-        self.state.answer(query, |record| sheet.add(record))?;
-        Ok(sheet.end()?)
+        show(&self.state, self.format, query, kinds)
     }
 }
 
 const LISTED: &[RecordKind] = &[RecordKind::new("checkpoint", "checkpoints")];
 const SHOWN: &[RecordKind] = &[
-    RecordKind::new("checkpoint", "checkpoint"),
+    RecordKind::single("checkpoint", "checkpoint"),
     RecordKind::new("count", "counts"),
 ];
 const DIFFERING: &[RecordKind] = &[
-    RecordKind::new("events", "events"),
+    RecordKind::single("events", "events"),
     RecordKind::new("count_differs", "counts that differ"),
 ];
 
@@ -195,12 +193,12 @@ impl Verb {
         }
     }
 
-    /// The `type` of the record that the command prints when it is done.
-    fn done(self) -> &'static str {
+    /// The `type` of the record that the command prints when it is done, and the same in words.
+    fn done(self) -> (&'static str, &'static str) {
         match self {
-            Self::Save => "checkpoint_saved",
-            Self::Restore => "restored",
-            Self::Delete => "checkpoint_deleted",
+            Self::Save => ("checkpoint_saved", "saved checkpoint"),
+            Self::Restore => ("restored", "the state is that of checkpoint"),
+            Self::Delete => ("checkpoint_deleted", "deleted checkpoint"),
         }
     }
 }
@@ -236,22 +234,32 @@ fn save(args: &SaveArgs) -> anyhow::Result<()> {
     let ChangeArgs { name, state, .. } = &args.change;
     if args.dry_run {
         // A checkpoint that does not exist yet is not an error.
-        return print_records(state, &Query::ListCheckpoints, |record| {
-            serde_json::from_slice(record)
-                .is_ok_and(|CheckpointName { name: listed }| listed == *name)
-        });
+        let mut sheet = Sheet::new(args.change.format.get(), LISTED)?;
+        state.answer(&Query::ListCheckpoints, |record| {
+            let listed: CheckpointName = serde_json::from_slice(record)?;
+            match listed.name == *name {
+                true => sheet.add(record),
+                false => Ok(()),
+            }
+        })?;
+        return Ok(sheet.end()?);
     }
     change(&args.change, Verb::Save)
 }
 
 fn restore(args: &RestoreArgs) -> anyhow::Result<()> {
-    let ChangeArgs { name, state, .. } = &args.change;
+    let ChangeArgs {
+        name,
+        state,
+        format,
+        ..
+    } = &args.change;
     let difference = Query::DiffCheckpoints {
         first: name.clone(),
         second: None,
     };
     if args.dry_run {
-        return print_records(state, &difference, |_| true);
+        return show(state, *format, &difference, DIFFERING);
     }
     if !args.yes {
         if !io::stdin().is_terminal() {
@@ -273,24 +281,35 @@ fn delete(args: &DeleteArgs) -> anyhow::Result<()> {
         let query = Query::ShowCheckpoint {
             checkpoint_id: args.change.name.clone(),
         };
+        let mut sheet = Sheet::new(args.change.format.get(), LISTED)?;
         let mut is_first = true;
-        return print_records(&args.change.state, &query, |_| {
-            std::mem::take(&mut is_first)
-        });
+        args.change
+            .state
+            .answer(&query, |record| match std::mem::take(&mut is_first) {
+                true => sheet.add(record),
+                false => Ok(()),
+            })?;
+        return Ok(sheet.end()?);
     }
     change(&args.change, Verb::Delete)
 }
 
 /// Changes the state, and prints what was done.
 fn change(args: &ChangeArgs, verb: Verb) -> anyhow::Result<()> {
-    let ChangeArgs { name, floor, state } = args;
+    let ChangeArgs {
+        name,
+        floor,
+        state,
+        format,
+    } = args;
     let checkpoint_id = name.as_str();
     carry_out(state, *floor, verb.request(checkpoint_id))?;
-    let done = Named {
-        r#type: verb.done(),
+    let (r#type, done) = verb.done();
+    let record = Named {
+        r#type,
         checkpoint_id,
     };
-    Ok(print_line(&done)?)
+    Ok(format.print(&record, |_| format!("{done} {name:?}"))?)
 }
 
 /// The name in the record of a checkpoint.
@@ -299,18 +318,14 @@ struct CheckpointName {
     name: String,
 }
 
-/// Prints the wanted records of a query.
-fn print_records(
+/// Prints the records of a query.
+fn show(
     state: &StateArgs,
+    format: FormatArgs,
     query: &Query,
-    mut is_wanted: impl FnMut(&[u8]) -> bool,
+    kinds: &[RecordKind],
 ) -> anyhow::Result<()> {
-    let mut output = stdout::json_lines()?;
-    state.answer(query, |record| {
-        if is_wanted(record) {
-            write_record(&mut output, record)?;
-        }
-        Ok(())
-    })?;
-    Ok(output.flush()?)
+    let mut sheet = Sheet::new(format.get(), kinds)?;
+    state.answer(query, |record| sheet.add(record))?;
+    Ok(sheet.end()?)
 }

@@ -12,11 +12,11 @@ use crate::cli::confirm::is_confirmed;
 use crate::cli::free_space::FloorArgs;
 use crate::cli::state::StateArgs;
 use crate::cli::status::WrongArguments;
-use crate::cli::streams::json_lines::print_line;
+use crate::cli::streams::format::{FormatArgs, number_of};
 
 /// Release all pending outputs into the output log
 ///
-/// Prints how many were released, as a JSON line. Works on a directory at rest, or asks the process
+/// Prints how many were released. Works on a directory at rest, or asks the process
 /// that has it open. With autocommit there is nothing to release.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -27,12 +27,14 @@ pub(crate) struct CommitArgs {
     state: StateArgs,
     #[command(flatten)]
     floor: FloorArgs,
+    #[command(flatten)]
+    format: FormatArgs,
 }
 
 /// Drop all pending outputs, and the events that they came from
 ///
-/// These events leave the state, and are new when they come again. Prints how many, as a JSON line.
-/// Works on a directory at rest, or asks the process that has it open. On a terminal it asks first;
+/// These events leave the state, and are new when they come again. Prints how many they were. Works
+/// on a directory at rest, or asks the process that has it open. On a terminal it asks first;
 /// elsewhere it needs --yes.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -46,6 +48,8 @@ pub(crate) struct RollbackArgs {
     /// Do not ask
     #[arg(long, short)]
     yes: bool,
+    #[command(flatten)]
+    format: FormatArgs,
 }
 
 /// What was done.
@@ -56,10 +60,26 @@ enum Done {
     RolledBack { discarded_count: u64 },
 }
 
+impl Done {
+    fn sentence(&self) -> String {
+        match self {
+            Self::Committed { output_count } => {
+                format!("released {}", number_of(*output_count, "output"))
+            }
+            Self::RolledBack { discarded_count } => {
+                format!("dropped {}", number_of(*discarded_count, "event"))
+            }
+        }
+    }
+}
+
 /// Commits, and prints how many outputs were released.
 pub(crate) fn commit(args: &CommitArgs) -> anyhow::Result<()> {
     match carry_out(&args.state, args.floor, Request::Commit)? {
-        Reply::Committed { output_count } => Ok(print_line(&Done::Committed { output_count })?),
+        Reply::Committed { output_count } => {
+            let done = Done::Committed { output_count };
+            Ok(args.format.print(&done, Done::sentence)?)
+        }
         other => unreachable!("a commit is answered, not {other:?}"),
     }
 }
@@ -80,7 +100,8 @@ pub(crate) fn rollback(args: &RollbackArgs) -> anyhow::Result<()> {
     }
     match carry_out(&args.state, args.floor, Request::Rollback)? {
         Reply::RolledBack { discarded_count } => {
-            Ok(print_line(&Done::RolledBack { discarded_count })?)
+            let done = Done::RolledBack { discarded_count };
+            Ok(args.format.print(&done, Done::sentence)?)
         }
         other => unreachable!("a rollback is answered, not {other:?}"),
     }

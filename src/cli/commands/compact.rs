@@ -7,16 +7,17 @@ use clap::Args;
 use exactly_once::inspect::{Digest, Filter, Query, View};
 use exactly_once::load::{Built, build_next};
 use exactly_once::program::{Kept, LockedDirectory};
+use indicatif::HumanBytes;
 use serde::Serialize;
 
 use crate::cli::commands::backup::copy_state;
 use crate::cli::free_space::FloorArgs;
 use crate::cli::state::OpenState;
 use crate::cli::status::{DONE_BUT_NOT_PRINTED, WrongArguments};
-use crate::cli::streams::json_lines::print_line;
+use crate::cli::streams::format::FormatArgs;
 use crate::cli::timeout::TimeoutArgs;
 
-/// Rewrite the database of a state directory, so that it takes less disk space
+/// Rewrite the database of a state, so that it takes less disk space
 ///
 /// No process may have the directory open. The new database is built in a folder of the directory
 /// and compared with the old one; then it replaces the old one in one step. The old one is kept
@@ -47,6 +48,8 @@ pub(crate) struct CompactArgs {
     floor: FloorArgs,
     #[command(flatten)]
     timeout: TimeoutArgs,
+    #[command(flatten)]
+    format: FormatArgs,
 }
 
 /// The record of what was done. Databases are named by their generations.
@@ -74,6 +77,54 @@ enum Done {
     Undone {
         present_generation: u64,
     },
+}
+
+impl Done {
+    fn sentence(&self) -> String {
+        let bytes = |bytes: &u64| HumanBytes(*bytes).to_string();
+        match self {
+            Self::Compacted {
+                before_bytes,
+                after_bytes,
+                kept_generation,
+            } => {
+                let (before, after) = (bytes(before_bytes), bytes(after_bytes));
+                match kept_generation {
+                    None => format!("{after} instead of {before}; nothing was changed"),
+                    Some(kept) => format!(
+                        "{after} instead of {before}; the old database is kept as generation {kept}"
+                    ),
+                }
+            }
+            Self::OldRemoved {
+                removed_generation,
+                bytes: size,
+                other_files,
+            } => {
+                let size = bytes(size);
+                format!("removed generation {removed_generation}, {size}") + &others(other_files)
+            }
+            Self::OldKept {
+                kept_generation,
+                bytes: size,
+                other_files,
+            } => {
+                let size = bytes(size);
+                format!("generation {kept_generation} is kept, {size}") + &others(other_files)
+            }
+            Self::Undone { present_generation } => {
+                format!("the database is generation {present_generation}")
+            }
+        }
+    }
+}
+
+/// What is said of files that this program did not make.
+fn others(files: &[String]) -> String {
+    match files {
+        [] => String::new(),
+        files => format!("; other files stay there: {}", files.join(", ")),
+    }
 }
 
 /// Rewrites the database, removes the old one, or goes back to it.
@@ -118,11 +169,14 @@ fn compact(held: &LockedDirectory, args: &CompactArgs) -> anyhow::Result<()> {
     if !args.dry_run {
         built.put_in_place()?;
     }
-    say(&Done::Compacted {
-        before_bytes,
-        after_bytes,
-        kept_generation: (!args.dry_run).then_some(held.generation()),
-    })
+    say(
+        args,
+        &Done::Compacted {
+            before_bytes,
+            after_bytes,
+            kept_generation: (!args.dry_run).then_some(held.generation()),
+        },
+    )
 }
 
 /// Fails if the new database differs from the old one.
@@ -141,20 +195,26 @@ fn remove_old(held: &LockedDirectory, kept: Kept<'_>, args: &CompactArgs) -> any
     let other_files = other_files.map(|name| name.to_string_lossy().into_owned());
     let other_files = other_files.collect();
     if args.dry_run {
-        return say(&Done::OldKept {
-            kept_generation: number,
-            bytes,
-            other_files,
-        });
+        return say(
+            args,
+            &Done::OldKept {
+                kept_generation: number,
+                bytes,
+                other_files,
+            },
+        );
     }
     // The old database is removed only if the present one can be opened.
     View::of_locked_directory(held, &args.timeout.storage_timeout())?;
     kept.remove()?;
-    say(&Done::OldRemoved {
-        removed_generation: number,
-        bytes,
-        other_files,
-    })
+    say(
+        args,
+        &Done::OldRemoved {
+            removed_generation: number,
+            bytes,
+            other_files,
+        },
+    )
 }
 
 fn undo(kept: Kept<'_>, args: &CompactArgs) -> anyhow::Result<()> {
@@ -168,7 +228,7 @@ fn undo(kept: Kept<'_>, args: &CompactArgs) -> anyhow::Result<()> {
     if !args.dry_run {
         kept.make_present()?;
     }
-    say(&Done::Undone { present_generation })
+    say(args, &Done::Undone { present_generation })
 }
 
 /// The digest of the whole content of a database.
@@ -186,6 +246,7 @@ fn digest(state: &mut OpenState) -> anyhow::Result<Digest> {
     Ok(serde_json::from_slice(&last)?)
 }
 
-fn say(done: &Done) -> anyhow::Result<()> {
-    print_line(done).context(DONE_BUT_NOT_PRINTED)
+fn say(args: &CompactArgs, done: &Done) -> anyhow::Result<()> {
+    let printed = args.format.print(done, Done::sentence);
+    printed.context(DONE_BUT_NOT_PRINTED)
 }

@@ -5,19 +5,21 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use exactly_once::inspect::{Filter, Query, Section};
 
 use crate::cli::state::StateArgs;
-use crate::cli::streams::table::{OutputFormat, RecordKind, Sheet};
+use crate::cli::streams::format::FormatArgs;
+use crate::cli::streams::table::{RecordKind, Sheet};
 
 /// Show the content of a state directory, without changing it
 ///
-/// Prints sorted JSON lines or tables: the same state gives the same bytes. sled cannot open a
-/// database without writing to it, so a directory at rest is copied: beside it, or in the system's
-/// temporary directory (TMPDIR) if that is impossible. The copy is removed as soon as it is open.
-/// If a process has the directory open, it is asked, and shows what was durable at one moment.
+/// Prints sorted JSON lines, or tables on a terminal: the same state gives the same bytes. sled
+/// cannot open a database without writing to it, so a directory at rest is copied: beside it, or in
+/// the system's temporary directory (TMPDIR) if that is impossible. The copy is removed as soon as
+/// it is open. If a process has the directory open, it is asked, and shows what was durable at one
+/// moment.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   exactly-once dump --data-dir state
-  exactly-once dump --data-dir state --only counts --format table
+  exactly-once dump --data-dir state --only checkpoints --format table
   exactly-once dump --data-dir state --only counts --prefix th --limit 3
   exactly-once dump --data-dir state --only outputs | jq -r .word")]
 pub(crate) struct DumpArgs {
@@ -26,9 +28,8 @@ pub(crate) struct DumpArgs {
     /// Show only this section
     #[arg(long, value_name = "SECTION", value_parser = section_parser())]
     only: Option<Section>,
-    /// Output format: JSON lines for machines, or tables for people
-    #[arg(long, default_value = "jsonl")]
-    format: OutputFormat,
+    #[command(flatten)]
+    format: FormatArgs,
     /// Also show what differs between two runs of the same requests: times, the number of
     /// groups, the seed of the fingerprints
     #[arg(long)]
@@ -57,7 +58,7 @@ pub(crate) fn run(args: &DumpArgs) -> anyhow::Result<()> {
     let sections = Section::ALL.into_iter();
     let shown = sections.filter(|section| args.only.is_none_or(|only| only == *section));
     let kinds: Vec<RecordKind> = shown.map(kind_of).collect();
-    let mut sheet = Sheet::new(args.format, &kinds)?;
+    let mut sheet = Sheet::new(args.format.get(), &kinds)?;
     args.state.answer(&query, |record| sheet.add(record))?;
     Ok(sheet.end()?)
 }
@@ -65,8 +66,7 @@ pub(crate) fn run(args: &DumpArgs) -> anyhow::Result<()> {
 /// How the records of a section are shown in a table.
 fn kind_of(section: Section) -> RecordKind {
     RecordKind {
-        name: section.record_type(),
-        title: section.name(),
         optional: section.optional_members(),
+        ..RecordKind::new(section.record_type(), section.name())
     }
 }

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::cli::free_space::FloorArgs;
 use crate::cli::status::DONE_BUT_NOT_PRINTED;
-use crate::cli::streams::json_lines::print_line;
+use crate::cli::streams::format::{FormatArgs, number_of};
 use crate::cli::streams::stdin;
 use crate::cli::timeout::TimeoutArgs;
 
@@ -40,6 +40,8 @@ pub(crate) struct LoadArgs {
     floor: FloorArgs,
     #[command(flatten)]
     timeout: TimeoutArgs,
+    #[command(flatten)]
+    format: FormatArgs,
 }
 
 /// The record of what was loaded.
@@ -52,14 +54,30 @@ struct Shown {
 }
 
 /// Prints what a new directory contains. `type` says how the directory was made.
-pub(crate) fn say(r#type: &'static str, loaded: Loaded) -> anyhow::Result<()> {
+pub(crate) fn say(format: FormatArgs, r#type: &'static str, loaded: Loaded) -> anyhow::Result<()> {
     let shown = Shown {
         r#type,
         positions: loaded.positions,
         outputs: loaded.outputs,
         checkpoints: loaded.checkpoints,
     };
-    print_line(&shown).context(DONE_BUT_NOT_PRINTED)
+    let sentence = |shown: &Shown| {
+        let Shown {
+            positions,
+            outputs,
+            checkpoints,
+            ..
+        } = shown;
+        format!(
+            "{}: {} that were ever accepted, {}, {}",
+            r#type.replace('_', " "),
+            number_of(*positions, "event"),
+            number_of(*outputs, "released output"),
+            number_of(*checkpoints, "checkpoint"),
+        )
+    };
+    let printed = format.print(&shown, sentence);
+    printed.context(DONE_BUT_NOT_PRINTED)
 }
 
 /// Builds the directory, and prints what it contains.
@@ -87,5 +105,5 @@ pub(crate) fn run(args: &LoadArgs) -> anyhow::Result<()> {
         }
         other => other.into(),
     })?;
-    say("loaded", loaded)
+    say(args.format, "loaded", loaded)
 }

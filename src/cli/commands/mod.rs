@@ -5,6 +5,7 @@ pub(crate) mod bench;
 pub(crate) mod checkpoints;
 pub(crate) mod commit;
 pub(crate) mod compact;
+pub(crate) mod counts;
 pub(crate) mod dump;
 pub(crate) mod generated;
 pub(crate) mod get;

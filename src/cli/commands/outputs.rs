@@ -2,11 +2,11 @@
 
 use std::ffi::OsString;
 use std::fs::{File, Metadata};
-use std::io::{self, BufWriter, Write};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use clap::Args;
@@ -19,15 +19,23 @@ use crate::cli::connection::is_temporary;
 use crate::cli::pause::pause;
 use crate::cli::state::{OpenState, StateArgs, is_held};
 use crate::cli::status::WrongArguments;
-use crate::cli::streams::json_lines::write_record;
-use crate::cli::streams::stdout::{self, Stdout};
+use crate::cli::streams::format::FormatArgs;
+use crate::cli::streams::table::{RecordKind, Sheet};
 
-/// Time between two checks for new outputs.
+/// Time between two looks at a directory at rest, or two attempts to ask a process.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// A node that has had outputs is asked again after this time, so that it is not slowed down.
+const ASK_EVERY: Duration = Duration::from_millis(10);
+
+/// How long a node waits for the next output before it answers. Only between two answers it is
+/// noticed that standard output has no reader.
+const WAIT_MS: u64 = 1_000;
 
 /// Show the released outputs in order, from any offset on
 ///
 /// Prints a JSON line for each: offset, commit, event id, word and the count in the event's reply.
+/// With autocommit, an output has no commit.
 /// Offsets begin at 0, have no gaps and never change, not even by a restore. A consumer that stores
 /// the last line together with its work, and asks for the outputs --after it, reads each output
 /// exactly once. It gets an error if the directory was put back from a copy that has other outputs.
@@ -63,16 +71,25 @@ pub(crate) struct OutputsArgs {
     /// is compared with the last output that was shown.
     #[arg(long, short)]
     follow: bool,
+    #[command(flatten)]
+    format: FormatArgs,
 }
+
+/// Outputs have no type.
+const RELEASED: &[RecordKind] = &[RecordKind {
+    optional: &["commit"],
+    ..RecordKind::new("", "outputs")
+}];
 
 /// Prints the requested outputs.
 pub(crate) fn run(args: &OutputsArgs) -> anyhow::Result<()> {
     let mut reader = OutputsReader {
+        waits: args.follow,
         from: args.from,
         last: last_line(args.after.as_ref())?,
         left: args.limit.unwrap_or(u64::MAX),
         has_shown: false,
-        output: stdout::json_lines()?,
+        sheet: Sheet::new(args.format.get(), RELEASED)?,
     };
     if args.follow {
         // A follower must not slow down the process that it follows.
@@ -82,6 +99,7 @@ pub(crate) fn run(args: &OutputsArgs) -> anyhow::Result<()> {
     let mut mark = directory.and_then(watermark_of);
     let mut state = args.state.open()?;
     let mut left_before = reader.left;
+    let mut asked_at = Instant::now();
     let mut read = reader.read(&mut state);
     while reader.left > 0 {
         let has_ended = match &read {
@@ -91,7 +109,9 @@ pub(crate) fn run(args: &OutputsArgs) -> anyhow::Result<()> {
             Err(error) if is_temporary(error) && (args.follow || reader.left < left_before) => true,
             Err(_) => return read,
         };
-        pause(LOOK_EVERY)?;
+        let had_outputs = read.is_ok() && reader.left < left_before;
+        let every = if had_outputs { ASK_EVERY } else { LOOK_EVERY };
+        pause(every.saturating_sub(asked_at.elapsed()))?;
         if has_ended {
             // An open copy takes room on the disk.
             drop(state);
@@ -103,9 +123,11 @@ pub(crate) fn run(args: &OutputsArgs) -> anyhow::Result<()> {
             state = reopen(&args.state)?;
         }
         left_before = reader.left;
+        asked_at = Instant::now();
         read = reader.read(&mut state);
     }
-    read
+    read?;
+    Ok(reader.sheet.end()?)
 }
 
 /// The line of the last output that a consumer got; empty if it got none.
@@ -121,22 +143,31 @@ fn last_line(after: Option<&OsString>) -> Result<Vec<u8>, WrongArguments> {
              that line (sed -i '$d' FILE), and go on after the one before it"
                 .to_owned(),
         )),
-        Err(error) => Err(WrongArguments(format!(
-            "the line of --after is no output ({error}); give the last line that `outputs` \
-             printed, or an empty one for all outputs"
-        ))),
+        Err(error) => {
+            let why = error.to_string();
+            let why = match why.contains("struct ") {
+                true => "not an object",
+                false => &why,
+            };
+            Err(WrongArguments(format!(
+                "the line of --after is no output ({why}); give the last line that `outputs` \
+                 printed, or an empty one for all outputs; --from takes an offset"
+            )))
+        }
     }
 }
 
 /// Prints outputs, each after the one before it.
 struct OutputsReader {
+    /// True if a node is asked to wait for the next output.
+    waits: bool,
     /// The offset of the first output, used while `last` is empty.
     from: u64,
     /// The last output, as it was printed; empty if there is none.
     last: Vec<u8>,
     left: u64,
     has_shown: bool,
-    output: BufWriter<Stdout>,
+    sheet: Sheet<'static>,
 }
 
 impl OutputsReader {
@@ -152,15 +183,15 @@ impl OutputsReader {
                  use a command of its version"
             );
             if !std::mem::replace(&mut self.has_shown, true) && is_within_a_line() {
-                self.output.write_all(b"\n")?;
+                self.sheet.begin_line()?;
             }
-            write_record(&mut self.output, record)?;
+            self.sheet.add(record)?;
             self.last.clear();
             self.last.extend_from_slice(record);
             self.left -= 1;
             Ok(())
         });
-        self.output.flush()?;
+        self.sheet.flush()?;
         read
     }
 
@@ -175,7 +206,14 @@ impl OutputsReader {
             let next = last.offset.saturating_add(1);
             (None, Some(last), next)
         };
-        Ok((Query::Outputs { from, after, limit }, next))
+        let wait_ms = self.waits.then_some(WAIT_MS);
+        let query = Query::Outputs {
+            from,
+            after,
+            limit,
+            wait_ms,
+        };
+        Ok((query, next))
     }
 }
 

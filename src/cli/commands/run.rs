@@ -1,5 +1,6 @@
 //! `run`: the node, from standard input to standard output.
 
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
@@ -17,7 +18,7 @@ use crate::cli::streams::stdin::Requests;
 use crate::cli::streams::stdout;
 use crate::cli::verbosity::Verbosity;
 
-/// Answer requests from standard input on standard output (the default command)
+/// Answer requests from standard input on standard output (default)
 #[derive(Debug, Args)]
 #[command(after_help = r#"Examples:
   exactly-once run --data-dir state < requests.jsonl > replies.jsonl
@@ -33,6 +34,11 @@ pub(crate) struct RunArgs {
     service: ServiceArgs,
 }
 
+/// What is said to a person at a terminal.
+const TYPE_REQUESTS: &str = "type requests, each in a line, such as \
+     {\"type\":\"process\",\"msg_id\":1,\"event_id\":\"e1\",\"word\":\"hello\"}; end with Ctrl-D; \
+     `exactly-once help` lists all commands";
+
 /// Runs the node until its input ends or a signal stops it.
 pub(crate) fn run(args: &RunArgs, verbosity: Verbosity) -> anyhow::Result<()> {
     args.service.check()?;
@@ -47,6 +53,9 @@ pub(crate) fn run(args: &RunArgs, verbosity: Verbosity) -> anyhow::Result<()> {
         handle,
         monitor,
     } = args.node.open(&directory)?;
+    if io::stdin().is_terminal() && !verbosity.quiet {
+        say(TYPE_REQUESTS);
+    }
     let progress = Progress::start(&monitor, verbosity.quiet);
     let (requests, ended_without_any) = Requests::new()?;
     let input = Stoppable::new(requests, stop.clone());

@@ -13,6 +13,7 @@ use thiserror::Error;
 use crate::cli::door::{Door, DoorArgs};
 use crate::cli::streams::stdin;
 use crate::cli::streams::stdout;
+use crate::cli::verbosity::Verbosity;
 
 /// Send requests to a node, and print the replies
 ///
@@ -56,8 +57,8 @@ pub(crate) struct SomeRefused {
 }
 
 /// Sends all requests.
-pub(crate) fn run(args: &SendArgs) -> anyhow::Result<()> {
-    let mut door = Door::new(&args.door);
+pub(crate) fn run(args: &SendArgs, verbosity: Verbosity) -> anyhow::Result<()> {
+    let mut door = Door::new(&args.door, verbosity);
     let wanted = match args.replies {
         Replies::All => Wanted::All,
         Replies::Errors => Wanted::Errors,

@@ -1,6 +1,6 @@
 //! `stats`: figures of a state, and of the process that has it open.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use clap::Args;
@@ -15,37 +15,40 @@ use crate::cli::commands::prometheus;
 use crate::cli::connection::is_temporary;
 use crate::cli::pause::pause;
 use crate::cli::state::{OpenState, StateArgs};
+use crate::cli::streams::format::{FormatArgs, OutputFormat, print_text};
 use crate::cli::streams::json_lines::print_line;
-use crate::cli::streams::stdout::{self, Stdout};
-use crate::cli::streams::table::OutputFormat;
+use crate::cli::streams::stdout::Stdout;
+use crate::cli::streams::table::new_table;
 
 /// Time after which a process that cannot answer now is asked again.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Show figures of a state: events, outputs, checkpoints, disk use, and the rate of its process
+/// Show figures of a state, and of the process that has it open
 ///
-/// Reads a copy of a directory at rest, or asks the process that has it open. All figures are
+/// Events, outputs, checkpoints, disk use, and the rate and the memory of the process. Reads a copy
+/// of a directory at rest, or asks the process that has it open. All figures are
 /// durable and of one moment. Accepted events, duplicates and conflicts are counted from the start
 /// of the process.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   exactly-once stats --data-dir state
-  exactly-once stats --data-dir state --format table
+  exactly-once stats --data-dir state --trees
   exactly-once stats --data-dir state --prometheus
   exactly-once stats --data-dir state --watch --every 2")]
 pub(crate) struct StatsArgs {
     #[command(flatten)]
     state: StateArgs,
-    /// Output format: a JSON line for machines, or tables for people
-    #[arg(long, default_value = "jsonl", conflicts_with = "prometheus")]
-    format: OutputFormat,
+    #[command(flatten)]
+    format: FormatArgs,
+    /// Also show the trees of the database in a table; JSON lines always have them
+    #[arg(long, conflicts_with = "prometheus")]
+    trees: bool,
     /// Use the text format of Prometheus
-    #[arg(long)]
+    #[arg(long, conflicts_with = "format")]
     prometheus: bool,
-    /// Show the figures repeatedly: on a terminal as tables in the same place, elsewhere as JSON
-    /// lines
-    #[arg(long, conflicts_with_all = ["prometheus", "format"])]
+    /// Show the figures repeatedly; a table is drawn in the same place of a terminal
+    #[arg(long, conflicts_with = "prometheus")]
     watch: bool,
     /// Seconds between two updates
     #[arg(long, value_name = "SECONDS", default_value_t = 1, requires = "watch",
@@ -56,17 +59,24 @@ pub(crate) struct StatsArgs {
 /// Prints the figures once, or until the command is stopped.
 pub(crate) fn run(args: &StatsArgs) -> anyhow::Result<()> {
     if args.watch {
-        return watch(&args.state, Duration::from_secs(args.every));
+        return watch(args);
     }
     let stats = ask(&mut args.state.open()?)?;
-    let text = match args.format {
-        _ if args.prometheus => prometheus::text(&stats, args.state.address())?,
-        OutputFormat::Table => tables(&stats) + "\n",
-        OutputFormat::Jsonl => return Ok(print_line(&stats)?),
-    };
-    let mut output = stdout::text()?;
-    output.write_all(text.as_bytes())?;
-    Ok(output.flush()?)
+    if args.prometheus {
+        let text = prometheus::text(&stats, args.state.address())?;
+        return Ok(print_text(text.trim_end())?);
+    }
+    args.print(&stats)
+}
+
+impl StatsArgs {
+    fn print(&self, stats: &Stats) -> anyhow::Result<()> {
+        match self.format.get() {
+            OutputFormat::Table => print_text(&tables(stats, self.trees))?,
+            OutputFormat::Jsonl => print_line(stats)?,
+        }
+        Ok(())
+    }
 }
 
 /// Reads the figures of a state.
@@ -81,8 +91,10 @@ pub(crate) fn ask(state: &mut OpenState) -> anyhow::Result<Stats> {
 
 /// Shows the figures until the command is stopped or its output has no reader. The process may end
 /// and another one start meanwhile.
-fn watch(state: &StateArgs, every: Duration) -> anyhow::Result<()> {
+fn watch(args: &StatsArgs) -> anyhow::Result<()> {
     yield_to_others();
+    let state = &args.state;
+    let is_drawn = io::stdout().is_terminal() && args.format.get() == OutputFormat::Table;
     let terminal = Term::read_write_pair(io::stdin(), Stdout::of_text()?);
     let mut shown_lines = 0;
     // The watermark and the figures of a directory at rest, which is copied again only if the
@@ -108,8 +120,8 @@ fn watch(state: &StateArgs, every: Duration) -> anyhow::Result<()> {
         if stats.process.is_none() {
             resting = Some((mark, stats.clone()));
         }
-        if io::stdout().is_terminal() {
-            let text = tables(&stats);
+        if is_drawn {
+            let text = tables(&stats, args.trees);
             // Lines beyond the height of the terminal could not be redrawn.
             let rows = terminal
                 .size_checked()
@@ -119,14 +131,14 @@ fn watch(state: &StateArgs, every: Duration) -> anyhow::Result<()> {
             terminal.write_line(&lines.join("\n"))?;
             shown_lines = lines.len();
         } else {
-            print_line(&stats)?;
+            args.print(&stats)?;
         }
-        pause(every)?;
+        pause(Duration::from_secs(args.every))?;
     }
 }
 
 /// Formats the figures as tables.
-fn tables(stats: &Stats) -> String {
+fn tables(stats: &Stats, has_trees: bool) -> String {
     let count = |count: u64| HumanCount(count).to_string();
     let mut state = new_table();
     for (name, value) in [
@@ -147,6 +159,9 @@ fn tables(stats: &Stats) -> String {
     }
     if let Some(process) = &stats.process {
         add_process(&mut state, process);
+    }
+    if !has_trees {
+        return state.to_string();
     }
     let mut trees = new_table();
     trees.set_header(["tree", "entries", "bytes"]);
@@ -185,11 +200,4 @@ fn add_process(table: &mut Table, process: &ProcessStats) {
     ] {
         table.add_row([name, &value]);
     }
-}
-
-/// A table without lines, so that both tables fit on a small terminal.
-fn new_table() -> Table {
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    table
 }

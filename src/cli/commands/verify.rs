@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use clap::Args;
 use exactly_once::verify::{Progress, Report, verify};
 use exactly_once::{OnTimeout, StorageTimeout};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use thiserror::Error;
 
 use crate::cli::cleanup;
-use crate::cli::streams::json_lines::print_line;
+use crate::cli::streams::format::{FormatArgs, number_of};
 use crate::cli::streams::stderr::say;
 use crate::cli::timeout::TimeoutArgs;
 use crate::cli::verbosity::Verbosity;
@@ -19,7 +19,7 @@ use crate::cli::verbosity::Verbosity;
 ///
 /// Reads every block, record and set, and computes again what is stored: the counts from the
 /// events, the released outputs from the commits, the digests. Checks every page of the database
-/// file too, even those that no request needs. Prints one JSON line, and each finding on standard
+/// file too, even those that no request needs. Prints what it read, and each finding on standard
 /// error. sled cannot open a database without writing to it, so the directory is copied: beside it,
 /// or in the system's temporary directory (TMPDIR) if that is impossible. The copy is removed as
 /// soon as it is open.
@@ -53,6 +53,8 @@ pub(crate) struct VerifyArgs {
     #[arg(long, value_name = "DIR", env = "EXACTLY_ONCE_DATA_DIR")]
     data_dir: PathBuf,
     #[command(flatten)]
+    format: FormatArgs,
+    #[command(flatten)]
     timeout: TimeoutArgs,
 }
 
@@ -74,10 +76,10 @@ pub(crate) fn run(args: &VerifyArgs, verbosity: Verbosity) -> anyhow::Result<()>
         bar.set_length(total);
         bar.set_position(done);
     };
-    let report = verify(&args.data_dir, &storage_timeout(args.timeout), show);
+    let report = verify(&args.data_dir, &storage_timeout(args), show);
     bar.finish_and_clear();
     let report = report?;
-    print(&report)?;
+    print(args.format, &report)?;
     match status_of(&report) {
         0 => Ok(()),
         status => Err(Damaged { status }.into()),
@@ -85,15 +87,16 @@ pub(crate) fn run(args: &VerifyArgs, verbosity: Verbosity) -> anyhow::Result<()>
 }
 
 /// Returns the time limit; passing it is a finding too.
-fn storage_timeout(timeout: TimeoutArgs) -> StorageTimeout {
+fn storage_timeout(args: &VerifyArgs) -> StorageTimeout {
+    let format = args.format;
     StorageTimeout {
-        then: OnTimeout::new(|error| {
+        then: OnTimeout::new(move |error| {
             let report = Report::of_unreadable(error);
             // If the line cannot be printed, the status says the same.
-            print(&report).unwrap_or_default();
+            print(format, &report).unwrap_or_default();
             cleanup::exit(status_of(&report));
         }),
-        ..timeout.storage_timeout()
+        ..args.timeout.storage_timeout()
     }
 }
 
@@ -105,14 +108,30 @@ fn progress_bar(quiet: bool) -> ProgressBar {
     ProgressBar::new(0).with_style(style.expect("the template is well-formed"))
 }
 
-fn print(report: &Report) -> io::Result<()> {
+fn print(format: FormatArgs, report: &Report) -> io::Result<()> {
     for finding in &report.findings {
         say(format_args!("{}: {}", finding.class.name(), finding.text));
     }
     if report.more_findings > 0 {
         say(format_args!("and {} more findings", report.more_findings));
     }
-    print_line(report)
+    format.print(report, sentence)
+}
+
+fn sentence(report: &Report) -> String {
+    let found = report.findings.len() as u64 + report.more_findings;
+    let what = match report.clean {
+        true => "nothing is wrong".to_owned(),
+        false => number_of(found, "finding"),
+    };
+    format!(
+        "{what}; {}, {}, {} and {} pending, {}",
+        number_of(report.events, "event"),
+        number_of(report.words, "word"),
+        number_of(report.outputs, "output"),
+        HumanCount(report.pending),
+        number_of(report.checkpoints, "checkpoint"),
+    )
 }
 
 fn status_of(report: &Report) -> u8 {

@@ -104,9 +104,9 @@ impl<'c> Counting<'c> {
         Err(rotated.into())
     }
 
-    /// Fails if something was counted behind the end of the input. It is shorter then than the file
-    /// that was counted under its name, unless it has grown meanwhile and another import has read
-    /// more of it.
+    /// Fails if something was counted from the end of the input on. Then the input is shorter than
+    /// the file that was counted under its name, unless it has grown meanwhile and another import
+    /// has read more of it.
     fn check_end(&mut self, end: u64) -> anyhow::Result<()> {
         let Some(Named { name, source, read }) = &self.named else {
             return Ok(());

@@ -33,7 +33,7 @@ use source::Source;
 pub(crate) use summary::{Rotated, TooManySkipped};
 use summary::{SummaryForm, Tally};
 
-/// Count the events of files in their own form: JSON lines, CSV, logs, texts
+/// Count the events of files: JSON lines, CSV, logs, texts
 ///
 /// Takes an id and a word from each record by selectors: /POINTER for JSON, column:NAME or field:N
 /// for a table, field:N for the fields of a line, group:NAME for a pattern. Files may be compressed
@@ -113,7 +113,7 @@ pub(crate) fn run(args: &ImportArgs, verbosity: Verbosity) -> anyhow::Result<()>
         }
         return bad.map_or(Ok(()), |bad| Err(bad.into()));
     }
-    let mut door = Door::new(&args.door);
+    let mut door = Door::new(&args.door, verbosity);
     // Before anything is read, so that a wrong directory is told at once.
     let connected = door.client.connect();
     let imported = connected.map_err(anyhow::Error::from);

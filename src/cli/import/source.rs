@@ -115,7 +115,7 @@ impl Source {
 }
 
 impl OpenSource {
-    /// The first lines with their newlines, which are read again later; `None` if not so many are
+    /// The first lines with their newlines, which are read again later; `None` if fewer are
     /// whole yet. Of very long ones, the beginning is enough.
     pub(super) fn first_lines(&mut self, count: usize) -> io::Result<Option<Vec<u8>>> {
         let mut lines = Vec::new();

@@ -166,7 +166,7 @@ impl Tally {
             count(self.conflicts)
         );
         if let Some(first) = self.first_conflict {
-            line += &format!(" (first: line {first})");
+            line += &format!(" (first: line {first}: its id was counted with another word)");
         }
         line += &format!(", {} skipped", count(self.skipped));
         if let Some((first, reason)) = &self.first_skipped {

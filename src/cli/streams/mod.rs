@@ -1,5 +1,6 @@
 //! Standard input, standard output and standard error, and how records are shown on them.
 
+pub(crate) mod format;
 pub(crate) mod json_lines;
 pub(crate) mod printable;
 pub(crate) mod progress;

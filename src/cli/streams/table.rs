@@ -1,11 +1,13 @@
-//! Records on standard output: JSON lines for machines, or tables for people.
+//! Records on standard output: JSON lines for programs, or tables for people.
 
 use std::io::{self, BufWriter, Write};
+use std::time::{Duration, UNIX_EPOCH};
 
-use clap::ValueEnum;
-use comfy_table::{ColumnConstraint, ContentArrangement, LineStyle, Table, Width};
+use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table, Width};
+use humantime::format_rfc3339_seconds;
 use serde_json::{Map, Value};
 
+use crate::cli::streams::format::OutputFormat;
 use crate::cli::streams::json_lines::write_record;
 use crate::cli::streams::printable::printable;
 use crate::cli::streams::stdout::{self, Stdout};
@@ -16,13 +18,6 @@ const PAGE_ROWS: usize = 1_000;
 /// Bytes of text in a page, with every row as long as the longest, as cells are padded.
 const PAGE_BYTES: usize = 1 << 20;
 
-/// How records are shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum OutputFormat {
-    Jsonl,
-    Table,
-}
-
 /// A kind of records, and how its table looks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RecordKind {
@@ -32,6 +27,8 @@ pub(crate) struct RecordKind {
     pub(crate) title: &'static str,
     /// Columns that a record may lack.
     pub(crate) optional: &'static [&'static str],
+    /// True if there is one record, whose members are the rows of the table.
+    pub(crate) is_single: bool,
 }
 
 impl RecordKind {
@@ -41,8 +38,25 @@ impl RecordKind {
             name,
             title,
             optional: &[],
+            is_single: false,
         }
     }
+
+    /// A kind of which there is one record.
+    pub(crate) const fn single(name: &'static str, title: &'static str) -> Self {
+        Self {
+            is_single: true,
+            ..Self::new(name, title)
+        }
+    }
+}
+
+/// A table without lines, so that much fits on a small terminal.
+pub(crate) fn new_table() -> Table {
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table
 }
 
 /// Prints records as they come; as tables, a table for each kind.
@@ -52,6 +66,9 @@ pub(crate) struct Sheet<'k> {
     /// The kinds whose tables have not ended, in order.
     kinds: &'k [RecordKind],
     page: Page,
+    /// True if the tables have titles, as there are several.
+    has_titles: bool,
+    has_begun_one: bool,
 }
 
 /// The rows of a table that are not printed yet.
@@ -59,6 +76,8 @@ struct Page {
     table: Table,
     /// Bytes of the longest row.
     row_bytes: usize,
+    /// The names of the columns, which the first record of the table gives.
+    columns: Vec<String>,
     /// Column widths of the page before; empty for the first page.
     widths: Vec<u16>,
 }
@@ -66,16 +85,14 @@ struct Page {
 impl Page {
     /// The first page of a table.
     fn new() -> Self {
-        Self::after(Vec::new())
+        Self::after(Vec::new(), Vec::new())
     }
 
-    fn after(widths: Vec<u16>) -> Self {
-        let mut table = Table::new();
-        table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
-        table.set_content_arrangement(ContentArrangement::Dynamic);
+    fn after(columns: Vec<String>, widths: Vec<u16>) -> Self {
         Self {
-            table,
+            table: new_table(),
             row_bytes: widths.iter().map(|&width| usize::from(width)).sum(),
+            columns,
             widths,
         }
     }
@@ -90,13 +107,29 @@ impl Page {
     }
 
     fn add(&mut self, record: &Map<String, Value>) {
-        if self.is_first() && self.table.header().is_none() {
-            self.table.set_header(record.keys());
+        if self.columns.is_empty() {
+            self.columns = record.keys().cloned().collect();
+            let names = record
+                .iter()
+                .map(|(name, value)| cell(value, heading(name)));
+            self.table.set_header(names);
         }
-        let row: Vec<String> = record.values().map(shown).collect();
-        let bytes = row.iter().map(String::len).sum();
+        let columns = self.columns.iter();
+        let members = columns.map(|name| (name, record.get(name).unwrap_or(&Value::Null)));
+        let row: Vec<(&Value, String)> = members
+            .map(|(name, value)| (value, shown(name, value)))
+            .collect();
+        let bytes = row.iter().map(|(_, text)| text.len()).sum();
         self.row_bytes = self.row_bytes.max(bytes);
+        let row = row.into_iter().map(|(value, text)| cell(value, text));
         self.table.add_row(row);
+    }
+
+    /// Adds a row for each member.
+    fn add_single(&mut self, record: &Map<String, Value>) {
+        for (name, value) in record {
+            self.table.add_row([heading(name), shown(name, value)]);
+        }
     }
 
     /// Makes the columns at least as wide as those of the page before, if there is room.
@@ -130,6 +163,8 @@ impl<'k> Sheet<'k> {
             },
             kinds,
             page: Page::new(),
+            has_titles: kinds.len() > 1,
+            has_begun_one: false,
         })
     }
 
@@ -145,14 +180,34 @@ impl<'k> Sheet<'k> {
         while self.kinds.first().is_some_and(|kind| kind.name != name) {
             self.end_table()?;
         }
-        for &column in self.kinds.first().map_or(&[][..], |kind| kind.optional) {
+        let Some(kind) = self.kinds.first() else {
+            return Ok(());
+        };
+        for &column in kind.optional {
             record.entry(column).or_insert("".into());
+        }
+        if kind.is_single {
+            self.page.add_single(&record);
+            return Ok(());
         }
         if self.page.is_full() {
             self.print_page()?;
         }
         self.page.add(&record);
         Ok(())
+    }
+
+    /// Ends a line that was there before.
+    pub(crate) fn begin_line(&mut self) -> io::Result<()> {
+        self.output.write_all(b"\n")
+    }
+
+    /// Prints what was added so far.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        if self.page.table.row_count() > 0 {
+            self.print_page()?;
+        }
+        self.output.flush()
     }
 
     /// Ends the sheet: prints the tables that are left.
@@ -163,17 +218,18 @@ impl<'k> Sheet<'k> {
         self.output.flush()
     }
 
-    /// Prints a page that is not the last. It has no line below the last row, as the next page
-    /// begins with one.
     fn print_page(&mut self) -> io::Result<()> {
         let title = self.kinds.first().map_or("", |kind| kind.title);
-        if self.page.is_first() {
+        if self.page.is_first() && self.has_titles {
+            self.begin_table()?;
             writeln!(self.output, "{title}")?;
         }
         self.page.align();
-        self.page.table.style_mut().bottom_border = LineStyle::none();
         writeln!(self.output, "{}", self.page.table)?;
-        self.page = Page::after(std::mem::take(&mut self.page.widths));
+        let Page {
+            columns, widths, ..
+        } = &mut self.page;
+        self.page = Page::after(std::mem::take(columns), std::mem::take(widths));
         Ok(())
     }
 
@@ -181,23 +237,51 @@ impl<'k> Sheet<'k> {
         let Some((kind, rest)) = self.kinds.split_first() else {
             return Ok(());
         };
+        if self.page.table.row_count() > 0 {
+            self.print_page()?;
+        } else if self.page.is_first() {
+            self.begin_table()?;
+            writeln!(self.output, "{}: none", kind.title)?;
+        }
         self.kinds = rest;
-        let mut page = std::mem::replace(&mut self.page, Page::new());
-        if page.table.row_count() == 0 {
-            return writeln!(self.output, "{}: none\n", kind.title);
+        self.page = Page::new();
+        Ok(())
+    }
+
+    /// Leaves a line free after the table before.
+    fn begin_table(&mut self) -> io::Result<()> {
+        match std::mem::replace(&mut self.has_begun_one, true) {
+            true => writeln!(self.output),
+            false => Ok(()),
         }
-        if page.is_first() {
-            writeln!(self.output, "{}", kind.title)?;
-        } else {
-            page.align();
-        }
-        writeln!(self.output, "{}\n", page.table)
     }
 }
 
-fn shown(value: &Value) -> String {
+/// The text of a member.
+fn shown(name: &str, value: &Value) -> String {
+    match (value, value.as_u64()) {
+        (_, Some(ms)) if name.ends_with("_ms") => {
+            let time = UNIX_EPOCH.checked_add(Duration::from_millis(ms));
+            time.map_or_else(
+                || ms.to_string(),
+                |time| format_rfc3339_seconds(time).to_string(),
+            )
+        }
+        (Value::Null, _) => String::new(),
+        (Value::String(text), _) => printable(text),
+        (other, _) => printable(&other.to_string()),
+    }
+}
+
+/// The name of a member as people read it.
+fn heading(name: &str) -> String {
+    name.trim_end_matches("_ms").replace('_', " ")
+}
+
+/// A cell with a text for a value: numbers stand on the right.
+fn cell(value: &Value, text: String) -> Cell {
     match value {
-        Value::String(text) => printable(text),
-        other => printable(&other.to_string()),
+        Value::Number(_) => Cell::new(text).set_alignment(CellAlignment::Right),
+        _ => Cell::new(text),
     }
 }

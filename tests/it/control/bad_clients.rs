@@ -11,7 +11,7 @@ const MAX_CLIENTS: usize = 64;
 const MAX_CLIENTS_TEXT: &str = "64";
 
 /// Bad lines, each with the code of its error and the `msg_id` that the error replies to.
-const BAD_LINES: [(&[u8], u32, Option<u64>); 13] = [
+const BAD_LINES: [(&[u8], u32, Option<u64>); 14] = [
     (b"no request", 12, None),
     (b"\xff\xfe{}", 12, None),
     (b"[1, 2]", 12, None),
@@ -50,6 +50,11 @@ const BAD_LINES: [(&[u8], u32, Option<u64>); 13] = [
         br#"{"body":{"type":"outputs","msg_id":11,"limit":1,"limit":2}}"#,
         12,
         Some(11),
+    ),
+    (
+        br#"{"body":{"type":"counts","msg_id":13,"top":"all"}}"#,
+        12,
+        Some(13),
     ),
     (br#"{"body":{"type":"history","msg_id":"x"}}"#, 12, None),
     (

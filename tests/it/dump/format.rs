@@ -280,7 +280,6 @@ fn a_table_shows_the_same_words() {
     send(&data_dir, &requests);
     for section in ["counts", "outputs", "events", "checkpoints"] {
         let table = dump_of(&data_dir, &["--only", section, "--format", "table"]);
-        assert!(table.starts_with(section), "{table}");
         for line in lines(&data_dir, &["--only", section]) {
             let cells = match line {
                 Line::Count { word, count } => vec![word, count.to_string()],
@@ -311,7 +310,7 @@ fn a_table_of_nothing_says_so() {
         "switches",
     ] {
         let table = dump_of(&data_dir, &["--only", section, "--format", "table"]);
-        assert_eq!(table, format!("{section}: none\n\n"));
+        assert_eq!(table, format!("{section}: none\n"));
     }
 }
 

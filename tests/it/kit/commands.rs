@@ -97,7 +97,7 @@ pub fn on_directories() -> Vec<Listed> {
 /// Adds a command and its subcommands.
 fn add(words: &[String], found: &mut Vec<Listed>) {
     let help = run(binary().args(words).arg("--help"), "").expect_quiet_success();
-    let names: Vec<String> = section(&help, "Commands:")
+    let names: Vec<String> = before_the_options(&help)
         .filter_map(first_word)
         .filter(|name| *name != "help")
         .map(str::to_owned)
@@ -123,19 +123,17 @@ fn add(words: &[String], found: &mut Vec<Listed>) {
     }
 }
 
-/// The lines below a heading.
-fn section<'a>(help: &'a str, heading: &'a str) -> impl Iterator<Item = &'a str> {
-    let after = help
-        .lines()
-        .skip_while(move |line| *line != heading)
-        .skip(1);
-    after.take_while(|line| !line.is_empty())
+/// The lines between the usage and the options: the commands in groups, and arguments.
+fn before_the_options(help: &str) -> impl Iterator<Item = &str> {
+    let after = help.lines().skip_while(|line| !line.starts_with("Usage: "));
+    after.take_while(|line| *line != "Options:")
 }
 
-/// The first word of a line of a list. Lines that continue a description are indented more, and
-/// have none.
+/// The name of a command in a line of a list. Lines that continue a description are indented more,
+/// and have none.
 fn first_word(line: &str) -> Option<&str> {
     let indented = line.strip_prefix("  ")?;
     let word = indented.split(' ').next()?;
-    (!word.is_empty()).then_some(word)
+    word.starts_with(|first: char| first.is_ascii_lowercase())
+        .then_some(word)
 }

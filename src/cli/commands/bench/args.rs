@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::cli::streams::table::OutputFormat;
+use crate::cli::streams::format::FormatArgs;
 
 /// Measure how fast this machine answers requests
 ///
@@ -48,9 +48,8 @@ pub(crate) struct BenchArgs {
     /// Parent of the new directory, on the disk to measure
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub(super) directory: PathBuf,
-    /// Output format [default: table on a terminal, jsonl elsewhere]
-    #[arg(long)]
-    pub(super) format: Option<OutputFormat>,
+    #[command(flatten)]
+    pub(super) format: FormatArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

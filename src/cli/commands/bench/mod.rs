@@ -9,13 +9,11 @@ mod report;
 mod throughput;
 mod watchers;
 
-use std::io::{self, IsTerminal};
-
 use anyhow::Context;
 
+use crate::cli::streams::format::OutputFormat;
 use crate::cli::streams::json_lines::print_line;
 use crate::cli::streams::stderr;
-use crate::cli::streams::table::OutputFormat;
 use crate::cli::verbosity::Verbosity;
 pub(crate) use args::BenchArgs;
 use args::Ids;
@@ -65,11 +63,10 @@ pub(crate) fn run(args: &BenchArgs, verbosity: Verbosity) -> anyhow::Result<()> 
     say("answering requests one at a time");
     let lone_and_bare = lone::measure(&home, args.lone, args.words)?;
     let report = report::report(args, runs, watched, old, lone_and_bare);
-    let has_no_format = args.format.is_none();
-    if args.format == Some(OutputFormat::Table) || has_no_format && io::stdout().is_terminal() {
-        return report::print_tables(&report);
+    match args.format.get() {
+        OutputFormat::Table => report::print_tables(&report),
+        OutputFormat::Jsonl => Ok(print_line(&report)?),
     }
-    Ok(print_line(&report)?)
 }
 
 /// The requests, with commits between them if there are watched runs.

@@ -345,7 +345,7 @@ pub mod program {
     pub use crate::error::remedy::remedy;
     pub use crate::node::{IgnoredSignals, yield_to_others};
     pub use crate::store::{
-        Kept, LockedDirectory, Scratch, check_at_rest, panic_becomes_error, remove_leftovers,
-        state_directory_around, watermark_of,
+        FORMAT, Kept, LockedDirectory, Scratch, check_at_rest, panic_becomes_error,
+        remove_leftovers, state_directory_around, watermark_of,
     };
 }

@@ -21,7 +21,7 @@ pub(super) const GROUPS: [(&str, &[&str]); 6] = [
         ],
     ),
     ("Checkpoints", &["checkpoints"]),
-    ("Keep", &["backup", "load", "compact"]),
+    ("Keep", &["backup", "load", "compact", "upgrade"]),
     ("Measure", &["bench"]),
     ("Help", &["help", "completions", "man"]),
 ];

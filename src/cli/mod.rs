@@ -33,7 +33,7 @@ use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuar
 
 use commands::{
     backup, bench, checkpoints, commit, compact, counts, dump, generated, get, load, outputs, ping,
-    run, send, serve, stats, verify,
+    run, send, serve, stats, upgrade, verify,
 };
 use streams::stdout::{self, Stdout};
 use streams::{printable, stderr};
@@ -67,6 +67,9 @@ Exit status:
   9  an import found another file under the name of an earlier one
   10 and above: what verify found, see verify --help";
 
+/// The version of the program, and that of the files that it writes.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (disk format 5)");
+
 /// Count events from an at-least-once stream exactly once, across crashes and power cuts
 ///
 /// Reads requests as JSON lines from standard input and writes replies to standard output. A
@@ -78,7 +81,7 @@ Exit status:
 /// When root runs a command on another user's state directory, the command works as that user. New
 /// files and backups belong to that user, who must be allowed to write there.
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+#[command(version = VERSION, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -102,6 +105,7 @@ enum Command {
     Load(load::LoadArgs),
     Backup(backup::BackupArgs),
     Compact(compact::CompactArgs),
+    Upgrade(upgrade::UpgradeArgs),
     Checkpoints(checkpoints::CheckpointsArgs),
     Outputs(outputs::OutputsArgs),
     Get(get::GetArgs),
@@ -178,6 +182,7 @@ fn carry_out(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Load(args)) => load::run(&args),
         Some(Command::Backup(args)) => backup::run(&args),
         Some(Command::Compact(args)) => compact::run(&args),
+        Some(Command::Upgrade(args)) => upgrade::run(&args),
         Some(Command::Checkpoints(args)) => checkpoints::run(&args),
         Some(Command::Outputs(args)) => outputs::run(&args),
         Some(Command::Get(args)) => get::run(&args),
@@ -234,6 +239,12 @@ fn start_log_thread() -> Result<(NonBlocking, WorkerGuard), StorageError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_version_names_the_disk_format() {
+        let format = format!("(disk format {})", exactly_once::program::FORMAT);
+        assert!(VERSION.ends_with(&format), "{VERSION}");
+    }
 
     #[test]
     fn every_command_is_in_one_group_of_the_help() {

@@ -100,11 +100,11 @@ pub enum OpenError {
         /// The format that this program reads and writes.
         known: u32,
     },
-    /// The directory has the format before the present one, which this program can only show and
-    /// dump.
+    /// The directory has the format before the present one, which this program can only show,
+    /// dump and upgrade.
     #[error(
-        "{0} has format {found}, but this program writes format {known}; convert it with \
-         `exactly-once dump --incidentals --data-dir {0} | exactly-once load --data-dir NEW`",
+        "{0} has format {found}, but this program writes format {known}; move it to that with \
+         `exactly-once upgrade --data-dir {0}`, which keeps the old database",
         path.display()
     )]
     OldFormat {

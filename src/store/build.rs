@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::OpenError;
+use crate::store::bytes::FORMAT;
 use crate::store::copy::RestingCopy;
 use crate::store::directory::files::create_directory;
 use crate::store::directory::leftover::{Leftover, file_changes};
@@ -119,7 +120,7 @@ impl BuildSite {
         let _file_changes = file_changes();
         // From here on neither a signal nor an error may remove what the sentinel names.
         let remove = leftover.take();
-        let finished = directory.make_present();
+        let finished = directory.make_present(FORMAT);
         if finished.is_err() && directory.is_surely_not_named() {
             remove();
         }

@@ -34,9 +34,18 @@ impl LockedDirectory {
     ///
     /// [`OpenError`], whose variant says why.
     pub fn lock(path: &Path, timeout: &StorageTimeout) -> Result<Self, OpenError> {
+        check_present_format(path)?;
+        Self::lock_of_any_format(path, timeout)
+    }
+
+    /// Locks a state directory of any format that can be read.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], whose variant says why.
+    pub fn lock_of_any_format(path: &Path, timeout: &StorageTimeout) -> Result<Self, OpenError> {
         let watchdog = Watchdog::start(timeout)?;
         let _watched = watchdog.watch("locking the directory");
-        check_present_format(path)?;
         let directory = RestingDirectory::lock_alone(path)?;
         Ok(Self { directory })
     }
@@ -143,16 +152,17 @@ impl Kept<'_> {
         self.held.directory.is_as_built()
     }
 
-    /// Makes this the present database again, and removes the one that replaced it.
+    /// Makes this the present database again, which has the given disk format, and removes the one
+    /// that replaced it.
     ///
     /// The caller must have checked that it [is up to date](Kept::is_up_to_date) and can be read.
     ///
     /// # Errors
     ///
     /// [`OpenError`] if the sentinel cannot be written, or a file cannot be removed.
-    pub fn make_present(self) -> Result<(), OpenError> {
+    pub fn make_present(self, format: u32) -> Result<(), OpenError> {
         let _file_changes = file_changes();
-        self.directory.make_present()?;
+        self.directory.make_present(format)?;
         let replaced = &self.held.directory;
         replaced.generation().remove(replaced.path())
     }

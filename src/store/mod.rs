@@ -35,6 +35,8 @@ use std::path::Path;
 use crate::error::OpenError;
 pub(crate) use block_writer::{BlockWriter, Encoded, digest_of};
 pub(crate) use build::BuildSite;
+#[cfg(feature = "cli")]
+pub use bytes::FORMAT;
 pub(crate) use bytes::counts::{CountsBlock, encode_counts};
 pub(crate) use bytes::record::{HeadRecord, Scalars, SwitchRecord, TreeDigest};
 pub(crate) use bytes::run::{RunBlock, RunHeader, RunKey, RunNumber, encode_run};

@@ -313,7 +313,7 @@ fn printed_requests_are_those_that_are_sent() {
     print.args(["import", "--print"]).args(arguments);
     let printed = run(&mut print, text).expect_quiet_success();
     let other = home.path().join("other");
-    run(&mut on_directory("send", &other, &[]), printed).expect_quiet_success();
+    run(&mut on_directory("send", &other, &["-q"]), printed).expect_quiet_success();
     let dumped =
         |data_dir: &Path| dump::lines(data_dir, None).unwrap_or_else(|why| panic!("{why}"));
     assert_eq!(dumped(&other), dumped(&home.path().join("state")));

@@ -23,6 +23,8 @@ pub mod life;
 pub mod memory;
 /// A running process to which tests send lines and whose lines they read.
 pub mod node;
+/// A command on a terminal.
+pub mod on_terminal;
 /// Libraries for `LD_PRELOAD`, and what they share.
 pub mod preload;
 /// A call of every command, and a directory with all that the calls need.
@@ -61,6 +63,7 @@ pub use homes::{CommandHome, EachCommand, Homes, REQUEST};
 pub use life::{Life, Stopped};
 pub use memory::Memory;
 pub use node::Node;
+pub use on_terminal::OnTerminal;
 pub use printing_calls::{CallHome, printing_calls};
 pub use process::{
     Finished, Process, binary, finish, on_directory, record_in, records_in, run, run_node, run_on,

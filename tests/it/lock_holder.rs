@@ -18,7 +18,7 @@ const OTHER: u32 = 65_532;
 
 /// The commands that ask a running node: all but those that need the directory for themselves.
 fn asking() -> impl Iterator<Item = EachCommand> {
-    let alone = ["", "run", "load", "compact", "verify"];
+    let alone = ["", "run", "load", "compact", "upgrade", "verify"];
     let all = EachCommand::all().into_iter();
     all.filter(move |command| !alone.contains(&&*command.name))
 }

@@ -17,7 +17,7 @@ mod golden_files;
 mod model;
 /// The program keeps each rule of the protocol page.
 mod protocol;
-/// `events` turns text into requests, and its words are counted as coreutils count them.
+/// The words of a text are counted as coreutils count them.
 mod word_counts;
 
 // Crashes, power cuts and faults.
@@ -36,8 +36,9 @@ mod faults;
 mod power;
 /// In a long run with kills all replies are right, and memory and disk stay within bounds.
 mod soak;
-/// No reply is written before the fdatasync of its group has returned.
+/// Under a supervisor, a service that is killed counts and releases each line of its senders once.
 mod supervised;
+/// No reply is written before the fdatasync of its group has returned.
 mod sync_before_reply;
 /// If a system call fails, the message says what helps and does not speak of damage.
 mod system_errors;
@@ -50,14 +51,13 @@ mod thread_limit;
 mod directory;
 /// Files that root makes in a directory of another user belong to that user.
 mod file_ownership;
-/// A directory of format 4 can be read but not changed, and its dump can be loaded.
+/// A directory of format 4 can be read, dumped and upgraded, and nothing else changes it.
 mod format4;
 /// A compaction, a load or a backup changes only what it made, also when it is killed.
 mod generations;
 /// No reply and no dump depends on how the index of ids is stored.
 mod id_index;
 /// A command leaves no files, and after SIGKILL the next command removes them.
-mod import;
 mod leftovers;
 /// A command on a locked directory names the process that has it, and the user who can ask it.
 mod lock_holder;
@@ -82,6 +82,8 @@ mod dump;
 mod generated_docs;
 /// The help of each command says what it is for, and its examples work.
 mod help_examples;
+/// `import` counts data in its own form as its records are, and each line of a log once.
+mod import;
 /// A message names the cure that fits the command.
 mod messages;
 /// The figures for Prometheus are right, and their text is valid.
@@ -90,8 +92,14 @@ mod metrics;
 mod output_cursor;
 /// `outputs`, `checkpoints` and `get` show the results of the requests.
 mod queries;
+/// The README's lines print what it shows.
+mod readme;
 /// Time and memory grow with what is shown, not with a product of two sizes.
 mod scaling;
+/// `send` counts each event once whatever becomes of the node, and repeats nothing else.
+mod send;
+/// `serve` answers clients until a signal, and `ping` says if a node answers.
+mod service;
 /// `stats` shows the same of a running process and of its directory at rest.
 mod stats;
 /// A terminal gets colours and redrawn figures, and no control character of a user's text.
@@ -126,8 +134,6 @@ mod embedding_program;
 /// The library answers batches durably and with typed errors, without the program.
 mod library;
 /// Many threads share an engine: each call is answered once it is durable, and counted once.
-mod send;
-mod service;
 mod shared_handle;
 
 // The sources themselves.

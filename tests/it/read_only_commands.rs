@@ -29,7 +29,7 @@ fn made(data_dir: &Path) {
 fn that_only_look() -> Vec<Listed> {
     let mut found = commands::on_directories();
     let changing = [
-        "run", "send", "import", "commit", "rollback", "load", "backup", "compact",
+        "run", "send", "import", "commit", "rollback", "load", "backup", "compact", "upgrade",
     ];
     let of_checkpoints = ["save", "restore", "delete"];
     found.retain(|command| {

@@ -127,7 +127,7 @@ fn two_at_once_on_a_directory_at_rest_both_succeed() {
         .map(|who| {
             let path = home.path().join(format!("lines-{who}"));
             fs::write(&path, input_of(events(who))).expect("there is room");
-            spawn(on_directory("send", &data_dir, &[]).arg(path))
+            spawn(on_directory("send", &data_dir, &["-q"]).arg(path))
         })
         .collect();
     for sender in senders {
@@ -314,6 +314,23 @@ fn commit_and_rollback_are_carried_out_at_rest_and_by_a_node() {
     run_on("commit", &data_dir.join("none"), &[]).expect_refusal(exit::UNUSABLE);
 }
 
+#[test]
+fn a_directory_that_becomes_a_new_state_is_told_unless_it_is_to_be_quiet() {
+    let (_home, data_dir) = home_and_data_dir();
+    let send = |arguments: &[&str]| {
+        let sent = run(
+            &mut on_directory("send", &data_dir, arguments),
+            input_of([event_line(1, "e1", "w")]),
+        );
+        sent.expect_status(exit::SUCCESS).stderr
+    };
+    let told = format!("exactly-once: {} is a new state\n", data_dir.display());
+    assert_eq!(send(&[]), told);
+    assert_eq!(send(&[]), "");
+    fs::remove_dir_all(&data_dir).expect("it is there");
+    assert_eq!(send(&["-q"]), "");
+}
+
 /// The storage of its own node fails: the file may not grow further.
 #[test]
 fn a_storage_that_fails_ends_it_with_one_line_though_the_node_is_this_process() {
@@ -322,7 +339,7 @@ fn a_storage_that_fails_ends_it_with_one_line_though_the_node_is_this_process() 
     let lines = (0..3000).map(|n| event_line(n, &format!("e{n}"), &format!("{word}{n}")));
     let path = home.path().join("lines");
     fs::write(&path, input_of(lines)).expect("there is room");
-    let mut send = shell("ulimit -f 200; exec \"$0\" send --data-dir \"$1\" \"$2\"");
+    let mut send = shell("ulimit -f 200; exec \"$0\" send -q --data-dir \"$1\" \"$2\"");
     let finished = run(send.arg(&data_dir).arg(&path), "").expect_status(exit::STORAGE);
     assert_eq!(finished.stderr.lines().count(), 1, "{}", finished.stderr);
     let answered = finished.complete_lines().len() as u64;

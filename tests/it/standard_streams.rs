@@ -126,6 +126,7 @@ fn an_input_that_does_not_wait_for_its_writer_is_read_to_its_end() {
         command
             .arg(name)
             .args(arguments)
+            .arg("--quiet")
             .env("EXACTLY_ONCE_DATA_DIR", home.path().join(name));
         let command = command.stdin(reader).stdout(Stdio::piped());
         let child = Process::start(command.stderr(Stdio::piped()));

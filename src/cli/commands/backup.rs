@@ -94,7 +94,7 @@ pub(crate) fn copy_state(
 }
 
 /// The findings in a copy, as one line.
-fn told(report: &Report) -> String {
+pub(crate) fn told(report: &Report) -> String {
     let findings = report.findings.iter();
     let told: Vec<&str> = findings.map(|finding| &*finding.text).collect();
     told.join("; ")

@@ -223,10 +223,11 @@ fn undo(kept: Kept<'_>, args: &CompactArgs) -> anyhow::Result<()> {
                    them; keep the present one, and remove the old one with --remove-old";
         return Err(WrongArguments(why.to_owned()).into());
     }
-    View::of_kept(&kept, &args.timeout.storage_timeout())?;
+    let view = View::of_kept(&kept, &args.timeout.storage_timeout())?;
+    let format = view.stats()?.format;
     let present_generation = kept.generation();
     if !args.dry_run {
-        kept.make_present()?;
+        kept.make_present(format)?;
     }
     say(args, &Done::Undone { present_generation })
 }

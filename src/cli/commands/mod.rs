@@ -19,4 +19,5 @@ pub(crate) mod run;
 pub(crate) mod send;
 pub(crate) mod serve;
 pub(crate) mod stats;
+pub(crate) mod upgrade;
 pub(crate) mod verify;

@@ -8,6 +8,7 @@ use thiserror::Error;
 use crate::cli::import::batch::Batch;
 use crate::cli::import::plan::{Plan, Select};
 use crate::cli::import::source::Source;
+use crate::cli::streams::format::number_of;
 use crate::cli::streams::stderr;
 use crate::cli::verbosity::Verbosity;
 
@@ -159,11 +160,11 @@ impl Tally {
     fn line(&self, shown: &str, unit: &str) -> String {
         let count = |count| HumanCount(count).to_string();
         let mut line = format!(
-            "{shown}: {} {unit}, {} new, {} seen before, {} conflicts",
-            count(self.records),
+            "{shown}: {}, {} new, {} seen before, {}",
+            number_of(self.records, unit),
             count(self.new),
             count(self.seen),
-            count(self.conflicts)
+            number_of(self.conflicts, "conflict")
         );
         if let Some(first) = self.first_conflict {
             line += &format!(" (first: line {first}: its id was counted with another word)");
@@ -201,8 +202,8 @@ impl Tally {
 /// What the records of an input are called.
 fn unit(plan: &Plan) -> &'static str {
     match plan.select {
-        Select::Table { .. } => "rows",
-        Select::Words => "words",
-        _ => "lines",
+        Select::Table { .. } => "row",
+        Select::Words => "word",
+        _ => "line",
     }
 }

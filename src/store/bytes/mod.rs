@@ -17,7 +17,7 @@ pub(crate) mod tree_name;
 pub(crate) mod varint;
 
 /// The format of the directory and of everything in its database.
-pub(crate) const FORMAT: u32 = 5;
+pub const FORMAT: u32 = 5;
 
 /// The format before, which this program can only read.
 pub(crate) const FORMAT_4: u32 = 4;

@@ -32,6 +32,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::{OpenError, StorageError};
+use crate::store::bytes::FORMAT;
 use crate::store::directory::files::{create_directory, sync, unusable};
 use crate::store::directory::generation::{
     CONFIG, DATABASE, Generation, blob_files, finished_sled_snapshots,
@@ -99,7 +100,7 @@ impl Directory {
                 return Err(OpenError::NoState { path });
             }
             Contents::Empty => {
-                write_sentinel(path, Sentinel::Creating)?;
+                write_sentinel(path, Sentinel::Creating, FORMAT)?;
                 (Generation::FIRST, LifeStage::Creating)
             }
             Contents::Ours(generation) => (generation, LifeStage::Ready),
@@ -110,7 +111,7 @@ impl Directory {
         }
         remove_unfinished_generations(path, generation)?;
         if stage == LifeStage::Ready && read_sentinel(path)? == Some(Sentinel::Creating) {
-            name_generation(path, generation)?;
+            name_generation(path, generation, FORMAT)?;
         }
         Ok(Self {
             path: path.to_owned(),
@@ -185,7 +186,7 @@ impl Directory {
             return Ok(());
         }
         self.make_durable(mark)?;
-        write_sentinel(&self.path, READY)?;
+        write_sentinel(&self.path, READY, FORMAT)?;
         self.stage = LifeStage::Ready;
         Ok(())
     }
@@ -231,7 +232,7 @@ impl RestingDirectory {
         if let Contents::Ours(_) = inspect(path)? {
             return Err(OpenError::HasState { path: locked.path });
         }
-        let cleared = write_sentinel(path, Sentinel::Creating)
+        let cleared = write_sentinel(path, Sentinel::Creating, FORMAT)
             .and_then(|()| remove_unfinished_generations(path, Generation::FIRST))
             .and_then(|()| Generation::FIRST.remove(path));
         if cleared.is_err() {
@@ -309,8 +310,8 @@ impl RestingDirectory {
     }
 
     /// Makes this generation, which must be whole, the present one.
-    pub(crate) fn make_present(&self) -> Result<(), OpenError> {
-        name_generation(&self.path, self.generation)
+    pub(crate) fn make_present(&self, format: u32) -> Result<(), OpenError> {
+        name_generation(&self.path, self.generation, format)
     }
 
     /// True if no group was persisted since the present generation was built.

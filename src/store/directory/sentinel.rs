@@ -92,8 +92,12 @@ fn parse_sentinel(path: &Path, text: &str) -> Result<Sentinel, OpenError> {
     }
 }
 
-/// Replaces the sentinel of a directory.
-pub(crate) fn write_sentinel(path: &Path, sentinel: Sentinel) -> Result<(), OpenError> {
+/// Replaces the sentinel of a directory whose present database has this format.
+pub(crate) fn write_sentinel(
+    path: &Path,
+    sentinel: Sentinel,
+    format: u32,
+) -> Result<(), OpenError> {
     let says = match sentinel {
         Sentinel::Creating => "creating".to_owned(),
         READY => "ready".to_owned(),
@@ -102,7 +106,7 @@ pub(crate) fn write_sentinel(path: &Path, sentinel: Sentinel) -> Result<(), Open
             built_at,
         } => format!("ready {generation} {built_at}"),
     };
-    let text = format!("{MAGIC} {FORMAT} {says}\n");
+    let text = format!("{MAGIC} {format} {says}\n");
     replace_file(path, SENTINEL, NEW_SENTINEL, text.as_bytes())
 }
 
@@ -123,8 +127,12 @@ pub(crate) fn check_present_format(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Makes the sentinel name a generation, which must be whole.
-pub(crate) fn name_generation(path: &Path, generation: Generation) -> Result<(), OpenError> {
+/// Makes the sentinel name a generation of this format, which must be whole.
+pub(crate) fn name_generation(
+    path: &Path,
+    generation: Generation,
+    format: u32,
+) -> Result<(), OpenError> {
     let mark = Watermark::read(&generation.folder(path))?;
     let built_at = mark.map_or(0, |mark| mark.group);
     let sentinel = match generation {
@@ -134,7 +142,7 @@ pub(crate) fn name_generation(path: &Path, generation: Generation) -> Result<(),
             built_at,
         },
     };
-    write_sentinel(path, sentinel)
+    write_sentinel(path, sentinel, format)
 }
 
 /// True if a directory has a sentinel of this program, of any format.

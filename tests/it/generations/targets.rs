@@ -230,13 +230,15 @@ fn every_command_that_writes_has_an_option_for_the_space_it_leaves_free() {
         "import",
         "commit",
         "rollback",
-        "load",
-        "backup",
-        "compact",
         "checkpoints save",
         "checkpoints restore",
         "checkpoints delete",
+        "backup",
+        "load",
+        "compact",
     ];
+    // This directory has the present format; the tests of `format4` have another one.
+    assert_eq!(with_option.pop().as_deref(), Some("upgrade"));
     assert_eq!(with_option, expected);
     // A deletion writes little, and is still refused like the others.
     assert_eq!(refused, expected);

@@ -90,6 +90,12 @@ impl Door {
         }
     }
 
+    /// The handle of the node that this process has become, if it has.
+    pub(crate) fn own_handle(&self) -> Option<Handle> {
+        let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        own.as_ref().map(|own| own.handle.clone())
+    }
+
     /// Ends the node that this process has become, if it has.
     ///
     /// # Errors

@@ -315,11 +315,16 @@ impl Link {
     /// Drops the connection, and the request that is being answered, which must be the only one
     /// without a reply.
     pub(super) fn abandon(&mut self) {
-        self.unanswered.clear();
-        (self.answered, self.written) = (self.lines.len(), self.lines.len());
+        self.forget();
         self.is_ended = true;
         self.inbox.clear();
         (self.taken, self.searched) = (0, 0);
+    }
+
+    /// Takes everything that was sent for answered.
+    fn forget(&mut self) {
+        self.unanswered.clear();
+        (self.answered, self.written) = (self.lines.len(), self.lines.len());
     }
 
     /// Gives up the present connection. Everything without a reply will be sent again.
@@ -344,7 +349,11 @@ impl Link {
                 _ if at >= self.written || was_not_served => break,
                 AfterLoss::Repeat => at += request.bytes,
                 AfterLoss::Stop(kind) => return Err(ClientError::Unclear { kind, before }),
-                AfterLoss::AskAgain => return Err(self.ended()),
+                AfterLoss::AskAgain => {
+                    // It is the only request without a reply, and the caller may send it again.
+                    self.forget();
+                    return Err(self.ended());
+                }
             }
         }
         self.written = self.answered;

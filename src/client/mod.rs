@@ -227,7 +227,8 @@ impl Client {
     /// # Errors
     ///
     /// The error of `sink`; an [`ErrorReply`] if the node refuses the query; [`ClientError::Ended`]
-    /// if it ends before the last record; or any other [`ClientError`].
+    /// if it ends before the last record, after which the query may be sent again; or any other
+    /// [`ClientError`].
     pub fn ask<E: From<ErrorReply> + From<ClientError>>(
         &mut self,
         query: &Query,
@@ -295,5 +296,50 @@ fn after_loss(request: &Request<'_>) -> AfterLoss {
         Request::Commit => AfterLoss::Stop("commit"),
         Request::Rollback => AfterLoss::Stop("rollback"),
         Request::Advance { .. } => AfterLoss::Stop("advance"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+    use std::io::{BufRead, BufReader, Write};
+    use std::thread;
+
+    use super::*;
+
+    /// Answers a query on a connection, or ends it first.
+    fn serve(stream: UnixStream, is_answered: bool) {
+        let mut lines = BufReader::new(&stream);
+        let mut line = String::new();
+        lines
+            .read_line(&mut line)
+            .expect("the client sends a query");
+        if is_answered {
+            let msg_id = line.rsplit(':').next().expect("it ends with its number");
+            let msg_id = msg_id.trim_end().trim_end_matches('}');
+            let end = format!("{{\"type\": \"end\", \"in_reply_to\": {msg_id}, \"records\": 0}}\n");
+            (&stream)
+                .write_all(end.as_bytes())
+                .expect("the client reads");
+        }
+    }
+
+    #[test]
+    fn a_query_may_be_sent_again_after_a_node_ended_before_it_replied() {
+        let mut connections = 0;
+        let mut client = Client::over(move || {
+            let (ours, other) = UnixStream::pair()?;
+            connections += 1;
+            let is_answered = connections == 3;
+            thread::spawn(move || serve(other, is_answered));
+            Ok(ours)
+        })
+        .with_wait(Duration::from_secs(60));
+        let mut ask = || client.ask(&Query::Ping, |_| Ok::<(), Box<dyn Error>>(()));
+        for _ in 0..2 {
+            let error = ask().expect_err("the node ends");
+            assert!(matches!(error.downcast_ref(), Some(ClientError::Ended)));
+        }
+        ask().expect("the node answers");
     }
 }

@@ -40,13 +40,18 @@ pub(super) struct Batch {
 }
 
 impl Batch {
+    /// Adds an event, and the line of its record.
+    pub(super) fn add_event(&mut self, event_id: &str, word: &str, line: u64) {
+        self.text.push_str(event_id);
+        let end = self.text.len();
+        self.text.push_str(word);
+        self.events.push((end, self.text.len(), line));
+    }
+
     fn add(&mut self, record: Record<'_>) {
         match record.found {
             Found::Event { event_id, word } => {
-                self.text.push_str(event_id);
-                let end = self.text.len();
-                self.text.push_str(word);
-                self.events.push((end, self.text.len(), record.line));
+                self.add_event(event_id, word, record.line);
             }
             Found::Bad(why) => {
                 self.skipped += 1;

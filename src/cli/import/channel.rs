@@ -6,15 +6,17 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use crate::cli::import::batch::Batch;
+
 /// A redelivery comes at most this many events after the first delivery.
 const MAX_REDELIVERY_DELAY_EVENTS: u64 = 1_000;
 
 /// An event to deliver, and the number of its record.
 #[derive(Debug, Clone)]
-pub(super) struct Event {
-    pub(super) event_id: String,
-    pub(super) word: String,
-    pub(super) line: u64,
+struct Event {
+    event_id: String,
+    word: String,
+    line: u64,
 }
 
 /// A channel that delivers every event at least once.
@@ -42,50 +44,54 @@ impl Channel {
         }
     }
 
-    /// Takes an event, and delivers what is due.
-    pub(super) fn send(
-        &mut self,
-        event: Event,
-        mut deliver: impl FnMut(&Event) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
+    /// Takes events, and returns what is delivered by now.
+    pub(super) fn send(&mut self, batch: &Batch) -> Batch {
+        let mut delivered = Batch::default();
+        for (event_id, word, line) in batch.events() {
+            let event = Event {
+                event_id: event_id.to_owned(),
+                word: word.to_owned(),
+                line,
+            };
+            self.send_one(event, &mut delivered);
+        }
+        delivered
+    }
+
+    fn send_one(&mut self, event: Event, delivered: &mut Batch) {
         self.first_deliveries += 1;
         if self.random.random_bool(self.redeliver) {
             let delay = self.random.random_range(1..=MAX_REDELIVERY_DELAY_EVENTS);
             let due = (self.first_deliveries + delay, self.first_deliveries);
             self.again.insert(due, event.clone());
         }
-        self.hold_or(event, &mut deliver)?;
+        self.hold_or(event, delivered);
         while let Some(next) = self.again.first_entry()
             && next.key().0 <= self.first_deliveries
         {
             let event = next.remove();
-            self.hold_or(event, &mut deliver)?;
+            self.hold_or(event, delivered);
         }
-        Ok(())
     }
 
-    fn hold_or(
-        &mut self,
-        event: Event,
-        deliver: &mut impl FnMut(&Event) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
+    fn hold_or(&mut self, event: Event, delivered: &mut Batch) {
         match &mut self.held {
             Some(held) => held.push(event),
-            None => deliver(&event)?,
+            None => delivered.add_event(&event.event_id, &event.word, event.line),
         }
-        Ok(())
     }
 
-    /// Delivers all that is left.
-    pub(super) fn finish(
-        mut self,
-        mut deliver: impl FnMut(&Event) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
+    /// Returns all that is left.
+    pub(super) fn finish(mut self) -> Batch {
+        let mut delivered = Batch::default();
         for event in std::mem::take(&mut self.again).into_values() {
-            self.hold_or(event, &mut deliver)?;
+            self.hold_or(event, &mut delivered);
         }
         let mut held = self.held.take().unwrap_or_default();
         held.shuffle(&mut self.random);
-        held.iter().try_for_each(deliver)
+        for event in held {
+            delivered.add_event(&event.event_id, &event.word, event.line);
+        }
+        delivered
     }
 }

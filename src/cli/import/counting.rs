@@ -5,13 +5,13 @@ use std::io::{BufWriter, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use exactly_once::client::{Client, ErrorReply};
-use exactly_once::inspect::Query;
 use exactly_once::{Outcome, Reply, Request};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use crate::cli::import::batch::Batch;
 use crate::cli::import::source::Source;
 use crate::cli::import::summary::{Difference, Rotated, Tally};
+use crate::cli::import::way::Way;
 use crate::cli::streams::json_lines::write_line;
 use crate::cli::streams::stdout::Stdout;
 
@@ -20,8 +20,8 @@ pub(super) trait Destination {
     /// Called before the first event of an input, with its name, if that is part of the ids.
     fn begin(&mut self, named: Option<Named>);
 
-    /// Takes an event.
-    fn take(&mut self, event_id: &str, word: &str, line: u64) -> anyhow::Result<()>;
+    /// Takes the events of a batch.
+    fn take(&mut self, batch: &Batch) -> anyhow::Result<()>;
 
     /// Called when no further event is there yet.
     fn pause(&mut self) -> anyhow::Result<()>;
@@ -31,15 +31,19 @@ pub(super) trait Destination {
     fn end(&mut self, end: Option<u64>, tally: &mut Tally) -> anyhow::Result<()>;
 }
 
-/// Replies are looked for after this many events.
-const LOOK_EVERY: usize = 256;
+/// At most this many events are sent together.
+const MAX_SENT: usize = 4_000;
 
 /// Sends events of an input to a node, and counts what becomes of them.
-pub(super) struct Counting<'c> {
-    client: &'c mut Client,
+pub(super) struct Counting<'d> {
+    way: Way<'d>,
+    outcomes: Outcomes,
+}
+
+/// What has become of the events of an input.
+struct Outcomes {
     /// The lines of the events without a reply.
     lines: VecDeque<u64>,
-    since_look: usize,
     tally: Tally,
     /// The name of the input, if it is part of the ids.
     named: Option<Named>,
@@ -56,29 +60,39 @@ pub(super) struct Named {
     pub(super) read: Arc<AtomicU64>,
 }
 
-/// The part of the record of an event that matters here.
-#[derive(Deserialize)]
-struct FoundEvent {
-    in_state: bool,
-}
-
-impl<'c> Counting<'c> {
-    pub(super) fn new(client: &'c mut Client) -> Self {
+impl<'d> Counting<'d> {
+    pub(super) fn new(way: Way<'d>) -> Self {
         Self {
-            client,
-            lines: VecDeque::new(),
-            since_look: 0,
-            tally: Tally::default(),
-            named: None,
-            window: 1,
+            way,
+            outcomes: Outcomes {
+                lines: VecDeque::new(),
+                tally: Tally::default(),
+                named: None,
+                window: 1,
+            },
         }
     }
 
-    /// Takes the reply to the first event without one.
-    fn replied(&mut self, reply: Result<Reply, ErrorReply>) -> anyhow::Result<()> {
+    /// Waits for further replies; false if there are replies to everything.
+    fn wait(&mut self) -> anyhow::Result<bool> {
+        self.way.wait(|reply| self.outcomes.add(&reply))
+    }
+}
+
+impl Outcomes {
+    /// How many events may be sent now.
+    fn room(&self) -> usize {
+        match self.named {
+            Some(_) => self.window.saturating_sub(self.lines.len()),
+            None => usize::MAX,
+        }
+    }
+
+    /// Adds the reply to the first event without one.
+    fn add(&mut self, reply: &Reply) -> anyhow::Result<()> {
         let line = self.lines.pop_front().unwrap_or_default();
         self.window += 1;
-        match reply? {
+        match reply {
             Reply::Processed { outcome, .. } => match outcome {
                 Outcome::Accepted => self.tally.new += 1,
                 Outcome::Duplicate => self.tally.seen += 1,
@@ -104,69 +118,60 @@ impl<'c> Counting<'c> {
         Err(rotated.into())
     }
 
+    /// The id of an event at the end of the input, if its name is part of ids.
+    fn id_at_end(&self, end: u64) -> Option<String> {
+        let named = self.named.as_ref()?;
+        Some(format!("{}:{end}", named.name))
+    }
+
     /// Fails if something was counted from the end of the input on. Then the input is shorter than
     /// the file that was counted under its name, unless it has grown meanwhile and another import
     /// has read more of it.
-    fn check_end(&mut self, end: u64) -> anyhow::Result<()> {
-        let Some(Named { name, source, read }) = &self.named else {
-            return Ok(());
-        };
-        let mut is_counted = false;
-        let event_id = format!("{name}:{end}");
-        let found = |record: &[u8]| {
-            let found: FoundEvent = serde_json::from_slice(record)?;
-            is_counted = found.in_state;
-            anyhow::Ok(())
-        };
-        self.client.ask(&Query::GetEvent { event_id }, found)?;
-        match is_counted && source.ends_at(read.load(Ordering::Relaxed)) {
+    fn check_end(&self, end: u64, is_counted: bool) -> anyhow::Result<()> {
+        let ends_here = |named: &Named| named.source.ends_at(named.read.load(Ordering::Relaxed));
+        match is_counted && self.named.as_ref().is_some_and(ends_here) {
             true => self.is_other(Difference::End { end }),
             false => Ok(()),
         }
-    }
-
-    fn look(&mut self) -> anyhow::Result<()> {
-        self.since_look = 0;
-        while let Some(reply) = self.client.try_receive()? {
-            self.replied(reply)?;
-        }
-        Ok(())
     }
 }
 
 impl Destination for Counting<'_> {
     fn begin(&mut self, named: Option<Named>) {
-        self.named = named;
+        self.outcomes.named = named;
     }
 
-    fn take(&mut self, event_id: &str, word: &str, line: u64) -> anyhow::Result<()> {
-        while self.named.is_some() && self.lines.len() >= self.window {
-            if let Some(reply) = self.client.receive()? {
-                self.replied(reply)?;
-            }
-        }
-        self.client.send(&Request::Process { event_id, word })?;
-        self.lines.push_back(line);
-        self.since_look += 1;
-        if self.since_look >= LOOK_EVERY {
-            self.look()?;
+    fn take(&mut self, batch: &Batch) -> anyhow::Result<()> {
+        let mut events = batch.events().peekable();
+        let mut sent = Vec::new();
+        while events.peek().is_some() {
+            while self.outcomes.room() == 0 && self.wait()? {}
+            let room = self.outcomes.room().min(MAX_SENT);
+            sent.clear();
+            sent.extend(events.by_ref().take(room).map(|(event_id, word, line)| {
+                self.outcomes.lines.push_back(line);
+                Request::Process { event_id, word }
+            }));
+            self.way.send(&sent)?;
+            self.way.look(|reply| self.outcomes.add(&reply))?;
         }
         Ok(())
     }
 
     fn pause(&mut self) -> anyhow::Result<()> {
-        self.client.flush()?;
-        self.look()
+        self.way.flush()?;
+        self.way.look(|reply| self.outcomes.add(&reply))
     }
 
     fn end(&mut self, end: Option<u64>, tally: &mut Tally) -> anyhow::Result<()> {
-        while let Some(reply) = self.client.receive()? {
-            self.replied(reply)?;
+        while self.wait()? {}
+        if let Some(end) = end
+            && let Some(event_id) = self.outcomes.id_at_end(end)
+        {
+            let is_counted = self.way.has(event_id)?;
+            self.outcomes.check_end(end, is_counted)?;
         }
-        if let Some(end) = end {
-            self.check_end(end)?;
-        }
-        tally.add_outcomes(&self.tally);
+        tally.add_outcomes(&self.outcomes.tally);
         Ok(())
     }
 }
@@ -194,15 +199,18 @@ impl Printing {
 impl Destination for Printing {
     fn begin(&mut self, _: Option<Named>) {}
 
-    fn take(&mut self, event_id: &str, word: &str, _: u64) -> anyhow::Result<()> {
-        self.msg_id += 1;
-        let request = Printed {
-            r#type: "process",
-            msg_id: self.msg_id,
-            event_id,
-            word,
-        };
-        Ok(write_line(&mut self.output, &request)?)
+    fn take(&mut self, batch: &Batch) -> anyhow::Result<()> {
+        for (event_id, word, _) in batch.events() {
+            self.msg_id += 1;
+            let request = Printed {
+                r#type: "process",
+                msg_id: self.msg_id,
+                event_id,
+                word,
+            };
+            write_line(&mut self.output, &request)?;
+        }
+        Ok(())
     }
 
     fn pause(&mut self) -> anyhow::Result<()> {

@@ -11,6 +11,7 @@ mod records;
 pub(crate) mod selector;
 mod source;
 mod summary;
+mod way;
 mod words;
 
 use std::io::BufRead;
@@ -24,14 +25,15 @@ use crate::cli::door::{Door, DoorArgs};
 use crate::cli::status::WrongArguments;
 use crate::cli::streams::stdout;
 use crate::cli::verbosity::Verbosity;
-use batch::{Batch, Batches};
-use channel::{Channel, Event};
+use batch::Batches;
+use channel::Channel;
 use counting::{Counting, Destination, Named, Printing};
 use plan::{Plan, PlanArgs};
 use progress::Progress;
 use source::Source;
 pub(crate) use summary::{Rotated, TooManySkipped};
 use summary::{SummaryForm, Tally};
+use way::Way;
 
 /// Count the events of files: JSON lines, CSV, logs, texts
 ///
@@ -154,7 +156,11 @@ impl ImportArgs {
     ) -> anyhow::Result<()> {
         let mut bad = None;
         for (source, plan) in inputs {
-            let mut counting = Counting::new(&mut door.client);
+            let way = match door.own_handle() {
+                Some(handle) => Way::own(handle),
+                None => Way::Client(&mut door.client),
+            };
+            let mut counting = Counting::new(way);
             let tally = self.import(source, plan, verbosity, &mut counting)?;
             tally.tell(source, plan, self.summary, verbosity);
             bad = bad.or(tally.check(source, self.skip_bad).err());
@@ -193,31 +199,19 @@ impl ImportArgs {
             let Some(batch) = batches.next(|| destination.pause())? else {
                 break Ok(());
             };
-            let batch: Batch = match batch {
+            let batch = match batch {
                 Ok(batch) => batch,
                 Err(error) => break Err(error),
             };
             tally.add(&batch);
             end = batch.end;
-            for (event_id, word, line) in batch.events() {
-                match &mut channel {
-                    None => destination.take(event_id, word, line)?,
-                    Some(channel) => {
-                        let event = Event {
-                            event_id: event_id.to_owned(),
-                            word: word.to_owned(),
-                            line,
-                        };
-                        let mut take = |event: &Event| {
-                            destination.take(&event.event_id, &event.word, event.line)
-                        };
-                        channel.send(event, &mut take)?;
-                    }
-                }
+            match &mut channel {
+                None => destination.take(&batch)?,
+                Some(channel) => destination.take(&channel.send(&batch))?,
             }
         };
         if let Some(channel) = channel {
-            channel.finish(|event| destination.take(&event.event_id, &event.word, event.line))?;
+            destination.take(&channel.finish())?;
         }
         destination.end(end, &mut tally)?;
         progress.finish();

@@ -1,4 +1,4 @@
-//! What the programs `peers`, `scale` and `duplicates` share.
+//! What the programs `peers`, `scale`, `duplicates` and `imports` share.
 //!
 //! ```text
 //! harness                     the tools of the main program's `bench`, included from its source
@@ -12,6 +12,7 @@
 //! entrants, rounds            the systems of `duplicates`, and how their rates compare
 //! new_events                  the state of `duplicates`, and the old ones
 //! client, stream              a client of the control socket, and a stream on standard input
+//! imports                     `imports`: data in its own form, beside the shell of SQLite
 //! sqlite_node                 `sqlite_node`: a node on SQLite, which is a process too
 //! ```
 //!
@@ -25,6 +26,7 @@ pub mod entrants;
 pub mod growth;
 #[path = "../../../src/cli/commands/bench/harness/mod.rs"]
 mod harness;
+pub mod imports;
 pub mod lone;
 pub mod machine;
 pub mod mixed;

@@ -80,6 +80,13 @@ impl Binary {
         name.to_string_lossy().into_owned()
     }
 
+    /// A command of exactly-once on a state directory.
+    pub(crate) fn command(&self, name: &str, state: &Path) -> Command {
+        let mut command = Command::new(&self.path);
+        command.arg(name).arg("--data-dir").arg(state);
+        command
+    }
+
     /// Starts a node on a directory.
     pub(crate) fn spawn(
         &self,

@@ -71,7 +71,7 @@ pub fn bytes(directory: &Path, size: fn(&Metadata) -> u64) -> io::Result<u64> {
 /// An empty table. An empty header is left out; otherwise all columns but the first align right.
 pub fn table<T: Into<Cell>>(header: Vec<T>) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::NOTHING);
     if !header.is_empty() {
         table.set_header(header);
         for column in table.column_iter_mut().skip(1) {

@@ -30,8 +30,9 @@ struct Unanswered {
     applied: Range<usize>,
     /// The outbox for the replies.
     outbox: Arc<Outbox>,
-    /// False if the next query is answered at once.
-    may_wait: bool,
+    /// How long the next line waits until more than this many outputs are released; `None` if it
+    /// does not wait.
+    awaited: Option<(Duration, u64)>,
 }
 
 /// How a turn ended.
@@ -40,9 +41,8 @@ enum TurnProgress {
     GoOn,
     /// The next reply may be large, and the sender has not taken its earlier replies.
     PutOff,
-    /// The next line is a query for outputs that are not there yet: until more than this many are
-    /// released, or the time is over.
-    WaitForOutputs(u64, Duration),
+    /// The next line is a query for outputs that are not there yet.
+    WaitForOutputs,
 }
 
 impl Decoded {
@@ -61,7 +61,7 @@ impl Decoded {
                 batch: Arc::new(batch),
                 applied: 0..0,
                 outbox,
-                may_wait: true,
+                awaited: None,
             },
         }
     }
@@ -113,9 +113,9 @@ impl Decoded {
                 return Ok((next, is_worth_it(reads, events)));
             }
             // No turn is announced meanwhile, so that the requests of other senders go on.
-            match progress {
-                TurnProgress::WaitForOutputs(known, time) => service.wait_for_outputs(known, time),
-                _ => unanswered.outbox.wait_for_room(service.stop),
+            match unanswered.awaited {
+                Some((time, known)) => service.wait_for_outputs(known, time),
+                None => unanswered.outbox.wait_for_room(service.stop),
             }
             held_bytes = 0;
             announced = service.pipeline.announce();
@@ -209,14 +209,15 @@ impl Unanswered {
         turn: &mut Turn<'_>,
         service: &Service<'_>,
     ) -> Result<TurnProgress, StorageError> {
+        let has_waited = self.awaited.take().is_some();
         if let Some((time, next)) = query.awaited_output()
-            && std::mem::take(&mut self.may_wait)
+            && !has_waited
             && turn.outputs() == next
         {
             self.end_part(turn, None);
-            return Ok(TurnProgress::WaitForOutputs(next, time));
+            self.awaited = Some((time, next));
+            return Ok(TurnProgress::WaitForOutputs);
         }
-        self.may_wait = true;
         self.applied.end += 1;
         turn.set_figures();
         self.end_part(turn, Some(service.monitor.process()));

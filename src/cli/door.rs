@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use exactly_once::client::{Client, NoConnection};
-use exactly_once::node::ControlServer;
+use exactly_once::node::{CONTROL_SOCKET, ControlServer};
 use exactly_once::program::check_at_rest;
 use exactly_once::{Handle, OpenError, StorageError};
 use thiserror::Error;
@@ -24,7 +24,8 @@ use crate::cli::verbosity::Verbosity;
 const NOTICE_AFTER: Duration = Duration::from_secs(10);
 
 /// After a node has ended, this process waits for another one for this long before it opens the
-/// directory itself: a supervisor starts a node again.
+/// directory itself. If the node has not removed its socket, it was killed, and a supervisor starts
+/// it again: then this process waits for nearly as long as it may.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// The options of a command that sends requests.
@@ -79,6 +80,8 @@ impl Door {
             node: args.node.clone(),
             tells_of_new_state: !verbosity.quiet,
             own: Arc::clone(&own),
+            wait: args.wait,
+            was_connected: false,
             lost_since: None,
         };
         let client = Client::over(move || way.connect());
@@ -139,7 +142,11 @@ struct Way {
     node: NodeArgs,
     tells_of_new_state: bool,
     own: Arc<Mutex<Option<OwnNode>>>,
-    /// When the connection to another process was lost; `None` before there was one.
+    /// How long to wait for a node that has gone away.
+    wait: Duration,
+    /// True if the last connection was to another process.
+    was_connected: bool,
+    /// Since when that process is gone; `None` while it is not.
     lost_since: Option<Instant>,
 }
 
@@ -160,7 +167,7 @@ impl Way {
         };
         let error = match Address::Directory(directory).connect() {
             Ok(stream) => {
-                self.lost_since = Some(Instant::now());
+                (self.was_connected, self.lost_since) = (true, None);
                 return Ok(stream);
             }
             Err(error) => error,
@@ -170,7 +177,15 @@ impl Way {
         {
             return Err(passing(CannotAsk::of(directory, &held.into(), error)));
         }
-        if self.lost_since.is_some_and(|lost| lost.elapsed() < GRACE) {
+        if self.was_connected {
+            self.lost_since.get_or_insert_with(Instant::now);
+        }
+        let was_killed = directory.join(CONTROL_SOCKET).exists();
+        let grace = match was_killed {
+            true => GRACE.max(self.wait.saturating_sub(GRACE)),
+            false => GRACE,
+        };
+        if self.lost_since.is_some_and(|lost| lost.elapsed() < grace) {
             return Err(NoConnection::Yet(error.into()));
         }
         let is_new = matches!(check_at_rest(directory), Err(OpenError::NoState { .. }));

@@ -62,7 +62,8 @@ Exit status:
   5  the storage failed, does not respond, is damaged or has lost answered requests; or a thread
      could not be started; or a running process cannot answer now
   6  no node is running
-  7  the input was read to its end, and some requests were refused or some records left out
+  7  send, import: the input was read to its end, and some requests were refused or some records
+     left out
   8  the node ended before it replied to a request that must not be repeated blindly
   9  an import found another file under the name of an earlier one
   10 and above: what verify found, see verify --help";

@@ -3,14 +3,16 @@
 use crate::kit::node::StdoutClosed;
 use crate::kit::shell;
 use crate::kit::{
-    Node, PATIENCE, SocketClient, accepted, binary, dump, dump_of, event, event_line, exit,
+    Node, PATIENCE, SocketClient, accepted, binary, dump, dump_of, event, event_line, exit, finish,
     home_and_data_dir, input_of, on_directory, run, run_node, run_on, scratch_dir, spawn, verified,
 };
 use crate::oracle::{Oracle, Request};
 use rustix::process::Signal;
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
@@ -312,6 +314,41 @@ fn commit_and_rollback_are_carried_out_at_rest_and_by_a_node() {
     );
     drop(node);
     run_on("commit", &data_dir.join("none"), &[]).expect_refusal(exit::UNUSABLE);
+}
+
+/// The node of a supervisor was killed: a sender that it served leaves it time to start again.
+#[test]
+fn a_sender_does_not_take_the_place_of_a_service_that_was_killed() {
+    let (_home, data_dir) = home_and_data_dir();
+    let node = serve(&data_dir);
+    let mut send = spawn(on_directory("send", &data_dir, &[]).stdin(Stdio::piped()));
+    let mut input = send.stdin.take().expect("it is piped");
+    let mut replies = BufReader::new(send.stdout.take().expect("it is piped"));
+    let mut ask = |number: u64| {
+        let line = event_line(number, &format!("e{number}"), "w") + "\n";
+        input.write_all(line.as_bytes()).expect("it reads");
+        let mut reply = String::new();
+        replies.read_line(&mut reply).expect("it answers");
+        assert!(reply.contains("processed"), "{reply}");
+    };
+    ask(1);
+    // Longer than the time that a sender leaves to another sender.
+    thread::sleep(Duration::from_millis(1500));
+    for number in 2..4 {
+        ask(number);
+    }
+    node.signal(Signal::KILL);
+    node.wait();
+    thread::sleep(Duration::from_secs(3));
+    let node = serve(&data_dir);
+    for number in 4..6 {
+        ask(number);
+    }
+    drop(input);
+    finish(send).expect_status(exit::SUCCESS);
+    drop(node);
+    let count = run_on("get", &data_dir, &["--word", "w"]).expect_record();
+    assert_eq!(count["count"], 5);
 }
 
 #[test]

@@ -360,6 +360,40 @@ fn a_terminal_gets_tables_and_sentences_and_a_pipe_gets_json() {
 }
 
 #[test]
+fn a_row_of_a_table_takes_one_line_of_a_terminal_however_long_its_texts_are() {
+    let home = scratch_dir();
+    let data_dir = home.path().join("state");
+    let long = |what: &str| format!("{what} {}", "long ".repeat(60));
+    let input = numbered_input(
+        1,
+        &[
+            event(long("id"), long("word")),
+            event("e2", "w2"),
+            checkpoint("a long name ".repeat(9)),
+            Request::Commit,
+        ],
+    );
+    run(&mut on_directory("run", &data_dir, &[]), &input).expect_quiet_success();
+    for (command, arguments, rows) in [
+        ("counts", &[][..], 3),
+        ("outputs", &[], 3),
+        ("checkpoints", &["list"], 2),
+        ("dump", &["--only", "events"], 3),
+    ] {
+        let mut table = on_directory(command, &data_dir, arguments);
+        let shown = OnTerminal::start(&mut table).shown_until_its_end();
+        assert_eq!(shown.lines().count(), rows, "{command}: {shown}");
+        assert!(
+            shown.contains('\u{2026}'),
+            "{command}: what is cut shows so: {shown}"
+        );
+        for line in shown.lines() {
+            assert!(line.chars().count() <= 80, "{command}: {line}");
+        }
+    }
+}
+
+#[test]
 fn a_node_at_a_terminal_says_what_to_type_and_how_to_end() {
     let from_terminal = |terminal: &File| Stdio::from(terminal.try_clone().expect("there are"));
     let mut node = OnTerminal::start_with(&mut binary(), from_terminal);

@@ -126,7 +126,11 @@ fn watch(args: &StatsArgs) -> anyhow::Result<()> {
             let rows = terminal
                 .size_checked()
                 .map_or(usize::MAX, |(rows, _)| rows.into());
-            let lines: Vec<&str> = text.lines().take(rows.saturating_sub(1)).collect();
+            let room = rows.saturating_sub(1);
+            let mut lines: Vec<&str> = text.lines().take(room).collect();
+            if let Some(last) = lines.last_mut().filter(|_| text.lines().count() > room) {
+                *last = " ...";
+            }
             terminal.clear_last_lines(shown_lines)?;
             terminal.write_line(&lines.join("\n"))?;
             shown_lines = lines.len();

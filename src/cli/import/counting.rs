@@ -23,6 +23,9 @@ pub(super) trait Destination {
     /// Takes the events of a batch.
     fn take(&mut self, batch: &Batch) -> anyhow::Result<()>;
 
+    /// Called when no further event of an input is taken, without what became of the others.
+    fn give_up(&mut self) -> anyhow::Result<()>;
+
     /// Called when no further event is there yet.
     fn pause(&mut self) -> anyhow::Result<()>;
 
@@ -158,6 +161,11 @@ impl Destination for Counting<'_> {
         Ok(())
     }
 
+    fn give_up(&mut self) -> anyhow::Result<()> {
+        while self.way.wait(|_| Ok(()))? {}
+        Ok(())
+    }
+
     fn pause(&mut self) -> anyhow::Result<()> {
         self.way.flush()?;
         self.way.look(|reply| self.outcomes.add(&reply))
@@ -210,6 +218,10 @@ impl Destination for Printing {
             };
             write_line(&mut self.output, &request)?;
         }
+        Ok(())
+    }
+
+    fn give_up(&mut self) -> anyhow::Result<()> {
         Ok(())
     }
 

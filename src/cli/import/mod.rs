@@ -14,18 +14,17 @@ mod summary;
 mod way;
 mod words;
 
-use std::io::BufRead;
 use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::Args;
 use exactly_once::client::ClientError;
 
 use crate::cli::door::{Door, DoorArgs};
 use crate::cli::status::WrongArguments;
+use crate::cli::streams::stderr::say;
 use crate::cli::streams::stdout;
 use crate::cli::verbosity::Verbosity;
-use batch::Batches;
+use batch::{Batches, EndedEarly};
 use channel::Channel;
 use counting::{Counting, Destination, Named, Printing};
 use plan::{Plan, PlanArgs};
@@ -43,14 +42,15 @@ use way::Way;
 /// with `send`; then what is pending is committed. A summary of each file comes on standard error.
 ///
 /// A record without the id or the word, or with one that is too long, is left out and named. All
-/// others are counted, but the exit status is 7. A file may be imported again at any time: what was
-/// counted before is not counted again.
+/// others are counted, but the exit status is 7. A file that cannot be read to its end is named,
+/// and the others are counted. A file may be imported again at any time: what was counted before is
+/// not counted again.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   exactly-once import --data-dir state --id /id --word /level app.jsonl
   exactly-once import --data-dir state --id column:order --word column:status orders.csv
-  exactly-once import --data-dir state --id-by offset --word field:4 --growing access.log
+  exactly-once import --data-dir state --id-by prefix --word field:4 access.log*
   exactly-once import --data-dir state --input-format words book.txt
   exactly-once import --print --input-format words --redeliver 0.2 book.txt > requests.jsonl")]
 pub(crate) struct ImportArgs {
@@ -106,14 +106,20 @@ pub(crate) fn run(args: &ImportArgs, verbosity: Verbosity) -> anyhow::Result<()>
     refuse_equal_names(inputs())?;
     if args.print {
         let mut printing = Printing::new(stdout::json_lines()?);
-        let mut bad = None;
+        let mut failures = Failures::default();
         for (source, plan) in inputs() {
-            let tally = args.import(source, plan, verbosity, &mut printing);
+            let imported = args.import(source, plan, verbosity, &mut printing);
             // What was read is printed, whatever follows.
             printing.pause()?;
-            bad = bad.or(tally?.check(source, args.skip_bad).err());
+            failures.add(args.checked(source, imported?).err());
         }
-        return bad.map_or(Ok(()), |bad| Err(bad.into()));
+        return failures.first();
+    }
+    if sources.iter().all(Source::is_missing)
+        && let Some(Err(error)) = sources.first().map(Source::open)
+    {
+        // Before a state is made of which nothing would come.
+        return Err(error);
     }
     let mut door = Door::new(&args.door, verbosity);
     // Before anything is read, so that a wrong directory is told at once.
@@ -154,35 +160,46 @@ impl ImportArgs {
         verbosity: Verbosity,
         door: &mut Door,
     ) -> anyhow::Result<()> {
-        let mut bad = None;
+        let mut failures = Failures::default();
         for (source, plan) in inputs {
             let way = match door.own_handle() {
                 Some(handle) => Way::own(handle),
                 None => Way::Client(&mut door.client),
             };
             let mut counting = Counting::new(way);
-            let tally = self.import(source, plan, verbosity, &mut counting)?;
-            tally.tell(source, plan, self.summary, verbosity);
-            bad = bad.or(tally.check(source, self.skip_bad).err());
+            let imported = self.import(source, plan, verbosity, &mut counting)?;
+            if let Ok(tally) = &imported {
+                tally.tell(source, plan, self.summary, verbosity);
+            }
+            failures.add(self.checked(source, imported).err());
         }
         if !self.no_commit {
             commit(door)?;
         }
-        bad.map_or(Ok(()), |bad| Err(bad.into()))
+        failures.first()
     }
 
-    /// Imports one input.
+    /// Fails if an input failed, or has too many bad records.
+    fn checked(&self, source: &Source, imported: anyhow::Result<Tally>) -> anyhow::Result<()> {
+        Ok(imported?.check(source, self.skip_bad)?)
+    }
+
+    /// Imports one input. The inner error is one of this input alone.
     fn import(
         &self,
         source: &Source,
         plan: &Plan,
         verbosity: Verbosity,
         destination: &mut impl Destination,
-    ) -> anyhow::Result<Tally> {
-        let mut open = source.open()?;
-        let named = plan.named(&mut open);
-        let Some(plan) = named.with_context(|| format!("reading {}", source.shown()))? else {
-            return Ok(Tally::without_first_line(open.input.fill_buf()?.is_empty()));
+    ) -> anyhow::Result<anyhow::Result<Tally>> {
+        let open = match source.open() {
+            Ok(open) => open,
+            Err(error) => return Ok(Err(error)),
+        };
+        let plan = &Plan {
+            // A compressed file does not grow.
+            is_growing: plan.is_growing && !open.is_compressed,
+            ..plan.clone()
         };
         destination.begin(plan.name().map(|name| Named {
             name: name.to_owned(),
@@ -192,6 +209,29 @@ impl ImportArgs {
         let progress = Progress::start(&open, source, verbosity);
         let batches = Batches::read(open, plan.clone())?;
         let mut tally = Tally::default();
+        let passed = self.pass_on(&batches, destination, &mut tally);
+        progress.finish();
+        match passed {
+            Ok(Ok(())) => Ok(Ok(tally)),
+            Ok(Err(error)) => {
+                tally.tell(source, plan, self.summary, verbosity);
+                Ok(Err(error.of(source)))
+            }
+            Err(error) if error.is::<Rotated>() => {
+                destination.give_up()?;
+                Ok(Err(error))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Passes the batches of an input on. The inner error says why there are no more.
+    fn pass_on(
+        &self,
+        batches: &Batches,
+        destination: &mut impl Destination,
+        tally: &mut Tally,
+    ) -> anyhow::Result<Result<(), EndedEarly>> {
         let mut end = None;
         let mut channel = (self.redeliver > 0.0 || self.shuffle)
             .then(|| Channel::new(self.redeliver, self.shuffle, self.seed));
@@ -213,15 +253,27 @@ impl ImportArgs {
         if let Some(channel) = channel {
             destination.take(&channel.finish())?;
         }
-        destination.end(end, &mut tally)?;
-        progress.finish();
-        match read {
-            Ok(()) => Ok(tally),
-            Err(error) => {
-                tally.tell(source, &plan, self.summary, verbosity);
-                Err(error.of(source))
-            }
+        destination.end(end, tally)?;
+        Ok(read)
+    }
+}
+
+/// What went wrong with some of the inputs.
+#[derive(Default)]
+struct Failures(Option<anyhow::Error>);
+
+impl Failures {
+    /// Keeps the first one, which decides the exit status, and tells the others.
+    fn add(&mut self, failure: Option<anyhow::Error>) {
+        match (failure, &self.0) {
+            (Some(failure), Some(_)) => say(format_args!("{failure:#}")),
+            (Some(failure), None) => self.0 = Some(failure),
+            (None, _) => {}
         }
+    }
+
+    fn first(self) -> anyhow::Result<()> {
+        self.0.map_or(Ok(()), Err)
     }
 }
 

@@ -1,14 +1,11 @@
 //! What an import takes from each record: the format, the selectors, and how ids are made.
 
-use std::io;
-
 use clap::ValueEnum;
 use exactly_once::MAX_EVENT_ID_BYTES;
 use regex::Regex;
-use sha2::{Digest, Sha256};
 
 use crate::cli::import::selector::{Pointer, Selector};
-use crate::cli::import::source::{OpenSource, Source};
+use crate::cli::import::source::Source;
 use crate::cli::status::WrongArguments;
 
 /// The form of the data.
@@ -33,6 +30,8 @@ pub(super) enum IdBy {
     Content,
     /// NAME:OFFSET, the name of the input and where the record begins in it, in bytes
     Offset,
+    /// A digest of everything up to the end of the record: for a log that is rotated
+    Prefix,
 }
 
 /// Where the id of a record comes from.
@@ -42,9 +41,7 @@ pub(super) enum IdFrom {
     Content,
     /// The name of the input.
     Offset(String),
-    /// As by offset, but the name is not known before the input is open: it is made of its first
-    /// line, or of this many first lines.
-    FirstLines(usize),
+    Prefix,
 }
 
 /// How the selected texts of a record are found. Each kind has the id first, if it is selected, and
@@ -110,44 +107,28 @@ pub(super) struct PlanArgs {
     #[arg(long)]
     no_header: bool,
     /// Name of the input in ids by offset [default: its path as it is given]
-    #[arg(long, value_name = "NAME", conflicts_with = "rotated")]
+    #[arg(long, value_name = "NAME")]
     source: Option<String>,
-    /// Name the input in ids by its first line, and not by its path, as a rotated log is renamed
-    #[arg(long)]
-    rotated: bool,
     /// Leave a last line without a newline for the next import, as a log may still be written
+    ///
+    /// That of a compressed file is whole. With --id-by prefix this is always so.
     #[arg(long)]
     growing: bool,
 }
 
 impl Plan {
-    /// The name of the input in ids, if it is part of them and known.
+    /// The name of the input in ids, if it is part of them.
     pub(super) fn name(&self) -> Option<&str> {
         match &self.id_from {
             IdFrom::Offset(name) => Some(name),
             _ => None,
         }
     }
-
-    /// Names the input by its first lines, if it is to be named so. Returns `None` if they are not
-    /// there yet.
-    pub(super) fn named(&self, open: &mut OpenSource) -> io::Result<Option<Self>> {
-        let IdFrom::FirstLines(count) = self.id_from else {
-            return Ok(Some(self.clone()));
-        };
-        let name = |lines: Vec<u8>| format!("log:{}", digest_text(Sha256::new_with_prefix(lines)));
-        let name = open.first_lines(count)?.map(name);
-        Ok(name.map(|name| Self {
-            id_from: IdFrom::Offset(name),
-            ..self.clone()
-        }))
-    }
 }
 
 /// The first half of a digest, in hexadecimal digits: two texts with the same half are not to be
 /// found.
-pub(super) fn digest_text(digest: Sha256) -> String {
-    let digest = digest.finalize();
+pub(super) fn digest_text(digest: &[u8]) -> String {
     digest[..16]
         .iter()
         .map(|byte| format!("{byte:02x}"))
@@ -155,8 +136,8 @@ pub(super) fn digest_text(digest: Sha256) -> String {
 }
 
 const ID_IS_MISSING: &str = "say which lines are the same event: --id SELECTOR names where a \
-     record has its id, --id-by content takes equal lines for one event, and --id-by offset takes \
-     each line of a file for one event";
+     record has its id, --id-by content takes equal lines for one event, --id-by offset takes each \
+     line of a file for one event, and --id-by prefix does so with logs that are rotated";
 
 impl PlanArgs {
     /// Plans what is taken from the records of an input.
@@ -173,15 +154,11 @@ impl PlanArgs {
             (None, None) if format != Some(InputFormat::Words) => {
                 return Err(ID_IS_MISSING.to_owned());
             }
-            (None, _) if self.rotated => IdFrom::FirstLines(self.naming_lines(format)),
+            (None, Some(IdBy::Prefix)) => IdFrom::Prefix,
             (None, _) => IdFrom::Offset(self.name(source)?),
         };
-        if self.rotated && !matches!(id_from, IdFrom::FirstLines(_)) {
-            return Err("--rotated is about ids by offset; give --id-by offset with it".to_owned());
-        }
         let is_text = format == Some(InputFormat::Words);
-        let is_by_place = matches!(id_from, IdFrom::Offset(_) | IdFrom::FirstLines(_));
-        if is_text && (!self.word.is_empty() || !is_by_place) {
+        if is_text && (!self.word.is_empty() || !matches!(id_from, IdFrom::Offset(_))) {
             return Err(
                 "a text has neither --id nor --word: each word is an event, and its id is \
                         NAME:OFFSET"
@@ -197,7 +174,7 @@ impl PlanArgs {
             select: self.select(format)?,
             id_from,
             join: self.join.clone(),
-            is_growing: self.growing,
+            is_growing: self.growing || self.id_by == Some(IdBy::Prefix),
         })
     }
 
@@ -229,14 +206,6 @@ impl PlanArgs {
     /// The selectors: that of the id, if there is one, and those of the word.
     fn selectors(&self) -> impl Iterator<Item = &Selector> {
         self.id.iter().chain(&self.word)
-    }
-
-    /// How many first lines name an input: the header of a table says nothing of its rows.
-    fn naming_lines(&self, format: Option<InputFormat>) -> usize {
-        match format {
-            Some(InputFormat::Csv | InputFormat::Tsv) if !self.no_header => 2,
-            _ => 1,
-        }
     }
 
     fn name(&self, source: &Source) -> Result<String, String> {

@@ -70,6 +70,7 @@ pub(super) fn read(
         plan,
         event_id: String::new(),
         word: String::new(),
+        prefix: [0; 32],
         sink,
     };
     match &plan.select {
@@ -89,6 +90,8 @@ struct Maker<'p, S> {
     plan: &'p Plan,
     event_id: String,
     word: String,
+    /// The digest of all records up to this one, if ids are made of it.
+    prefix: [u8; 32],
     sink: S,
 }
 
@@ -107,6 +110,11 @@ impl<S: Sink> Maker<'_, S> {
                 self.give(line.number, Found::Unfinished)?;
                 return Ok(line.offset);
             }
+            self.add_to_prefix(|digest| match line.bytes {
+                Some(bytes) => digest.update(bytes),
+                // Its content was not kept.
+                None => digest.update(line.offset.to_le_bytes()),
+            });
             if line
                 .bytes
                 .is_some_and(|bytes| bytes.trim_ascii().is_empty())
@@ -133,6 +141,15 @@ impl<S: Sink> Maker<'_, S> {
         self.make(texts, line.offset, |digest| digest.update(bytes))
     }
 
+    /// Adds a record to the digest of all records up to it. It need not be a good one.
+    fn add_to_prefix(&mut self, add_content: impl FnOnce(&mut Sha256)) {
+        if self.plan.id_from == IdFrom::Prefix {
+            let mut digest = Sha256::new_with_prefix(self.prefix);
+            add_content(&mut digest);
+            self.prefix = digest.finalize().into();
+        }
+    }
+
     /// Makes the event of the texts that were selected.
     fn make(
         &mut self,
@@ -148,10 +165,13 @@ impl<S: Sink> Maker<'_, S> {
                 let mut digest = Sha256::new();
                 add_content(&mut digest);
                 self.event_id.push_str("content:");
-                self.event_id.push_str(&digest_text(digest));
+                self.event_id.push_str(&digest_text(&digest.finalize()));
             }
             IdFrom::Offset(name) => self.put_place(name, offset),
-            IdFrom::FirstLines(_) => unreachable!("an input has its name before it is read"),
+            IdFrom::Prefix => {
+                self.event_id.push_str("prefix:");
+                self.event_id.push_str(&digest_text(&self.prefix));
+            }
         }
         self.word.clear();
         for (number, text) in texts.enumerate() {
@@ -255,8 +275,12 @@ impl<S: Sink> Maker<'_, S> {
     fn read_words(&mut self, input: impl BufRead, offset: u64) -> Result<(), ReadError> {
         let name = self.plan.name().expect("the ids of words are places");
         let mut words = Words::new(input, offset);
-        while let Some(Word { line, offset, text }) = words.next()? {
-            let made = match text {
+        while let Some(word) = words.next()? {
+            let Word { line, offset, .. } = word;
+            if !word.is_whole && self.plan.is_growing {
+                return self.give(line, Found::Unfinished);
+            }
+            let made = match word.text {
                 Ok(text) => {
                     self.put_place(name, offset);
                     self.word = text;
@@ -310,8 +334,10 @@ impl<S: Sink> Maker<'_, S> {
             read
         };
         let mut columns = Vec::new();
+        let mut header_fields = None;
         if has_header {
             next(&mut row)?;
+            header_fields = Some(row.len());
             let names: Vec<Cow<'_, str>> = row.iter().map(String::from_utf8_lossy).collect();
             for cell in cells {
                 columns.push(column_of(cell, &names).map_err(ReadError::NoColumn)?);
@@ -333,6 +359,13 @@ impl<S: Sink> Maker<'_, S> {
                 self.give(place.line(), Found::Unfinished)?;
                 return Ok(offset + place.byte());
             }
+            let put_row = |digest: &mut Sha256| {
+                for field in &row {
+                    digest.update((field.len() as u64).to_le_bytes());
+                    digest.update(field);
+                }
+            };
+            self.add_to_prefix(put_row);
             texts.clear();
             let selected = columns.iter().zip(cells).try_for_each(|(&column, cell)| {
                 let bytes = row.get(column).ok_or_else(|| format!("no {cell}"))?;
@@ -340,14 +373,15 @@ impl<S: Sink> Maker<'_, S> {
                 texts.push(text);
                 Ok(())
             });
-            let made = selected.and_then(|()| {
-                self.make(&texts, offset + place.byte(), |digest| {
-                    for field in &row {
-                        digest.update((field.len() as u64).to_le_bytes());
-                        digest.update(field);
-                    }
-                })
-            });
+            let at = offset + place.byte();
+            let selected = match header_fields {
+                Some(fields) if fields != row.len() => Err(format!(
+                    "its number of fields is {}, and that of the header {fields}",
+                    row.len()
+                )),
+                _ => selected,
+            };
+            let made = selected.and_then(|()| self.make(&texts, at, put_row));
             self.give_made(place.line(), made)?;
             std::mem::swap(&mut row, &mut following);
         }

@@ -1,7 +1,7 @@
 //! The inputs of an import: files or standard input, decompressed, without a byte order mark.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,18 +9,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::Context;
 use exactly_once::program::remedy;
 use flate2::bufread::MultiGzDecoder;
-use memchr::memchr_iter;
 
 use crate::cli::streams::stdin;
 
 /// Size of the read buffers.
 const BUFFER_BYTES: usize = 256 << 10;
 
-/// A digest of the first lines reads no more of them than this.
-const MAX_FIRST_LINES_BYTES: u64 = 64 << 10;
-
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// How other compressed files begin, and the programs that read them. At most as many bytes are
+/// compared as the first read gives.
+const UNKNOWN: [(&[u8], &str); 2] = [(b"\xfd7zX", "xz"), (b"BZh", "bzip2")];
 const BYTE_ORDER_MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
 
 /// Endings of compressed files, which come after that of the format.
@@ -35,6 +34,8 @@ pub(super) struct Source {
 /// An input that is open.
 pub(super) struct OpenSource {
     pub(super) input: Box<dyn BufRead + Send>,
+    /// True if it was compressed, and so does not grow.
+    pub(super) is_compressed: bool,
     /// Bytes of a byte order mark that were dropped.
     pub(super) dropped: u64,
     /// Bytes that were read so far, and in all if that is known.
@@ -80,6 +81,13 @@ impl Source {
         }
     }
 
+    /// True if it is certainly not there.
+    pub(super) fn is_missing(&self) -> bool {
+        let metadata = std::fs::metadata(&self.path);
+        !self.is_standard_input()
+            && metadata.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    }
+
     /// True if it is a file that has no more than these bytes now.
     pub(super) fn ends_at(&self, bytes: u64) -> bool {
         let metadata = std::fs::metadata(&self.path);
@@ -103,10 +111,15 @@ impl Source {
             input: file,
             read: Arc::clone(&read),
         };
-        let (input, dropped) =
-            decoded(counted).with_context(|| format!("reading {}", self.shown()))?;
+        let decoded = decoded(counted).with_context(|| format!("reading {}", self.shown()))?;
+        let Decoded {
+            input,
+            is_compressed,
+            dropped,
+        } = decoded;
         Ok(OpenSource {
             input,
+            is_compressed,
             dropped,
             read,
             bytes,
@@ -114,27 +127,27 @@ impl Source {
     }
 }
 
-impl OpenSource {
-    /// The first lines with their newlines, which are read again later; `None` if fewer are
-    /// whole yet. Of very long ones, the beginning is enough.
-    pub(super) fn first_lines(&mut self, count: usize) -> io::Result<Option<Vec<u8>>> {
-        let mut lines = Vec::new();
-        let mut input = (&mut self.input).take(MAX_FIRST_LINES_BYTES);
-        for _ in 0..count {
-            input.read_until(b'\n', &mut lines)?;
-        }
-        let is_cut = input.limit() == 0;
-        let input = std::mem::replace(&mut self.input, Box::new(io::empty()));
-        self.input = Box::new(Cursor::new(lines.clone()).chain(input));
-        let newlines = memchr_iter(b'\n', &lines).count();
-        Ok((is_cut || newlines == count).then_some(lines))
-    }
+/// The content of an input.
+struct Decoded {
+    input: Box<dyn BufRead + Send>,
+    is_compressed: bool,
+    /// Bytes of a byte order mark that were dropped.
+    dropped: u64,
 }
 
 /// Decompresses an input if it begins like a compressed one, and drops a byte order mark.
-fn decoded(input: impl Read + Send + 'static) -> io::Result<(Box<dyn BufRead + Send>, u64)> {
+fn decoded(input: impl Read + Send + 'static) -> io::Result<Decoded> {
     let mut input = BufReader::with_capacity(BUFFER_BYTES, Whole(input));
     let beginning = input.fill_buf()?;
+    for (magic, name) in UNKNOWN {
+        if beginning.starts_with(magic) {
+            return Err(io::Error::other(format!(
+                "it is compressed with {name}, and only gzip and zstd are known; decompress it: \
+                 `{name} -dc FILE | exactly-once import ...`"
+            )));
+        }
+    }
+    let is_compressed = beginning.starts_with(&GZIP) || beginning.starts_with(&ZSTD);
     let mut input: Box<dyn BufRead + Send> = if beginning.starts_with(&GZIP) {
         let decoder = MultiGzDecoder::new(input);
         Box::new(BufReader::with_capacity(BUFFER_BYTES, decoder))
@@ -147,7 +160,11 @@ fn decoded(input: impl Read + Send + 'static) -> io::Result<(Box<dyn BufRead + S
     let has_mark = input.fill_buf()?.starts_with(&BYTE_ORDER_MARK);
     let dropped = if has_mark { BYTE_ORDER_MARK.len() } else { 0 };
     input.consume(dropped);
-    Ok((input, dropped as u64))
+    Ok(Decoded {
+        input,
+        is_compressed,
+        dropped: dropped as u64,
+    })
 }
 
 /// An input whose first read gives at least four bytes, if it has them: enough to see what it is.

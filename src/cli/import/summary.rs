@@ -41,8 +41,9 @@ pub(super) struct Tally {
 /// Too many records were left out.
 #[derive(Debug, Error)]
 #[error(
-    "{source_name}: {skipped} records were left out, the first in line {line}: {reason}; all \
-     others are counted; accept that with --skip-bad {skipped}"
+    "{source_name}: {} left out, the first in line {line}: {reason}; all others are counted; \
+     accept that with --skip-bad {skipped}",
+    number_of(*skipped, "record")
 )]
 pub(crate) struct TooManySkipped {
     source_name: String,
@@ -56,7 +57,8 @@ pub(crate) struct TooManySkipped {
 #[error(
     "{source_name}: {difference}; so this is another file than before, or a last line without a \
      newline was counted before it was finished, which --growing prevents; name the input by \
-     --rotated or --source NAME ({new} of its events were counted under the old name)"
+     --source NAME, or take --id-by prefix for a log that is rotated ({new} of its events were \
+     counted under the old name)"
 )]
 pub(crate) struct Rotated {
     pub(super) source_name: String,
@@ -97,14 +99,6 @@ struct Skipped<'a> {
 }
 
 impl Tally {
-    /// That of an input whose first line is not whole yet, or not there at all.
-    pub(super) fn without_first_line(is_empty: bool) -> Self {
-        Self {
-            unfinished: u64::from(!is_empty),
-            ..Self::default()
-        }
-    }
-
     /// Adds what a batch has, besides the outcomes of its events.
     pub(super) fn add(&mut self, batch: &Batch) {
         self.records += batch.records;

@@ -13,6 +13,8 @@ pub(super) struct Word {
     pub(super) offset: u64,
     /// The error is the offset of the first byte that is not UTF-8.
     pub(super) text: Result<String, u64>,
+    /// False if the input ends right after it.
+    pub(super) is_whole: bool,
 }
 
 /// The words of a text, in order, in bounded memory. White space separates them; a word that is
@@ -42,8 +44,10 @@ impl<R: BufRead> Words<R> {
         let mut word = std::mem::take(&mut self.carried);
         let mut offset = self.offset - word.len() as u64;
         let mut line = self.line;
+        let mut is_whole = true;
         while word.len() < MAX_WORD_BYTES {
             let Some(&byte) = self.input.fill_buf()?.first() else {
+                is_whole = false;
                 break;
             };
             self.input.consume(1);
@@ -70,6 +74,7 @@ impl<R: BufRead> Words<R> {
             line,
             offset,
             text: String::from_utf8(word).map_err(wrong),
+            is_whole,
         }))
     }
 }

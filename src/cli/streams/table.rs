@@ -1,9 +1,10 @@
 //! Records on standard output: JSON lines for programs, or tables for people.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::time::{Duration, UNIX_EPOCH};
 
-use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table, Width};
+use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Row, Table, Width};
+use console::Term;
 use humantime::format_rfc3339_seconds;
 use serde_json::{Map, Value};
 
@@ -51,11 +52,17 @@ impl RecordKind {
     }
 }
 
-/// A table without lines, so that much fits on a small terminal.
+/// A table without lines, so that much fits on a small terminal. On a terminal it is no wider than
+/// that.
 pub(crate) fn new_table() -> Table {
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING);
     table.set_content_arrangement(ContentArrangement::Dynamic);
+    if io::stdout().is_terminal()
+        && let Some((_, columns @ 1..)) = Term::stdout().size_checked()
+    {
+        table.set_width(columns);
+    }
     table
 }
 
@@ -121,7 +128,10 @@ impl Page {
             .collect();
         let bytes = row.iter().map(|(_, text)| text.len()).sum();
         self.row_bytes = self.row_bytes.max(bytes);
-        let row = row.into_iter().map(|(value, text)| cell(value, text));
+        let cells = row.into_iter().map(|(value, text)| cell(value, text));
+        let mut row = Row::from(cells.collect::<Vec<Cell>>());
+        // On a terminal that is too narrow, a cell is cut, and not wrapped.
+        row.max_height(1);
         self.table.add_row(row);
     }
 

@@ -71,7 +71,7 @@ fn another_file_under_an_old_name_is_noticed_and_has_a_way_in() {
         .expect_status(exit::ROTATED)
         .stderr;
     assert!(told.contains("line 2 has another word"), "{told}");
-    assert!(told.contains("--rotated or --source NAME (0 of"), "{told}");
+    assert!(told.contains("a log that is rotated (0 of"), "{told}");
     let named = [&arguments[..], &["--source", "access.log.2"]].concat();
     assert_eq!(imported(home.path(), &named, "", 0).new, 4);
     let counts = counts_of(&home.path().join("state"));
@@ -126,10 +126,12 @@ fn every_line_of_a_rotated_log_is_counted_once() {
     let path = |name: &str| home.path().join(name);
     let mut rng = ChaCha8Rng::seed_from_u64(8);
     let (mut number, mut files) = (0, 0);
-    let mut current = String::new();
-    let mut expected = BTreeMap::new();
+    // Two files may begin alike.
+    const BANNER: &str = "#Fields: word\n\n";
+    let mut current = BANNER.to_owned();
+    let mut expected = BTreeMap::from([("word".to_owned(), 1)]);
     for _ in 0..40 {
-        if rng.random_bool(0.2) && !current.is_empty() {
+        if rng.random_bool(0.2) && current.len() > BANNER.len() {
             files += 1;
             let old = format!("access.log.{files}");
             if rng.random_bool(0.5) {
@@ -138,12 +140,17 @@ fn every_line_of_a_rotated_log_is_counted_once() {
                 let packed = forms::gzip(current.as_bytes());
                 fs::write(path(&format!("{old}.gz")), packed).expect("there is room");
             }
-            current.clear();
+            current.clone_from(&BANNER.to_owned());
         }
         for _ in 0..rng.random_range(0..6) {
-            // All lines but the first ones have equal lengths, and words are often equal.
+            // All lines have equal lengths, words are often equal, and lines come again.
             let word = format!("w{}", rng.random_range(0..2));
-            current += &format!("{number:06} {word}\n");
+            let time = if current.len() == BANNER.len() {
+                number
+            } else {
+                number % 3
+            };
+            current += &format!("{time:06} {word}\n");
             *expected.entry(word).or_insert(0) += 1;
             number += 1;
         }
@@ -168,7 +175,7 @@ fn rotated(home: &Path) {
         .filter(|name| name.starts_with("access.log"))
         .collect();
     names.sort();
-    let options = "--id-by offset --rotated --growing --word field:2".split(' ');
+    let options = "--id-by prefix --word field:2".split(' ');
     let arguments: Vec<&str> = options.chain(names.iter().map(String::as_str)).collect();
     import(home, &arguments, "").expect_status(0);
 }
@@ -213,4 +220,24 @@ fn a_log_that_grows_while_two_imports_read_it_is_not_taken_for_another_one() {
     assert_eq!(imported(home.path(), &arguments, "", 0).records, 400);
     let counts = counts_of(&home.path().join("state"));
     assert_eq!(counts, BTreeMap::from([("200".to_owned(), 400)]));
+}
+
+#[test]
+fn the_last_line_of_a_compressed_log_is_counted_though_it_has_no_newline() {
+    let home = scratch_dir();
+    let path = |name: &str| home.path().join(name);
+    fs::write(path("f.log"), "a b\nc d").expect("there is room");
+    let arguments = |name| ["--id-by", "prefix", "--word", "field:2", name];
+    let first = imported(home.path(), &arguments("f.log"), "", 0);
+    assert_eq!((first.new, first.unfinished), (1, 1));
+    fs::write(path("f.log.1.gz"), forms::gzip(b"a b\nc d")).expect("there is room");
+    let packed = imported(home.path(), &arguments("f.log.1.gz"), "", 0);
+    assert_eq!(
+        (packed.new, packed.seen_before, packed.unfinished),
+        (1, 1, 0)
+    );
+    // A text whose last word is not finished is as good.
+    let text = ["--input-format", "words", "--source", "t", "--growing", "-"];
+    assert_eq!(imported(home.path(), &text, "one two thr", 0).new, 2);
+    assert_eq!(imported(home.path(), &text, "one two three\n", 0).new, 1);
 }

@@ -1,8 +1,9 @@
 //! Bad records and bad arguments: each is named, and nothing else is lost.
 
 use super::{import, imported};
-use crate::kit::{exit, scratch_dir};
+use crate::kit::{exit, on_directory, run, scratch_dir};
 use std::fs;
+use std::path::Path;
 
 /// Bad records of each form, with what is said of them.
 #[test]
@@ -66,7 +67,11 @@ fn each_bad_record_is_named_and_all_others_are_counted() {
         ),
         (json, b"{\"id\":\"\",\"w\":[\"w\"]}", "event_id is empty"),
         (json, long_id.as_bytes(), "event_id has 513 bytes"),
-        (table, b"a", "no column w"),
+        (
+            table,
+            b"a",
+            "its number of fields is 1, and that of the header ",
+        ),
         (table, b"a,b,", "word is empty"),
         (table, b"a,b,\xff", "column w is not UTF-8"),
         (fields, b"a b", "no field 3"),
@@ -188,4 +193,64 @@ fn arguments_that_do_not_fit_are_refused_before_anything_is_made() {
         .expect_status(exit::USAGE)
         .stderr;
     assert!(told.contains("there are id, w, w"), "{told}");
+}
+
+#[test]
+fn an_input_that_cannot_be_read_is_named_and_the_others_are_counted() {
+    let home = scratch_dir();
+    let path = |name: &str| home.path().join(name);
+    fs::write(path("a.log"), "a x\n").expect("there is room");
+    fs::write(path("z.log"), "b x\n").expect("there is room");
+    fs::write(path("broken.gz"), b"\x1f\x8bnothing").expect("there is room");
+    fs::write(path("other.xz"), b"\xfd7zXZ\0\0").expect("there is room");
+    fs::write(path("other.bz2"), b"BZh91AY&SY").expect("there is room");
+    let files = [
+        "a.log",
+        "missing",
+        "broken.gz",
+        "other.xz",
+        "other.bz2",
+        "z.log",
+    ];
+    let options = [
+        "--id-by",
+        "content",
+        "--input-format",
+        "fields",
+        "--word",
+        "field:2",
+    ];
+    let arguments = [&options[..], &files].concat();
+    let finished = import(home.path(), &arguments, "").expect_status(exit::INPUT_OR_OUTPUT);
+    for told in [
+        "a.log: 1 line, 1 new",
+        "z.log: 1 line, 1 new",
+        "opening missing",
+        "reading broken.gz: unexpected end of file",
+        "with xz, and only gzip and zstd are known; decompress it: `xz -dc",
+        "with bzip2, and",
+    ] {
+        assert!(
+            finished.stderr.contains(told),
+            "{told}: {}",
+            finished.stderr
+        );
+    }
+    assert_eq!(
+        imported(
+            home.path(),
+            &[&options[..], &["a.log", "z.log"]].concat(),
+            "",
+            0
+        )
+        .new,
+        0
+    );
+    // No state is made if there is nothing to count.
+    let mut command = on_directory("import", Path::new("new"), &options);
+    command
+        .current_dir(home.path())
+        .args(["missing", "not there"]);
+    run(&mut command, "").expect_refusal(exit::INPUT_OR_OUTPUT);
+    assert!(!path("new").exists());
 }

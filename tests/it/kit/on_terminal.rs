@@ -1,8 +1,9 @@
-//! A command on a terminal.
+//! A command on a terminal of 24 rows and 80 columns.
 
 use super::process::Process;
 use super::wait::PATIENCE;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -33,6 +34,13 @@ impl OnTerminal {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("there are terminals");
         grantpt(&master).expect("it is ours");
         unlockpt(&master).expect("it is ours");
+        let size = Winsize {
+            ws_row: 24,
+            ws_col: 80,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        tcsetwinsize(&master, size).expect("it is ours");
         let name = ptsname(&master, Vec::new()).expect("it has a name");
         let name = OsStr::from_bytes(name.as_bytes());
         let terminal = OpenOptions::new().read(true).write(true).open(name);

@@ -24,8 +24,9 @@ use crate::cli::verbosity::Verbosity;
 const NOTICE_AFTER: Duration = Duration::from_secs(10);
 
 /// After a node has ended, this process waits for another one for this long before it opens the
-/// directory itself. If the node has not removed its socket, it was killed, and a supervisor starts
-/// it again: then this process waits for nearly as long as it may.
+/// directory itself, or for half of the time that it may wait. If the node has not removed its
+/// socket, it was killed, and a supervisor starts it again: then this process waits for nearly all
+/// of that time.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// The options of a command that sends requests.
@@ -182,8 +183,8 @@ impl Way {
         }
         let was_killed = directory.join(CONTROL_SOCKET).exists();
         let grace = match was_killed {
-            true => GRACE.max(self.wait.saturating_sub(GRACE)),
-            false => GRACE,
+            true => self.wait * 9 / 10,
+            false => GRACE.min(self.wait / 2),
         };
         if self.lost_since.is_some_and(|lost| lost.elapsed() < grace) {
             return Err(NoConnection::Yet(error.into()));

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use crate::cli::commands::ping::NotRunning;
 use crate::cli::commands::send::SomeRefused;
@@ -108,8 +109,9 @@ fn code(error: &anyhow::Error) -> u8 {
     if error.is::<Rotated>() {
         return ROTATED;
     }
-    let is_storage =
-        error.is::<StorageError>() || matches!(error.downcast_ref(), Some(NodeError::Storage(_)));
+    let is_storage = error.is::<StorageError>()
+        || error.is::<Arc<StorageError>>()
+        || matches!(error.downcast_ref(), Some(NodeError::Storage(_)));
     if is_storage { STORAGE } else { INPUT_OR_OUTPUT }
 }
 
@@ -155,9 +157,14 @@ fn code_of_open(error: &OpenError) -> u8 {
 
 /// True if the reader of standard output has ended, as `| head` does, which is not reported.
 fn is_closed_output(error: &anyhow::Error) -> bool {
-    let io_error = match error.downcast_ref() {
+    let of_node = match error.downcast_ref() {
         Some(NodeError::Output(error)) => Some(error),
-        _ => error.downcast_ref::<io::Error>(),
+        _ => None,
     };
+    let of_relay = match error.downcast_ref() {
+        Some(RelayError::Output(error)) => Some(error),
+        _ => None,
+    };
+    let io_error = of_node.or(of_relay).or(error.downcast_ref::<io::Error>());
     io_error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }

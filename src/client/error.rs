@@ -1,7 +1,7 @@
 //! What a client meets.
 
 use std::error::Error;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use thiserror::Error;
@@ -48,6 +48,16 @@ pub enum NoConnection {
     Yet(Box<dyn Error + Send + Sync>),
     /// No attempt can succeed.
     Ever(Box<dyn Error + Send + Sync>),
+}
+
+impl From<io::Error> for NoConnection {
+    /// Takes an error of the system for one that may pass, unless access is denied.
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::PermissionDenied | ErrorKind::InvalidInput => Self::Ever(error.into()),
+            _ => Self::Yet(error.into()),
+        }
+    }
 }
 
 /// Why a client can go on no longer.

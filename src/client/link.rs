@@ -2,7 +2,7 @@
 //! alone, keeps what has no reply, and sends it again over a new connection.
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind};
+use std::error::Error;
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 use std::thread::sleep;
@@ -31,6 +31,10 @@ const READ_BYTES: usize = 64 << 10;
 /// A buffer is moved together when about this many of its bytes are done with.
 const MOVE_BYTES: usize = 256 << 10;
 
+/// A connection that has lasted longer than this, and than the time to wait, was a good one, though
+/// it gave no reply.
+const LONG: Duration = Duration::from_secs(1);
+
 /// Time between two attempts to connect.
 const TRY_EVERY: Duration = Duration::from_millis(20);
 
@@ -47,7 +51,9 @@ pub(super) enum AfterLoss {
     Repeat,
     /// The client stops, as it may have taken effect. Holds the type of the request.
     Stop(&'static str),
-    /// The client stops, as a part of the records may have come.
+    /// The client stops, and the caller may ask again.
+    Ask,
+    /// It is sent again, unless a part of its records has come: then the client stops.
     AskAgain,
 }
 
@@ -84,12 +90,16 @@ pub(super) struct Link {
     searched: usize,
     /// True if the node has ended the present connection.
     is_ended: bool,
+    /// True if a part of the records of the first request has come.
+    is_in_records: bool,
+    /// When the present connection was made.
+    connected_at: Instant,
     /// True if the present connection has given a reply.
     has_answered: bool,
     /// True if the last connection ended without any reply.
     was_fruitless: bool,
-    /// Since when there is no connection that gives a reply.
-    lost_since: Instant,
+    /// Since when a connection that gives a reply is tried for.
+    lost_since: Option<Instant>,
     /// Why the node did not serve the last connection.
     refusal: Option<ErrorReply>,
     /// How long to try for a connection that gives a reply.
@@ -115,9 +125,11 @@ impl Link {
             taken: 0,
             searched: 0,
             is_ended: false,
+            is_in_records: false,
+            connected_at: Instant::now(),
             has_answered: false,
             was_fruitless: false,
-            lost_since: Instant::now(),
+            lost_since: None,
             refusal: None,
             wait: Duration::ZERO,
             patience,
@@ -195,6 +207,7 @@ impl Link {
         }
         let is_last = line.kind != "record";
         self.has_answered = true;
+        self.is_in_records = !is_last;
         if is_last {
             let answered = self.unanswered.pop_front();
             self.answered += answered.map_or(0, |answered| answered.bytes);
@@ -220,6 +233,9 @@ impl Link {
             }
             if self.is_ended {
                 self.lose()?;
+                if self.unanswered.is_empty() {
+                    self.look_for_another()?;
+                }
             }
             if self.stream.is_none() && !self.unanswered.is_empty() {
                 self.reconnect()?;
@@ -329,10 +345,13 @@ impl Link {
 
     /// Gives up the present connection. Everything without a reply will be sent again.
     fn lose(&mut self) -> Result<(), ClientError> {
-        if self.has_answered {
-            self.lost_since = Instant::now();
+        // A connection that was idle for long is no sign of a node that answers nothing.
+        let was_long = self.connected_at.elapsed() > self.wait.max(LONG);
+        self.was_fruitless = !std::mem::take(&mut self.has_answered) && !was_long;
+        if !self.was_fruitless {
+            self.lost_since = None;
         }
-        self.was_fruitless = !std::mem::take(&mut self.has_answered);
+        let was_in_records = std::mem::take(&mut self.is_in_records);
         self.stream = None;
         self.is_ended = false;
         self.inbox.clear();
@@ -349,8 +368,10 @@ impl Link {
                 _ if at >= self.written || was_not_served => break,
                 AfterLoss::Repeat => at += request.bytes,
                 AfterLoss::Stop(kind) => return Err(ClientError::Unclear { kind, before }),
-                AfterLoss::AskAgain => {
-                    // It is the only request without a reply, and the caller may send it again.
+                AfterLoss::AskAgain if before > 0 || !was_in_records => at += request.bytes,
+                AfterLoss::AskAgain => return Err(self.ended()),
+                AfterLoss::Ask => {
+                    // It is the only request without a reply.
                     self.forget();
                     return Err(self.ended());
                 }
@@ -380,32 +401,52 @@ impl Link {
         }
     }
 
+    /// Tries once for another connection in place of the one that was lost while no reply was due.
+    /// If there is none, it is tried again when there is something to send.
+    fn look_for_another(&mut self) -> Result<(), ClientError> {
+        match (self.make)() {
+            Ok(stream) => self.begin_with(stream),
+            Err(NoConnection::Ever(why)) => return Err(self.never(why)),
+            Err(NoConnection::Yet(_)) => {}
+        }
+        Ok(())
+    }
+
+    fn begin_with(&mut self, stream: UnixStream) {
+        self.refusal = None;
+        self.stream = Some(stream);
+        self.connected_at = Instant::now();
+        self.begin_silence();
+    }
+
+    /// Why no connection is possible.
+    fn never(&mut self, why: Box<dyn Error + Send + Sync>) -> ClientError {
+        if let Some(refusal) = self.refusal.take() {
+            return ClientError::Refused(refusal);
+        }
+        let why = why.downcast().map(|error| *error);
+        why.unwrap_or_else(ClientError::NoConnection)
+    }
+
     /// Connects, and tries again until the time is over.
     fn reconnect(&mut self) -> Result<(), ClientError> {
+        let lost_since = *self.lost_since.get_or_insert_with(Instant::now);
         if std::mem::take(&mut self.was_fruitless) {
             let is_final = |refusal: &ErrorReply| !refusal.is_temporary();
-            let waited = self.lost_since.elapsed();
+            let waited = lost_since.elapsed();
             if waited > self.wait || self.refusal.as_ref().is_some_and(is_final) {
                 return Err(self.ended());
             }
             sleep(TRY_EVERY);
         }
         loop {
-            let waited = self.lost_since.elapsed();
+            let waited = lost_since.elapsed();
             match (self.make)() {
                 Ok(stream) => {
-                    self.refusal = None;
-                    self.stream = Some(stream);
-                    self.begin_silence();
+                    self.begin_with(stream);
                     return Ok(());
                 }
-                Err(NoConnection::Ever(why)) => {
-                    if let Some(refusal) = self.refusal.take() {
-                        return Err(ClientError::Refused(refusal));
-                    }
-                    let why = why.downcast().map(|error| *error);
-                    return Err(why.unwrap_or_else(ClientError::NoConnection));
-                }
+                Err(NoConnection::Ever(why)) => return Err(self.never(why)),
                 Err(NoConnection::Yet(source)) if waited > self.wait => {
                     return Err(ClientError::Unreachable { waited, source });
                 }
@@ -453,15 +494,5 @@ fn timespec(time: Duration) -> Timespec {
     Timespec {
         tv_sec: time.as_secs() as i64,
         tv_nsec: time.subsec_nanos().into(),
-    }
-}
-
-impl From<io::Error> for NoConnection {
-    /// Takes an error of the system for one that may pass, unless access is denied.
-    fn from(error: io::Error) -> Self {
-        match error.kind() {
-            ErrorKind::PermissionDenied | ErrorKind::InvalidInput => Self::Ever(error.into()),
-            _ => Self::Yet(error.into()),
-        }
     }
 }

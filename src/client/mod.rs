@@ -241,7 +241,7 @@ impl Client {
             put_query(line, msg_id, query);
             true
         };
-        self.link.add(AfterLoss::AskAgain, put)?;
+        self.link.add(AfterLoss::Ask, put)?;
         while self.link.unanswered() > 0 {
             let Some(Incoming { line, .. }) = self.link.take()? else {
                 self.link.exchange(true, None)?;

@@ -26,6 +26,9 @@ const WAITING_BATCHES: usize = 4;
 /// At most this many lines wait for their replies.
 const MAX_WAITING: usize = 1 << 16;
 
+/// No further line is taken while the batches of the lines that wait have more bytes than this.
+const ENOUGH_BYTES: usize = 16 << 20;
+
 /// Replies are written as soon as they have this many bytes.
 const WRITE_BYTES: usize = 64 << 10;
 
@@ -87,6 +90,8 @@ pub struct Relay<'c, W> {
     replies: Vec<u8>,
     /// The lines that are not answered, in order.
     waiting: VecDeque<Waiting>,
+    /// About how many bytes these lines take.
+    waiting_bytes: usize,
     requests: u64,
     refused: u64,
     first_refused: Option<String>,
@@ -100,6 +105,8 @@ struct Waiting {
     index: usize,
     /// False if the node does not get it, as its reply needs no state.
     is_sent: bool,
+    /// About how many bytes it takes.
+    bytes: usize,
 }
 
 /// What the reading thread passes on.
@@ -115,6 +122,7 @@ impl<'c, W: Write> Relay<'c, W> {
             writer: ReplyWriter::for_control(ErrorCounts::default()),
             replies: Vec::new(),
             waiting: VecDeque::new(),
+            waiting_bytes: 0,
             requests: 0,
             refused: 0,
             first_refused: None,
@@ -188,7 +196,9 @@ impl<'c, W: Write> Relay<'c, W> {
 
     /// True if another line may be taken.
     fn has_room(&self) -> bool {
-        self.waiting.len() < MAX_WAITING && self.client.link.has_room()
+        self.waiting.len() < MAX_WAITING
+            && self.waiting_bytes < ENOUGH_BYTES
+            && self.client.link.has_room()
     }
 
     /// Sends a line, or keeps it until the lines before it are answered.
@@ -208,10 +218,14 @@ impl<'c, W: Write> Relay<'c, W> {
         } else {
             is_sent = false;
         }
+        // Every line counts as its share of the batch, which stays until its last line is answered.
+        let bytes = batch.text.len() / batch.lines.len();
+        self.waiting_bytes += bytes;
         self.waiting.push_back(Waiting {
             batch,
             index,
             is_sent,
+            bytes,
         });
         Ok(())
     }
@@ -250,7 +264,7 @@ impl<'c, W: Write> Relay<'c, W> {
             }
             if is_last {
                 self.requests += 1;
-                self.waiting.pop_front();
+                self.answered();
             }
             if self.replies.len() >= WRITE_BYTES {
                 self.write()?;
@@ -261,7 +275,7 @@ impl<'c, W: Write> Relay<'c, W> {
     /// Answers the lines at the front that the node does not get.
     fn answer_unsent(&mut self) -> Result<(), RelayError> {
         while self.waiting.front().is_some_and(|first| !first.is_sent)
-            && let Some(Waiting { batch, index, .. }) = self.waiting.pop_front()
+            && let Some(Waiting { batch, index, .. }) = self.answered()
         {
             let line = &batch.lines[index];
             let is_error = !matches!(line.body, Body::Init { .. });
@@ -286,6 +300,13 @@ impl<'c, W: Write> Relay<'c, W> {
             }
         }
         Ok(())
+    }
+
+    /// Takes the first line that waits.
+    fn answered(&mut self) -> Option<Waiting> {
+        let first = self.waiting.pop_front()?;
+        self.waiting_bytes -= first.bytes;
+        Some(first)
     }
 
     fn write(&mut self) -> Result<(), RelayError> {

@@ -128,9 +128,12 @@ pub fn connect(directory: &Path) -> io::Result<UnixStream> {
 /// The error of the operating system, for example if no process listens.
 pub fn connect_to(socket: &Path) -> io::Result<UnixStream> {
     let stream = new_socket()?;
+    // A process that is stopped takes no clients, and a connection to it would wait without limit.
+    rustix::io::ioctl_fionbio(&stream, true)?;
     with_address(socket, |address| {
         Ok(rustix::net::connect(&stream, address)?)
     })?;
+    rustix::io::ioctl_fionbio(&stream, false)?;
     Ok(stream.into())
 }
 

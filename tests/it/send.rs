@@ -4,7 +4,8 @@ use crate::kit::node::StdoutClosed;
 use crate::kit::shell;
 use crate::kit::{
     Node, PATIENCE, SocketClient, accepted, binary, dump, dump_of, event, event_line, exit, finish,
-    home_and_data_dir, input_of, on_directory, run, run_node, run_on, scratch_dir, spawn, verified,
+    home_and_data_dir, input_of, line, on_directory, run, run_node, run_on, scratch_dir, spawn,
+    verified,
 };
 use crate::oracle::{Oracle, Request};
 use rustix::process::Signal;
@@ -381,4 +382,58 @@ fn a_storage_that_fails_ends_it_with_one_line_though_the_node_is_this_process() 
     assert_eq!(finished.stderr.lines().count(), 1, "{}", finished.stderr);
     let answered = finished.complete_lines().len() as u64;
     assert!(verified(&data_dir)["events"].as_u64() >= Some(answered));
+}
+
+/// The storage of a node that is a sender without further input fails, and so the sender ends.
+#[test]
+fn a_sender_whose_own_storage_fails_ends_though_its_input_does_not() {
+    let (_home, data_dir) = home_and_data_dir();
+    let mut send = shell("ulimit -f 2000; exec \"$0\" send -q --data-dir \"$1\"");
+    let mut send = spawn(send.arg(&data_dir).stdin(Stdio::piped()));
+    let input = send.stdin.take().expect("it is piped");
+    let mut client = SocketClient::connect(&data_dir);
+    let word = "w".repeat(1000);
+    let lines = (0..20_000).map(|n| event_line(n, &format!("e{n}"), &format!("{word}{n}")));
+    // The node ends before it has read everything.
+    client
+        .send_raw(input_of(lines).as_bytes())
+        .unwrap_or_default();
+    let finished = finish(send).expect_status(exit::STORAGE);
+    assert_eq!(finished.stderr.lines().count(), 1, "{}", finished.stderr);
+    drop(input);
+}
+
+/// A query among the lines does not keep the events from being sent again.
+#[test]
+fn a_query_without_an_answer_is_sent_again_with_the_events_around_it() {
+    let (_home, data_dir) = home_and_data_dir();
+    let node = serve(&data_dir);
+    let mut send = spawn(on_directory("send", &data_dir, &[]).stdin(Stdio::piped()));
+    let mut input = send.stdin.take().expect("it is piped");
+    let waiting = line("outputs", 2, r#""from":0,"wait_ms":10000"#);
+    let lines = [event_line(1, "e1", "w"), waiting, event_line(3, "e3", "w")];
+    input
+        .write_all(input_of(lines).as_bytes())
+        .expect("it reads");
+    let mut replies = BufReader::new(send.stdout.take().expect("it is piped"));
+    let mut first = String::new();
+    replies.read_line(&mut first).expect("it answers");
+    node.signal(Signal::KILL);
+    node.wait();
+    let node = serve_again(&data_dir);
+    drop(input);
+    let mut client = SocketClient::connect(&data_dir);
+    client.ask(&line("commit", 9, ""));
+    let rest: Vec<String> = replies.lines().map(|line| line.expect("text")).collect();
+    finish(send).expect_status(exit::SUCCESS);
+    assert!(
+        rest.iter().any(|line| line.contains(r#""event_id":"e1""#)),
+        "{rest:?}"
+    );
+    assert!(
+        rest.last()
+            .is_some_and(|last| last.contains(r#""in_reply_to": 3"#)),
+        "{rest:?}"
+    );
+    drop(node);
 }

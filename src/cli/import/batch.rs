@@ -1,11 +1,13 @@
 //! Batches of events, read and decoded on a thread of their own.
 
 use std::io::BufRead;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 use exactly_once::StorageError;
+use parking_lot::Mutex;
 
 use crate::cli::import::plan::Plan;
 use crate::cli::import::records::{self, Found, ReadError, Record};
@@ -66,6 +68,10 @@ impl Batch {
         self.records += 1;
     }
 
+    fn is_empty(&self) -> bool {
+        self.records == 0 && self.unfinished == 0
+    }
+
     fn is_full(&self) -> bool {
         self.text.len() >= ENOUGH_BYTES || self.events.len() >= ENOUGH_EVENTS
     }
@@ -106,33 +112,52 @@ impl EndedEarly {
 }
 
 /// The batches of an input, as its thread reads them.
-pub(super) struct Batches(Receiver<Result<Batch, EndedEarly>>);
+pub(super) struct Batches {
+    full: Receiver<Result<Batch, EndedEarly>>,
+    /// The one that is being filled, which follows all others.
+    present: Arc<Mutex<Batch>>,
+}
 
 impl Batches {
     /// Starts to read an input.
     pub(super) fn read(open: OpenSource, plan: Plan) -> Result<Self, StorageError> {
-        let (to_send, batches) = bounded(WAITING_BATCHES);
-        let read = move || read(&plan, open.input, open.dropped, &to_send);
+        let (to_send, full) = bounded(WAITING_BATCHES);
+        let present = Arc::<Mutex<Batch>>::default();
+        let filled = Arc::clone(&present);
+        let read = move || read(&plan, open.input, open.dropped, &to_send, &filled);
         let reading = std::thread::Builder::new().spawn(read);
         reading.map_err(StorageError::Thread)?;
-        Ok(Self(batches))
+        Ok(Self { full, present })
     }
 
-    /// The next batch; `None` after the last. Calls `pause` whenever none is there for a while.
+    /// The next batch; `None` after the last. When none is full for a while, gives what has come,
+    /// or calls `pause` if that is nothing.
     pub(super) fn next(
         &self,
         mut pause: impl FnMut() -> anyhow::Result<()>,
     ) -> anyhow::Result<Option<Result<Batch, EndedEarly>>> {
-        match self.0.try_recv() {
+        match self.full.try_recv() {
             Ok(batch) => return Ok(Some(batch)),
             Err(TryRecvError::Disconnected) => return Ok(None),
             Err(TryRecvError::Empty) => {}
         }
         loop {
-            match self.0.recv_timeout(PAUSE_AFTER) {
+            match self.full.recv_timeout(PAUSE_AFTER) {
                 Ok(batch) => return Ok(Some(batch)),
                 Err(RecvTimeoutError::Disconnected) => return Ok(None),
-                Err(RecvTimeoutError::Timeout) => pause().context("sending what was read")?,
+                Err(RecvTimeoutError::Timeout) => {
+                    let mut present = self.present.lock();
+                    // One that became full meanwhile comes first.
+                    if let Ok(full) = self.full.try_recv() {
+                        return Ok(Some(full));
+                    }
+                    let batch = std::mem::take(&mut *present);
+                    drop(present);
+                    if !batch.is_empty() {
+                        return Ok(Some(Ok(batch)));
+                    }
+                    pause().context("sending what was read")?;
+                }
             }
         }
     }
@@ -143,12 +168,20 @@ fn read(
     input: impl BufRead,
     offset: u64,
     batches: &Sender<Result<Batch, EndedEarly>>,
+    present: &Mutex<Batch>,
 ) {
-    let mut batch = Batch::default();
     let ended = records::read(plan, input, offset, |record| {
+        let mut batch = present.lock();
         batch.add(record);
-        !batch.is_full() || batches.send(Ok(std::mem::take(&mut batch))).is_ok()
+        if !batch.is_full() {
+            return true;
+        }
+        let full = std::mem::take(&mut *batch);
+        // While this waits, the present batch is empty, so that none overtakes another.
+        drop(batch);
+        batches.send(Ok(full)).is_ok()
     });
+    let mut batch = std::mem::take(&mut *present.lock());
     let last = match ended {
         // The import has ended.
         Err(ReadError::Enough) => return,

@@ -1,6 +1,7 @@
 //! Where the events of an import go: to a node, which counts them, or to standard output.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -59,8 +60,19 @@ struct Outcomes {
 pub(super) struct Named {
     pub(super) name: String,
     pub(super) source: Source,
+    /// `None` for standard input.
+    pub(super) file: Option<File>,
     /// Bytes of the file that were read so far.
     pub(super) read: Arc<AtomicU64>,
+}
+
+impl Named {
+    /// True if it is a file that has no more bytes than were read.
+    fn has_not_grown(&self) -> bool {
+        let metadata = self.file.as_ref().and_then(|file| file.metadata().ok());
+        let read = self.read.load(Ordering::Relaxed);
+        metadata.is_some_and(|metadata| metadata.is_file() && metadata.len() <= read)
+    }
 }
 
 impl<'d> Counting<'d> {
@@ -131,8 +143,7 @@ impl Outcomes {
     /// the file that was counted under its name, unless it has grown meanwhile and another import
     /// has read more of it.
     fn check_end(&self, end: u64, is_counted: bool) -> anyhow::Result<()> {
-        let ends_here = |named: &Named| named.source.ends_at(named.read.load(Ordering::Relaxed));
-        match is_counted && self.named.as_ref().is_some_and(ends_here) {
+        match is_counted && self.named.as_ref().is_some_and(Named::has_not_grown) {
             true => self.is_other(Difference::End { end }),
             false => Ok(()),
         }

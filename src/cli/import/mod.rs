@@ -7,6 +7,7 @@ mod json;
 mod lines;
 mod plan;
 mod progress;
+mod raw;
 mod records;
 pub(crate) mod selector;
 mod source;
@@ -192,7 +193,7 @@ impl ImportArgs {
         verbosity: Verbosity,
         destination: &mut impl Destination,
     ) -> anyhow::Result<anyhow::Result<Tally>> {
-        let open = match source.open() {
+        let mut open = match source.open() {
             Ok(open) => open,
             Err(error) => return Ok(Err(error)),
         };
@@ -204,6 +205,7 @@ impl ImportArgs {
         destination.begin(plan.name().map(|name| Named {
             name: name.to_owned(),
             source: source.clone(),
+            file: open.file.take(),
             read: open.read.clone(),
         }));
         let progress = Progress::start(&open, source, verbosity);

@@ -1,5 +1,7 @@
 //! What an import takes from each record: the format, the selectors, and how ids are made.
 
+use std::fmt::Write;
+
 use clap::ValueEnum;
 use exactly_once::MAX_EVENT_ID_BYTES;
 use regex::Regex;
@@ -129,10 +131,11 @@ impl Plan {
 /// The first half of a digest, in hexadecimal digits: two texts with the same half are not to be
 /// found.
 pub(super) fn digest_text(digest: &[u8]) -> String {
-    digest[..16]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let mut text = String::with_capacity(32);
+    for byte in &digest[..16] {
+        write!(text, "{byte:02x}").expect("a string takes it");
+    }
+    text
 }
 
 const ID_IS_MISSING: &str = "say which lines are the same event: --id SELECTOR names where a \

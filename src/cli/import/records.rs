@@ -1,9 +1,9 @@
 //! Reading the records of an input, each of which is an event or is bad.
 
 use std::borrow::Cow;
-use std::cell::Cell as CellOf;
+use std::cell::RefCell;
 use std::fmt::Write;
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead};
 use std::rc::Rc;
 
 use csv::{ByteRecord, Position, ReaderBuilder};
@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use crate::cli::import::json::{self, Slot};
 use crate::cli::import::lines::{Line, Lines, MAX_RECORD_BYTES};
 use crate::cli::import::plan::{Cell, IdFrom, Plan, Select, digest_text};
+use crate::cli::import::raw::{Kept, Raw};
 use crate::cli::import::selector::Pointer;
 use crate::cli::import::words::{Word, Words};
 
@@ -308,12 +309,10 @@ impl<S: Sink> Maker<'_, S> {
         else {
             unreachable!("only a table is read so")
         };
-        let left = Rc::new(CellOf::new(MAX_RECORD_BYTES));
-        let is_whole = Rc::new(CellOf::new(true));
-        let limited = Limited {
+        let raw = Rc::<RefCell<Raw>>::default();
+        let kept = Kept {
             input,
-            left: Rc::clone(&left),
-            is_whole: Rc::clone(&is_whole),
+            raw: Rc::clone(&raw),
         };
         let mut rows = ReaderBuilder::new()
             .has_headers(false)
@@ -321,7 +320,7 @@ impl<S: Sink> Maker<'_, S> {
             .delimiter(delimiter)
             .quoting(has_quotes)
             .buffer_capacity(256 << 10)
-            .from_reader(limited);
+            .from_reader(kept);
         let mut row = ByteRecord::new();
         let mut next = |row: &mut ByteRecord| {
             let read = rows
@@ -330,7 +329,7 @@ impl<S: Sink> Maker<'_, S> {
                     csv::ErrorKind::Io(error) => error,
                     other => io::Error::other(format!("{other:?}")),
                 });
-            left.set(MAX_RECORD_BYTES);
+            raw.borrow_mut().row_ended(rows.position());
             read
         };
         let mut columns = Vec::new();
@@ -354,10 +353,12 @@ impl<S: Sink> Maker<'_, S> {
         let mut is_there = next(&mut row)?;
         while is_there {
             is_there = next(&mut following)?;
-            let place = row.position().cloned().unwrap_or_else(Position::new);
-            if !is_there && self.plan.is_growing && !is_whole.get() {
-                self.give(place.line(), Found::Unfinished)?;
-                return Ok(offset + place.byte());
+            let position = row.position().cloned().unwrap_or_else(Position::new);
+            let place = raw.borrow_mut().place(&position);
+            let is_unfinished = || raw.borrow().is_unfinished(place, delimiter, has_quotes);
+            if !is_there && self.plan.is_growing && is_unfinished() {
+                self.give(place.line, Found::Unfinished)?;
+                return Ok(offset + place.byte);
             }
             let put_row = |digest: &mut Sha256| {
                 for field in &row {
@@ -373,7 +374,7 @@ impl<S: Sink> Maker<'_, S> {
                 texts.push(text);
                 Ok(())
             });
-            let at = offset + place.byte();
+            let at = offset + place.byte;
             let selected = match header_fields {
                 Some(fields) if fields != row.len() => Err(format!(
                     "its number of fields is {}, and that of the header {fields}",
@@ -382,11 +383,12 @@ impl<S: Sink> Maker<'_, S> {
                 _ => selected,
             };
             let made = selected.and_then(|()| self.make(&texts, at, put_row));
-            self.give_made(place.line(), made)?;
+            self.give_made(place.line, made)?;
             std::mem::swap(&mut row, &mut following);
         }
-        let end = row.position().map_or(0, Position::byte);
-        Ok(offset + end)
+        let position = row.position().cloned().unwrap_or_else(Position::new);
+        let end = raw.borrow_mut().place(&position);
+        Ok(offset + end.byte)
     }
 }
 
@@ -443,32 +445,5 @@ impl Texts {
         starts
             .zip(&self.ends)
             .map(|(start, &end)| &self.text[start..end])
-    }
-}
-
-/// An input that fails when much is read without the end of a record: a quote that is not closed
-/// would make a record of all the rest.
-struct Limited<R> {
-    input: R,
-    left: Rc<CellOf<usize>>,
-    /// True if what was read ends with a newline.
-    is_whole: Rc<CellOf<bool>>,
-}
-
-impl<R: BufRead> Read for Limited<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.input.read(buffer)?;
-        if let Some(last) = buffer[..read].last() {
-            self.is_whole.set(*last == b'\n');
-        }
-        match self.left.get().checked_sub(read) {
-            Some(left) => self.left.set(left),
-            None => {
-                return Err(io::Error::other(format!(
-                    "a row has more than {MAX_RECORD_BYTES} bytes; is a quote not closed?"
-                )));
-            }
-        }
-        Ok(read)
     }
 }

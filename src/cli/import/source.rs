@@ -17,9 +17,8 @@ const BUFFER_BYTES: usize = 256 << 10;
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-/// How other compressed files begin, and the programs that read them. At most as many bytes are
-/// compared as the first read gives.
-const UNKNOWN: [(&[u8], &str); 2] = [(b"\xfd7zX", "xz"), (b"BZh", "bzip2")];
+/// How other compressed files begin, and the programs that read them.
+const UNKNOWN: [(&[u8], &str); 2] = [(b"\xfd7zXZ", "xz"), (b"BZh91AY&SY", "bzip2")];
 const BYTE_ORDER_MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
 
 /// Endings of compressed files, which come after that of the format.
@@ -38,6 +37,9 @@ pub(super) struct OpenSource {
     pub(super) is_compressed: bool,
     /// Bytes of a byte order mark that were dropped.
     pub(super) dropped: u64,
+    /// The file itself, which stays the same when its path is given to another one; `None` for
+    /// standard input.
+    pub(super) file: Option<File>,
     /// Bytes that were read so far, and in all if that is known.
     pub(super) read: Arc<AtomicU64>,
     pub(super) bytes: Option<u64>,
@@ -88,14 +90,9 @@ impl Source {
             && metadata.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
     }
 
-    /// True if it is a file that has no more than these bytes now.
-    pub(super) fn ends_at(&self, bytes: u64) -> bool {
-        let metadata = std::fs::metadata(&self.path);
-        metadata.is_ok_and(|metadata| metadata.is_file() && metadata.len() <= bytes)
-    }
-
     pub(super) fn open(&self) -> anyhow::Result<OpenSource> {
         let read = Arc::new(AtomicU64::new(0));
+        let mut of_path = None;
         let (file, bytes): (Box<dyn Read + Send>, _) = if self.is_standard_input() {
             (Box::new(stdin::waiting()?), None)
         } else {
@@ -105,6 +102,7 @@ impl Source {
             })?;
             let metadata = file.metadata().context("reading its size")?;
             let bytes = Some(metadata.len()).filter(|_| metadata.is_file());
+            of_path = Some(file.try_clone().context("opening it once more")?);
             (Box::new(file), bytes)
         };
         let counted = Counted {
@@ -121,6 +119,7 @@ impl Source {
             input,
             is_compressed,
             dropped,
+            file: of_path,
             read,
             bytes,
         })
@@ -137,7 +136,7 @@ struct Decoded {
 
 /// Decompresses an input if it begins like a compressed one, and drops a byte order mark.
 fn decoded(input: impl Read + Send + 'static) -> io::Result<Decoded> {
-    let mut input = BufReader::with_capacity(BUFFER_BYTES, Whole(input));
+    let mut input = BufReader::with_capacity(BUFFER_BYTES, Whole::new(input));
     let beginning = input.fill_buf()?;
     for (magic, name) in UNKNOWN {
         if beginning.starts_with(magic) {
@@ -153,7 +152,7 @@ fn decoded(input: impl Read + Send + 'static) -> io::Result<Decoded> {
         Box::new(BufReader::with_capacity(BUFFER_BYTES, decoder))
     } else if beginning.starts_with(&ZSTD) {
         let decoder = zstd::stream::read::Decoder::with_buffer(input)?;
-        Box::new(BufReader::with_capacity(BUFFER_BYTES, Whole(decoder)))
+        Box::new(BufReader::with_capacity(BUFFER_BYTES, Whole::new(decoder)))
     } else {
         Box::new(input)
     };
@@ -168,13 +167,28 @@ fn decoded(input: impl Read + Send + 'static) -> io::Result<Decoded> {
 }
 
 /// An input whose first read gives at least four bytes, if it has them: enough to see what it is.
-struct Whole<R>(R);
+struct Whole<R> {
+    input: R,
+    has_begun: bool,
+}
+
+impl<R> Whole<R> {
+    fn new(input: R) -> Self {
+        Self {
+            input,
+            has_begun: false,
+        }
+    }
+}
 
 impl<R: Read> Read for Whole<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if std::mem::replace(&mut self.has_begun, true) {
+            return self.input.read(buffer);
+        }
         let mut read = 0;
         while read < buffer.len().min(ZSTD.len()) {
-            match self.0.read(&mut buffer[read..]) {
+            match self.input.read(&mut buffer[read..]) {
                 Ok(0) => break,
                 Ok(more) => read += more,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

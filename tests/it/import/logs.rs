@@ -1,13 +1,15 @@
 //! Logs: lines without ids, files that grow, files that are replaced.
 
 use super::{counts_of, forms, import, imported};
-use crate::kit::{exit, run_on, scratch_dir};
+use crate::kit::{Node, eventually, exit, finish, on_directory, run_on, scratch_dir, spawn};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use rustix::process::Signal;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 #[test]
@@ -240,4 +242,87 @@ fn the_last_line_of_a_compressed_log_is_counted_though_it_has_no_newline() {
     let text = ["--input-format", "words", "--source", "t", "--growing", "-"];
     assert_eq!(imported(home.path(), &text, "one two thr", 0).new, 2);
     assert_eq!(imported(home.path(), &text, "one two three\n", 0).new, 1);
+}
+
+/// However a table is cut while it grows, also inside a quoted field of several lines, each row is
+/// counted once with its own word.
+#[test]
+fn a_table_that_grows_is_counted_once_however_it_is_cut() {
+    let home = scratch_dir();
+    let rows: String = (0..60)
+        .map(|n| format!("{n},\"word\r\n{} \"\"q\"\"\n\"\r\n", n % 3))
+        .collect();
+    let table = format!("id,w\r\n{rows}");
+    let arguments = "--id column:id --word column:w --growing t.csv".split(' ');
+    let arguments: Vec<&str> = arguments.collect();
+    let mut rng = ChaCha8Rng::seed_from_u64(11);
+    let (mut end, mut left) = (7, 0);
+    while end < table.len() {
+        end = table.len().min(end + rng.random_range(1..60));
+        fs::write(home.path().join("t.csv"), &table[..end]).expect("there is room");
+        let summary = imported(home.path(), &arguments, "", 0);
+        assert_eq!(summary.conflicts, 0);
+        left += summary.unfinished;
+    }
+    assert!(left > 20, "most cuts are within a row");
+    let counts = counts_of(&home.path().join("state"));
+    let word = |n: u64| (format!("word\r\n{n} \"q\"\n"), 20);
+    assert_eq!(counts, BTreeMap::from([word(0), word(1), word(2)]));
+}
+
+#[test]
+fn what_comes_slowly_is_counted_as_it_comes() {
+    let home = scratch_dir();
+    let data_dir = home.path().join("state");
+    let arguments = ["--input-format", "words", "--source", "s", "-q"];
+    let mut import = spawn(on_directory("import", &data_dir, &arguments).stdin(Stdio::piped()));
+    let mut input = import.stdin.take().expect("it is piped");
+    for number in 1..4 {
+        input.write_all(b"word ").expect("it reads");
+        eventually("it is counted", || {
+            let found = run_on("get", &data_dir, &["--word", "word"]);
+            found.stdout.contains(&format!("\"count\":{number}}}"))
+        });
+    }
+    drop(input);
+    finish(import).expect_quiet_success();
+}
+
+/// An import that has waited for its own input for longer than it waits for a node goes on when
+/// another process has become the node meanwhile.
+#[test]
+fn an_import_that_was_idle_goes_on_after_the_node_has_ended() {
+    let home = scratch_dir();
+    let data_dir = home.path().join("state");
+    let serve = || {
+        let node = Node::start_as(&mut on_directory("serve", &data_dir, &[]));
+        node.read_line();
+        node
+    };
+    let node = serve();
+    let arguments = [
+        "--input-format",
+        "words",
+        "--source",
+        "s",
+        "-q",
+        "--wait",
+        "1s",
+    ];
+    let mut import = spawn(on_directory("import", &data_dir, &arguments).stdin(Stdio::piped()));
+    let mut input = import.stdin.take().expect("it is piped");
+    eventually("it has connected", || {
+        run_on("stats", &data_dir, &[])
+            .stdout
+            .contains("\"clients\":2")
+    });
+    std::thread::sleep(Duration::from_millis(2500));
+    node.signal(Signal::KILL);
+    node.wait();
+    let node = serve();
+    input.write_all(b"w w w").expect("it reads");
+    drop(input);
+    finish(import).expect_quiet_success();
+    drop(node);
+    assert_eq!(counts_of(&data_dir), BTreeMap::from([("w".to_owned(), 3)]));
 }

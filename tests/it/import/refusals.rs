@@ -254,3 +254,28 @@ fn an_input_that_cannot_be_read_is_named_and_the_others_are_counted() {
     run(&mut command, "").expect_refusal(exit::INPUT_OR_OUTPUT);
     assert!(!path("new").exists());
 }
+
+/// Blank lines, CRLF and fields of several lines: the number is of the line where a row begins.
+#[test]
+fn a_bad_row_of_a_table_is_named_by_the_line_where_it_begins() {
+    let home = scratch_dir();
+    let arguments = [
+        "--id",
+        "column:id",
+        "--word",
+        "column:w",
+        "--input-format",
+        "csv",
+    ];
+    for (table, line) in [
+        ("id,w\n\n\n\n1\n", 5),
+        ("id,w\r\n2,x\r\n1\r\n", 3),
+        ("id,w\n2,x\n1\n", 3),
+        ("id,w\n2,\"a\nb\"\n1\n", 4),
+        ("id,w\r\n2,\"a\r\nb\"\r\n\r\n1\r\n", 5),
+    ] {
+        let summary = imported(home.path(), &arguments, table, exit::REFUSED);
+        let first = summary.first_skipped.expect("there is one");
+        assert_eq!(first.line, line, "{table:?}");
+    }
+}

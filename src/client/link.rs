@@ -31,8 +31,7 @@ const READ_BYTES: usize = 64 << 10;
 /// A buffer is moved together when about this many of its bytes are done with.
 const MOVE_BYTES: usize = 256 << 10;
 
-/// A connection that has lasted longer than this, and than the time to wait, was a good one, though
-/// it gave no reply.
+/// A connection that was idle for longer than this was a good one, though it gave no reply.
 const LONG: Duration = Duration::from_secs(1);
 
 /// Time between two attempts to connect.
@@ -345,9 +344,12 @@ impl Link {
 
     /// Gives up the present connection. Everything without a reply will be sent again.
     fn lose(&mut self) -> Result<(), ClientError> {
-        // A connection that was idle for long is no sign of a node that answers nothing.
-        let was_long = self.connected_at.elapsed() > self.wait.max(LONG);
-        self.was_fruitless = !std::mem::take(&mut self.has_answered) && !was_long;
+        // A connection on which nothing was sent for long is no sign of a node that never answers.
+        let idle = match self.unanswered.is_empty() {
+            true => self.connected_at.elapsed(),
+            false => self.silent_since.duration_since(self.connected_at),
+        };
+        self.was_fruitless = !std::mem::take(&mut self.has_answered) && idle < LONG;
         if !self.was_fruitless {
             self.lost_since = None;
         }

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use exactly_once::client::ErrorReply;
-use exactly_once::{Engine, Options, Reply, Request};
+use exactly_once::{Engine, Reply, Request};
 
 use crate::cli::free_space::FloorArgs;
 use crate::cli::state::{StateArgs, either};
@@ -15,10 +15,8 @@ pub(crate) fn carry_out(
     request: Request<'_>,
 ) -> anyhow::Result<Reply> {
     request.check_lengths()?;
-    let mut options = Options::default();
+    let mut options = floor.options(state.timeout);
     options.must_exist = true;
-    options.min_free_bytes = floor.min_free_bytes;
-    options.storage_timeout = state.timeout.storage_timeout();
     let requests = [request];
     either(
         state.address(),

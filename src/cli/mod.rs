@@ -12,7 +12,6 @@ mod files;
 mod free_space;
 mod help;
 mod import;
-mod memory;
 mod node_args;
 mod owner;
 mod pause;
@@ -118,16 +117,11 @@ enum Command {
     Man(generated::ManArgs),
 }
 
-/// Freed memory goes back to the system within this many milliseconds. By default it is ten times
-/// as long, and random reads of the database then keep 70 MB more, without being faster.
-const GIVE_BACK_MS: isize = 1_000;
-
 /// Log lines that may wait to be written: at most a few megabytes. Further lines are dropped.
 const WAITING_LOG_LINES: usize = 10_000;
 
 /// Parses the arguments, carries out the command and returns its exit status.
 pub(crate) fn main() -> ExitCode {
-    memory::give_back_within(GIVE_BACK_MS);
     stderr::panics_too();
     fail_writes_at_a_size_limit();
     let parsed = help::with_groups(Cli::command()).try_get_matches();

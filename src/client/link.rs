@@ -233,7 +233,8 @@ impl Link {
             if self.is_ended {
                 self.lose()?;
                 if self.unanswered.is_empty() {
-                    self.look_for_another()?;
+                    // If there is none, it is tried again when there is something to send.
+                    self.try_once()?;
                 }
             }
             if self.stream.is_none() && !self.unanswered.is_empty() {
@@ -403,31 +404,23 @@ impl Link {
         }
     }
 
-    /// Tries once for another connection in place of the one that was lost while no reply was due.
-    /// If there is none, it is tried again when there is something to send.
-    fn look_for_another(&mut self) -> Result<(), ClientError> {
+    /// Tries once to connect. Returns why there is no connection, if a later attempt may succeed.
+    fn try_once(&mut self) -> Result<Option<Box<dyn Error + Send + Sync>>, ClientError> {
         match (self.make)() {
-            Ok(stream) => self.begin_with(stream),
-            Err(NoConnection::Ever(why)) => return Err(self.never(why)),
-            Err(NoConnection::Yet(_)) => {}
+            Ok(stream) => {
+                self.refusal = None;
+                self.stream = Some(stream);
+                self.connected_at = Instant::now();
+                self.begin_silence();
+                Ok(None)
+            }
+            Err(NoConnection::Yet(why)) => Ok(Some(why)),
+            Err(NoConnection::Ever(_)) if self.refusal.is_some() => Err(self.ended()),
+            Err(NoConnection::Ever(why)) => {
+                let why = why.downcast().map(|error| *error);
+                Err(why.unwrap_or_else(ClientError::NoConnection))
+            }
         }
-        Ok(())
-    }
-
-    fn begin_with(&mut self, stream: UnixStream) {
-        self.refusal = None;
-        self.stream = Some(stream);
-        self.connected_at = Instant::now();
-        self.begin_silence();
-    }
-
-    /// Why no connection is possible.
-    fn never(&mut self, why: Box<dyn Error + Send + Sync>) -> ClientError {
-        if let Some(refusal) = self.refusal.take() {
-            return ClientError::Refused(refusal);
-        }
-        let why = why.downcast().map(|error| *error);
-        why.unwrap_or_else(ClientError::NoConnection)
     }
 
     /// Connects, and tries again until the time is over.
@@ -443,16 +436,12 @@ impl Link {
         }
         loop {
             let waited = lost_since.elapsed();
-            match (self.make)() {
-                Ok(stream) => {
-                    self.begin_with(stream);
-                    return Ok(());
-                }
-                Err(NoConnection::Ever(why)) => return Err(self.never(why)),
-                Err(NoConnection::Yet(source)) if waited > self.wait => {
+            match self.try_once()? {
+                None => return Ok(()),
+                Some(source) if waited > self.wait => {
                     return Err(ClientError::Unreachable { waited, source });
                 }
-                Err(NoConnection::Yet(_)) => sleep(TRY_EVERY),
+                Some(_) => sleep(TRY_EVERY),
             }
         }
     }

@@ -32,6 +32,7 @@ pub struct ReleasedOutput<'a> {
 /// The last output that a consumer has read, which identifies the output log that it came from. As
 /// JSON, it is the output as it was printed; its commit and unknown members are ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(expecting = "an output, which is an object")]
 pub struct LastOutput {
     /// Its offset in the output log, from 0.
     pub offset: u64,

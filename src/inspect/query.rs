@@ -283,13 +283,7 @@ impl View {
             Query::Ping => Ok(()),
             Query::Stats => lines.add(&self.stats()?),
             Query::Counts { prefix, top } => {
-                let mut counts = self.counts()?;
-                let prefix = prefix.as_deref().unwrap_or_default();
-                counts.retain(|counted| counted.word.starts_with(prefix));
-                if let Some(top) = *top {
-                    counts.sort_by_key(|counted| Reverse(counted.count));
-                    counts.truncate(usize::try_from(top).unwrap_or(usize::MAX));
-                }
+                let counts = self.wanted_counts(prefix.as_deref().unwrap_or_default(), *top)?;
                 self.add_counts(&counts, &mut lines)
             }
             Query::ListCheckpoints => {
@@ -389,6 +383,21 @@ impl View {
             Ok(()) | Err(End::Enough) => Ok(()),
             Err(End::Failed(error)) => Err(error),
         }
+    }
+
+    /// The words that begin with `prefix`; if there is a `top`, this many, the most frequent first.
+    fn wanted_counts(
+        &self,
+        prefix: &str,
+        top: Option<u64>,
+    ) -> Result<Vec<WordCount>, StorageError> {
+        let mut counts = self.counts()?;
+        counts.retain(|counted| counted.word.starts_with(prefix));
+        if let Some(top) = top {
+            counts.sort_by_key(|counted| Reverse(counted.count));
+            counts.truncate(usize::try_from(top).unwrap_or(usize::MAX));
+        }
+        Ok(counts)
     }
 
     fn add_counts<E, F>(&self, counts: &[WordCount], lines: &mut Lines<F>) -> Result<(), E>

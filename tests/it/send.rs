@@ -3,9 +3,9 @@
 use crate::kit::node::StdoutClosed;
 use crate::kit::shell;
 use crate::kit::{
-    Node, PATIENCE, SocketClient, accepted, binary, dump, dump_of, event, event_line, exit, finish,
-    home_and_data_dir, input_of, line, on_directory, run, run_node, run_on, scratch_dir, spawn,
-    verified,
+    Node, PATIENCE, Process, SocketClient, accepted, binary, dump, dump_of, event, event_line,
+    exit, finish, home_and_data_dir, input_of, line, on_directory, run, run_node, run_on,
+    scratch_dir, spawn, verified,
 };
 use crate::oracle::{Oracle, Request};
 use rustix::process::Signal;
@@ -13,7 +13,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ChildStdin, ChildStdout, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -317,14 +317,20 @@ fn commit_and_rollback_are_carried_out_at_rest_and_by_a_node() {
     run_on("commit", &data_dir.join("none"), &[]).expect_refusal(exit::UNUSABLE);
 }
 
+/// A sender on pipes: the process, its input and its replies.
+fn piped(data_dir: &Path) -> (Process, ChildStdin, BufReader<ChildStdout>) {
+    let mut send = spawn(on_directory("send", data_dir, &[]).stdin(Stdio::piped()));
+    let input = send.stdin.take().expect("it is piped");
+    let replies = BufReader::new(send.stdout.take().expect("it is piped"));
+    (send, input, replies)
+}
+
 /// The node of a supervisor was killed: a sender that it served leaves it time to start again.
 #[test]
 fn a_sender_does_not_take_the_place_of_a_service_that_was_killed() {
     let (_home, data_dir) = home_and_data_dir();
     let node = serve(&data_dir);
-    let mut send = spawn(on_directory("send", &data_dir, &[]).stdin(Stdio::piped()));
-    let mut input = send.stdin.take().expect("it is piped");
-    let mut replies = BufReader::new(send.stdout.take().expect("it is piped"));
+    let (send, mut input, mut replies) = piped(&data_dir);
     let mut ask = |number: u64| {
         let line = event_line(number, &format!("e{number}"), "w") + "\n";
         input.write_all(line.as_bytes()).expect("it reads");
@@ -408,14 +414,12 @@ fn a_sender_whose_own_storage_fails_ends_though_its_input_does_not() {
 fn a_query_without_an_answer_is_sent_again_with_the_events_around_it() {
     let (_home, data_dir) = home_and_data_dir();
     let node = serve(&data_dir);
-    let mut send = spawn(on_directory("send", &data_dir, &[]).stdin(Stdio::piped()));
-    let mut input = send.stdin.take().expect("it is piped");
+    let (send, mut input, mut replies) = piped(&data_dir);
     let waiting = line("outputs", 2, r#""from":0,"wait_ms":10000"#);
     let lines = [event_line(1, "e1", "w"), waiting, event_line(3, "e3", "w")];
     input
         .write_all(input_of(lines).as_bytes())
         .expect("it reads");
-    let mut replies = BufReader::new(send.stdout.take().expect("it is piped"));
     let mut first = String::new();
     replies.read_line(&mut first).expect("it answers");
     node.signal(Signal::KILL);

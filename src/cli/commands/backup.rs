@@ -8,7 +8,6 @@ use anyhow::Context;
 use clap::Args;
 use exactly_once::inspect::{Filter, Query};
 use exactly_once::load::{Built, LoadError, build};
-use exactly_once::verify::Report;
 use exactly_once::{Options, StorageError};
 
 use crate::cli::commands::load::say;
@@ -46,12 +45,7 @@ pub(crate) fn run(args: &BackupArgs) -> anyhow::Result<()> {
     let built = copy_state(&mut state, args.floor, timeout, |dump, options| {
         build(&args.copy, dump, options)
     })?;
-    let report = built.verify(&timeout.storage_timeout(), |_| ())?;
-    anyhow::ensure!(
-        report.clean,
-        "the copy has errors, which is a bug, and was removed; report it: {}",
-        told(&report)
-    );
+    ensure_sound(&built, "copy", timeout)?;
     say(args.format, "backed_up", built.put_in_place()?)
 }
 
@@ -67,9 +61,7 @@ pub(crate) fn copy_state(
         incidentals: true,
         ..Filter::default()
     });
-    let mut options = Options::default();
-    options.min_free_bytes = floor.min_free_bytes;
-    options.storage_timeout = timeout.storage_timeout();
+    let options = floor.options(timeout);
     let (dump, dumping) = io::pipe().context("making a pipe")?;
     let (dumped, built) = thread::scope(|scope| {
         let building = thread::Builder::new().spawn_scoped(scope, || {
@@ -93,9 +85,15 @@ pub(crate) fn copy_state(
     }
 }
 
-/// The findings in a copy, as one line.
-pub(crate) fn told(report: &Report) -> String {
+/// Verifies a database that was built. `what` names it.
+pub(crate) fn ensure_sound(built: &Built, what: &str, timeout: TimeoutArgs) -> anyhow::Result<()> {
+    let report = built.verify(&timeout.storage_timeout(), |_| ())?;
     let findings = report.findings.iter();
     let told: Vec<&str> = findings.map(|finding| &*finding.text).collect();
-    told.join("; ")
+    anyhow::ensure!(
+        report.clean,
+        "the {what} has errors, which is a bug, and was removed; report it: {}",
+        told.join("; ")
+    );
+    Ok(())
 }

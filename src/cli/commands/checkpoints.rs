@@ -162,7 +162,7 @@ struct LookArgs {
 
 impl LookArgs {
     fn show(&self, query: &Query, kinds: &[RecordKind]) -> anyhow::Result<()> {
-        show(&self.state, self.format, query, kinds)
+        show(&self.state, self.format, query, kinds, |_| true)
     }
 }
 
@@ -231,18 +231,18 @@ pub(crate) fn run(args: &CheckpointsArgs) -> anyhow::Result<()> {
 }
 
 fn save(args: &SaveArgs) -> anyhow::Result<()> {
-    let ChangeArgs { name, state, .. } = &args.change;
+    let ChangeArgs {
+        name,
+        state,
+        format,
+        ..
+    } = &args.change;
     if args.dry_run {
         // A checkpoint that does not exist yet is not an error.
-        let mut sheet = Sheet::new(args.change.format.get(), LISTED)?;
-        state.answer(&Query::ListCheckpoints, |record| {
-            let listed: CheckpointName = serde_json::from_slice(record)?;
-            match listed.name == *name {
-                true => sheet.add(record),
-                false => Ok(()),
-            }
-        })?;
-        return Ok(sheet.end()?);
+        return show(state, *format, &Query::ListCheckpoints, LISTED, |record| {
+            serde_json::from_slice(record)
+                .is_ok_and(|CheckpointName { name: listed }| listed == *name)
+        });
     }
     change(&args.change, Verb::Save)
 }
@@ -259,7 +259,7 @@ fn restore(args: &RestoreArgs) -> anyhow::Result<()> {
         second: None,
     };
     if args.dry_run {
-        return show(state, *format, &difference, DIFFERING);
+        return show(state, *format, &difference, DIFFERING, |_| true);
     }
     if !args.yes {
         if !io::stdin().is_terminal() {
@@ -281,15 +281,11 @@ fn delete(args: &DeleteArgs) -> anyhow::Result<()> {
         let query = Query::ShowCheckpoint {
             checkpoint_id: args.change.name.clone(),
         };
-        let mut sheet = Sheet::new(args.change.format.get(), LISTED)?;
+        let ChangeArgs { state, format, .. } = &args.change;
         let mut is_first = true;
-        args.change
-            .state
-            .answer(&query, |record| match std::mem::take(&mut is_first) {
-                true => sheet.add(record),
-                false => Ok(()),
-            })?;
-        return Ok(sheet.end()?);
+        return show(state, *format, &query, LISTED, |_| {
+            std::mem::take(&mut is_first)
+        });
     }
     change(&args.change, Verb::Delete)
 }
@@ -318,14 +314,18 @@ struct CheckpointName {
     name: String,
 }
 
-/// Prints the records of a query.
+/// Prints the wanted records of a query.
 fn show(
     state: &StateArgs,
     format: FormatArgs,
     query: &Query,
     kinds: &[RecordKind],
+    mut is_wanted: impl FnMut(&[u8]) -> bool,
 ) -> anyhow::Result<()> {
     let mut sheet = Sheet::new(format.get(), kinds)?;
-    state.answer(query, |record| sheet.add(record))?;
+    state.answer(query, |record| match is_wanted(record) {
+        true => sheet.add(record),
+        false => Ok(()),
+    })?;
     Ok(sheet.end()?)
 }

@@ -16,8 +16,8 @@ use crate::cli::streams::format::{FormatArgs, number_of};
 
 /// Release all pending outputs into the output log
 ///
-/// Prints how many were released. Works on a directory at rest, or asks the process
-/// that has it open. With autocommit there is nothing to release.
+/// Prints how many were released. Works on a directory at rest, or asks the process that has it
+/// open. With autocommit there is nothing to release.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use exactly_once::Options;
 use exactly_once::load::{LoadError, Loaded, load};
 use exactly_once::program::remedy;
 use serde::Serialize;
@@ -94,9 +93,7 @@ pub(crate) fn run(args: &LoadArgs) -> anyhow::Result<()> {
             Box::new(BufReader::with_capacity(BUFFER_BYTES, file))
         }
     };
-    let mut options = Options::default();
-    options.min_free_bytes = args.floor.min_free_bytes;
-    options.storage_timeout = args.timeout.storage_timeout();
+    let options = args.floor.options(args.timeout);
     let loaded = load(&args.data_dir, input, &options).map_err(|error| match error {
         LoadError::Input(source) => {
             let input = args.dump.as_deref().unwrap_or(Path::new("standard input"));

@@ -34,13 +34,12 @@ const WAIT_MS: u64 = 1_000;
 
 /// Show the released outputs in order, from any offset on
 ///
-/// Prints a JSON line for each: offset, commit, event id, word and the count in the event's reply.
-/// With autocommit, an output has no commit.
-/// Offsets begin at 0, have no gaps and never change, not even by a restore. A consumer that stores
-/// the last line together with its work, and asks for the outputs --after it, reads each output
-/// exactly once. It gets an error if the directory was put back from a copy that has other outputs.
-/// Pending outputs are never shown. Reads a copy of a directory at rest, or asks the process that
-/// has it open.
+/// Of each: its offset, commit, event id, word and the count in the event's reply; with autocommit
+/// there is no commit. Offsets begin at 0, have no gaps and never change, not even by a restore. A
+/// consumer that stores the last line together with its work, and asks for the outputs --after it,
+/// reads each output exactly once. It gets an error if the directory was put back from a copy that
+/// has other outputs. Pending outputs are never shown. Reads a copy of a directory at rest, or asks
+/// the process that has it open.
 #[derive(Debug, Args)]
 #[command(after_help = r#"Examples:
   exactly-once outputs --data-dir state
@@ -143,17 +142,10 @@ fn last_line(after: Option<&OsString>) -> Result<Vec<u8>, WrongArguments> {
              that line (sed -i '$d' FILE), and go on after the one before it"
                 .to_owned(),
         )),
-        Err(error) => {
-            let why = error.to_string();
-            let why = match why.contains("struct ") {
-                true => "not an object",
-                false => &why,
-            };
-            Err(WrongArguments(format!(
-                "the line of --after is no output ({why}); give the last line that `outputs` \
-                 printed, or an empty one for all outputs; --from takes an offset"
-            )))
-        }
+        Err(error) => Err(WrongArguments(format!(
+            "the line of --after is no output ({error}); give the last line that `outputs` \
+             printed, or an empty one for all outputs; --from takes an offset"
+        ))),
     }
 }
 

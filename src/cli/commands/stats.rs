@@ -26,9 +26,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Show figures of a state, and of the process that has it open
 ///
 /// Events, outputs, checkpoints, disk use, and the rate and the memory of the process. Reads a copy
-/// of a directory at rest, or asks the process that has it open. All figures are
-/// durable and of one moment. Accepted events, duplicates and conflicts are counted from the start
-/// of the process.
+/// of a directory at rest, or asks the process that has it open. All figures are durable and of one
+/// moment. Accepted events, duplicates and conflicts are counted from the start of the process.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -10,7 +10,7 @@ use exactly_once::program::{FORMAT, LockedDirectory};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::cli::commands::backup::{copy_state, told};
+use crate::cli::commands::backup::{copy_state, ensure_sound};
 use crate::cli::free_space::FloorArgs;
 use crate::cli::state::OpenState;
 use crate::cli::status::DONE_BUT_NOT_PRINTED;
@@ -118,12 +118,7 @@ pub(crate) fn run(args: &UpgradeArgs) -> anyhow::Result<()> {
 /// Verifies the new database, and returns what is in it.
 fn check(built: &Built, args: &UpgradeArgs) -> anyhow::Result<Content> {
     let timeout = args.timeout.storage_timeout();
-    let report = built.verify(&timeout, |_| ())?;
-    ensure!(
-        report.clean,
-        "the new database has errors, which is a bug, and was removed; report it: {}",
-        told(&report)
-    );
+    ensure_sound(built, "new database", args.timeout)?;
     content(&mut OpenState::Resting(Box::new(built.inspect(&timeout)?)))
 }
 

@@ -10,7 +10,6 @@ use exactly_once::{Outcome, Reply, Request};
 use serde::Serialize;
 
 use crate::cli::import::batch::Batch;
-use crate::cli::import::source::Source;
 use crate::cli::import::summary::{Difference, Rotated, Tally};
 use crate::cli::import::way::Way;
 use crate::cli::streams::json_lines::write_line;
@@ -59,7 +58,8 @@ struct Outcomes {
 /// An input whose name is part of the ids.
 pub(super) struct Named {
     pub(super) name: String,
-    pub(super) source: Source,
+    /// The input in messages.
+    pub(super) shown: String,
     /// `None` for standard input.
     pub(super) file: Option<File>,
     /// Bytes of the file that were read so far.
@@ -124,7 +124,7 @@ impl Outcomes {
 
     /// Fails, as the input is not the file that was counted under its name.
     fn is_other(&self, difference: Difference) -> anyhow::Result<()> {
-        let named = self.named.as_ref().map(|named| named.source.shown());
+        let named = self.named.as_ref().map(|named| named.shown.clone());
         let rotated = Rotated {
             source_name: named.unwrap_or_default(),
             difference,

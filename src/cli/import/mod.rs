@@ -204,7 +204,7 @@ impl ImportArgs {
         };
         destination.begin(plan.name().map(|name| Named {
             name: name.to_owned(),
-            source: source.clone(),
+            shown: source.shown(),
             file: open.file.take(),
             read: open.read.clone(),
         }));

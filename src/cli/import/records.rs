@@ -332,22 +332,14 @@ impl<S: Sink> Maker<'_, S> {
             raw.borrow_mut().row_ended(rows.position());
             read
         };
-        let mut columns = Vec::new();
-        let mut header_fields = None;
-        if has_header {
-            next(&mut row)?;
-            header_fields = Some(row.len());
-            let names: Vec<Cow<'_, str>> = row.iter().map(String::from_utf8_lossy).collect();
-            for cell in cells {
-                columns.push(column_of(cell, &names).map_err(ReadError::NoColumn)?);
+        let (columns, header_fields) = match has_header {
+            true => {
+                next(&mut row)?;
+                let names: Vec<Cow<'_, str>> = row.iter().map(String::from_utf8_lossy).collect();
+                (columns_of(cells, &names)?, Some(names.len()))
             }
-        } else {
-            let number = |cell: &Cell| match cell {
-                Cell::Field(number) => number - 1,
-                Cell::Column(_) => unreachable!("a table without a header has no columns by name"),
-            };
-            columns.extend(cells.iter().map(number));
-        }
+            false => (columns_of(cells, &[])?, None),
+        };
         let mut texts = Texts::default();
         let mut following = ByteRecord::new();
         let mut is_there = next(&mut row)?;
@@ -368,20 +360,8 @@ impl<S: Sink> Maker<'_, S> {
             };
             self.add_to_prefix(put_row);
             texts.clear();
-            let selected = columns.iter().zip(cells).try_for_each(|(&column, cell)| {
-                let bytes = row.get(column).ok_or_else(|| format!("no {cell}"))?;
-                let text = str::from_utf8(bytes).map_err(|_| format!("{cell} is not UTF-8"))?;
-                texts.push(text);
-                Ok(())
-            });
+            let selected = select_cells(&row, &columns, cells, header_fields, &mut texts);
             let at = offset + place.byte;
-            let selected = match header_fields {
-                Some(fields) if fields != row.len() => Err(format!(
-                    "its number of fields is {}, and that of the header {fields}",
-                    row.len()
-                )),
-                _ => selected,
-            };
             let made = selected.and_then(|()| self.make(&texts, at, put_row));
             self.give_made(place.line, made)?;
             std::mem::swap(&mut row, &mut following);
@@ -390,6 +370,35 @@ impl<S: Sink> Maker<'_, S> {
         let end = raw.borrow_mut().place(&position);
         Ok(offset + end.byte)
     }
+}
+
+/// The number of the column of each cell, from 0.
+fn columns_of(cells: &[Cell], names: &[Cow<'_, str>]) -> Result<Vec<usize>, ReadError> {
+    let columns = cells.iter().map(|cell| column_of(cell, names));
+    let columns: Result<_, String> = columns.collect();
+    columns.map_err(ReadError::NoColumn)
+}
+
+/// Selects the texts of a row. The error says why the row is bad.
+fn select_cells(
+    row: &ByteRecord,
+    columns: &[usize],
+    cells: &[Cell],
+    header_fields: Option<usize>,
+    texts: &mut Texts,
+) -> Result<(), String> {
+    if let Some(fields) = header_fields.filter(|&fields| fields != row.len()) {
+        let found = row.len();
+        return Err(format!(
+            "its number of fields is {found}, and that of the header {fields}"
+        ));
+    }
+    for (&column, cell) in columns.iter().zip(cells) {
+        let bytes = row.get(column).ok_or_else(|| format!("no {cell}"))?;
+        let text = str::from_utf8(bytes).map_err(|_| format!("{cell} is not UTF-8"))?;
+        texts.push(text);
+    }
+    Ok(())
 }
 
 /// The number of the column where a row has a text, from 0.

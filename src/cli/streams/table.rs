@@ -43,7 +43,7 @@ impl RecordKind {
         }
     }
 
-    /// A kind of which there is one record.
+    /// A kind with a single record.
     pub(crate) const fn single(name: &'static str, title: &'static str) -> Self {
         Self {
             is_single: true,

@@ -11,7 +11,6 @@ mod watchers;
 
 use anyhow::Context;
 
-use crate::cli::memory;
 use crate::cli::streams::format::OutputFormat;
 use crate::cli::streams::json_lines::print_line;
 use crate::cli::streams::stderr;
@@ -21,9 +20,6 @@ use args::Ids;
 use directory::BenchDirectory;
 use harness::workload::{self, Event};
 
-/// Freed memory is kept for this many milliseconds, as jemalloc does by default.
-const KEEP_MS: isize = 10_000;
-
 /// Events between two commits, so that `outputs --follow` has outputs to print.
 const EVENTS_A_COMMIT: u64 = 100_000;
 
@@ -32,8 +28,6 @@ const COMMIT: &str = "{\"body\":{\"type\":\"commit\"}}\n";
 
 /// Measures, and prints the report.
 pub(crate) fn run(args: &BenchArgs, verbosity: Verbosity) -> anyhow::Result<()> {
-    // What a run has freed would go back to the system during the next one, which is not its work.
-    memory::give_back_within(KEEP_MS);
     let home = BenchDirectory::new(&args.directory)?;
     let say = |line: &str| {
         if !verbosity.quiet {
